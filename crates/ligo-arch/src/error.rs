@@ -1,0 +1,88 @@
+use thiserror::Error;
+
+/// What can be wrong with a configuration or a pair of them.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum Error {
+    /// `config.json` is not a valid configuration of its family.
+    #[error("the configuration is not valid for model type `{model_type}`: {reason}")]
+    Invalid {
+        /// The `model_type` that was read.
+        model_type: String,
+        /// What the parser said.
+        reason: String,
+    },
+    /// `config.json` has no `model_type`.
+    #[error("the configuration has no `model_type`; known ones are: {known}")]
+    NoModelType {
+        /// The families that can be read.
+        known: String,
+    },
+    /// The family is not one that `ligo` knows.
+    #[error("unknown `model_type` \"{found}\"; known ones are: {known}")]
+    UnknownModelType {
+        /// What the file says.
+        found: String,
+        /// The families that can be read.
+        known: String,
+    },
+    /// The number of heads does not divide the hidden size.
+    #[error("num_attention_heads = {heads} does not divide hidden_size = {hidden}")]
+    HeadsDoNotDivide {
+        /// `num_attention_heads`.
+        heads: usize,
+        /// `hidden_size`.
+        hidden: usize,
+    },
+    /// A size is zero.
+    #[error("{field} must be at least 1, found 0")]
+    Zero {
+        /// The name of the field in `config.json`.
+        field: &'static str,
+    },
+    /// A feature of the reference implementation that `ligo` does not have.
+    #[error("{field} = {found} is not supported; supported: {supported}")]
+    Unsupported {
+        /// The name of the field in `config.json`.
+        field: &'static str,
+        /// What the file says.
+        found: String,
+        /// What can be used instead.
+        supported: &'static str,
+    },
+    /// Small and large model are of different families.
+    #[error("cannot grow a `{small}` model into a `{large}` model; both must be of one family")]
+    FamiliesDiffer {
+        /// Family of the small model.
+        small: String,
+        /// Family of the large model.
+        large: String,
+    },
+    /// The large model is smaller than the small one along an axis.
+    #[error("the large model is smaller than the small one: {axis} is {large}, the small model has {small}")]
+    Shrinks {
+        /// The axis, or `layers of STACK`.
+        axis: String,
+        /// Size in the small model.
+        small: usize,
+        /// Size in the large model.
+        large: usize,
+    },
+    /// A fixed axis differs.
+    #[error("{axis} must be the same in both models: the small one has {small}, the large one {large}")]
+    FixedAxisDiffers {
+        /// The axis.
+        axis: String,
+        /// Size in the small model.
+        small: usize,
+        /// Size in the large model.
+        large: usize,
+    },
+    /// The large model has a parameter without a source in the small model.
+    #[error("the large model's parameter `{name}` has no counterpart in the small model ({reason})")]
+    NoCounterpart {
+        /// Name or template of the parameter.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+}

@@ -1,0 +1,199 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::Axis;
+
+/// Stands for the layer index in a name template.
+pub const LAYER_PLACEHOLDER: &str = "{layer}";
+
+/// The name of a stack of like layers, such as `encoder`.
+pub type StackName = &'static str;
+
+/// What a parameter is for; decides how it is initialised and whether it decays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// A matrix of a linear layer, `[out, in]`.
+    Weight,
+    /// The bias of a linear layer.
+    Bias,
+    /// The gain of a normalisation layer.
+    NormWeight,
+    /// The shift of a normalisation layer.
+    NormBias,
+    /// A look-up table, `[entries, hidden]`.
+    Embedding,
+}
+
+impl Role {
+    /// Whether AdamW's weight decay applies by convention: matrices and tables yes, biases and norms no.
+    pub fn decays(self) -> bool {
+        matches!(self, Self::Weight | Self::Embedding)
+    }
+}
+
+/// One row of a parameter table: a tensor, or one tensor per layer of a stack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParamSpec {
+    /// Hugging Face name; holds [`LAYER_PLACEHOLDER`] exactly when `stack` is set.
+    pub template: String,
+    /// One axis per dimension, rows first.
+    pub axes: Vec<Axis>,
+    /// The stack whose layers hold this tensor.
+    pub stack: Option<StackName>,
+    /// The module it belongs to (`query`, `ffn_in` …). Tensors of one module share depth coefficients.
+    pub module: &'static str,
+    /// What it is for.
+    pub role: Role,
+    /// Whether every model of the family has it. Optional tensors grow when the small model has them.
+    pub required: bool,
+}
+
+/// One tensor of a concrete model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Param<'a> {
+    /// Its Hugging Face name.
+    pub name: String,
+    /// The table row it comes from.
+    pub spec: &'a ParamSpec,
+    /// Its layer, when it belongs to a stack.
+    pub layer: Option<usize>,
+    /// Its shape.
+    pub shape: Vec<usize>,
+}
+
+impl Param<'_> {
+    /// One axis per dimension.
+    pub fn axes(&self) -> &[Axis] {
+        &self.spec.axes
+    }
+
+    /// The number of elements.
+    pub fn num_elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// All parameters of one model: the rows, the size of every axis and the depth of every stack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParamTable {
+    family: &'static str,
+    specs: Vec<ParamSpec>,
+    sizes: BTreeMap<Axis, usize>,
+    depths: BTreeMap<StackName, usize>,
+    ties: Vec<(String, String)>,
+}
+
+impl ParamTable {
+    /// A table from its parts. `ties` are pairs `(alias, source)`: a name that files may hold and the
+    /// parameter it must equal.
+    pub fn new(
+        family: &'static str,
+        specs: Vec<ParamSpec>,
+        sizes: impl IntoIterator<Item = (Axis, usize)>,
+        depths: impl IntoIterator<Item = (StackName, usize)>,
+        ties: Vec<(String, String)>,
+    ) -> Self {
+        Self {
+            family,
+            specs,
+            sizes: sizes.into_iter().collect(),
+            depths: depths.into_iter().collect(),
+            ties,
+        }
+    }
+
+    /// The family, as in `model_type`.
+    pub fn family(&self) -> &'static str {
+        self.family
+    }
+
+    /// The rows.
+    pub fn specs(&self) -> &[ParamSpec] {
+        &self.specs
+    }
+
+    /// Pairs `(alias, source)` of tensors that are one.
+    pub fn ties(&self) -> &[(String, String)] {
+        &self.ties
+    }
+
+    /// The size of an axis; 0 when the model does not have it.
+    pub fn size(&self, axis: Axis) -> usize {
+        self.sizes.get(&axis).copied().unwrap_or(0)
+    }
+
+    /// All axes with their sizes.
+    pub fn sizes(&self) -> impl Iterator<Item = (Axis, usize)> + '_ {
+        self.sizes.iter().map(|(a, n)| (*a, *n))
+    }
+
+    /// The number of layers of a stack; 0 when the model does not have it.
+    pub fn depth(&self, stack: &str) -> usize {
+        self.depths.get(stack).copied().unwrap_or(0)
+    }
+
+    /// All stacks with their depths.
+    pub fn depths(&self) -> impl Iterator<Item = (StackName, usize)> + '_ {
+        self.depths.iter().map(|(s, n)| (*s, *n))
+    }
+
+    /// The modules of a stack, in table order. Each has its own depth coefficients.
+    pub fn modules(&self, stack: &str) -> Vec<&'static str> {
+        let mut seen = Vec::new();
+        for spec in self.specs.iter().filter(|s| s.stack == Some(stack)) {
+            if !seen.contains(&spec.module) {
+                seen.push(spec.module);
+            }
+        }
+        seen
+    }
+
+    /// Axes that occur in layers only (queries, keys, values, feed-forward neurons). Such an axis may have a
+    /// width matrix per layer; every other one is shared by the whole model.
+    pub fn layer_local_axes(&self) -> BTreeSet<Axis> {
+        let of = |layered: bool| -> BTreeSet<Axis> {
+            let rows = self.specs.iter().filter(|s| s.stack.is_some() == layered);
+            rows.flat_map(|s| s.axes.iter().copied()).collect()
+        };
+        // An axis that only ever *reads* a local one stays local; the residual stream occurs outside layers.
+        of(true).difference(&of(false)).copied().collect()
+    }
+
+    /// Every tensor of the model, layer by layer within each row.
+    pub fn params(&self) -> impl Iterator<Item = Param<'_>> {
+        self.specs.iter().flat_map(move |spec| {
+            let layers: Vec<Option<usize>> = match spec.stack {
+                None => vec![None],
+                Some(stack) => (0..self.depth(stack)).map(Some).collect(),
+            };
+            layers.into_iter().map(move |layer| self.param(spec, layer))
+        })
+    }
+
+    /// The tensor of a row at a layer.
+    pub fn param<'a>(&'a self, spec: &'a ParamSpec, layer: Option<usize>) -> Param<'a> {
+        let name = match layer {
+            Some(i) => spec.template.replace(LAYER_PLACEHOLDER, &i.to_string()),
+            None => spec.template.clone(),
+        };
+        let shape = spec.axes.iter().map(|a| self.size(*a)).collect();
+        Param {
+            name,
+            spec,
+            layer,
+            shape,
+        }
+    }
+
+    /// The tensor with this name.
+    pub fn get(&self, name: &str) -> Option<Param<'_>> {
+        self.params().find(|p| p.name == name)
+    }
+
+    /// The number of parameters that every model of this shape has (optional tensors not counted).
+    pub fn num_parameters(&self) -> usize {
+        self.params()
+            .filter(|p| p.spec.required)
+            .map(|p| p.num_elements())
+            .sum()
+    }
+}
