@@ -1,1 +1,72 @@
-fn main() {}
+//! `cargo xtask …`: builds `ligo` with the backend that fits the machine and starts it, and runs the repository's checks.
+//!
+//! It links neither burn nor any other crate of the workspace, so that it compiles in seconds.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod arguments;
+mod backend;
+mod cargo;
+mod detect;
+mod driver;
+mod machine;
+mod plan;
+
+use std::process::ExitCode;
+
+use arguments::Task;
+use cargo::CargoCommand;
+use machine::Machine;
+
+const HELP: &str = include_str!("help.txt");
+
+fn main() -> ExitCode {
+    let task = match arguments::parse(std::env::args_os().skip(1)) {
+        Ok(task) => task,
+        Err(message) => {
+            eprintln!("xtask: {message}\nxtask: `cargo xtask help` lists the commands");
+            return ExitCode::from(2);
+        }
+    };
+    match task {
+        Task::Help => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        Task::Ligo(ligo) => {
+            let machine = Machine::this();
+            let choice = detect::choose(ligo.backend, &machine);
+            eprintln!("xtask: {choice}");
+            start(plan::ligo(&ligo, choice.backend, machine.has_avx512), ligo.dry_run)
+        }
+        Task::Test(test) => {
+            let has_nextest = CargoCommand::new(["nextest", "--version"]).succeeds();
+            run_all(&plan::test(&test, has_nextest), test.dry_run)
+        }
+        Task::Bench(bench) => start(plan::bench(&bench.arguments), bench.dry_run),
+    }
+}
+
+fn start(command: CargoCommand, dry_run: bool) -> ExitCode {
+    if dry_run {
+        println!("{command}");
+        return ExitCode::SUCCESS;
+    }
+    command.become_it()
+}
+
+/// Runs commands until one fails.
+fn run_all(commands: &[CargoCommand], dry_run: bool) -> ExitCode {
+    for command in commands {
+        if dry_run {
+            println!("{command}");
+            continue;
+        }
+        eprintln!("xtask: {command}");
+        let code = command.run();
+        if code != 0 {
+            eprintln!("xtask: failed with exit code {code}: {command}");
+            return ExitCode::from(code);
+        }
+    }
+    ExitCode::SUCCESS
+}

@@ -1,1 +1,73 @@
-//! ligo-checkpoint
+//! Model directories and checkpoints on disk, without a tensor library.
+//!
+//! * [`ModelDir`] opens a Hugging Face directory (or one `.safetensors` file), lists its tensors without reading them,
+//!   and reads one tensor at a time. Everything a file says about itself is checked before it is believed.
+//! * [`ModelWriter`] writes tensors one after another into one file or several shards in bounded memory;
+//!   [`write_model`] does the whole directory in one call.
+//! * [`AtomicDir`] makes a directory appear by one rename, with a [`Manifest`] of hashes written last;
+//!   [`verify`], [`recover`] and [`latest_valid`] are its counterparts at the next start. [`RunLock`] keeps a second process out.
+//! * [`state`] stores named `f32` tensors and a JSON value with their exact bits, for training checkpoints.
+//! * [`Card`] and [`copy_tokenizer`] add what else a model directory needs.
+//!
+//! Use the `safetensors` crate instead when the files are your own and a fault in them may be a panic away: this crate is
+//! stricter and slower to say yes. It holds no tensors, knows no model family, and does not download anything.
+//! `pytorch_model.bin` is a Python pickle and is not read: the error [`Error::PytorchBin`] carries the one command that
+//! converts it.
+//!
+//! # Example
+//!
+//! ```
+//! use ligo_checkpoint::{ModelDir, TensorSpec, WriteOptions, verify, write_model};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("tiny");
+//!
+//! let config = serde_json::json!({"model_type": "bert", "hidden_size": 2});
+//! let weight = vec![1.0, 2.0, 3.0, 4.0];
+//! let tensors = [("pooler.dense.weight".to_string(), vec![2, 2], weight.clone().into())];
+//! write_model(&path, &config, tensors, &WriteOptions::default())?;
+//!
+//! verify(&path)?;
+//! let model = ModelDir::open(&path)?;
+//! model.check(&[TensorSpec::new("pooler.dense.weight", [2, 2])])?;
+//! assert_eq!(model.read_f32("pooler.dense.weight")?, weight);
+//! # Ok(())
+//! # }
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod card;
+mod check;
+mod commit;
+mod dir;
+mod disk;
+mod dtype;
+mod error;
+mod file;
+mod header;
+mod index;
+mod lock;
+mod manifest;
+mod space;
+pub mod state;
+mod steps;
+mod strict;
+mod tokenizer;
+mod writer;
+
+pub use card::Card;
+pub use check::{Misshapen, Report, TensorSpec, Unreadable};
+pub use commit::{AtomicDir, Recovery, recover, recover_all};
+pub use dir::ModelDir;
+pub use disk::{Change, Disk, DiskFile};
+pub use dtype::Dtype;
+pub use error::Error;
+pub use file::TensorFile;
+pub use header::TensorInfo;
+pub use lock::RunLock;
+pub use manifest::{FileEntry, MANIFEST_FILE, MANIFEST_VERSION, Manifest, verify};
+pub use space::require_free_space;
+pub use steps::{Latest, Rejected, Step, latest_valid, prune};
+pub use tokenizer::{TOKENIZER_FILES, copy_tokenizer};
+pub use writer::{Declared, ModelWriter, WriteOptions, write_model};

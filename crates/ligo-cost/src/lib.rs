@@ -1,1 +1,46 @@
-//! ligo-cost
+//! What training and growing a transformer costs, and what growing saved. Pure functions: no tensors, no files, no clock.
+//!
+//! * [`electra`] counts FLOPs as the LiGO paper did, so that our numbers stand beside the published ones.
+//! * [`exact`] counts the multiplications that really happen, so that our numbers stand beside a machine's peak.
+//! * [`savings`] compares two loss curves: what did each method pay to reach the same loss?
+//! * [`mod@format`] writes FLOPs, durations and token counts for people.
+//!
+//! Use it to price a run before it starts, to count a run as it goes, or to compare two runs of any other program.
+//! It is no profiler: it counts arithmetic, and says nothing of memory traffic, communication or idle time.
+//!
+//! # Example
+//!
+//! ```
+//! use ligo_cost::{Charges, Curve, TransformerDims, compare, electra, format};
+//!
+//! let small = TransformerDims::bert(6, 512);
+//! let large = TransformerDims::bert(12, 768);
+//! let step_flops = electra::train_step_flops(&large, 256);
+//! assert_eq!(format::flops(step_flops), "15.1 TFLOP");
+//!
+//! // Two loss curves over FLOPs: from scratch, and from a grown start.
+//! let scratch = Curve::new([(0.0, 7.6), (200.0 * step_flops, 4.8), (400.0 * step_flops, 4.4)])?;
+//! let grown = Curve::new([(0.0, 4.8), (100.0 * step_flops, 4.5), (200.0 * step_flops, 4.3)])?;
+//!
+//! let charges = Charges {
+//!     operator: 3.0 * electra::ligo_step_flops(&small, &large, 256),
+//!     small_model: 100.0 * electra::train_step_flops(&small, 256),
+//! };
+//! let result = compare(&scratch, &grown, scratch.final_loss(), charges);
+//! assert_eq!(result.saving.to_string(), "60.7 %");
+//! assert_eq!(result.saving_with_small_model.to_string(), "52.4 %");
+//! # Ok::<(), ligo_cost::Error>(())
+//! ```
+
+mod curve;
+mod dims;
+pub mod electra;
+mod error;
+pub mod exact;
+pub mod format;
+pub mod savings;
+
+pub use curve::{CostToReach, Curve, Point};
+pub use dims::{Predicted, TransformerDims};
+pub use error::Error;
+pub use savings::{Charges, Comparison, Saving, compare};

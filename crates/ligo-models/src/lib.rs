@@ -1,1 +1,52 @@
-//! ligo-models
+//! Transformer models as [burn] modules whose parameters are called and shaped as in Hugging Face checkpoints.
+//!
+//! A [`Model`] starts as a *skeleton*: names and shapes without values, nothing allocated. [`Model::install`]
+//! puts a tensor into every place. The tensors may be leaves (ordinary training), constants (evaluation) or the
+//! result of a computation (learning a growth operator); gradients flow through them to whatever made them.
+//!
+//! A parameter's name is its path in the tree of structs, by one rule with two exceptions: `layer_norm` becomes
+//! `LayerNorm`, and an underscore at the end, there to avoid a keyword (`self_`), is dropped. Matrices are kept
+//! `[out, in]`, so no weight is ever transposed between a file and the model.
+//!
+//! Do not use it to read or write files (that is `ligo-checkpoint`), or for models outside `ligo-arch`.
+//!
+//! ```
+//! use burn::tensor::{Device, Int, Tensor};
+//! use ligo_arch::{BertConfig, ModelConfig};
+//! use ligo_models::{Error, Model};
+//!
+//! let device = Device::flex();
+//! let config = ModelConfig::Bert(BertConfig::new(100, 16, 2, 2));
+//! let model = Model::skeleton(&config, &device)?;
+//! let model = model.install(&mut |_name: &str, shape: &[usize]| {
+//!     Ok::<_, Error>(Tensor::<1>::full([shape.iter().product()], 0.1, &device))
+//! })?;
+//! let input_ids = Tensor::<2, Int>::from_data([[2, 5, 7, 3]], &device);
+//! assert_eq!(model.logits(input_ids, None, None).dims(), [1, 4, 100]);
+//! # Ok::<(), Error>(())
+//! ```
+
+mod activation;
+mod bert;
+mod dropout;
+mod embedding;
+mod error;
+mod inputs;
+mod install;
+mod linear;
+mod model;
+mod names;
+mod norm;
+mod skeleton;
+
+pub use bert::{
+    Attention, AttentionOutput, Bert, BertForMaskedLm, Decoder, Embeddings, Encoder, FeedForwardOutput, Heads,
+    Intermediate, Layer, Pooler, PredictionHead, SelfAttention, Transform,
+};
+pub use dropout::DropoutStream;
+pub use embedding::Embedding;
+pub use error::Error;
+pub use inputs::MlmInputs;
+pub use linear::Linear;
+pub use model::Model;
+pub use norm::LayerNorm;

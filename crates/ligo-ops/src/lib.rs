@@ -1,1 +1,46 @@
-//! ligo-ops
+//! The few tensor operations of a transformer that burn lacks or runs slowly on its CPU backend.
+//!
+//! Each operation has one fast body for `f32` tensors on burn's CPU backend (flex), with a hand-written backward pass, and one body composed
+//! of burn's own operations for every other device and number type. The choice is made at run time from the tensors; callers see only
+//! [`burn::tensor::Tensor`]. Results do not depend on the number of threads.
+//!
+//! Do not use it for convolutions, for tensors on several devices in one call, or as a general tensor library: what burn does well
+//! (matrix products, slicing, reductions) is not repeated here.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//!
+//! let device = Device::flex().autodiff();
+//! let x = Tensor::<2>::from_data([[1.0, 2.0], [3.0, 4.0]], &device);
+//! let weight = Tensor::<2>::from_data([[1.0, -1.0]], &device).require_grad();
+//! let y = ligo_ops::linear(x, weight.clone(), None);
+//! let grads = y.sum().backward();
+//! let dw = weight.grad(&grads).map(|g| g.into_data());
+//! assert_eq!(dw, Some(burn::tensor::TensorData::from([[4.0f32, 6.0]])));
+//! ```
+
+mod adamw;
+mod allocator;
+mod attention;
+mod composed;
+mod cross_entropy;
+mod dropout;
+mod embedding;
+mod gelu;
+mod graph;
+mod kernels;
+mod layer_norm;
+mod linear;
+mod reduce;
+mod simd;
+
+pub use adamw::{AdamwStep, adamw};
+pub use allocator::tune_allocator;
+pub use attention::attention;
+pub use cross_entropy::cross_entropy;
+pub use dropout::{Dropout, dropout};
+pub use embedding::embedding;
+pub use gelu::{GeluKind, gelu};
+pub use layer_norm::{add_layer_norm, layer_norm};
+pub use linear::linear;
+pub use reduce::sum_of_squares;

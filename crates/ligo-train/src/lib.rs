@@ -1,1 +1,61 @@
-//! ligo-train
+//! One step-based training loop over [burn].
+//!
+//! The loop knows parameters by name, and batches of masked text; an [`Objective`] makes a model and a loss of them. So ordinary training
+//! and learning a growth operator are the same loop with other leaves. [`Trainer`] does the steps: micro-batches, gradients, clipping by the
+//! global norm, AdamW or SGD, evaluation, checkpoints, exact resume. Learning rate, dropout, data order and masks are pure functions of
+//! (seed, step), so the state of a run is its weights, moments and a few counters.
+//!
+//! A run lives in a folder: `metrics.jsonl`, `tensorboard/` and `checkpoints/step-N/`.
+//!
+//! Do not use it for other tasks than masked-language modelling, on several devices, or in lower precision than `f32`: none of that is here.
+//!
+//! # Example
+//!
+//! See `examples/pretrain.rs` for a whole program. The core of it:
+//!
+//! ```no_run
+//! use std::sync::atomic::AtomicBool;
+//! use ligo_data::{MlmBatch, MlmLoader};
+//! use ligo_train::{Error, Objective, ParamStore, RunData, Silent, TrainConfig, Trainer};
+//!
+//! fn pretrain(objective: &dyn Objective, store: ParamStore, train: &MlmLoader, valid: &[MlmBatch]) -> Result<ParamStore, Error> {
+//!     let config = TrainConfig { steps: 200, batch_size: 16, ..TrainConfig::default() };
+//!     let data = RunData { train, valid };
+//!     let mut trainer = Trainer::new(config, objective, store, data, "runs/small")?;
+//!     let result = trainer.run(&AtomicBool::new(false), &mut Silent)?;
+//!     assert_eq!(result.steps, 200);
+//!     Ok(trainer.into_store())
+//! }
+//! ```
+
+mod batch;
+mod checkpoint;
+mod config;
+mod error;
+mod evaluate;
+mod gradients;
+mod leaves;
+mod log;
+mod objective;
+mod observer;
+mod optimizer;
+mod progress;
+mod result;
+mod schedule;
+mod seed;
+mod step;
+mod store;
+mod trainer;
+
+pub use batch::{BatchSource, inputs_on};
+pub use config::{FailedSavePolicy, NonFinitePolicy, TrainConfig};
+pub use error::Error;
+pub use evaluate::evaluate;
+pub use leaves::Leaves;
+pub use objective::{Objective, PretrainObjective};
+pub use observer::{Event, Observer, Silent, StepReport};
+pub use optimizer::{HostMoments, Optimizer, OptimizerConfig, OptimizerKind};
+pub use result::{CostPerStep, EvalPoint, Outcome, TrainResult};
+pub use schedule::{LrSchedule, ScheduleKind};
+pub use store::{ParamInfo, ParamStore};
+pub use trainer::{RunData, Trainer};

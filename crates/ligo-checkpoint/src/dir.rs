@@ -1,0 +1,245 @@
+//! A model directory opened for reading.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::check::{Report, TensorSpec, compare};
+use crate::index::{INDEX_FILE, open_shards};
+use crate::strict::read_json_bytes;
+use crate::{Error, TensorFile, TensorInfo};
+
+pub(crate) const CONFIG_FILE: &str = "config.json";
+pub(crate) const WEIGHTS_FILE: &str = "model.safetensors";
+
+/// A Hugging Face model directory, or a single `.safetensors` file.
+///
+/// Opening reads headers only; payloads are read one tensor at a time. Tensors are addressed by their name after aliases:
+/// the names `…LayerNorm.gamma` and `…LayerNorm.beta` of the first BERT checkpoints become `…LayerNorm.weight` and `…LayerNorm.bias`.
+#[derive(Debug)]
+pub struct ModelDir {
+    path: PathBuf,
+    config: Option<Value>,
+    files: Vec<TensorFile>,
+    tensors: BTreeMap<String, Place>,
+}
+
+/// Where a tensor is: which file, under which stored name.
+#[derive(Debug, Clone)]
+struct Place {
+    file: usize,
+    stored: String,
+}
+
+impl ModelDir {
+    /// Opens a directory with `config.json` and `model.safetensors` (or shards with an index), or one `.safetensors` file.
+    ///
+    /// A `config.json` is not required here; [`ModelDir::config`] fails when there is none.
+    /// Where both a single file and an index exist the single file is read, as `transformers` does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoWeights`], [`Error::PytorchBin`], any fault of a header, of the index or of `config.json`.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let metadata = std::fs::metadata(path).map_err(Error::io("open", path))?;
+        if !metadata.is_dir() {
+            return Self::assemble(path, None, vec![TensorFile::open(path)?]);
+        }
+        let config = match path.join(CONFIG_FILE) {
+            file if file.exists() => Some(read_config(&file)?),
+            _ => None,
+        };
+        let single = path.join(WEIGHTS_FILE);
+        let index = path.join(INDEX_FILE);
+        let files = if single.exists() {
+            vec![TensorFile::open(&single)?]
+        } else if index.exists() {
+            open_shards(&index)?
+        } else {
+            return Err(no_weights(path));
+        };
+        Self::assemble(path, config, files)
+    }
+
+    fn assemble(path: &Path, config: Option<Value>, files: Vec<TensorFile>) -> Result<Self, Error> {
+        let stored = files.iter().enumerate().flat_map(|(file, content)| {
+            content.tensors().iter().map(move |info| {
+                let place = Place {
+                    file,
+                    stored: info.name.clone(),
+                };
+                (old_layer_norm(&info.name).unwrap_or_else(|| info.name.clone()), place)
+            })
+        });
+        let tensors = rename(path, stored)?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            config,
+            files,
+            tensors,
+        })
+    }
+
+    /// Renames tensors: where `alias` returns a name, the tensor is known by it from now on.
+    ///
+    /// For rules that only a family knows, such as a prefix that some of its checkpoints lack.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AliasClash`] when two tensors would have the same name.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), ligo_checkpoint::Error> {
+    /// let model = ligo_checkpoint::ModelDir::open("bert")?
+    ///     .with_aliases(|name| (!name.starts_with("bert.")).then(|| format!("bert.{name}")))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_aliases(mut self, alias: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let renamed = self
+            .tensors
+            .into_iter()
+            .map(|(name, place)| (alias(&name).unwrap_or(name), place));
+        self.tensors = rename(&self.path, renamed)?;
+        Ok(self)
+    }
+
+    /// The path that was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `config.json` as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoConfig`] when there is none.
+    pub fn config(&self) -> Result<&Value, Error> {
+        self.config.as_ref().ok_or_else(|| Error::NoConfig {
+            path: self.path.clone(),
+        })
+    }
+
+    /// The safetensors files, in the order of their names.
+    pub fn files(&self) -> &[TensorFile] {
+        &self.files
+    }
+
+    /// All names, sorted, after aliases.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// Whether there is a tensor of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Shape, dtype and stored name of a tensor; reads no payload.
+    pub fn info(&self, name: &str) -> Option<&TensorInfo> {
+        let place = self.tensors.get(name)?;
+        self.files[place.file].info(&place.stored)
+    }
+
+    /// A tensor's elements as `f32`; see [`TensorFile::read_f32`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTensor`], [`Error::NotFloat`].
+    pub fn read_f32(&self, name: &str) -> Result<Vec<f32>, Error> {
+        let place = self.require(name)?;
+        self.files[place.file].read_f32(&place.stored)
+    }
+
+    /// A tensor's payload, little-endian.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTensor`].
+    pub fn read_bytes(&self, name: &str) -> Result<&[u8], Error> {
+        let place = self.require(name)?;
+        self.files[place.file].read_bytes(&place.stored)
+    }
+
+    /// Compares the model with a family's table; tensors beyond the table are reported and accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] with everything that is missing, misshapen or of a dtype that cannot be read, all at once.
+    pub fn check(&self, table: &[TensorSpec]) -> Result<Report, Error> {
+        self.judge(compare(self, table), false)
+    }
+
+    /// As [`ModelDir::check`], and tensors beyond the table are an error too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`].
+    pub fn check_exact(&self, table: &[TensorSpec]) -> Result<Report, Error> {
+        self.judge(compare(self, table), true)
+    }
+
+    fn judge(&self, report: Report, refuse_extra: bool) -> Result<Report, Error> {
+        if report.is_fatal() || (refuse_extra && !report.extra.is_empty()) {
+            return Err(Error::Mismatch {
+                path: self.path.clone(),
+                report: Box::new(report),
+            });
+        }
+        Ok(report)
+    }
+
+    fn require(&self, name: &str) -> Result<&Place, Error> {
+        self.tensors.get(name).ok_or_else(|| Error::NoTensor {
+            path: self.path.clone(),
+            tensor: name.to_string(),
+        })
+    }
+}
+
+/// The present name of a LayerNorm parameter of the first BERT checkpoints.
+fn old_layer_norm(name: &str) -> Option<String> {
+    let rename = |old, new| name.strip_suffix(old).map(|stem| format!("{stem}{new}"));
+    rename("LayerNorm.gamma", "LayerNorm.weight").or_else(|| rename("LayerNorm.beta", "LayerNorm.bias"))
+}
+
+fn rename(path: &Path, named: impl Iterator<Item = (String, Place)>) -> Result<BTreeMap<String, Place>, Error> {
+    let mut tensors = BTreeMap::new();
+    for (name, place) in named {
+        let stored = place.stored.clone();
+        if let Some(other) = tensors.insert(name.clone(), place) {
+            let path = path.to_path_buf();
+            return Err(Error::AliasClash {
+                path,
+                tensor: name,
+                first: other.stored,
+                second: stored,
+            });
+        }
+    }
+    Ok(tensors)
+}
+
+fn read_config(file: &Path) -> Result<Value, Error> {
+    let config: Value = serde_json::from_slice(&read_json_bytes(file)?).map_err(|error| Error::json(file, error))?;
+    if !config.is_object() {
+        return Err(Error::json(file, "expected a JSON object"));
+    }
+    Ok(config)
+}
+
+fn no_weights(path: &Path) -> Error {
+    for pickle in ["pytorch_model.bin", "pytorch_model.bin.index.json"] {
+        let file = path.join(pickle);
+        if file.exists() {
+            return Error::PytorchBin { path: file };
+        }
+    }
+    Error::NoWeights {
+        path: path.to_path_buf(),
+    }
+}

@@ -1,0 +1,163 @@
+//! One safetensors file.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+
+use crate::dtype::decode;
+use crate::header::{self, TensorInfo};
+use crate::{Dtype, Error};
+
+/// A safetensors file whose header has been validated and whose payload is read on demand.
+///
+/// # Mapped files
+///
+/// [`TensorFile::open`] maps the file into memory. As with every memory map, the process gets `SIGBUS` if another process
+/// shortens the file while it is open. Files that this crate writes are replaced by rename and never changed in place.
+pub struct TensorFile {
+    path: PathBuf,
+    content: Content,
+    metadata: Vec<(String, String)>,
+    tensors: Vec<TensorInfo>,
+    by_name: HashMap<String, usize>,
+}
+
+enum Content {
+    Mapped(Mmap),
+    Owned(Vec<u8>),
+}
+
+impl fmt::Debug for TensorFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TensorFile")
+            .field("path", &self.path)
+            .field("tensors", &self.tensors.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl TensorFile {
+    /// Opens a file and validates its header; reads no payload.
+    ///
+    /// # Errors
+    ///
+    /// An I/O error, or the first fault of the header, naming the file and the tensor.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        // Before opening: opening a named pipe would wait for a writer.
+        let metadata = std::fs::metadata(path).map_err(Error::io("open", path))?;
+        if !metadata.is_file() {
+            return Err(Error::NotAFile {
+                path: path.to_path_buf(),
+            });
+        }
+        if metadata.len() < 8 {
+            return Err(Error::FileTooShort {
+                file: path.to_path_buf(),
+                found: metadata.len(),
+            });
+        }
+        let file = File::open(path).map_err(Error::io("open", path))?;
+        // SAFETY: the map is read-only and only handed out as bytes that outlive nothing but `self`. A concurrent writer
+        // could change them; no code here relies on two reads of the same byte being equal.
+        let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
+        Self::new(path, Content::Mapped(map))
+    }
+
+    /// A file that is already in memory; `name` stands for its path in errors.
+    ///
+    /// # Errors
+    ///
+    /// As [`TensorFile::open`].
+    pub fn from_bytes(name: impl AsRef<Path>, content: Vec<u8>) -> Result<Self, Error> {
+        Self::new(name.as_ref(), Content::Owned(content))
+    }
+
+    fn new(path: &Path, content: Content) -> Result<Self, Error> {
+        let header = header::parse(path, content.bytes())?;
+        let by_name = header
+            .tensors
+            .iter()
+            .enumerate()
+            .map(|(i, info)| (info.name.clone(), i))
+            .collect();
+        Ok(Self {
+            path: path.to_path_buf(),
+            content,
+            metadata: header.metadata,
+            tensors: header.tensors,
+            by_name,
+        })
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The tensors, in the order of their payloads.
+    pub fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    /// The value of a key in the header's `__metadata__`.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// What the header says about a tensor.
+    pub fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.by_name.get(name).map(|&i| &self.tensors[i])
+    }
+
+    /// A tensor's payload, little-endian.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTensor`].
+    pub fn read_bytes(&self, name: &str) -> Result<&[u8], Error> {
+        let info = self.require(name)?;
+        Ok(&self.content.bytes()[info.range.clone()])
+    }
+
+    /// A tensor's elements as `f32`: `f32` bit for bit, `f16` and `bf16` exactly, `f64` rounded to nearest.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTensor`]; [`Error::NotFloat`] for other dtypes.
+    pub fn read_f32(&self, name: &str) -> Result<Vec<f32>, Error> {
+        let info = self.require(name)?;
+        let bytes = &self.content.bytes()[info.range.clone()];
+        decode(info.dtype, bytes).ok_or_else(|| self.not_float(&info.name, info.dtype))
+    }
+
+    fn require(&self, name: &str) -> Result<&TensorInfo, Error> {
+        self.info(name).ok_or_else(|| Error::NoTensor {
+            path: self.path.clone(),
+            tensor: name.to_string(),
+        })
+    }
+
+    fn not_float(&self, tensor: &str, found: Dtype) -> Error {
+        Error::NotFloat {
+            file: self.path.clone(),
+            tensor: tensor.to_string(),
+            found,
+        }
+    }
+}
+
+impl Content {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Content::Mapped(map) => map,
+            Content::Owned(bytes) => bytes,
+        }
+    }
+}

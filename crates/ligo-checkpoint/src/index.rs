@@ -1,0 +1,82 @@
+//! The index of a sharded model: `model.safetensors.index.json`.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::strict::{Pairs, is_plain_file_name, printable, read_json_bytes};
+use crate::{Error, TensorFile};
+
+pub(crate) const INDEX_FILE: &str = "model.safetensors.index.json";
+
+#[derive(serde::Deserialize)]
+struct RawIndex {
+    weight_map: Pairs<String>,
+}
+
+/// Opens all shards that an index names and checks that index and shards say the same.
+pub(crate) fn open_shards(index: &Path) -> Result<Vec<TensorFile>, Error> {
+    let raw: RawIndex = serde_json::from_slice(&read_json_bytes(index)?).map_err(|error| Error::json(index, error))?;
+    let folder = index.parent().unwrap_or(Path::new(""));
+    let at = || index.to_path_buf();
+    let mut seen = HashSet::new();
+    let mut placed: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (tensor, shard) in &raw.weight_map.0 {
+        if !seen.insert(tensor) {
+            return Err(Error::DuplicateTensor {
+                file: at(),
+                tensor: printable(tensor),
+            });
+        }
+        if !is_plain_file_name(shard) {
+            return Err(Error::ShardOutside {
+                index: at(),
+                tensor: printable(tensor),
+                shard: printable(shard),
+            });
+        }
+        placed.entry(shard).or_default().push(tensor);
+    }
+    let mut shards = Vec::with_capacity(placed.len());
+    for (shard, tensors) in placed {
+        let path = folder.join(shard);
+        if !path.exists() {
+            let tensor = tensors.first().map_or_else(String::new, |name| printable(name));
+            return Err(Error::ShardMissing {
+                index: at(),
+                tensor,
+                shard: shard.to_string(),
+            });
+        }
+        let file = TensorFile::open(&path)?;
+        if let Some(tensor) = tensors.iter().find(|name| file.info(name).is_none()) {
+            return Err(Error::NotInShard {
+                index: at(),
+                tensor: printable(tensor),
+                shard: shard.to_string(),
+            });
+        }
+        let indexed: HashSet<&str> = tensors.into_iter().collect();
+        if let Some(info) = file.tensors().iter().find(|info| !indexed.contains(info.name.as_str())) {
+            return Err(Error::NotInIndex {
+                index: at(),
+                tensor: info.name.clone(),
+                shard: shard.to_string(),
+            });
+        }
+        shards.push(file);
+    }
+    Ok(shards)
+}
+
+/// The text of an index.
+pub(crate) fn index_json<'a>(total_bytes: u64, placed: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let weight_map: Value = placed
+        .map(|(tensor, shard)| (tensor.to_string(), json!(shard)))
+        .collect();
+    format!(
+        "{:#}\n",
+        json!({"metadata": {"total_size": total_bytes}, "weight_map": weight_map})
+    )
+}

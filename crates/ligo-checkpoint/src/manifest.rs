@@ -1,0 +1,218 @@
+//! The list of a directory's files with their sizes and hashes.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+use crate::strict::{is_plain_file_name, printable, read_json_bytes};
+
+/// The manifest's file name.
+pub const MANIFEST_FILE: &str = "manifest.json";
+/// The format version this crate writes and accepts.
+pub const MANIFEST_VERSION: u64 = 1;
+
+const FORMAT: &str = "ligo-manifest";
+const READ_BLOCK: u64 = 1 << 18;
+
+/// All files of a complete directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    format: String,
+    version: u64,
+    files: BTreeMap<String, FileEntry>,
+}
+
+/// One file of a [`Manifest`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileEntry {
+    /// Size in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the content, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// Reads a directory's manifest; checks the manifest itself, not the files.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoManifest`], [`Error::ManifestVersion`], [`Error::BadManifest`].
+    pub fn read(dir: impl AsRef<Path>) -> Result<Self, Error> {
+        let dir = dir.as_ref();
+        let path = dir.join(MANIFEST_FILE);
+        // A damaged path component counts as absent too, for example when `dir` is a file.
+        if !path.exists() {
+            return Err(Error::NoManifest {
+                path: dir.to_path_buf(),
+            });
+        }
+        let bytes = read_json_bytes(&path)?;
+        let bad = |message: String| Error::BadManifest {
+            path: path.clone(),
+            message,
+        };
+        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
+        // The version comes first: another version may have other fields.
+        match value.get("version").and_then(serde_json::Value::as_u64) {
+            Some(MANIFEST_VERSION) => {}
+            Some(found) => {
+                return Err(Error::ManifestVersion {
+                    path,
+                    expected: MANIFEST_VERSION,
+                    found,
+                });
+            }
+            None => return Err(bad("expected a number `version`, found none".to_string())),
+        }
+        let manifest: Manifest = serde_json::from_value(value).map_err(|error| bad(error.to_string()))?;
+        if manifest.format != FORMAT {
+            return Err(bad(format!(
+                "expected format `{FORMAT}`, found `{}`",
+                printable(&manifest.format)
+            )));
+        }
+        if let Some(name) = manifest.files.keys().find(|name| !is_relative_inside(name)) {
+            return Err(bad(format!("`{}` is not a path inside this folder", printable(name))));
+        }
+        // Compared with what would be written, so that no byte of the manifest can change unnoticed.
+        if manifest.to_json().as_bytes() != bytes {
+            return Err(bad("not in the form in which it was written".to_string()));
+        }
+        Ok(manifest)
+    }
+
+    /// Lists and hashes the files that are in a directory now.
+    pub(crate) fn of(dir: &Path) -> Result<Self, Error> {
+        let mut files = BTreeMap::new();
+        for (name, path) in list(dir)? {
+            let (bytes, sha256) = hash(&path)?;
+            files.insert(name, FileEntry { bytes, sha256 });
+        }
+        Ok(Self {
+            format: FORMAT.to_string(),
+            version: MANIFEST_VERSION,
+            files,
+        })
+    }
+
+    /// The files, by path relative to the directory with `/` between components.
+    pub fn files(&self) -> &BTreeMap<String, FileEntry> {
+        &self.files
+    }
+
+    /// Bytes of all files together.
+    pub fn total_bytes(&self) -> u64 {
+        self.files
+            .values()
+            .map(|entry| entry.bytes)
+            .fold(0, u64::saturating_add)
+    }
+
+    pub(crate) fn to_json(&self) -> String {
+        // Maps with string keys and numbers always serialise.
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
+
+/// Checks a directory against its manifest: every file there, none extra, every size and hash right.
+///
+/// Reads every byte.
+///
+/// # Errors
+///
+/// The errors of [`Manifest::read`]; [`Error::FileMissing`], [`Error::FileExtra`], [`Error::FileSize`],
+/// [`Error::FileHash`]; [`Error::NotAFile`] for links and devices; [`Error::Io`] when a file cannot be read.
+pub fn verify(dir: impl AsRef<Path>) -> Result<(), Error> {
+    let dir = dir.as_ref();
+    let manifest = Manifest::read(dir)?;
+    let mut found = list(dir)?;
+    // Everything cheap first: names, sizes, then content.
+    for (name, entry) in &manifest.files {
+        let path = dir.join(name);
+        let Some(path) = found.remove(name) else {
+            return Err(Error::FileMissing { path });
+        };
+        let size = std::fs::metadata(&path).map_err(Error::io("open", &path))?.len();
+        if size != entry.bytes {
+            return Err(Error::FileSize {
+                path,
+                expected: entry.bytes,
+                found: size,
+            });
+        }
+    }
+    if let Some(path) = found.into_values().next() {
+        return Err(Error::FileExtra { path });
+    }
+    for (name, entry) in &manifest.files {
+        let path = dir.join(name);
+        let (_, found) = hash(&path)?;
+        if found != entry.sha256 {
+            return Err(Error::FileHash {
+                path,
+                expected: entry.sha256.clone(),
+                found,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// All regular files below `dir` except its manifest.
+pub(crate) fn list(dir: &Path) -> Result<BTreeMap<String, PathBuf>, Error> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![(String::new(), dir.to_path_buf())];
+    while let Some((prefix, folder)) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).map_err(Error::io("list", &folder))? {
+            let entry = entry.map_err(Error::io("list", &folder))?;
+            let path = entry.path();
+            let file_name = entry.file_name();
+            let Some(name) = file_name.to_str().filter(|name| is_plain_file_name(name)) else {
+                let name = printable(&file_name.to_string_lossy());
+                return Err(Error::FileName { path: folder, name });
+            };
+            let kind = entry.file_type().map_err(Error::io("open", &path))?;
+            if kind.is_dir() {
+                folders.push((format!("{prefix}{name}/"), path));
+            } else if !kind.is_file() {
+                return Err(Error::NotAFile { path });
+            } else if !(prefix.is_empty() && name == MANIFEST_FILE) {
+                files.insert(format!("{prefix}{name}"), path);
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn is_relative_inside(name: &str) -> bool {
+    name != MANIFEST_FILE && name.split('/').all(is_plain_file_name)
+}
+
+fn hash(path: &Path) -> Result<(u64, String), Error> {
+    let mut file = File::open(path).map_err(Error::io("open", path))?;
+    let mut hasher = Sha256::new();
+    let size = file.metadata().map_err(Error::io("open", path))?.len();
+    let mut block = vec![0; size.clamp(1, READ_BLOCK) as usize];
+    let mut total = 0;
+    loop {
+        let read = file.read(&mut block).map_err(Error::io("read", path))?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&block[..read]);
+        total += read as u64;
+    }
+    Ok((
+        total,
+        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+    ))
+}

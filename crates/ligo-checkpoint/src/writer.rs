@@ -1,0 +1,362 @@
+//! Model directories written tensor by tensor.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::card::Card;
+use crate::dir::{CONFIG_FILE, WEIGHTS_FILE};
+use crate::dtype::{EncodeFault, encode};
+use crate::header::{self, check_name};
+use crate::index::{INDEX_FILE, index_json};
+use crate::strict::printable;
+use crate::{AtomicDir, Disk, DiskFile, Dtype, Error, Manifest, copy_tokenizer, require_free_space};
+
+/// Room asked for beyond the payload: headers, index, manifest, tokenizer files.
+const SLACK_BYTES: u64 = 16 << 20;
+
+/// A tensor that will be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    /// The name.
+    pub name: String,
+    /// The dtype it is stored in.
+    pub dtype: Dtype,
+    /// The dimensions, outermost first.
+    pub shape: Vec<usize>,
+}
+
+/// Writes declared tensors in order, into `model.safetensors` or into shards with an index.
+///
+/// One block of converted elements is in memory at a time; headers are written first. Files are synced by
+/// [`ModelWriter::finish`] and appear with the directory they are written into.
+///
+/// # Example
+///
+/// ```
+/// use ligo_checkpoint::{AtomicDir, Declared, Dtype, ModelDir, ModelWriter};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let folder = tempfile::tempdir()?;
+/// let dir = AtomicDir::begin(folder.path().join("model"))?;
+/// let declared = |name: &str| Declared { name: name.into(), dtype: Dtype::F16, shape: vec![3] };
+/// let mut writer = ModelWriter::new(&dir, vec![declared("a"), declared("b")], 6)?;
+/// writer.write_f32("a", &[1.0, 2.0, 3.0])?;
+/// writer.write_f32("b", &[4.0, 5.0, 6.0])?;
+/// writer.finish()?;
+/// dir.commit()?;
+/// assert!(folder.path().join("model/model-00002-of-00002.safetensors").exists());
+/// assert_eq!(ModelDir::open(folder.path().join("model"))?.read_f32("b")?, [4.0, 5.0, 6.0]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct ModelWriter<'a> {
+    dir: &'a AtomicDir,
+    tensors: Vec<Declared>,
+    /// Each tensor's shard and bytes inside it.
+    places: Vec<(usize, Range<usize>)>,
+    shards: Vec<Shard>,
+    open: Option<(usize, DiskFile)>,
+    next: usize,
+}
+
+#[derive(Debug)]
+struct Shard {
+    name: String,
+    head: Vec<u8>,
+}
+
+impl<'a> ModelWriter<'a> {
+    /// Plans the files for these tensors and checks that there is room for them.
+    ///
+    /// A shard holds tensors up to `max_shard_bytes` of payload together, and at least one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TensorName`], [`Error::DuplicateTensor`], [`Error::ShapeTooLarge`], [`Error::NoSpace`].
+    pub fn new(dir: &'a AtomicDir, tensors: Vec<Declared>, max_shard_bytes: u64) -> Result<Self, Error> {
+        let groups = group(dir.target(), &tensors, max_shard_bytes)?;
+        let names = match groups.len() {
+            0 | 1 => vec![WEIGHTS_FILE.to_string()],
+            n => (1..=n).map(|i| format!("model-{i:05}-of-{n:05}.safetensors")).collect(),
+        };
+        Self::plan(
+            dir,
+            tensors,
+            groups.into_iter().zip(names).collect(),
+            &[("format".into(), "pt".into())],
+        )
+    }
+
+    /// All tensors in one file of this name, with this metadata.
+    pub(crate) fn single(
+        dir: &'a AtomicDir,
+        file: &str,
+        tensors: Vec<Declared>,
+        metadata: Vec<(String, String)>,
+    ) -> Result<Self, Error> {
+        let groups = group(dir.target(), &tensors, u64::MAX)?;
+        let files = groups.into_iter().map(|range| (range, file.to_string())).collect();
+        Self::plan(dir, tensors, files, &metadata)
+    }
+
+    fn plan(
+        dir: &'a AtomicDir,
+        tensors: Vec<Declared>,
+        files: Vec<(Range<usize>, String)>,
+        metadata: &[(String, String)],
+    ) -> Result<Self, Error> {
+        let mut seen = HashSet::new();
+        for Declared { name, .. } in &tensors {
+            check_name(dir.target(), name)?;
+            if !seen.insert(name) {
+                return Err(Error::DuplicateTensor {
+                    file: dir.target().to_path_buf(),
+                    tensor: name.clone(),
+                });
+            }
+        }
+        let mut places = Vec::with_capacity(tensors.len());
+        let mut shards = Vec::with_capacity(files.len());
+        for (range, name) in files {
+            let built = header::build(&tensors[range.clone()], metadata);
+            let (head, ranges) = built.ok_or_else(|| too_large(dir.target(), &tensors[range.start]))?;
+            places.extend(ranges.into_iter().map(|bytes| (shards.len(), bytes)));
+            shards.push(Shard { name, head });
+        }
+        let payload: u64 = places
+            .iter()
+            .map(|(_, bytes)| bytes.len() as u64)
+            .fold(0, u64::saturating_add);
+        require_free_space(dir.path(), payload.saturating_add(SLACK_BYTES))?;
+        Ok(Self {
+            dir,
+            tensors,
+            places,
+            shards,
+            open: None,
+            next: 0,
+        })
+    }
+
+    /// The tensor that must be written next.
+    pub fn next_tensor(&self) -> Option<&Declared> {
+        self.tensors.get(self.next)
+    }
+
+    /// Writes the next tensor, converted to its declared dtype.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WriteOrder`], [`Error::PayloadLength`], [`Error::NotWritable`], [`Error::Overflow`], [`Error::Write`].
+    pub fn write_f32(&mut self, name: &str, values: &[f32]) -> Result<(), Error> {
+        let declared = self.require_next(name)?.clone();
+        let Declared { dtype, shape, .. } = declared;
+        self.check_length(name, "elements", shape.iter().product(), values.len())?;
+        let target = self.dir.target().to_path_buf();
+        let file = self.seek_to_next()?;
+        encode(dtype, values, |block| file.write_all(block)).map_err(|fault| match fault {
+            EncodeFault::Sink(error) => error,
+            EncodeFault::Dtype => Error::NotWritable {
+                path: target,
+                tensor: name.to_string(),
+                found: dtype,
+            },
+            EncodeFault::Overflow { element, value } => Error::Overflow {
+                path: target,
+                tensor: name.to_string(),
+                element,
+                value,
+                dtype,
+            },
+        })?;
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Writes the next tensor's bytes as they are: little-endian, of the declared dtype.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WriteOrder`], [`Error::PayloadLength`], [`Error::Write`].
+    pub fn write_bytes(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        self.require_next(name)?;
+        self.check_length(name, "bytes", self.places[self.next].1.len(), bytes.len())?;
+        self.seek_to_next()?.write_all(bytes)?;
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Forces the last file to the disk and writes the index of a sharded model.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unfinished`], [`Error::Write`].
+    pub fn finish(mut self) -> Result<(), Error> {
+        if let Some(first) = self.next_tensor() {
+            let (missing, first) = (self.tensors.len() - self.next, first.name.clone());
+            return Err(Error::Unfinished {
+                path: self.dir.target().to_path_buf(),
+                missing,
+                first,
+            });
+        }
+        if self.tensors.is_empty() {
+            self.open_shard(0)?;
+        }
+        if let Some((_, file)) = self.open.take() {
+            file.finish()?;
+        }
+        if self.shards.len() > 1 {
+            let total = self.places.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+            let placed = self.tensors.iter().zip(&self.places);
+            let placed = placed.map(|(tensor, (shard, _))| (tensor.name.as_str(), self.shards[*shard].name.as_str()));
+            self.dir.write(INDEX_FILE, index_json(total, placed).as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn require_next(&self, name: &str) -> Result<&Declared, Error> {
+        match self.next_tensor() {
+            Some(declared) if declared.name == name => Ok(declared),
+            other => Err(Error::WriteOrder {
+                path: self.dir.target().to_path_buf(),
+                expected: other.map(|declared| declared.name.clone()),
+                found: printable(name),
+            }),
+        }
+    }
+
+    fn check_length(&self, name: &str, unit: &'static str, expected: usize, found: usize) -> Result<(), Error> {
+        if expected == found {
+            return Ok(());
+        }
+        let (path, tensor) = (self.dir.target().to_path_buf(), name.to_string());
+        Err(Error::PayloadLength {
+            path,
+            tensor,
+            unit,
+            expected,
+            found,
+        })
+    }
+
+    /// The file of the next tensor, at its position; finishes the file before it.
+    fn seek_to_next(&mut self) -> Result<&mut DiskFile, Error> {
+        let (shard, begin) = (self.places[self.next].0, self.places[self.next].1.start);
+        let file = self.open_shard(shard)?;
+        file.seek(begin as u64)?;
+        Ok(file)
+    }
+
+    fn open_shard(&mut self, shard: usize) -> Result<&mut DiskFile, Error> {
+        let current = match self.open.take() {
+            Some((open, file)) if open == shard => file,
+            before => {
+                if let Some((_, file)) = before {
+                    file.finish()?;
+                }
+                let mut file = self.dir.create(&self.shards[shard].name)?;
+                file.write_all(&self.shards[shard].head)?;
+                file
+            }
+        };
+        Ok(&mut self.open.insert((shard, current)).1)
+    }
+}
+
+/// Consecutive tensors whose payloads fit into one shard.
+fn group(target: &Path, tensors: &[Declared], max_shard_bytes: u64) -> Result<Vec<Range<usize>>, Error> {
+    let mut groups = Vec::new();
+    let (mut begin, mut filled) = (0, 0u64);
+    for (i, tensor) in tensors.iter().enumerate() {
+        let bytes = tensor
+            .dtype
+            .bytes_of(&tensor.shape)
+            .ok_or_else(|| too_large(target, tensor))? as u64;
+        if i > begin && filled.saturating_add(bytes) > max_shard_bytes {
+            groups.push(begin..i);
+            (begin, filled) = (i, 0);
+        }
+        filled = filled.saturating_add(bytes);
+    }
+    groups.push(begin..tensors.len());
+    Ok(groups)
+}
+
+fn too_large(target: &Path, tensor: &Declared) -> Error {
+    Error::ShapeTooLarge {
+        file: target.to_path_buf(),
+        tensor: tensor.name.clone(),
+        shape: tensor.shape.clone(),
+    }
+}
+
+/// How [`write_model`] writes.
+#[derive(Debug, Clone)]
+pub struct WriteOptions {
+    /// The dtype the tensors are stored in: F32, F16 or BF16.
+    pub dtype: Dtype,
+    /// Payload of one shard; 5 GB unless changed.
+    pub max_shard_bytes: u64,
+    /// A folder whose tokenizer files are copied along.
+    pub tokenizer_from: Option<PathBuf>,
+    /// The model card.
+    pub card: Option<Card>,
+    /// Where changes go; a hook for tests.
+    pub disk: Disk,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        let disk = Disk::default();
+        Self {
+            dtype: Dtype::F32,
+            max_shard_bytes: 5_000_000_000,
+            tokenizer_from: None,
+            card: None,
+            disk,
+        }
+    }
+}
+
+/// Writes a whole model directory from tensors in memory and commits it.
+///
+/// # Errors
+///
+/// As [`AtomicDir::begin`], [`ModelWriter`] and [`AtomicDir::commit`]. An earlier model at `target` is kept unless all
+/// went well.
+pub fn write_model<'a>(
+    target: impl AsRef<Path>,
+    config: &Value,
+    tensors: impl IntoIterator<Item = (String, Vec<usize>, Cow<'a, [f32]>)>,
+    options: &WriteOptions,
+) -> Result<Manifest, Error> {
+    let tensors: Vec<_> = tensors.into_iter().collect();
+    let declare = |(name, shape, _): &(String, Vec<usize>, _)| {
+        let (name, shape) = (name.clone(), shape.clone());
+        Declared {
+            name,
+            dtype: options.dtype,
+            shape,
+        }
+    };
+    let dir = AtomicDir::begin_on(&options.disk, target)?;
+    let mut writer = ModelWriter::new(&dir, tensors.iter().map(declare).collect(), options.max_shard_bytes)?;
+    dir.write(CONFIG_FILE, format!("{config:#}\n").as_bytes())?;
+    if let Some(from) = &options.tokenizer_from {
+        copy_tokenizer(from, &dir)?;
+    }
+    if let Some(card) = &options.card {
+        card.write(&dir)?;
+    }
+    for (name, _, values) in &tensors {
+        writer.write_f32(name, values)?;
+    }
+    writer.finish()?;
+    dir.commit()
+}

@@ -1,0 +1,323 @@
+use std::path::Path;
+
+use ligo_train::TrainConfig;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use super::faults::{Fault, RecipeError, nearest};
+use super::shape::unknown_key;
+use super::{BUILTIN, CorpusSource, MethodSection, Recipe, builtin};
+
+/// Reads a recipe file or a built-in recipe, applies `--set key=value` overrides and checks everything.
+///
+/// # Errors
+/// No such recipe, not TOML, a bad override, or faults; all faults are reported at once.
+pub fn load(name: &str, overrides: &[String]) -> Result<Recipe, RecipeError> {
+    let path = Path::new(name);
+    if path.is_file() {
+        let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        return parse(&text, name, overrides);
+    }
+    match builtin(name) {
+        Some(text) => parse(text, &format!("recipe `{name}`"), overrides),
+        None => Err(RecipeError::Unknown {
+            name: name.into(),
+            nearest: nearest(name, BUILTIN.iter().map(|(n, _)| *n)).map(str::to_owned),
+            known: BUILTIN.iter().map(|(n, _)| *n).collect::<Vec<_>>().join(", "),
+        }),
+    }
+}
+
+/// Reads a recipe from TOML text; `origin` names it in messages.
+///
+/// # Errors
+/// As for [`load`].
+pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Recipe, RecipeError> {
+    let mut table: Table = text.parse().map_err(|e: toml::de::Error| RecipeError::Syntax {
+        origin: origin.into(),
+        message: e.to_string(),
+    })?;
+    for given in overrides {
+        set(&mut table, given)?;
+    }
+    let mut faults = Vec::new();
+    let recipe: Option<Recipe> = collect(table, "", &mut faults);
+    if let Some(recipe) = &recipe {
+        check(recipe, &mut faults);
+    }
+    match recipe {
+        Some(recipe) if faults.is_empty() => Ok(recipe),
+        _ => Err(RecipeError::Faults {
+            origin: origin.into(),
+            faults,
+        }),
+    }
+}
+
+/// Applies `key.with.dots=value`; the value is TOML, or a plain string when it is not.
+fn set(table: &mut Table, given: &str) -> Result<(), RecipeError> {
+    let fault = |reason: &str| RecipeError::Set {
+        given: given.into(),
+        reason: reason.into(),
+    };
+    let (key, value) = given.split_once('=').ok_or_else(|| fault("expected KEY=VALUE, for example seed=2"))?;
+    let value = format!("v = {}", value.trim())
+        .parse::<Table>()
+        .ok()
+        .and_then(|mut t| t.remove("v"))
+        .unwrap_or_else(|| Value::String(value.trim().into()));
+    let mut parts: Vec<&str> = key.trim().split('.').collect();
+    let last = parts.pop().filter(|p| !p.is_empty()).ok_or_else(|| fault("the key is empty"))?;
+    let mut current = table;
+    for part in parts {
+        let next = current.entry(part).or_insert_with(|| Value::Table(Table::new()));
+        current = next.as_table_mut().ok_or_else(|| fault(&format!("`{part}` is not a table")))?;
+    }
+    current.insert(last.into(), value);
+    Ok(())
+}
+
+/// Deserialises a table and collects every fault: each one found is noted, its key taken out, and the rest tried again.
+fn collect<T: DeserializeOwned>(mut table: Table, prefix: &str, faults: &mut Vec<Fault>) -> Option<T> {
+    let before = faults.len();
+    loop {
+        let deserializer = Value::Table(table.clone());
+        let error = match serde_path_to_error::deserialize::<_, T>(deserializer) {
+            Ok(value) => return (faults.len() == before).then_some(value).or_else(|| value_if_only_unknown(&table)),
+            Err(error) => error,
+        };
+        let mut path: Vec<String> = error.path().iter().map(|s| s.to_string()).filter(|s| s != "." && s != "?").collect();
+        let message = error.inner().to_string().trim().to_owned();
+        if let Some((key, known)) = unknown_field(&message) {
+            // The path may or may not end in the key itself.
+            if path.last() != Some(&key) {
+                path.push(key.clone());
+            }
+            faults.push(Fault {
+                key: dotted(prefix, &path),
+                message: unknown_key(&key, known.iter().map(String::as_str)),
+            });
+        } else {
+            faults.push(Fault {
+                key: dotted(prefix, &path),
+                message,
+            });
+        }
+        if !remove(&mut table, &path) {
+            return None;
+        }
+    }
+}
+
+/// After faults, the remaining table is still worth checking for contradictions.
+fn value_if_only_unknown<T: DeserializeOwned>(table: &Table) -> Option<T> {
+    Value::Table(table.clone()).try_into().ok()
+}
+
+fn dotted(prefix: &str, path: &[String]) -> String {
+    let mut all: Vec<&str> = Vec::new();
+    if !prefix.is_empty() {
+        all.push(prefix);
+    }
+    all.extend(path.iter().map(String::as_str));
+    all.join(".").replace(".[", "[")
+}
+
+fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
+    let rest = message.strip_prefix("unknown field `")?;
+    let (key, rest) = rest.split_once('`')?;
+    let known = rest.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    Some((key.to_owned(), known))
+}
+
+/// Takes the value at `path` out, or the nearest ancestor that exists; false when nothing is left to take.
+fn remove(table: &mut Table, path: &[String]) -> bool {
+    let Some((first, rest)) = path.split_first() else {
+        return false;
+    };
+    let index = rest.first().and_then(|s| s.strip_prefix('[')?.strip_suffix(']')?.parse::<usize>().ok());
+    let removed = match table.get_mut(first) {
+        Some(Value::Table(inner)) if !rest.is_empty() => remove(inner, rest),
+        Some(Value::Array(items)) => match index {
+            Some(i) if i < items.len() => match &mut items[i] {
+                Value::Table(inner) if rest.len() > 1 && remove(inner, &rest[1..]) => true,
+                _ => {
+                    items.remove(i);
+                    true
+                }
+            },
+            _ => false,
+        },
+        _ => false,
+    };
+    removed || table.remove(first).is_some()
+}
+
+/// `base` with the keys of `changes` on top.
+///
+/// # Errors
+/// All faults of the merged table, named below `key`.
+pub fn merged<T: Serialize + DeserializeOwned + Clone>(base: &T, changes: &Table, key: &str) -> Result<T, Vec<Fault>> {
+    if changes.is_empty() {
+        return Ok(base.clone());
+    }
+    let mut table = match Value::try_from(base) {
+        Ok(Value::Table(table)) => table,
+        _ => Table::new(),
+    };
+    overlay(&mut table, changes);
+    let mut faults = Vec::new();
+    let value = collect(table, key, &mut faults);
+    match value {
+        Some(value) if faults.is_empty() => Ok(value),
+        _ => Err(faults),
+    }
+}
+
+fn overlay(base: &mut Table, changes: &Table) {
+    for (key, value) in changes {
+        match (base.get_mut(key), value) {
+            (Some(Value::Table(inner)), Value::Table(changes)) => overlay(inner, changes),
+            _ => {
+                base.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
+    let mut fault = |key: &str, message: String| {
+        faults.push(Fault {
+            key: key.into(),
+            message,
+        });
+    };
+    if recipe.name.is_empty() || recipe.name.contains(['/', '\\']) {
+        fault("name", "must be a folder name, found an empty one or one with slashes".into());
+    }
+    if recipe.corpus.source == CorpusSource::Files && recipe.corpus.paths.is_empty() {
+        fault("corpus.paths", "no text: name files or folders here or give --data PATH".into());
+    }
+    let fraction = recipe.corpus.valid_fraction;
+    if !(fraction > 0.0 && fraction < 1.0) {
+        fault("corpus.valid_fraction", format!("must lie between 0 and 1, found {fraction}"));
+    }
+    if recipe.data.seq_len < 8 {
+        fault("data.seq_len", format!("must be at least 8, found {}", recipe.data.seq_len));
+    }
+    let mask = recipe.data.mask_probability;
+    if !(mask > 0.0 && mask < 1.0) {
+        fault("data.mask_probability", format!("must lie between 0 and 1, found {mask}"));
+    }
+    if recipe.tokenizer.path.is_none() && !(64..=1_000_000).contains(&recipe.tokenizer.vocab_size) {
+        let found = recipe.tokenizer.vocab_size;
+        fault("tokenizer.vocab_size", format!("must be 64 to 1,000,000, found {found}"));
+    }
+    if recipe.methods.is_empty() {
+        fault("methods", "at least one method is needed, for example [[methods]] name = \"ligo\"".into());
+    }
+    check_models(recipe, faults);
+    check_methods(recipe, faults);
+}
+
+fn check_models(recipe: &Recipe, faults: &mut Vec<Fault>) {
+    // The vocabulary is known once there is a tokenizer; any size will do for the checks.
+    let vocab = recipe.tokenizer.vocab_size.max(64);
+    let small = recipe.small.path.is_none().then(|| recipe.small.config("small", vocab, recipe.data.seq_len));
+    let large = recipe.large.config("large", vocab, recipe.data.seq_len);
+    match (small, large) {
+        (Some(Ok(small)), Ok(large)) => {
+            if let Err(error) = ligo_arch::check_growable(&small.table(), &large.table()) {
+                faults.push(Fault {
+                    key: "large.model".into(),
+                    message: error.to_string(),
+                });
+            }
+        }
+        (small, large) => {
+            faults.extend(small.and_then(Result::err).into_iter().flatten());
+            faults.extend(large.err().into_iter().flatten());
+        }
+    }
+    let sections = [
+        ("small.train", &recipe.small.train),
+        ("large.train", &recipe.large.train),
+        ("operator.train", &recipe.operator.train),
+    ];
+    for (key, train) in sections {
+        check_train(key, train, faults);
+    }
+    if let Err(error) = recipe.operator.ligo.validate() {
+        faults.push(Fault {
+            key: "operator.ligo".into(),
+            message: error.to_string(),
+        });
+    }
+}
+
+fn check_train(key: &str, train: &TrainConfig, faults: &mut Vec<Fault>) {
+    match train.validate() {
+        Ok(()) => {}
+        Err(ligo_train::Error::Config { faults: found }) => faults.extend(found.into_iter().map(|message| Fault {
+            key: key.into(),
+            message,
+        })),
+        Err(other) => faults.push(Fault {
+            key: key.into(),
+            message: other.to_string(),
+        }),
+    }
+}
+
+fn check_methods(recipe: &Recipe, faults: &mut Vec<Fault>) {
+    let mut ids: Vec<String> = Vec::new();
+    for (i, method) in recipe.methods.iter().enumerate() {
+        let key = format!("methods[{i}]");
+        let id = method.id();
+        if ids.contains(&id) {
+            faults.push(Fault {
+                key: format!("{key}.id"),
+                message: format!("`{id}` is used twice; give one of them another `id`"),
+            });
+        }
+        ids.push(id);
+        match recipe.operator_of(method) {
+            None => faults.push(Fault {
+                key: format!("{key}.name"),
+                message: unknown_method(method),
+            }),
+            Some(ligo_growth::OperatorSpec::Ligo(config)) => {
+                if let Err(error) = config.validate() {
+                    faults.push(Fault {
+                        key: format!("{key}.operator"),
+                        message: error.to_string(),
+                    });
+                }
+            }
+            Some(_) => {}
+        }
+        for (base, changes, part) in [
+            (&recipe.large.train, &method.train, "train"),
+            (&recipe.operator.train, &method.learn, "learn"),
+        ] {
+            let key = format!("{key}.{part}");
+            match merged(base, changes, &key) {
+                Ok(train) if changes.is_empty() => drop(train),
+                Ok(train) => check_train(&key, &train, faults),
+                Err(found) => faults.extend(found),
+            }
+        }
+    }
+}
+
+fn unknown_method(method: &MethodSection) -> String {
+    let names = ligo_growth::OperatorSpec::NAMES;
+    match nearest(&method.name, names) {
+        Some(near) => format!("unknown method `{}`; did you mean `{near}`?", method.name),
+        None => format!("unknown method `{}`; known ones are {}", method.name, names.join(", ")),
+    }
+}

@@ -1,0 +1,186 @@
+//! FLOPs of the matrix products that really happen.
+//!
+//! A product of `[m, k]` and `[k, n]` costs `2·m·k·n`. The backward pass of a product is two products of the same size, so
+//! it costs twice the forward pass and a training step costs three times. Counted are all linear layers and both attention
+//! products, the logits at predicted tokens only. Not counted: embedding look-ups (they copy), everything elementwise,
+//! and the optimizer. Divided by the measured time this gives the share of a machine's matmul peak.
+//!
+//! Attention is counted over the whole `S × S` square, for causal models too, and padding counts as tokens.
+//!
+//! Legend: `N` tokens, `S` sequence length, `D` hidden, `F` feed-forward width, `V` vocabulary, `L` layers; 1 small, 2 large.
+
+use crate::dims::TransformerDims;
+
+/// One forward and two backward products.
+const FORWARD_AND_BACKWARD: f64 = 3.0;
+
+/// Forward FLOPs of a batch, by part.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ForwardFlops {
+    /// Query, key, value and output projections: `L · 4 · 2·N·D²`.
+    pub projections: f64,
+    /// Scores and weighted average: `L · 2 · 2·N·S·D`.
+    pub attention: f64,
+    /// The feed-forward network's two layers: `L · 2 · 2·N·D·F`.
+    pub ffn: f64,
+    /// The head at the `P` predicted tokens: `2·P·D·V`, and `2·P·D²` for the layer before it where there is one.
+    pub head: f64,
+}
+
+impl ForwardFlops {
+    /// All parts together.
+    #[must_use]
+    pub fn total(&self) -> f64 {
+        self.projections + self.attention + self.ffn + self.head
+    }
+}
+
+/// Forward FLOPs of a batch of sequences.
+#[must_use]
+pub fn forward_flops(dims: &TransformerDims, batch_sequences: usize) -> ForwardFlops {
+    let [l, s, d, f, v] = [dims.layers, dims.seq_len, dims.hidden, dims.ffn, dims.vocab].map(|n| n as f64);
+    let n = batch_sequences as f64 * s;
+    let predicted = n * dims.predicted.fraction();
+    let transform = if dims.head_transform {
+        2.0 * predicted * d * d
+    } else {
+        0.0
+    };
+    ForwardFlops {
+        projections: l * 4.0 * 2.0 * n * d * d,
+        attention: l * 2.0 * 2.0 * n * s * d,
+        ffn: l * 2.0 * 2.0 * n * d * f,
+        head: 2.0 * predicted * d * v + transform,
+    }
+}
+
+/// FLOPs of one training step: three times the forward pass.
+#[must_use]
+pub fn train_step_flops(dims: &TransformerDims, batch_sequences: usize) -> f64 {
+    FORWARD_AND_BACKWARD * forward_flops(dims, batch_sequences).total()
+}
+
+/// Whether the small layers are mixed before or after they are widened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrowthOrder {
+    /// Widen each of the `L₁` small tensors, then mix them at the large size: the paper's order.
+    WidthThenDepth,
+    /// Mix at the small size, then widen each of the `L₂` mixed tensors: the official code's order.
+    DepthThenWidth,
+}
+
+/// A tensor (of every layer that has it) and what it grows to.
+///
+/// An axis whose two sizes are equal is not multiplied: vocabularies and classes, the single column of a vector, and both
+/// axes where a model grows in depth only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TensorGrowth {
+    /// Rows of the small tensor, `R₁`.
+    pub rows_small: usize,
+    /// Columns of the small tensor, `C₁`; 1 for a vector.
+    pub cols_small: usize,
+    /// Rows of the large tensor, `R₂`.
+    pub rows_large: usize,
+    /// Columns of the large tensor, `C₂`; 1 for a vector.
+    pub cols_large: usize,
+    /// Small layers that have the tensor, `L₁`; 1 for embeddings and heads.
+    pub layers_small: usize,
+    /// Large layers that have the tensor, `L₂`; 1 for embeddings and heads.
+    pub layers_large: usize,
+}
+
+impl TensorGrowth {
+    /// FLOPs of `Out · W · Inᵀ` for one tensor, `Out: [R₂, R₁]`, `In: [C₂, C₁]`.
+    ///
+    /// With both axes growing, `2·R₂·R₁·C₁ + 2·R₂·C₁·C₂` from the left or `2·R₁·C₁·C₂ + 2·R₂·R₁·C₂` from the right,
+    /// whichever is less.
+    #[must_use]
+    pub fn width_flops(&self) -> f64 {
+        let [r1, c1, r2, c2] = [self.rows_small, self.cols_small, self.rows_large, self.cols_large].map(|n| n as f64);
+        match (self.rows_small != self.rows_large, self.cols_small != self.cols_large) {
+            (false, false) => 0.0,
+            (true, false) => 2.0 * r2 * r1 * c1,
+            (false, true) => 2.0 * r1 * c1 * c2,
+            (true, true) => {
+                let from_left = r2 * r1 * c1 + r2 * c1 * c2;
+                let from_right = r1 * c1 * c2 + r2 * r1 * c2;
+                2.0 * from_left.min(from_right)
+            }
+        }
+    }
+
+    /// Forward FLOPs of growing the tensor in all layers.
+    ///
+    /// Mixing costs `2·L₂·L₁` per element at the size where it happens, widening [`width_flops`](Self::width_flops) per
+    /// layer it happens for. One layer on both sides is not mixed.
+    #[must_use]
+    pub fn forward_flops(&self, order: GrowthOrder) -> f64 {
+        let [l1, l2] = [self.layers_small, self.layers_large].map(|n| n as f64);
+        let (elements, widened) = match order {
+            GrowthOrder::WidthThenDepth => (self.rows_large * self.cols_large, l1),
+            GrowthOrder::DepthThenWidth => (self.rows_small * self.cols_small, l2),
+        };
+        let is_mixed = self.layers_small > 1 || self.layers_large > 1;
+        let mix = if is_mixed { 2.0 * l2 * l1 * elements as f64 } else { 0.0 };
+        mix + widened * self.width_flops()
+    }
+
+    /// The tensors of an encoder of the BERT family: embeddings of words and `positions` positions, per layer query, key,
+    /// value, attention output, both feed-forward layers, all biases and both LayerNorms, and the head.
+    ///
+    /// For a real model, list its own table instead; this one prices a pair of sizes before a model exists.
+    #[must_use]
+    pub fn of_encoder(small: &TransformerDims, large: &TransformerDims, positions: usize) -> Vec<Self> {
+        let once = |rows: [usize; 2], cols: [usize; 2]| Self {
+            rows_small: rows[0],
+            cols_small: cols[0],
+            rows_large: rows[1],
+            cols_large: cols[1],
+            layers_small: 1,
+            layers_large: 1,
+        };
+        let per_layer = |rows: [usize; 2], cols: [usize; 2]| Self {
+            layers_small: small.layers,
+            layers_large: large.layers,
+            ..once(rows, cols)
+        };
+        let hidden = [small.hidden, large.hidden];
+        let ffn = [small.ffn, large.ffn];
+        let one = [1, 1];
+
+        let mut tensors = vec![
+            once([small.vocab, large.vocab], hidden),
+            once([positions, positions], hidden),
+        ];
+        tensors.extend([once(hidden, one); 2]); // the embeddings' LayerNorm
+        tensors.extend([per_layer(hidden, hidden); 4]);
+        tensors.extend([per_layer(ffn, hidden), per_layer(hidden, ffn), per_layer(ffn, one)]);
+        tensors.extend([per_layer(hidden, one); 9]); // five biases, two LayerNorms of two vectors
+        if large.head_transform {
+            tensors.push(once(hidden, hidden));
+            tensors.extend([once(hidden, one); 3]);
+        }
+        tensors
+    }
+}
+
+/// FLOPs of the operator in one step of learning it, forward and backward. It is paid once a step, whatever the batch.
+///
+/// Backward is counted as twice forward, which is a little too much: the small weights need no gradient.
+#[must_use]
+pub fn operator_step_flops(tensors: &[TensorGrowth], order: GrowthOrder) -> f64 {
+    FORWARD_AND_BACKWARD * tensors.iter().map(|tensor| tensor.forward_flops(order)).sum::<f64>()
+}
+
+/// FLOPs of one step of learning the operator: a training step of the large model and the operator once.
+///
+/// The gradients of the large weights are computed in both kinds of step; here they go on into the operator.
+#[must_use]
+pub fn ligo_step_flops(
+    large: &TransformerDims,
+    batch_sequences: usize,
+    tensors: &[TensorGrowth],
+    order: GrowthOrder,
+) -> f64 {
+    train_step_flops(large, batch_sequences) + operator_step_flops(tensors, order)
+}

@@ -1,0 +1,63 @@
+//! Numbers as people read them.
+
+use std::time::Duration;
+
+use ligo_cost::format;
+
+#[test]
+fn flops_get_the_prefix_that_fits() {
+    for (flops, text) in [
+        (0.0, "0 FLOP"),
+        (999.0, "999 FLOP"),
+        (1_000.0, "1.0 kFLOP"),
+        (999_940.0, "999.9 kFLOP"),
+        (999_960.0, "1.0 MFLOP"),
+        (1.5068e13, "15.1 TFLOP"),
+        (3.613e15, "3.6 PFLOP"),
+        (8e20, "800.0 EFLOP"),
+        (3e24, "3000.0 ZFLOP"),
+    ] {
+        assert_eq!(format::flops(flops), text);
+    }
+    assert_eq!(format::flops_per_second(6.28e10), "62.8 GFLOP/s");
+}
+
+#[test]
+fn tokens_are_counted_in_thousands_millions_and_billions() {
+    assert_eq!(format::tokens(512.0), "512 tokens");
+    assert_eq!(format::tokens(65_536.0), "65.5 k tokens");
+    assert_eq!(format::tokens(13_107_200_000.0), "13.1 B tokens");
+    assert_eq!(format::tokens_per_second(2_814.0), "2.8 k tokens/s");
+    assert_eq!(format::tokens_per_second(0.25), "0.2 tokens/s");
+}
+
+#[test]
+fn durations_show_their_two_largest_units() {
+    for (seconds, text) in [
+        (0.0, "0 ms"),
+        (0.85, "850 ms"),
+        (0.9996, "1.0 s"),
+        (12.34, "12.3 s"),
+        (59.96, "1 min 00 s"),
+        (245.0, "4 min 05 s"),
+        (3599.6, "1 h 00 min"),
+        (7_380.0, "2 h 03 min"),
+        (86_399.0, "1 d 00 h"),
+        (273_600.0, "3 d 04 h"),
+    ] {
+        assert_eq!(format::duration(Duration::from_secs_f64(seconds)), text);
+    }
+}
+
+#[test]
+fn a_share_becomes_a_percentage_with_a_real_minus_and_no_minus_zero() {
+    assert_eq!(format::percent(0.447), "44.7 %");
+    assert_eq!(format::percent(-0.057), "−5.7 %");
+    assert_eq!(format::percent(-0.0001), "0.0 %");
+}
+
+#[test]
+fn numbers_that_are_not_finite_do_not_hang_the_formatter() {
+    assert_eq!(format::flops(f64::INFINITY), "inf FLOP");
+    assert_eq!(format::tokens(f64::NAN), "NaN tokens");
+}

@@ -1,0 +1,187 @@
+//! Text to token ids and back: a thin, checked layer over the `tokenizers` crate.
+
+mod chunk;
+mod files;
+mod special;
+mod train;
+mod wordpiece;
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+pub use files::TOKENIZER_FILES;
+pub use special::SpecialIds;
+pub use train::{SPECIAL_TOKENS, WordPieceTraining};
+
+use crate::hash::sha256_hex;
+use crate::{Error, Result};
+use chunk::Memory;
+
+/// A tokenizer with the special tokens of masked-language modelling.
+pub struct Tokenizer {
+    /// As described by its file.
+    inner: tokenizers::Tokenizer,
+    /// For running text: no truncation, no padding, and a `[MASK]` written in the text is text.
+    plain: tokenizers::Tokenizer,
+    special: SpecialIds,
+    vocab_size: usize,
+    hash: String,
+    /// Remembered pieces, one memory per worker thread; empty when this tokenizer cannot be applied piece by piece.
+    memories: Vec<Mutex<Memory>>,
+}
+
+impl std::fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokenizer")
+            .field("vocab_size", &self.vocab_size)
+            .field("hash", &self.hash)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tokenizer {
+    /// Understands the bytes of a `tokenizer.json`; `path` is for error messages.
+    ///
+    /// # Errors
+    /// [`Error::BadTokenizer`], [`Error::MissingSpecialToken`].
+    pub fn from_json(path: &Path, json: &[u8]) -> Result<Self> {
+        let bad = |reason: String| Error::BadTokenizer {
+            path: path.to_path_buf(),
+            reason,
+        };
+        let inner = tokenizers::Tokenizer::from_bytes(json).map_err(|error| bad(error.to_string()))?;
+        let special = SpecialIds::find(path, |token| inner.token_to_id(token))?;
+        let mut plain = inner.clone();
+        plain.with_truncation(None).map_err(|error| bad(error.to_string()))?;
+        plain.with_padding(None);
+        plain.set_encode_special_tokens(true);
+        let description = inner.to_string(false).map_err(|error| bad(error.to_string()))?;
+        let value: serde_json::Value = serde_json::from_str(&description).map_err(|error| bad(error.to_string()))?;
+        let workers = if works_by_pieces(&value) {
+            rayon::current_num_threads() + 1
+        } else {
+            0
+        };
+        let vocab_size = inner.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
+        Ok(Self {
+            inner,
+            plain,
+            special,
+            vocab_size,
+            hash: sha256_hex(description.as_bytes()),
+            memories: (0..workers).map(|_| Mutex::default()).collect(),
+        })
+    }
+
+    /// Ids as `transformers` gives them: special tokens around the text, truncation and padding as the file says.
+    ///
+    /// # Errors
+    /// [`Error::Encode`].
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self
+            .inner
+            .encode_fast(text, true)
+            .map_err(|error| encode_error(text, &error))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Ids of running text, without special tokens around it and without truncation. A special token written in the text is
+    /// encoded as the characters it is made of, so no document can smuggle a `[MASK]` in.
+    ///
+    /// # Errors
+    /// [`Error::Encode`].
+    pub fn encode_text(&self, text: &str) -> Result<Vec<u32>> {
+        let mut ids = Vec::with_capacity(text.len() / 4);
+        // Threads outside the pool share the last memory.
+        let memory = rayon::current_thread_index()
+            .and_then(|index| self.memories.get(index))
+            .or(self.memories.last());
+        let Some(memory) = memory else {
+            self.encode_piece(text, &mut ids)?;
+            return Ok(ids);
+        };
+        // A memory holds only complete entries, so one that a panicking thread left behind is still good.
+        let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.encode(text, &mut ids, |piece, ids| self.encode_piece(piece, ids))?;
+        Ok(ids)
+    }
+
+    /// [`Self::encode_text`] for many texts, on all threads of the current rayon pool.
+    ///
+    /// # Errors
+    /// [`Error::Encode`].
+    pub fn encode_batch<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Result<Vec<Vec<u32>>> {
+        texts.par_iter().map(|text| self.encode_text(text.as_ref())).collect()
+    }
+
+    fn encode_piece(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
+        let encoding = self
+            .plain
+            .encode_fast(text, false)
+            .map_err(|error| encode_error(text, &error))?;
+        ids.extend_from_slice(encoding.get_ids());
+        Ok(())
+    }
+
+    /// The text of some ids, special tokens left out.
+    ///
+    /// # Errors
+    /// [`Error::Encode`].
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        self.inner
+            .decode(ids, true)
+            .map_err(|error| encode_error("(ids)", &error))
+    }
+
+    /// The token with this id.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// The id of this token.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// Ids of the special tokens.
+    pub fn special(&self) -> SpecialIds {
+        self.special
+    }
+
+    /// Largest id plus one: the rows an embedding needs.
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    /// SHA-256 of the tokenizer's description, in hexadecimal.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+}
+
+fn encode_error(text: &str, error: &tokenizers::Error) -> Error {
+    Error::Encode {
+        start: text.chars().take(40).collect(),
+        reason: error.to_string(),
+    }
+}
+
+/// Whether the ids of a text are the ids of its white-space separated pieces (see [`chunk`]).
+fn works_by_pieces(description: &serde_json::Value) -> bool {
+    let kind = |part: &str| description[part]["type"].as_str().unwrap_or_default().to_owned();
+    let simple = |token: &serde_json::Value| {
+        let content = token["content"].as_str().unwrap_or_default();
+        !content.contains(char::is_whitespace)
+            && ["lstrip", "rstrip", "single_word"]
+                .iter()
+                .all(|flag| token[flag] != true)
+    };
+    kind("normalizer") == "BertNormalizer"
+        && kind("pre_tokenizer") == "BertPreTokenizer"
+        && kind("model") == "WordPiece"
+        && description["added_tokens"]
+            .as_array()
+            .is_none_or(|tokens| tokens.iter().all(simple))
+}

@@ -1,0 +1,93 @@
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, init};
+
+/// How the depth coefficients `w ∈ R^{L2×L1}` of one module start.
+///
+/// `noise` adds U(0, noise) to every entry before each row is divided by its sum, as the official code's `*_noisy`
+/// schemes do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DepthInit {
+    /// Row i chooses layer i mod L1: the small model stacked on itself (StackBERT).
+    #[default]
+    Stack,
+    /// Row i chooses layer ⌊i·L1/L2⌋: every layer repeated in place.
+    Interpose,
+    /// U(0, 1), rows divided by their sum.
+    Rand,
+    /// Softmax of N(0, 1) over each row.
+    RandSoftmax,
+}
+
+/// Layer lists: for each layer of the large model, the small model's layer that it copies.
+pub(crate) fn stack(small: usize, large: usize) -> Vec<usize> {
+    (0..large).map(|i| i % small).collect()
+}
+
+pub(crate) fn interpose(small: usize, large: usize) -> Vec<usize> {
+    (0..large).map(|i| i * small / large).collect()
+}
+
+/// The matrix with a single 1 in each row; `None` leaves a row of zeros (a layer without a source).
+pub(crate) fn one_hot(list: &[Option<usize>], small: usize) -> Vec<f32> {
+    let mut matrix = vec![0.0; list.len() * small];
+    for (i, source) in list.iter().enumerate() {
+        if let Some(j) = source {
+            matrix[i * small + j] = 1.0;
+        }
+    }
+    matrix
+}
+
+pub(crate) fn check_list(stack: &str, list: &[usize], small: usize, large: usize) -> Result<(), Error> {
+    let reason = if list.len() != large {
+        format!("it has {} entries, the large model has {large} layers", list.len())
+    } else if let Some(bad) = list.iter().find(|j| **j >= small) {
+        format!(
+            "layer {bad} is asked for, the small model has layers 0 to {}",
+            small - 1
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::LayerList {
+        stack: stack.into(),
+        reason,
+    })
+}
+
+impl DepthInit {
+    /// The starting matrix, row-major `[large, small]`.
+    pub(crate) fn matrix(self, small: usize, large: usize, noise: f64, seed: u64, name: &str) -> Vec<f32> {
+        let mut rng = init::rng(seed, name);
+        let chosen = |list: Vec<usize>| one_hot(&list.into_iter().map(Some).collect::<Vec<_>>(), small);
+        let (mut matrix, random) = match self {
+            Self::Stack => (chosen(stack(small, large)), false),
+            Self::Interpose => (chosen(interpose(small, large)), false),
+            Self::Rand => ((0..large * small).map(|_| rng.random::<f32>()).collect(), true),
+            Self::RandSoftmax => {
+                let logits = init::normal(&mut rng, 1.0, large * small);
+                (logits.into_iter().map(f32::exp).collect(), true)
+            }
+        };
+        if noise > 0.0 && !random {
+            // The chosen layer keeps weight 1 before the division, as in the official code.
+            for value in matrix.iter_mut().filter(|v| **v == 0.0) {
+                *value = (rng.random::<f64>() * noise) as f32;
+            }
+        }
+        if noise > 0.0 || random {
+            normalise_rows(&mut matrix, small);
+        }
+        matrix
+    }
+}
+
+pub(crate) fn normalise_rows(matrix: &mut [f32], columns: usize) {
+    for row in matrix.chunks_mut(columns) {
+        let sum: f32 = row.iter().sum();
+        row.iter_mut().for_each(|v| *v /= sum);
+    }
+}

@@ -1,0 +1,230 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use ligo_arch::{Axis, ModelConfig, ParamTable, StackName};
+use ligo_checkpoint::{AtomicDir, TensorFile, state};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::map::host;
+use crate::{Error, Factors, Fill, LinearMap, OperatorSpec, Sharing, Term};
+
+/// The file of an operator directory that says what the operator is.
+pub const OPERATOR_JSON: &str = "operator.json";
+/// The file of an operator directory that holds its matrices.
+pub const OPERATOR_TENSORS: &str = "operator.safetensors";
+
+const FORMAT_VERSION: u32 = 1;
+
+/// What `operator.json` says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperatorInfo {
+    /// Version of the file's layout.
+    pub format_version: u32,
+    /// The operator and its settings.
+    pub operator: OperatorSpec,
+    /// `config.json` of the small model.
+    pub small_config: Value,
+    /// `config.json` of the large model.
+    pub large_config: Value,
+    /// Which layers share width matrices, per term: rows, then columns when they are not tied to the rows.
+    pub sharing: Vec<(Sharing, Option<Sharing>)>,
+    /// What stands where the map writes nothing: `[initializer_range, seed]`, or nothing for zeros.
+    pub fresh_fill: Option<(f64, u64)>,
+    /// How it was learned: steps, losses, seeds; free form.
+    #[serde(default)]
+    pub training: Value,
+}
+
+impl OperatorInfo {
+    /// The description of an operator between two models.
+    pub fn new(operator: OperatorSpec, small: &ModelConfig, large: &ModelConfig, training: Value) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            operator,
+            small_config: small.to_json(),
+            large_config: large.to_json(),
+            sharing: Vec::new(),
+            fresh_fill: None,
+            training,
+        }
+    }
+
+    /// The small model's configuration.
+    ///
+    /// # Errors
+    /// It is not a valid configuration.
+    pub fn small(&self) -> Result<ModelConfig, Error> {
+        Ok(ModelConfig::from_json(&self.small_config)?)
+    }
+
+    /// The large model's configuration.
+    ///
+    /// # Errors
+    /// It is not a valid configuration.
+    pub fn large(&self) -> Result<ModelConfig, Error> {
+        Ok(ModelConfig::from_json(&self.large_config)?)
+    }
+}
+
+/// Writes an operator as a directory that appears whole or not at all.
+///
+/// Matrices are named `TERM.depth.STACK.MODULE` and `TERM.out.AXIS[.LAYER]` (`in` for untied columns), `[large, small]`.
+///
+/// # Errors
+/// The directory cannot be written.
+pub fn save_operator(path: &Path, map: &LinearMap, mut info: OperatorInfo) -> Result<(), Error> {
+    info.sharing = map
+        .terms
+        .iter()
+        .map(|t| (t.out.sharing, t.input.as_ref().map(|i| i.sharing)))
+        .collect();
+    info.fresh_fill = match map.fill {
+        Fill::Zero => None,
+        Fill::Fresh {
+            initializer_range,
+            seed,
+        } => Some((initializer_range, seed)),
+    };
+    let mut tensors = Vec::new();
+    let mut push = |name: String, matrix: &Tensor<2>| -> Result<(), Error> {
+        let [rows, columns] = matrix.dims();
+        let values = host(matrix.clone().reshape([rows * columns]))?;
+        tensors.push((name, vec![rows, columns], values.into()));
+        Ok(())
+    };
+    for (t, term) in map.terms.iter().enumerate() {
+        for ((stack, module), matrix) in &term.depth {
+            push(format!("{t}.depth.{stack}.{module}"), matrix)?;
+        }
+        for (side, factors) in [("out", Some(&term.out)), ("in", term.input.as_ref())] {
+            for (axis, matrices) in factors.iter().flat_map(|f| &f.matrices) {
+                for (layer, matrix) in matrices.iter().enumerate() {
+                    let suffix = if matrices.len() == 1 {
+                        String::new()
+                    } else {
+                        format!(".{layer}")
+                    };
+                    push(format!("{t}.{side}.{axis}{suffix}"), matrix)?;
+                }
+            }
+        }
+    }
+    let unusable = |e: serde_json::Error| Error::OperatorFile {
+        path: path.display().to_string(),
+        reason: e.to_string(),
+    };
+    let json = serde_json::to_string_pretty(&info).map_err(unusable)?;
+    let dir = AtomicDir::begin(path)?;
+    state::write(&dir, OPERATOR_TENSORS, &Value::Null, tensors)?;
+    dir.write(OPERATOR_JSON, json.as_bytes())?;
+    dir.commit()?;
+    Ok(())
+}
+
+/// Reads an operator directory.
+///
+/// # Errors
+/// Files are missing, damaged, or do not fit the configurations that they name.
+pub fn load_operator(path: &Path, device: &Device) -> Result<(LinearMap, OperatorInfo), Error> {
+    let bad = |reason: String| Error::OperatorFile {
+        path: path.display().to_string(),
+        reason,
+    };
+    ligo_checkpoint::verify(path)?;
+    let json = std::fs::read(path.join(OPERATOR_JSON)).map_err(|e| bad(format!("{OPERATOR_JSON}: {e}")))?;
+    let info: OperatorInfo = serde_json::from_slice(&json).map_err(|e| bad(format!("{OPERATOR_JSON}: {e}")))?;
+    if info.format_version != FORMAT_VERSION {
+        let found = info.format_version;
+        return Err(bad(format!(
+            "format version {found} is not known; this program reads {FORMAT_VERSION}"
+        )));
+    }
+    let (small, large) = (info.small()?.table(), info.large()?.table());
+    let (_, file) = state::open(path.join(OPERATOR_TENSORS))?;
+    let reader = Reader {
+        file: &file,
+        small: &small,
+        large: &large,
+        device,
+        path: path.display().to_string(),
+    };
+    let mut terms = Vec::new();
+    for (t, (out, input)) in info.sharing.iter().enumerate() {
+        let input = input.map(|sharing| reader.factors(t, "in", sharing)).transpose()?;
+        terms.push(Term {
+            depth: reader.depth(t)?,
+            out: reader.factors(t, "out", *out)?,
+            input,
+        });
+    }
+    let fill = match info.fresh_fill {
+        None => Fill::Zero,
+        Some((initializer_range, seed)) => Fill::Fresh {
+            initializer_range,
+            seed,
+        },
+    };
+    Ok((LinearMap { terms, fill }, info))
+}
+
+struct Reader<'a> {
+    file: &'a TensorFile,
+    small: &'a ParamTable,
+    large: &'a ParamTable,
+    device: &'a Device,
+    path: String,
+}
+
+impl Reader<'_> {
+    fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<Option<Tensor<2>>, Error> {
+        let Some(info) = self.file.get(name) else {
+            return Ok(None);
+        };
+        if info.shape != shape {
+            return Err(Error::OperatorFile {
+                path: self.path.clone(),
+                reason: format!("matrix `{name}` has shape {:?}, expected {shape:?}", info.shape),
+            });
+        }
+        let values = self.file.read_f32(name)?;
+        Ok(Some(Tensor::from_data(TensorData::new(values, shape), self.device)))
+    }
+
+    fn depth(&self, term: usize) -> Result<BTreeMap<(StackName, &'static str), Tensor<2>>, Error> {
+        let mut depth = BTreeMap::new();
+        for (stack, layers) in self.large.depths() {
+            for module in self.large.modules(stack) {
+                let name = format!("{term}.depth.{stack}.{module}");
+                let matrix = self.matrix(&name, [layers, self.small.depth(stack)])?;
+                let matrix = matrix.ok_or(Error::MissingOperatorTensor { name })?;
+                depth.insert((stack, module), matrix);
+            }
+        }
+        Ok(depth)
+    }
+
+    /// Axes without a matrix are the identity, which needs equal sizes.
+    fn factors(&self, term: usize, side: &str, sharing: Sharing) -> Result<Factors, Error> {
+        let mut matrices: BTreeMap<Axis, Vec<Tensor<2>>> = BTreeMap::new();
+        for (axis, large) in self.large.sizes().filter(|(a, _)| !a.is_fixed()) {
+            let shape = [large, self.small.size(axis)];
+            let base = format!("{term}.{side}.{axis}");
+            let mut found: Vec<Tensor<2>> = self.matrix(&base, shape)?.into_iter().collect();
+            while found.len() != 1 || self.file.get(&format!("{base}.{}", found.len())).is_some() {
+                match self.matrix(&format!("{base}.{}", found.len()), shape)? {
+                    Some(matrix) => found.push(matrix),
+                    None => break,
+                }
+            }
+            if found.is_empty() && shape[0] != shape[1] {
+                return Err(Error::MissingOperatorTensor { name: base });
+            }
+            if !found.is_empty() {
+                matrices.insert(axis, found);
+            }
+        }
+        Ok(Factors::new(sharing, matrices))
+    }
+}

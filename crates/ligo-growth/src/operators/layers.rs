@@ -1,0 +1,92 @@
+//! Operators that copy whole layers: one-hot depth coefficients and zero-padded width matrices `[I; 0]`.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Device;
+use ligo_arch::ParamTable;
+
+use super::matrix;
+use crate::depth::{check_list, one_hot};
+use crate::width::identity_top;
+use crate::{Error, Factors, Fill, LinearMap, Sharing, Term};
+
+/// Every stack follows `rule(small layers, large layers)`.
+pub(super) fn by_rule(
+    small: &ParamTable,
+    large: &ParamTable,
+    device: &Device,
+    rule: fn(usize, usize) -> Vec<usize>,
+    fill: Fill,
+) -> Result<LinearMap, Error> {
+    let lists = large.depths().map(|(stack, depth)| {
+        let list = rule(small.depth(stack), depth);
+        (stack, list.into_iter().map(Some).collect())
+    });
+    Ok(copying(small, large, device, lists.collect(), fill))
+}
+
+/// The first stack follows `layers`; a family with several stacks needs one of equal depth in each.
+pub(super) fn by_list(
+    small: &ParamTable,
+    large: &ParamTable,
+    device: &Device,
+    layers: &[usize],
+    fill: Fill,
+) -> Result<LinearMap, Error> {
+    let mut lists = BTreeMap::new();
+    for (stack, depth) in large.depths() {
+        check_list(stack, layers, small.depth(stack), depth)?;
+        lists.insert(stack, layers.iter().copied().map(Some).collect());
+    }
+    Ok(copying(small, large, device, lists, fill))
+}
+
+/// Layer i copies layer i; layers that the small model lacks have no source.
+pub(super) fn own_layers(
+    small: &ParamTable,
+    large: &ParamTable,
+    device: &Device,
+    fill: Fill,
+) -> Result<LinearMap, Error> {
+    let lists = large.depths().map(|(stack, depth)| {
+        let known = small.depth(stack);
+        (stack, (0..depth).map(|i| (i < known).then_some(i)).collect())
+    });
+    Ok(copying(small, large, device, lists.collect(), fill))
+}
+
+fn copying(
+    small: &ParamTable,
+    large: &ParamTable,
+    device: &Device,
+    lists: BTreeMap<&'static str, Vec<Option<usize>>>,
+    fill: Fill,
+) -> LinearMap {
+    let mut depth = BTreeMap::new();
+    for (stack, list) in &lists {
+        let layers = small.depth(stack);
+        for module in large.modules(stack) {
+            depth.insert(
+                (*stack, module),
+                matrix(one_hot(list, layers), list.len(), layers, device),
+            );
+        }
+    }
+    let mut widths = BTreeMap::new();
+    for (axis, size) in large
+        .sizes()
+        .filter(|(axis, size)| !axis.is_fixed() && small.size(*axis) != *size)
+    {
+        let old = small.size(axis);
+        widths.insert(axis, vec![matrix(identity_top(old, size), size, old, device)]);
+    }
+    let term = Term {
+        depth,
+        out: Factors::new(Sharing::Shared, widths),
+        input: None,
+    };
+    LinearMap {
+        terms: vec![term],
+        fill,
+    }
+}

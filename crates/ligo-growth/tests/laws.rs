@@ -1,0 +1,329 @@
+//! What the theory promises of the linear map.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::collections::HashMap;
+
+use burn::tensor::{Device, Tensor};
+use ligo_arch::{Axis, BertConfig, ModelConfig, ParamSpec, ParamTable, Role};
+use ligo_growth::{
+    DepthInit, LigoConfig, LigoOperator, MemorySource, OperatorGraph, OperatorSpec, Sharing, WidthInit, init, stream,
+};
+use proptest::prelude::*;
+
+fn bert(layers: usize, hidden: usize, ffn: usize) -> ParamTable {
+    let mut config = BertConfig::new(11, hidden, layers, 1);
+    config.intermediate_size = ffn;
+    config.max_position_embeddings = 5;
+    ModelConfig::Bert(config).table()
+}
+
+fn weights(table: &ParamTable, seed: u64) -> MemorySource {
+    // Fresh gains and biases are constants; random ones make every entry count.
+    MemorySource::new(table.params().map(|p| {
+        let values = init::normal(&mut init::rng(seed, &p.name), 1.0, p.num_elements());
+        (p.name, p.shape, values)
+    }))
+}
+
+fn grow_all(
+    map: &ligo_growth::LinearMap,
+    small: &ParamTable,
+    large: &ParamTable,
+    seed: u64,
+) -> HashMap<String, Vec<f32>> {
+    let mut grown = HashMap::new();
+    let mut source = weights(small, seed);
+    stream::grow_each(map, small, large, &mut source, &Device::flex(), &mut |p, values| {
+        grown.insert(p.name.clone(), values);
+        Ok(())
+    })
+    .unwrap();
+    grown
+}
+
+fn values(tensor: Tensor<1>) -> Vec<f32> {
+    tensor.into_data().to_vec::<f32>().unwrap()
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max)
+}
+
+fn config(sharing: Sharing) -> LigoConfig {
+    LigoConfig {
+        sharing,
+        width_init: WidthInit::Gaussian,
+        depth_init: DepthInit::Rand,
+        ..LigoConfig::default()
+    }
+}
+
+/// One square matrix per layer with rows `query` and columns `hidden`, and nothing else.
+fn one_matrix(layers: usize, hidden: usize, query: usize) -> ParamTable {
+    let spec = |template: &str, axes: &[Axis], stack| ParamSpec {
+        template: template.into(),
+        axes: axes.to_vec(),
+        stack,
+        module: "query",
+        role: Role::Weight,
+        required: true,
+    };
+    let specs = vec![
+        spec("layer.{layer}", &[Axis::QUERY, Axis::HIDDEN], Some("encoder")),
+        spec("norm", &[Axis::HIDDEN], None),
+    ];
+    ParamTable::new(
+        "one",
+        specs,
+        [(Axis::HIDDEN, hidden), (Axis::QUERY, query)],
+        [("encoder", layers)],
+        vec![],
+    )
+}
+
+/// `M = (w ⊗ I) · blockdiag(A_1 ⊗ B_1, …)` on column-major `vec(W)`, entry by entry.
+fn explicit_kronecker(
+    tensors: &HashMap<String, Vec<f64>>,
+    sharing: Sharing,
+    small: (usize, usize, usize),
+    large: (usize, usize, usize),
+    w: &[Vec<f64>],
+) -> Vec<Vec<f64>> {
+    let (l1, h1, q1) = small;
+    let (l2, h2, q2) = large;
+    let (n1, n2) = (h1 * q1, h2 * q2);
+    let depth = &tensors["depth.encoder.query"];
+    let a = &tensors["width.hidden"];
+    let b = |layer: usize| match sharing {
+        Sharing::Shared => &tensors["width.query"],
+        _ => &tensors[&format!("width.query.{layer}")],
+    };
+    let mut m = vec![vec![0.0; l1 * n1]; l2 * n2];
+    for i in 0..l2 {
+        for j in 0..l1 {
+            let b = b(if sharing == Sharing::PerLargeLayer { i } else { j });
+            for (c2, c1) in (0..h2).flat_map(|x| (0..h1).map(move |y| (x, y))) {
+                for (r2, r1) in (0..q2).flat_map(|x| (0..q1).map(move |y| (x, y))) {
+                    m[i * n2 + c2 * q2 + r2][j * n1 + c1 * q1 + r1] =
+                        depth[i * l1 + j] * a[c2 * h1 + c1] * b[r2 * q1 + r1];
+                }
+            }
+        }
+    }
+    // vec() of each small layer, column-major, from the row-major values.
+    let x: Vec<f64> = w
+        .iter()
+        .flat_map(|w| (0..h1).flat_map(move |c| (0..q1).map(move |r| w[r * h1 + c])))
+        .collect();
+    let y: Vec<f64> = m
+        .iter()
+        .map(|row| row.iter().zip(&x).map(|(m, x)| m * x).sum())
+        .collect();
+    (0..l2)
+        .map(|i| {
+            (0..q2)
+                .flat_map(|r| (0..h2).map(move |c| (r, c)))
+                .map(|(r, c)| y[i * n2 + c * q2 + r])
+                .collect()
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_fast_path_equals_the_explicit_kronecker_matrix(
+        l1 in 1usize..4, extra_layers in 0usize..3, h1 in 1usize..5, extra_hidden in 1usize..4, q1 in 1usize..5, extra_query in 1usize..4, seed: u64,
+        sharing in prop_oneof![Just(Sharing::Shared), Just(Sharing::PerSmallLayer), Just(Sharing::PerLargeLayer)],
+    ) {
+        let (l2, h2, q2) = (l1 + extra_layers, h1 + extra_hidden, q1 + extra_query);
+        let (small, large) = (one_matrix(l1, h1, q1), one_matrix(l2, h2, q2));
+        let operator = LigoOperator::new(&small, &large, &config(sharing), seed).unwrap();
+        let mut tensors: HashMap<String, Vec<f64>> = operator.tensors().iter()
+            .map(|t| (t.name.clone(), t.values.iter().map(|v| f64::from(*v)).collect())).collect();
+        for layer in 0..l2.max(l1) {
+            if let Some(shared) = tensors.get("width.query").cloned() {
+                tensors.insert(format!("width.query.{layer}"), shared);
+            }
+        }
+        let w: Vec<Vec<f64>> = (0..l1).map(|j| {
+            let name = format!("layer.{j}");
+            init::normal(&mut init::rng(seed, &name), 1.0, h1 * q1).into_iter().map(f64::from).collect()
+        }).collect();
+        let expected = explicit_kronecker(&tensors, sharing, (l1, h1, q1), (l2, h2, q2), &w);
+
+        let streamed = grow_all(&operator.initial_map(&Device::flex()).unwrap(), &small, &large, seed);
+        let graph = OperatorGraph::new(operator, &mut weights(&small, seed), &Device::flex()).unwrap();
+        let learned = graph.grow(&|_| None).unwrap();
+        for (i, expected) in expected.iter().enumerate() {
+            let expected: Vec<f32> = expected.iter().map(|v| *v as f32).collect();
+            let name = format!("layer.{i}");
+            prop_assert!(largest_difference(&streamed[&name], &expected) < 2e-5);
+            prop_assert!(largest_difference(&values(learned[&name].clone()), &expected) < 2e-5);
+        }
+    }
+
+    #[test]
+    fn streaming_and_learning_grow_the_same_bert(
+        seed: u64,
+        sharing in prop_oneof![Just(Sharing::Shared), Just(Sharing::PerSmallLayer), Just(Sharing::PerLargeLayer)],
+        fixed_identity: bool,
+    ) {
+        let (small, large) = (bert(2, 4, 7), bert(3, 6, 10));
+        let operator = LigoOperator::new(&small, &large, &LigoConfig { fixed_identity, ..config(sharing) }, seed).unwrap();
+        let streamed = grow_all(&operator.initial_map(&Device::flex()).unwrap(), &small, &large, seed);
+        let graph = OperatorGraph::new(operator, &mut weights(&small, seed), &Device::flex()).unwrap();
+        let learned = graph.grow(&|_| None).unwrap();
+        let required: Vec<String> = large.params().filter(|p| p.spec.required).map(|p| p.name).collect();
+        prop_assert_eq!(learned.len(), required.len());
+        for name in required {
+            prop_assert!(largest_difference(&streamed[&name], &values(learned[&name].clone())) < 1e-4, "{}", name);
+        }
+    }
+}
+
+fn ligo_form(small: &ParamTable, large: &ParamTable, depth_init: DepthInit) -> HashMap<String, Vec<f32>> {
+    let config = LigoConfig {
+        depth_init,
+        depth_noise: 0.0,
+        ..LigoConfig::default()
+    };
+    let map = OperatorSpec::Ligo(config)
+        .build(small, large, &Device::flex(), 0.02, 3)
+        .unwrap();
+    grow_all(&map, small, large, 9)
+}
+
+#[test]
+fn stackbert_is_ligo_with_one_hot_depth_and_identity_widths_exactly() {
+    let (small, large) = (bert(2, 4, 7), bert(5, 4, 7));
+    let stacked = OperatorSpec::Stackbert
+        .build(&small, &large, &Device::flex(), 0.02, 3)
+        .unwrap();
+    let stacked = grow_all(&stacked, &small, &large, 9);
+    assert_eq!(stacked, ligo_form(&small, &large, DepthInit::Stack));
+    let key = |i: usize| format!("bert.encoder.layer.{i}.attention.self.key.weight");
+    assert_eq!(stacked[&key(0)], stacked[&key(2)]);
+    assert_eq!(stacked[&key(1)], stacked[&key(3)]);
+    assert_ne!(stacked[&key(0)], stacked[&key(1)]);
+}
+
+#[test]
+fn interposition_is_ligo_with_one_hot_depth_and_identity_widths_exactly() {
+    let (small, large) = (bert(2, 4, 7), bert(4, 4, 7));
+    let interposed = OperatorSpec::Interpose
+        .build(&small, &large, &Device::flex(), 0.02, 3)
+        .unwrap();
+    let interposed = grow_all(&interposed, &small, &large, 9);
+    assert_eq!(interposed, ligo_form(&small, &large, DepthInit::Interpose));
+    let list = OperatorSpec::Layers {
+        layers: vec![0, 0, 1, 1],
+    };
+    let listed = list.build(&small, &large, &Device::flex(), 0.02, 3).unwrap();
+    assert_eq!(interposed, grow_all(&listed, &small, &large, 9));
+}
+
+#[test]
+fn zero_pad_is_ligo_with_zero_new_rows() {
+    let (small, large) = (bert(2, 4, 6), bert(4, 6, 9));
+    let padded = OperatorSpec::ZeroPad
+        .build(&small, &large, &Device::flex(), 0.02, 3)
+        .unwrap();
+    let config = LigoConfig {
+        width_init: WidthInit::NearZero,
+        width_noise: 0.0,
+        depth_noise: 0.0,
+        ..LigoConfig::default()
+    };
+    let ligo = OperatorSpec::Ligo(config)
+        .build(&small, &large, &Device::flex(), 0.02, 3)
+        .unwrap();
+    assert_eq!(grow_all(&padded, &small, &large, 1), grow_all(&ligo, &small, &large, 1));
+}
+
+#[test]
+fn direct_copy_keeps_the_old_block_and_draws_the_rest() {
+    let (small, large) = (bert(2, 4, 6), bert(3, 6, 9));
+    let map = OperatorSpec::DirectCopy
+        .build(&small, &large, &Device::flex(), 0.02, 3)
+        .unwrap();
+    let grown = grow_all(&map, &small, &large, 1);
+    let fresh: HashMap<String, Vec<f32>> = init::initial_values(&large, 0.02, 3).map(|(n, _, v)| (n, v)).collect();
+    let name = "bert.encoder.layer.1.attention.self.query.weight";
+    let old = init::normal(&mut init::rng(1, name), 1.0, 16);
+    for (r, c) in (0..6).flat_map(|r| (0..6).map(move |c| (r, c))) {
+        let expected = if r < 4 && c < 4 {
+            old[r * 4 + c]
+        } else {
+            fresh[name][r * 6 + c]
+        };
+        assert_eq!(grown[name][r * 6 + c], expected, "row {r} column {c}");
+    }
+    let new_layer = "bert.encoder.layer.2.output.dense.weight";
+    assert_eq!(
+        grown[new_layer], fresh[new_layer],
+        "a layer without a source starts fresh"
+    );
+    let gain = &grown["bert.embeddings.LayerNorm.weight"];
+    assert_eq!(gain[4..], [1.0, 1.0], "new gains start at one");
+}
+
+#[test]
+fn scratch_takes_nothing_from_the_small_model() {
+    let (small, large) = (bert(2, 4, 6), bert(3, 6, 9));
+    let map = OperatorSpec::Scratch
+        .build(&small, &large, &Device::flex(), 0.02, 3)
+        .unwrap();
+    let grown = grow_all(&map, &small, &large, 1);
+    for (name, _, fresh) in init::initial_values(&large, 0.02, 3) {
+        assert_eq!(grown[&name], fresh, "{name}");
+    }
+}
+
+#[test]
+fn isometric_matrices_have_orthonormal_columns_at_any_ratio() {
+    let (small, large) = (bert(2, 6, 12), bert(2, 9, 20));
+    let config = LigoConfig {
+        width_init: WidthInit::Isometric,
+        ..LigoConfig::default()
+    };
+    let operator = LigoOperator::new(&small, &large, &config, 1).unwrap();
+    for name in ["width.hidden", "width.value", "width.ffn"] {
+        let tensor = operator.tensors().iter().find(|t| t.name == name).unwrap();
+        let [rows, columns] = tensor.shape;
+        for (a, b) in (0..columns).flat_map(|a| (0..columns).map(move |b| (a, b))) {
+            let dot: f32 = (0..rows)
+                .map(|r| tensor.values[r * columns + a] * tensor.values[r * columns + b])
+                .sum();
+            assert!(
+                (dot - f32::from(u8::from(a == b))).abs() < 1e-6,
+                "{name} {a} {b}: {dot}"
+            );
+        }
+    }
+}
+
+#[test]
+fn operators_have_the_parameter_counts_of_the_paper() {
+    let small = ModelConfig::Bert(BertConfig::new(30_522, 512, 6, 8)).table();
+    let large = ModelConfig::Bert(BertConfig::new(30_522, 768, 12, 12)).table();
+    let count = |sharing, fixed_identity| {
+        let config = LigoConfig {
+            sharing,
+            fixed_identity,
+            ..LigoConfig::default()
+        };
+        LigoOperator::new(&small, &large, &config, 1).unwrap().num_parameters()
+    };
+    let square = 768 * 512;
+    let ffn = 3072 * 2048;
+    let depth = 8 * 12 * 6;
+    assert_eq!(count(Sharing::Shared, false), 5 * square + ffn + depth); // hidden, q, k, v, head
+    assert_eq!(
+        count(Sharing::PerLargeLayer, false),
+        2 * square + 12 * (3 * square + ffn) + depth
+    );
+    assert_eq!(count(Sharing::Shared, true), 5 * 256 * 512 + 1024 * 2048 + depth);
+}

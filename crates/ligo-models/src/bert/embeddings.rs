@@ -1,0 +1,66 @@
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor};
+use ligo_arch::BertConfig;
+
+use crate::{DropoutStream, Embedding, LayerNorm};
+
+/// Token, position and token-type tables, their sum normalised.
+#[derive(Module, Debug)]
+pub struct Embeddings {
+    /// `[V, D]`; also the decoder of a tied model.
+    pub word_embeddings: Embedding,
+    /// `[max L, D]`.
+    pub position_embeddings: Embedding,
+    /// `[types, D]`.
+    pub token_type_embeddings: Embedding,
+    /// Normalises the sum.
+    pub layer_norm: LayerNorm,
+    #[module(skip)]
+    dropout: f64,
+    #[module(skip)]
+    max_positions: usize,
+}
+
+impl Embeddings {
+    pub(super) fn skeleton(c: &BertConfig, device: &Device) -> Self {
+        let d = c.hidden_size;
+        Self {
+            word_embeddings: Embedding::skeleton(c.vocab_size, d, device),
+            position_embeddings: Embedding::skeleton(c.max_position_embeddings, d, device),
+            token_type_embeddings: Embedding::skeleton(c.type_vocab_size, d, device),
+            layer_norm: LayerNorm::skeleton(d, c.layer_norm_eps, device),
+            dropout: c.hidden_dropout_prob,
+            max_positions: c.max_position_embeddings,
+        }
+    }
+
+    /// `dropout(LayerNorm(word[id] + position[l] + type[t]))`; every token is of type 0 when no types are given.
+    ///
+    /// # Shapes
+    /// `input_ids` and `token_type_ids [B, L]`; the result is `[B, L, D]`.
+    ///
+    /// # Panics
+    /// When `L` is more than the number of positions, or an id or type is not in its table.
+    pub fn forward(
+        &self,
+        input_ids: Tensor<2, Int>,
+        token_type_ids: Option<Tensor<2, Int>>,
+        dropout: &DropoutStream,
+    ) -> Tensor<3> {
+        let [_, length] = input_ids.dims();
+        assert!(
+            length <= self.max_positions,
+            "the sequence has {length} tokens; the model has {} positions",
+            self.max_positions
+        );
+        let words = self.word_embeddings.forward(input_ids);
+        let positions = self.position_embeddings.first(length);
+        // The small tables are added first: without types that leaves one addition over the whole batch.
+        let rest = match token_type_ids {
+            Some(types) => self.token_type_embeddings.forward(types) + positions,
+            None => positions + self.token_type_embeddings.first(1),
+        };
+        let x = self.layer_norm.forward(words + rest);
+        ligo_ops::dropout(x, dropout.next(self.dropout))
+    }
+}

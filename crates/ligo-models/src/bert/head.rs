@@ -1,0 +1,83 @@
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+use ligo_arch::{BertConfig, HiddenAct};
+
+use crate::{LayerNorm, Linear, activation::activate, skeleton::vacant};
+
+/// The heads of a BERT; `cls` in Hugging Face names.
+#[derive(Module, Debug)]
+pub struct Heads {
+    /// Predicts masked tokens.
+    pub predictions: PredictionHead,
+    /// Predicts whether two sentences follow each other; carried like the [`Pooler`](super::Pooler).
+    pub seq_relationship: Option<Linear>,
+}
+
+/// The masked-language-model head.
+#[derive(Module, Debug)]
+pub struct PredictionHead {
+    /// What comes before the decoder.
+    pub transform: Transform,
+    /// The decoder of an untied model; a tied one decodes with its token table.
+    pub decoder: Option<Decoder>,
+    /// Bias of the decoder, `[V]`. Files may also hold it as `cls.predictions.decoder.bias`.
+    pub bias: Param<Tensor<1>>,
+}
+
+/// Dense layer, activation and normalisation.
+#[derive(Module, Debug)]
+pub struct Transform {
+    /// `[D, D]`.
+    pub dense: Linear,
+    /// After the activation.
+    pub layer_norm: LayerNorm,
+    #[module(skip)]
+    activation: HiddenAct,
+}
+
+/// The matrix that turns a hidden state into logits.
+#[derive(Module, Debug)]
+pub struct Decoder {
+    /// `[V, D]`.
+    pub weight: Param<Tensor<2>>,
+}
+
+impl Heads {
+    pub(super) fn skeleton(c: &BertConfig, next_sentence: bool, device: &Device) -> Self {
+        let d = c.hidden_size;
+        let decoder = (!c.tie_word_embeddings).then(|| Decoder {
+            weight: vacant([c.vocab_size, d], device),
+        });
+        Self {
+            predictions: PredictionHead {
+                transform: Transform {
+                    dense: Linear::skeleton(d, d, device),
+                    layer_norm: LayerNorm::skeleton(d, c.layer_norm_eps, device),
+                    activation: c.hidden_act,
+                },
+                decoder,
+                bias: vacant([c.vocab_size], device),
+            },
+            seq_relationship: next_sentence.then(|| Linear::skeleton(d, 2, device)),
+        }
+    }
+}
+
+impl PredictionHead {
+    /// `LayerNorm(act(dense(x))) Eᵀ + bias` with `E` the decoder or, when tied, `token_table`.
+    ///
+    /// # Shapes
+    /// `x [.., D]`, `token_table [V, D]`; the result is `[.., V]`.
+    pub fn forward<const N: usize>(&self, x: Tensor<N>, token_table: &Param<Tensor<2>>) -> Tensor<N> {
+        let matrix = match &self.decoder {
+            Some(decoder) => decoder.weight.val(),
+            None => token_table.val(),
+        };
+        let dense = self.transform.dense.forward(x);
+        let x = self
+            .transform
+            .layer_norm
+            .forward(activate(dense, self.transform.activation));
+        ligo_ops::linear(x, matrix, Some(self.bias.val()))
+    }
+}

@@ -1,0 +1,46 @@
+use thiserror::Error;
+
+/// What can be wrong when a model is made or filled.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration contradicts itself or asks for something that is not supported.
+    #[error(transparent)]
+    Config(#[from] ligo_arch::Error),
+    /// The model has a tensor for which the source has no values.
+    #[error("tensor `{tensor}` is missing; expected one of shape {expected:?}")]
+    Missing {
+        /// The Hugging Face name.
+        tensor: String,
+        /// The shape that the model needs.
+        expected: Vec<usize>,
+    },
+    /// The source gave a tensor with the wrong number of values.
+    #[error("tensor `{tensor}` has {found} values; shape {expected:?} needs {}", expected.iter().product::<usize>())]
+    Misshapen {
+        /// The Hugging Face name.
+        tensor: String,
+        /// The shape that the model needs.
+        expected: Vec<usize>,
+        /// The number of values that the source gave.
+        found: usize,
+    },
+    /// The source has a tensor for which the model has no place.
+    #[error("tensor `{tensor}` ({found} values) has no place in the model")]
+    Unexpected {
+        /// The name in the source.
+        tensor: String,
+        /// The number of values that the source gave.
+        found: usize,
+    },
+    /// A tensor that is not one of the family's optional ones was asked for as such.
+    #[error("`{tensor}` is not an optional tensor of a `{family}` model; optional ones are: {known}")]
+    NotOptional {
+        /// The name that was asked for.
+        tensor: String,
+        /// `model_type`.
+        family: String,
+        /// The names that can be asked for.
+        known: String,
+    },
+}

@@ -1,0 +1,62 @@
+//! Values for models that come from no file.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use ligo_arch::{BertConfig, ModelConfig};
+use ligo_models::MlmInputs;
+
+/// The same values for the same name, spread over ±0.4, LayerNorm gains around 1.
+pub fn values(name: &str, shape: &[usize]) -> Vec<f64> {
+    let mut state = name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |h, b| {
+        (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01B3)
+    });
+    let centre = if name.ends_with("LayerNorm.weight") { 1.0 } else { 0.0 };
+    let count = shape.iter().product();
+    std::iter::repeat_with(|| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        centre + 0.8 * ((state >> 11) as f64 / (1_u64 << 53) as f64 - 0.5)
+    })
+    .take(count)
+    .collect()
+}
+
+/// [`values`] as a flat tensor.
+pub fn tensor(name: &str, shape: &[usize], device: &Device) -> Tensor<1> {
+    let values = values(name, shape);
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device)
+}
+
+/// Vocabulary 13, hidden 8, two layers, two heads, feed-forward 12.
+pub fn tiny() -> BertConfig {
+    BertConfig {
+        intermediate_size: 12,
+        max_position_embeddings: 6,
+        ..BertConfig::new(13, 8, 2, 2)
+    }
+}
+
+/// Two sequences of five tokens, three of them masked, with types and with the end of the second one padded.
+pub fn batch(device: &Device) -> MlmInputs {
+    MlmInputs {
+        input_ids: Tensor::from_data([[1, 12, 3, 4, 7], [5, 2, 9, 0, 0]], device),
+        token_type_ids: Some(Tensor::from_data([[0, 0, 1, 1, 1], [0, 1, 1, 0, 0]], device)),
+        attention_mask: Some(Tensor::from_data(
+            [[1.0, 1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 0.0, 0.0]],
+            device,
+        )),
+        masked_positions: Tensor::<1, Int>::from_data([1, 4, 7], device),
+        labels: Tensor::<1, Int>::from_data([6, 0, 11], device),
+    }
+}
+
+/// The one number of a loss.
+pub fn number(loss: Tensor<1>) -> f64 {
+    loss.into_scalar::<f64>()
+}
+
+/// `config` as a configuration of any family.
+pub fn any(config: BertConfig) -> ModelConfig {
+    ModelConfig::Bert(config)
+}

@@ -1,0 +1,106 @@
+//! The AdamW update of one flat parameter.
+
+use burn::tensor::Tensor;
+use burn_flex::FlexTensor;
+
+use crate::{
+    composed, graph,
+    kernels::optimiser::{self, Factors},
+};
+
+/// Numbers of one AdamW update.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamwStep {
+    /// Learning rate of this step.
+    pub lr: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the denominator, outside the square root.
+    pub eps: f64,
+    /// Decoupled weight decay; 0 for parameters without.
+    pub weight_decay: f64,
+    /// Number of this update, counted from 1.
+    pub step: u64,
+    /// Factor on the gradient, e.g. of global-norm clipping.
+    pub grad_scale: f64,
+}
+
+impl AdamwStep {
+    /// `(1 - β₁ᵗ, 1 - β₂ᵗ)`.
+    pub(crate) fn bias_corrections(&self) -> (f64, f64) {
+        let t = self.step as f64;
+        (1.0 - self.beta1.powf(t), 1.0 - self.beta2.powf(t))
+    }
+
+    fn factors(&self) -> Factors {
+        let (correction1, correction2) = self.bias_corrections();
+        Factors {
+            grad: self.grad_scale as f32,
+            keep: (1.0 - self.lr * self.weight_decay) as f32,
+            beta1: self.beta1 as f32,
+            rest1: (1.0 - self.beta1) as f32,
+            beta2: self.beta2 as f32,
+            rest2: (1.0 - self.beta2) as f32,
+            root: (1.0 / correction2.sqrt()) as f32,
+            eps: self.eps as f32,
+            rate: (self.lr / correction1) as f32,
+        }
+    }
+}
+
+/// One AdamW update (Loshchilov & Hutter, arXiv:1711.05101) in PyTorch's order; returns `(param, m, v)`.
+///
+/// ```text
+/// g = grad_scale · grad
+/// p = p · (1 - lr · weight_decay)
+/// m = β₁ m + (1 - β₁) g
+/// v = β₂ v + (1 - β₂) g²
+/// p = p - lr / (1 - β₁ᵗ) · m / (√v / √(1 - β₂ᵗ) + eps)
+/// ```
+///
+/// On the CPU the three tensors are changed in place when nothing else holds them. Nothing is recorded for differentiation.
+///
+/// # Shapes
+/// All four tensors have the same length.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn adamw(
+    param: Tensor<1>,
+    grad: Tensor<1>,
+    m: Tensor<1>,
+    v: Tensor<1>,
+    step: &AdamwStep,
+) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
+    let [param, grad, m, v] = [param, grad, m, v].map(Tensor::without_autodiff);
+    if ![&param, &grad, &m, &v].into_iter().all(graph::is_fast) {
+        return composed::adamw(param, grad, m, v, step);
+    }
+    let length = param.dims();
+    assert!(
+        [&grad, &m, &v].into_iter().all(|x| x.dims() == length),
+        "adamw needs four tensors of one length"
+    );
+    let grad = graph::contiguous(graph::values(grad));
+    let [mut param, mut m, mut v] = [param, m, v].map(|x| writable(graph::values(x)));
+    if let (Some(param), Some(m), Some(v)) = (
+        graph::slice_mut(&mut param),
+        graph::slice_mut(&mut m),
+        graph::slice_mut(&mut v),
+    ) {
+        optimiser::adamw(param, graph::slice(&grad), m, v, step.factors());
+    }
+    (graph::untracked(param), graph::untracked(m), graph::untracked(v))
+}
+
+/// The tensor itself when nothing else holds it, else a copy.
+fn writable(mut x: FlexTensor) -> FlexTensor {
+    if graph::slice_mut(&mut x).is_some() {
+        return x;
+    }
+    let shape = x.layout().shape().clone();
+    let x = graph::contiguous(x);
+    graph::tensor(graph::slice(&x).to_vec(), shape)
+}

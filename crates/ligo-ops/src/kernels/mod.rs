@@ -1,0 +1,9 @@
+//! The arithmetic of the fast bodies on plain slices: no tensors, no graph.
+
+pub(crate) mod activation;
+pub(crate) mod attention;
+pub(crate) mod loss;
+pub(crate) mod math;
+pub(crate) mod norm;
+pub(crate) mod optimiser;
+pub(crate) mod rows;

@@ -1,0 +1,66 @@
+//! Pictures of a comparison and of a learned operator.
+//!
+//! Everything is drawn as SVG; the PNG is made from the same SVG with the font that is compiled in (Ubuntu Light,
+//! Ubuntu font licence), so it needs no font on the machine. In a browser the SVG falls back to the fonts there.
+
+mod axis;
+mod colour;
+mod comparison;
+mod font;
+mod operator;
+mod panel;
+mod svg;
+
+use std::path::{Path, PathBuf};
+
+use resvg::tiny_skia::{Pixmap, Transform};
+use resvg::usvg::Tree;
+
+pub use comparison::comparison;
+pub use operator::{Matrix, OperatorPicture, operator};
+
+use crate::{Error, Result, files};
+
+/// Pixels per SVG unit of the PNG files that [`save`] writes: sharp on screens with small pixels.
+pub const PNG_SCALE: f32 = 2.0;
+
+/// The largest side of a PNG; a taller or wider picture is scaled down to it.
+const PNG_LIMIT: f32 = 12_000.0;
+
+/// Draws an SVG's pixels and returns them as a PNG file.
+///
+/// # Errors
+/// [`Error::Picture`] when `svg` is no SVG.
+pub fn render_png(svg: &str, scale: f32) -> Result<Vec<u8>> {
+    let tree = Tree::from_str(svg, &font::options()).map_err(|error| picture(&error))?;
+    let size = tree.size();
+    let scale = scale.min(PNG_LIMIT / size.width().max(size.height()));
+    let pixels = |length: f32| (length * scale).round().max(1.0) as u32;
+    let mut pixmap =
+        Pixmap::new(pixels(size.width()), pixels(size.height())).ok_or_else(|| picture(&"the picture has no size"))?;
+    resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixmap.as_mut());
+    pixmap.encode_png().map_err(|error| picture(&error))
+}
+
+/// Writes `svg` as `STEM.svg` and `STEM.png` and returns the two paths.
+///
+/// # Errors
+/// [`Error::Io`] when the disk refuses, [`Error::Picture`] when `svg` is no SVG.
+pub fn save(svg: &str, stem: impl AsRef<Path>) -> Result<(PathBuf, PathBuf)> {
+    let with = |extension: &str| {
+        let mut name = stem.as_ref().as_os_str().to_os_string();
+        name.push(extension);
+        PathBuf::from(name)
+    };
+    let (vector, pixels) = (with(".svg"), with(".png"));
+    let png = render_png(svg, PNG_SCALE)?;
+    files::replace(&vector, svg.as_bytes())?;
+    files::replace(&pixels, &png)?;
+    Ok((vector, pixels))
+}
+
+fn picture(reason: &dyn std::fmt::Display) -> Error {
+    Error::Picture {
+        reason: reason.to_string(),
+    }
+}

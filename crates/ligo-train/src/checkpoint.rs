@@ -1,0 +1,249 @@
+//! Training checkpoints: `checkpoints/step-N/` with `state.safetensors` (weights and moments, exact `f32`) and `state.json` (counters
+//! and settings), each directory committed by one rename with a manifest of hashes.
+
+use std::path::{Path, PathBuf};
+
+use ligo_checkpoint::{AtomicDir, Disk, RunLock, TensorFile, latest_valid, prune, recover_all, state};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::progress::Progress;
+use crate::store::download;
+use crate::{CostPerStep, Error, Event, Optimizer, ParamStore, TrainConfig};
+
+const FORMAT: u32 = 1;
+const PREFIX: &str = "step-";
+const TENSORS: &str = "state.safetensors";
+const COUNTERS: &str = "state.json";
+const WEIGHT: &str = "weight/";
+const FIRST_MOMENT: &str = "m/";
+const SECOND_MOMENT: &str = "v/";
+
+/// What makes two runs the same run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunIdentity {
+    pub(crate) objective: String,
+    pub(crate) config: TrainConfig,
+    pub(crate) cost: CostPerStep,
+    pub(crate) data: Value,
+    pub(crate) extra: Value,
+}
+
+impl RunIdentity {
+    fn differences(&self, saved: &Self) -> Vec<String> {
+        let mut differences = self.config.differences(&saved.config);
+        let mut compare = |name: &str, before: &Value, now: &Value| {
+            if before != now {
+                differences.push(format!("{name} was {before} and is now {now}"));
+            }
+        };
+        compare("objective", &json!(saved.objective), &json!(self.objective));
+        compare("cost per step", &json!(saved.cost), &json!(self.cost));
+        compare("data", &saved.data, &self.data);
+        compare("identity", &saved.extra, &self.extra);
+        differences
+    }
+}
+
+/// The content of `state.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Counters {
+    format: u32,
+    run: RunIdentity,
+    optimizer_updates: u64,
+    progress: Progress,
+}
+
+/// The checkpoints of one run. Holds the folder's lock, so that a second process cannot train into it.
+#[derive(Debug)]
+pub(crate) struct Checkpoints {
+    folder: PathBuf,
+    keep: usize,
+    disk: Disk,
+    _lock: RunLock,
+}
+
+impl Checkpoints {
+    /// Opens `run_dir/checkpoints` and repairs what a crash may have left there.
+    pub(crate) fn open(run_dir: &Path, keep: usize, disk: Disk) -> Result<Self, Error> {
+        let folder = run_dir.join("checkpoints");
+        let lock = RunLock::acquire(&folder)?;
+        recover_all(&folder)?;
+        Ok(Self {
+            folder,
+            keep,
+            disk,
+            _lock: lock,
+        })
+    }
+
+    /// Writes the state after `progress.step` steps, then removes the oldest checkpoints.
+    pub(crate) fn save(
+        &self,
+        run: &RunIdentity,
+        progress: &Progress,
+        store: &ParamStore,
+        optimizer: &Optimizer,
+    ) -> Result<PathBuf, Error> {
+        let path = self.folder.join(format!("{PREFIX}{}", progress.step));
+        let dir = AtomicDir::begin_on(&self.disk, &path)?;
+        let tensors = tensors_of(store, optimizer);
+        let declared = tensors.iter().map(|t| (t.name.clone(), t.shape.clone()));
+        let mut writer = state::begin(&dir, TENSORS, &json!({"format": FORMAT}), declared)?;
+        for tensor in &tensors {
+            writer.write_f32(&tensor.name, &download(&tensor.name, tensor.value)?)?;
+        }
+        writer.finish()?;
+        let counters = Counters {
+            format: FORMAT,
+            run: run.clone(),
+            optimizer_updates: optimizer.updates(),
+            progress: progress.clone(),
+        };
+        let text = serde_json::to_vec_pretty(&counters).map_err(|e| Error::BadCheckpoint {
+            path: path.clone(),
+            reason: e.to_string(),
+        })?;
+        dir.write(COUNTERS, &text)?;
+        dir.commit()?;
+        prune(&self.disk, &self.folder, PREFIX, self.keep)?;
+        Ok(path)
+    }
+
+    /// Restores the newest checkpoint whose hashes hold; `None` when there is none. Damaged ones are set aside under another name,
+    /// so that they are neither used nor counted, and reported.
+    pub(crate) fn restore(
+        &self,
+        run: &RunIdentity,
+        store: &mut ParamStore,
+        optimizer: &mut Optimizer,
+        report: &mut dyn FnMut(Event),
+    ) -> Result<Option<(Progress, PathBuf)>, Error> {
+        let latest = latest_valid(&self.folder, PREFIX)?;
+        for rejected in latest.rejected {
+            let aside = self.set_aside(&rejected.step.path)?;
+            report(Event::CheckpointRejected {
+                path: aside,
+                reason: rejected.error.to_string(),
+            });
+        }
+        let Some(step) = latest.step else { return Ok(None) };
+        let progress = read(&step.path, &self.folder, run, store, optimizer)?;
+        Ok(Some((progress, step.path)))
+    }
+
+    fn set_aside(&self, path: &Path) -> Result<PathBuf, Error> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let free = (0..)
+            .map(|i| self.folder.join(format!("damaged-{i}-{name}")))
+            .find(|aside| aside.symlink_metadata().is_err());
+        let aside = free.unwrap_or_else(|| self.folder.join("damaged"));
+        std::fs::rename(path, &aside).map_err(|source| Error::Io {
+            action: "rename",
+            path: path.to_path_buf(),
+            source,
+        })?;
+        Ok(aside)
+    }
+}
+
+/// One tensor of the state on its device.
+struct StateTensor<'a> {
+    name: String,
+    shape: Vec<usize>,
+    value: &'a burn::tensor::Tensor<1>,
+}
+
+fn tensors_of<'a>(store: &'a ParamStore, optimizer: &'a Optimizer) -> Vec<StateTensor<'a>> {
+    let mut tensors = Vec::new();
+    for (i, (info, value)) in store.infos().iter().zip(store.values()).enumerate() {
+        let mut push = |prefix: &str, value: &'a _| {
+            let name = format!("{prefix}{}", info.name);
+            tensors.push(StateTensor {
+                name,
+                shape: info.shape.clone(),
+                value,
+            });
+        };
+        push(WEIGHT, value);
+        if let Some((m, v)) = optimizer.moments_at(i) {
+            push(FIRST_MOMENT, m);
+            push(SECOND_MOMENT, v);
+        }
+    }
+    tensors
+}
+
+fn read(
+    path: &Path,
+    folder: &Path,
+    run: &RunIdentity,
+    store: &mut ParamStore,
+    optimizer: &mut Optimizer,
+) -> Result<Progress, Error> {
+    let bad = |reason: String| Error::BadCheckpoint {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let file = path.join(COUNTERS);
+    let text = std::fs::read(&file).map_err(|source| Error::Io {
+        action: "read",
+        path: file,
+        source,
+    })?;
+    // The format comes first: another version may have other fields.
+    let value: Value = serde_json::from_slice(&text).map_err(|e| bad(format!("{COUNTERS}: {e}")))?;
+    if value.get("format") != Some(&json!(FORMAT)) {
+        let found = value.get("format").cloned().unwrap_or_default();
+        return Err(bad(format!("expected state format {FORMAT}, found {found}")));
+    }
+    let counters: Counters = serde_json::from_value(value).map_err(|e| bad(format!("{COUNTERS}: {e}")))?;
+    let differences = run.differences(&counters.run);
+    if !differences.is_empty() {
+        return Err(Error::OtherRun {
+            dir: folder.to_path_buf(),
+            differences,
+        });
+    }
+
+    let (_, tensors) = state::open(path.join(TENSORS))?;
+    check_tensors(&tensors, store, optimizer).map_err(bad)?;
+    let mut moments = Vec::new();
+    for (i, info) in store.infos().to_vec().into_iter().enumerate() {
+        store.set(&info.name, tensors.read_f32(&format!("{WEIGHT}{}", info.name))?)?;
+        if optimizer.moments_at(i).is_some() {
+            let m = tensors.read_f32(&format!("{FIRST_MOMENT}{}", info.name))?;
+            let v = tensors.read_f32(&format!("{SECOND_MOMENT}{}", info.name))?;
+            moments.push((info.name, m, v));
+        }
+    }
+    optimizer.restore(store, moments, counters.optimizer_updates)?;
+    Ok(counters.progress)
+}
+
+/// Compares names and shapes before anything is changed.
+fn check_tensors(file: &TensorFile, store: &ParamStore, optimizer: &Optimizer) -> Result<(), String> {
+    let expected = tensors_of(store, optimizer);
+    for tensor in &expected {
+        match file.info(&tensor.name) {
+            None => return Err(format!("tensor `{}` is missing", tensor.name)),
+            Some(found) if found.shape != tensor.shape => {
+                return Err(format!(
+                    "tensor `{}` should have shape {:?}, found {:?}",
+                    tensor.name, tensor.shape, found.shape
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    if file.tensors().len() != expected.len() {
+        return Err(format!(
+            "expected {} tensors, found {}",
+            expected.len(),
+            file.tensors().len()
+        ));
+    }
+    Ok(())
+}

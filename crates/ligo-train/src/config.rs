@@ -1,0 +1,224 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, LrSchedule, OptimizerConfig};
+
+/// What to do when the loss or the gradient of a step is not a finite number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NonFinitePolicy {
+    /// End the run with an error. The last checkpoint stays as it is.
+    #[default]
+    Stop,
+    /// Leave weights and optimizer as they are and go on with the next batch.
+    Skip,
+}
+
+/// What to do when a checkpoint on the way cannot be written. The last one of a run must always succeed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FailedSavePolicy {
+    /// End the run with an error.
+    #[default]
+    Stop,
+    /// Report it and go on; the former checkpoint is still there.
+    Continue,
+}
+
+/// Everything that decides how a run goes. With the same data and the same start, equal values give equal runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Sequences per micro-batch.
+    pub batch_size: usize,
+    /// Micro-batches per step; their gradients are averaged over all masked tokens of the step.
+    pub accumulation: usize,
+    /// The update rule.
+    pub optimizer: OptimizerConfig,
+    /// The learning rate.
+    pub schedule: LrSchedule,
+    /// Largest norm of the whole gradient; larger ones are scaled down to it. 0 turns clipping off.
+    pub clip_norm: f64,
+    /// Evaluate every so many steps (and before the first and after the last); 0 evaluates only there.
+    pub eval_every: u64,
+    /// Validation batches of `batch_size` sequences per evaluation; 0 takes all that there are.
+    pub eval_batches: usize,
+    /// Write a line of metrics every so many steps.
+    pub log_every: u64,
+    /// Save a checkpoint every so many steps; 0 saves only at the end and when interrupted.
+    pub checkpoint_every: u64,
+    /// Save also when so many seconds have passed since the last checkpoint; 0 turns it off.
+    pub checkpoint_every_seconds: f64,
+    /// Checkpoints to keep.
+    pub keep_checkpoints: usize,
+    /// Seed of dropout.
+    pub seed: u64,
+    /// Seed of the order of the data and of the masks.
+    pub data_order_seed: u64,
+    /// What a step without a finite loss and gradient does.
+    pub on_non_finite: NonFinitePolicy,
+    /// Skipped steps in a row after which [`NonFinitePolicy::Skip`] gives up.
+    pub max_skipped_in_a_row: u64,
+    /// What a checkpoint that cannot be written does.
+    pub on_failed_save: FailedSavePolicy,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            steps: 1000,
+            batch_size: 32,
+            accumulation: 1,
+            optimizer: OptimizerConfig::default(),
+            schedule: LrSchedule::default(),
+            clip_norm: 1.0,
+            eval_every: 100,
+            eval_batches: 0,
+            log_every: 1,
+            checkpoint_every: 500,
+            checkpoint_every_seconds: 300.0,
+            keep_checkpoints: 2,
+            seed: 0,
+            data_order_seed: 0,
+            on_non_finite: NonFinitePolicy::Stop,
+            max_skipped_in_a_row: 10,
+            on_failed_save: FailedSavePolicy::Stop,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// The learning rate of the step with number `step`, counted from 0.
+    pub fn lr(&self, step: u64) -> f64 {
+        self.schedule.over(self.steps).lr(step)
+    }
+
+    /// Sequences per optimizer step.
+    pub fn sequences_per_step(&self) -> usize {
+        self.batch_size * self.accumulation
+    }
+
+    /// Whether the validation loss is due after `step` steps.
+    pub(crate) fn evaluates_at(&self, step: u64) -> bool {
+        step == 0 || step == self.steps || (self.eval_every > 0 && step.is_multiple_of(self.eval_every))
+    }
+
+    /// Checks all numbers.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with every fault that was found.
+    pub fn validate(&self) -> Result<(), Error> {
+        let mut faults = Vec::new();
+        let at_least_one = [
+            ("batch_size", self.batch_size as u64),
+            ("accumulation", self.accumulation as u64),
+            ("log_every", self.log_every),
+            ("keep_checkpoints", self.keep_checkpoints as u64),
+        ];
+        for (field, value) in at_least_one {
+            if value == 0 {
+                faults.push(format!("{field} must be at least 1, found 0"));
+            }
+        }
+        for (field, value) in [
+            ("clip_norm", self.clip_norm),
+            ("checkpoint_every_seconds", self.checkpoint_every_seconds),
+        ] {
+            if !(value.is_finite() && value >= 0.0) {
+                faults.push(format!("{field} must be a number of at least 0, found {value}"));
+            }
+        }
+        self.schedule.faults(&mut faults);
+        self.optimizer.faults(&mut faults);
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Config { faults })
+        }
+    }
+
+    /// The names of the fields that decide the numbers of a run and differ from `other`'s.
+    ///
+    /// How often to report or to save may change when a run is continued; anything else may not.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
+        let fields = |c: &Self| {
+            let mut c = c.clone();
+            let free = Self::default();
+            c.log_every = free.log_every;
+            c.checkpoint_every = free.checkpoint_every;
+            c.checkpoint_every_seconds = free.checkpoint_every_seconds;
+            c.keep_checkpoints = free.keep_checkpoints;
+            c.on_failed_save = free.on_failed_save;
+            serde_json::to_value(c).unwrap_or_default()
+        };
+        let (mine, theirs) = (fields(self), fields(other));
+        let mut names: Vec<String> = mine
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(name, value)| theirs.get(name.as_str()) != Some(*value))
+            .map(|(name, value)| {
+                let before = theirs.get(name.as_str()).cloned().unwrap_or_default();
+                format!("{name} was {before} and is now {value}")
+            })
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    #[test]
+    fn all_faults_are_reported_at_once() {
+        let mut config = TrainConfig {
+            batch_size: 0,
+            clip_norm: f64::NAN,
+            ..TrainConfig::default()
+        };
+        config.schedule.peak_lr = -1.0;
+        config.optimizer.beta2 = 1.0;
+        let Err(Error::Config { faults }) = config.validate() else {
+            panic!("a bad configuration was accepted");
+        };
+        assert_eq!(faults.len(), 4, "{faults:?}");
+    }
+
+    #[test]
+    fn an_empty_table_gives_the_defaults_and_a_typo_is_refused() {
+        assert_eq!(
+            serde_json::from_str::<TrainConfig>("{}").unwrap(),
+            TrainConfig::default()
+        );
+        let typo = serde_json::from_str::<TrainConfig>(r#"{"step": 3}"#);
+        assert!(typo.unwrap_err().to_string().contains("step"));
+    }
+
+    #[test]
+    fn only_what_changes_the_numbers_counts_as_a_difference() {
+        let one = TrainConfig::default();
+        let other = TrainConfig {
+            checkpoint_every: 7,
+            log_every: 3,
+            ..one.clone()
+        };
+        assert!(one.differences(&other).is_empty());
+        let other = TrainConfig { seed: 1, ..one.clone() };
+        assert_eq!(one.differences(&other), ["seed was 1 and is now 0"]);
+    }
+
+    #[test]
+    fn evaluation_is_due_at_both_ends() {
+        let config = TrainConfig {
+            steps: 25,
+            eval_every: 10,
+            ..TrainConfig::default()
+        };
+        let due: Vec<u64> = (0..=25).filter(|s| config.evaluates_at(*s)).collect();
+        assert_eq!(due, [0, 10, 20, 25]);
+    }
+}

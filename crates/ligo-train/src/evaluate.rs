@@ -1,0 +1,41 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ligo_data::MlmBatch;
+use ligo_models::DropoutStream;
+
+use crate::batch::{inputs_on, num_labels};
+use crate::step::read_loss;
+use crate::{Error, Leaves, Objective, ParamStore};
+
+/// The mean loss over all masked tokens of these batches, without dropout and without gradients; `None` when asked to stop before the end.
+///
+/// The model is built once, which matters where building it is work (a grown model).
+///
+/// # Errors
+/// [`Error::NothingToEvaluate`] when no token is masked; errors of the objective and the device.
+pub fn evaluate(
+    objective: &dyn Objective,
+    store: &ParamStore,
+    batches: &[MlmBatch],
+    stop: &AtomicBool,
+    done: &mut dyn FnMut(usize),
+) -> Result<Option<f64>, Error> {
+    let model = objective.model(&Leaves::plain(store))?;
+    let (mut sum, mut labels) = (0.0, 0);
+    for (i, batch) in batches.iter().enumerate() {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let count = num_labels(batch);
+        if count > 0 {
+            let loss = model.loss(&inputs_on(batch, store.device()), &DropoutStream::off());
+            sum += read_loss(&loss)? * count as f64;
+            labels += count;
+        }
+        done(i + 1);
+    }
+    if labels == 0 {
+        return Err(Error::NothingToEvaluate);
+    }
+    Ok(Some(sum / labels as f64))
+}

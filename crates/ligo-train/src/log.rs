@@ -1,0 +1,86 @@
+use std::path::Path;
+
+use ligo_report::TensorBoardWriter;
+use ligo_report::metrics::{EvalRecord, MetricsWriter, Record, TrainRecord, read};
+
+use crate::{Error, EvalPoint, StepReport};
+
+/// The files that a run writes its numbers to: `metrics.jsonl` and `tensorboard/`.
+#[derive(Debug)]
+pub(crate) struct Log {
+    metrics: MetricsWriter,
+    board: TensorBoardWriter,
+    last_tokens: u64,
+    last_seconds: f64,
+    evaluated_at: Option<u64>,
+}
+
+impl Log {
+    /// Starts or continues the files of a run that has done `step` steps.
+    pub(crate) fn open(run_dir: &Path, step: u64, resumed: bool, tokens: u64, seconds: f64) -> Result<Self, Error> {
+        let path = run_dir.join("metrics.jsonl");
+        let (metrics, records) = if resumed {
+            let metrics = MetricsWriter::resume(&path, step)?;
+            (metrics, read(&path)?)
+        } else {
+            (MetricsWriter::create(path)?, Vec::new())
+        };
+        let evaluations = records.iter().filter(|r| matches!(r, Record::Eval(_)));
+        let board = TensorBoardWriter::create(run_dir.join("tensorboard"), step)?;
+        Ok(Self {
+            metrics,
+            board,
+            last_tokens: tokens,
+            last_seconds: seconds,
+            evaluated_at: evaluations.map(Record::step).max(),
+        })
+    }
+
+    pub(crate) fn step(&mut self, report: &StepReport) -> Result<(), Error> {
+        let tokens = (report.tokens - self.last_tokens) as f64;
+        let tokens_per_second = tokens / (report.seconds - self.last_seconds).max(1e-9);
+        (self.last_tokens, self.last_seconds) = (report.tokens, report.seconds);
+        self.put(TrainRecord {
+            step: report.step,
+            tokens: report.tokens,
+            loss: report.loss,
+            lr: report.lr,
+            grad_norm: report.grad_norm,
+            flops_exact: report.flops_exact,
+            flops_electra: report.flops_electra,
+            seconds: report.seconds,
+            tokens_per_second,
+        })
+    }
+
+    pub(crate) fn eval(&mut self, point: &EvalPoint) -> Result<(), Error> {
+        // A session that was stopped in an evaluation and then killed after it left the line, but not a checkpoint with the point. The
+        // evaluation was made again, with the same result.
+        if self.evaluated_at.is_some_and(|step| point.step <= step) {
+            return Ok(());
+        }
+        self.put(EvalRecord {
+            step: point.step,
+            tokens: point.tokens,
+            loss: point.loss,
+            flops_exact: point.flops_exact,
+            flops_electra: point.flops_electra,
+            seconds: point.seconds,
+        })
+    }
+
+    pub(crate) fn event(&mut self, step: u64, kind: &str, message: String) -> Result<(), Error> {
+        Ok(self.metrics.event(step, kind, message)?)
+    }
+
+    /// Forces what was written to the disk.
+    pub(crate) fn sync(&mut self) -> Result<(), Error> {
+        Ok(self.metrics.sync()?)
+    }
+
+    fn put(&mut self, record: impl Into<Record>) -> Result<(), Error> {
+        let record = record.into();
+        self.metrics.write(record.clone())?;
+        Ok(self.board.record(&record)?)
+    }
+}

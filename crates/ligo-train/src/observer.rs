@@ -1,0 +1,103 @@
+use std::path::PathBuf;
+
+use crate::EvalPoint;
+
+/// What one optimizer step did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// Steps done, this one included.
+    pub step: u64,
+    /// Steps of the run.
+    pub steps: u64,
+    /// The mean loss over the masked tokens of the step.
+    pub loss: f64,
+    /// The norm of the whole gradient before clipping.
+    pub grad_norm: f64,
+    /// The factor that clipping put on the gradient.
+    pub clip_scale: f64,
+    /// The learning rate.
+    pub lr: f64,
+    /// Whether the update was left out because loss or gradient were not finite.
+    pub skipped: bool,
+    /// Tokens read in this step.
+    pub step_tokens: u64,
+    /// Tokens read since the run began.
+    pub tokens: u64,
+    /// Exact FLOPs since the run began.
+    pub flops_exact: f64,
+    /// FLOPs since the run began, as the ELECTRA counter counts them.
+    pub flops_electra: f64,
+    /// Seconds of this step.
+    pub step_seconds: f64,
+    /// Seconds of training since the run began, without evaluation and saving.
+    pub seconds: f64,
+}
+
+impl StepReport {
+    /// Tokens per second of this step.
+    pub fn tokens_per_second(&self) -> f64 {
+        self.step_tokens as f64 / self.step_seconds.max(1e-9)
+    }
+}
+
+/// Something that happened between steps.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The run goes on from a checkpoint.
+    Resumed {
+        /// Steps already done.
+        step: u64,
+        /// The checkpoint.
+        path: PathBuf,
+    },
+    /// A checkpoint was not used.
+    CheckpointRejected {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A checkpoint is on disk.
+    Saved {
+        /// Steps done.
+        step: u64,
+        /// The checkpoint.
+        path: PathBuf,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// A checkpoint could not be written and the run goes on without it.
+    SaveFailed {
+        /// Steps done.
+        step: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A step was skipped.
+    SkippedNonFinite {
+        /// The step, counted from 0.
+        step: u64,
+        /// The loss.
+        loss: f64,
+        /// The norm of the whole gradient.
+        grad_norm: f64,
+    },
+}
+
+/// Watches a run. Every method does nothing unless it is overridden.
+pub trait Observer {
+    /// After each step.
+    fn on_step(&mut self, _report: &StepReport) {}
+    /// After each evaluation.
+    fn on_eval(&mut self, _point: &EvalPoint) {}
+    /// After each validation batch, with the number done and the number of all.
+    fn on_eval_batch(&mut self, _done: usize, _total: usize) {}
+    /// When something else happens.
+    fn on_event(&mut self, _event: &Event) {}
+}
+
+/// Watches nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {}

@@ -1,0 +1,383 @@
+use std::collections::HashMap;
+
+use burn::tensor::Tensor;
+use ligo_ops::AdamwStep;
+use serde::{Deserialize, Serialize};
+
+use crate::store::{download, upload};
+use crate::{Error, ParamStore};
+
+/// The update rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// Adam with decoupled weight decay.
+    #[default]
+    Adamw,
+    /// Plain gradient descent, no momentum: `p -= lr (g + weight_decay · p)`.
+    Sgd,
+}
+
+/// The numbers of the update rule.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Which rule.
+    pub kind: OptimizerKind,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the denominator.
+    pub eps: f64,
+    /// Weight decay of the parameters that decay.
+    pub weight_decay: f64,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self {
+            kind: OptimizerKind::Adamw,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-6,
+            weight_decay: 0.01,
+        }
+    }
+}
+
+impl OptimizerConfig {
+    /// What is wrong with the numbers, one sentence per fault.
+    pub(crate) fn faults(&self, faults: &mut Vec<String>) {
+        for (field, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
+            if !(0.0..1.0).contains(&beta) {
+                faults.push(format!("optimizer.{field} must be in [0, 1), found {beta}"));
+            }
+        }
+        for (field, value) in [("eps", self.eps), ("weight_decay", self.weight_decay)] {
+            if !(value.is_finite() && value >= 0.0) {
+                faults.push(format!(
+                    "optimizer.{field} must be a number of at least 0, found {value}"
+                ));
+            }
+        }
+    }
+}
+
+/// First and second moment of one parameter.
+pub(crate) type Moments = (Tensor<1>, Tensor<1>);
+
+/// Moments on the host: parameter name, first moment, second moment.
+pub type HostMoments = Vec<(String, Vec<f32>, Vec<f32>)>;
+
+/// An update rule with its state: two moments per parameter (none for SGD) and the number of updates done.
+#[derive(Clone, Debug)]
+pub struct Optimizer {
+    config: OptimizerConfig,
+    moments: Vec<Option<Moments>>,
+    lr_multipliers: Vec<f64>,
+    updates: u64,
+}
+
+impl Optimizer {
+    /// A fresh optimizer for the parameters of a store.
+    pub fn new(config: OptimizerConfig, store: &ParamStore) -> Self {
+        let zeros = |value: &Tensor<1>| match config.kind {
+            OptimizerKind::Adamw => Some((value.zeros_like(), value.zeros_like())),
+            OptimizerKind::Sgd => None,
+        };
+        Self {
+            config,
+            moments: store.values().iter().map(zeros).collect(),
+            lr_multipliers: vec![1.0; store.len()],
+            updates: 0,
+        }
+    }
+
+    /// Sets factors on the learning rate by parameter name; 0 freezes a parameter. Names that are not listed keep 1.
+    ///
+    /// # Errors
+    /// The store has no parameter of a given name.
+    pub fn with_lr_multipliers(
+        mut self,
+        store: &ParamStore,
+        multipliers: &HashMap<String, f64>,
+    ) -> Result<Self, Error> {
+        for (name, factor) in multipliers {
+            let i = store.layout().position(name)?;
+            self.lr_multipliers[i] = *factor;
+        }
+        Ok(self)
+    }
+
+    /// The number of updates done.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// The moments of the parameter at this place; `None` for SGD.
+    pub(crate) fn moments_at(&self, i: usize) -> Option<&Moments> {
+        self.moments.get(i).and_then(Option::as_ref)
+    }
+
+    /// One update of every parameter that has a gradient.
+    ///
+    /// `gradients` are in the store's order; `grad_scale` multiplies them inside the update. A parameter without a gradient, or with a
+    /// learning-rate factor of 0, is left as it is (no decay either), as in PyTorch.
+    pub fn update(&mut self, store: &mut ParamStore, gradients: Vec<Option<Tensor<1>>>, lr: f64, grad_scale: f64) {
+        self.updates += 1;
+        let mut gradients = gradients;
+        let Self {
+            config,
+            moments,
+            lr_multipliers,
+            updates,
+        } = self;
+        store.replace(|i, info, value| {
+            let lr = lr * lr_multipliers[i];
+            let Some(gradient) = gradients.get_mut(i).and_then(Option::take) else {
+                return value;
+            };
+            if lr_multipliers[i] == 0.0 {
+                return value;
+            }
+            let weight_decay = if info.decay { config.weight_decay } else { 0.0 };
+            // The moments are moved, not cloned: the fused update then works in place.
+            match moments[i].take() {
+                Some((m, v)) => {
+                    let step = AdamwStep {
+                        lr,
+                        beta1: config.beta1,
+                        beta2: config.beta2,
+                        eps: config.eps,
+                        weight_decay,
+                        step: *updates,
+                        grad_scale,
+                    };
+                    let (value, m, v) = ligo_ops::adamw(value, gradient, m, v, &step);
+                    moments[i] = Some((m, v));
+                    value
+                }
+                None => value.mul_scalar(1.0 - lr * weight_decay) - gradient.mul_scalar(lr * grad_scale),
+            }
+        });
+    }
+
+    /// Copies the moments to the host; empty for SGD.
+    ///
+    /// # Errors
+    /// The device cannot be read.
+    pub fn to_moments(&self, store: &ParamStore) -> Result<HostMoments, Error> {
+        let named = store.infos().iter().zip(&self.moments);
+        named
+            .filter_map(|(info, moments)| moments.as_ref().map(|mv| (&info.name, mv)))
+            .map(|(name, (m, v))| Ok((name.clone(), download(name, m)?, download(name, v)?)))
+            .collect()
+    }
+
+    /// Puts moments and the number of updates back.
+    ///
+    /// # Errors
+    /// A parameter lacks moments, has them where the rule keeps none, or the number of values differs.
+    pub fn restore(&mut self, store: &ParamStore, moments: HostMoments, updates: u64) -> Result<(), Error> {
+        let mut by_name: HashMap<String, (Vec<f32>, Vec<f32>)> =
+            moments.into_iter().map(|(name, m, v)| (name, (m, v))).collect();
+        for (info, slot) in store.infos().iter().zip(&mut self.moments) {
+            let count = info.num_elements();
+            match (slot.as_mut(), by_name.remove(&info.name)) {
+                (Some(slot), Some((m, v))) if m.len() == count && v.len() == count => {
+                    *slot = (upload(m, store.device()), upload(v, store.device()));
+                }
+                (None, None) => {}
+                (kept, found) => {
+                    return Err(Error::WrongNumberOfValues {
+                        name: format!("moments of {}", info.name),
+                        shape: info.shape.clone(),
+                        expected: if kept.is_some() { 2 * count } else { 0 },
+                        found: found.map_or(0, |(m, v)| m.len() + v.len()),
+                    });
+                }
+            }
+        }
+        self.updates = updates;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::ParamInfo;
+    use crate::gradients::clip_scale;
+
+    const A: [f32; 4] = [0.5, -1.25, 2.0, 0.03125];
+    const B: [f32; 2] = [-0.75, 0.1];
+    const GRADIENTS: [([f32; 4], [f32; 2]); 3] = [
+        ([0.3, -0.2, 0.05, 4.0], [1.0, -2.0]),
+        ([-0.1, 0.4, 0.0, 0.001], [0.5, 0.25]),
+        ([0.02, 0.02, -3.0, 0.5], [-0.125, 8.0]),
+    ];
+    const RATES: [f64; 3] = [1e-2, 2e-2, 5e-3];
+
+    fn two_parameters() -> ParamStore {
+        let info = |name: &str, count, decay| ParamInfo {
+            name: name.into(),
+            shape: vec![count],
+            decay,
+        };
+        let params = [(info("a", 4, true), A.to_vec()), (info("b", 2, false), B.to_vec())];
+        ParamStore::from_values(params, &Device::flex()).unwrap()
+    }
+
+    fn flat(values: &[f32]) -> Option<Tensor<1>> {
+        Some(upload(values.to_vec(), &Device::flex()))
+    }
+
+    fn values(store: &ParamStore) -> Vec<f32> {
+        store.to_values().unwrap().into_iter().flat_map(|(_, v)| v).collect()
+    }
+
+    fn assert_close(found: &[f32], expected: &[f32], tolerance: f32) {
+        assert_eq!(found.len(), expected.len());
+        for (x, y) in found.iter().zip(expected) {
+            assert!(
+                (x - y).abs() <= tolerance * y.abs().max(1e-3),
+                "{found:?} is not {expected:?}"
+            );
+        }
+    }
+
+    /// Numbers of PyTorch 2.15 (CPU), made with
+    ///
+    /// ```text
+    /// a = Parameter([0.5, -1.25, 2.0, 0.03125]); b = Parameter([-0.75, 0.1])
+    /// opt = torch.optim.AdamW([dict(params=[a], weight_decay=0.1), dict(params=[b], weight_decay=0.0)], betas=(0.9, 0.98), eps=1e-6)
+    /// per step: set lr and the gradients above; torch.nn.utils.clip_grad_norm_([a, b], 1.5); opt.step(); print(norm, a, b)
+    /// ```
+    #[test]
+    fn three_clipped_steps_equal_pytorch() {
+        let expected: [(f64, [f32; 6]); 3] = [
+            (
+                4.597009658813477,
+                [0.48950011, -1.2387501, 1.9880006, 0.021218756, -0.75999999, 0.10999998],
+            ),
+            (
+                0.6946229338645935,
+                [0.48978683, -1.2487478, 1.9705598, 0.0076988786, -0.77974862, 0.11721294],
+            ),
+            (
+                8.55958080291748,
+                [0.4897072, -1.2505735, 1.9726572, 0.0048677609, -0.78346342, 0.11498643],
+            ),
+        ];
+        let config = OptimizerConfig {
+            beta2: 0.98,
+            weight_decay: 0.1,
+            ..OptimizerConfig::default()
+        };
+        let mut store = two_parameters();
+        let mut optimizer = Optimizer::new(config, &store);
+        for (((a, b), lr), (norm, weights)) in GRADIENTS.iter().zip(RATES).zip(expected) {
+            let gradients = vec![flat(a), flat(b)];
+            let squares: f64 = gradients.iter().flatten().map(ligo_ops::sum_of_squares).sum();
+            assert!((squares.sqrt() - norm).abs() < 1e-6 * norm);
+            optimizer.update(&mut store, gradients, lr, clip_scale(squares.sqrt(), 1.5));
+            assert_close(&values(&store), &weights, 2e-6);
+        }
+        let moments = optimizer.to_moments(&store).unwrap();
+        assert_close(
+            &moments[0].1,
+            &[-0.00072044955, 0.031064443, -0.051251154, 0.11457299],
+            2e-5,
+        );
+        assert_close(
+            &moments[0].2,
+            &[0.00038030432, 0.0032180496, 0.0055328822, 0.032875102],
+            2e-5,
+        );
+        assert_close(&moments[1].1, &[0.069239698, 0.10983332], 2e-5);
+        assert_close(&moments[1].2, &[0.0069546923, 0.048713963], 2e-5);
+    }
+
+    #[test]
+    fn gradient_descent_takes_the_plain_step() {
+        let config = OptimizerConfig {
+            kind: OptimizerKind::Sgd,
+            weight_decay: 0.5,
+            ..OptimizerConfig::default()
+        };
+        let mut store = two_parameters();
+        let mut optimizer = Optimizer::new(config, &store);
+        let gradients = vec![flat(&[1.0, 0.0, -2.0, 0.5]), flat(&[4.0, 8.0])];
+        optimizer.update(&mut store, gradients, 0.1, 0.5);
+        // a decays by 1 - 0.1 * 0.5, b does not.
+        assert_close(&values(&store), &[0.425, -1.1875, 2.0, 0.0046875, -0.95, -0.3], 1e-6);
+        assert!(optimizer.to_moments(&store).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_parameter_without_gradient_or_with_factor_zero_stays() {
+        let mut store = two_parameters();
+        let factors = HashMap::from([("b".to_owned(), 0.0)]);
+        let optimizer = Optimizer::new(OptimizerConfig::default(), &store);
+        let mut optimizer = optimizer.with_lr_multipliers(&store, &factors).unwrap();
+        optimizer.update(&mut store, vec![None, flat(&[1.0, 1.0])], 0.1, 1.0);
+        assert_eq!(values(&store), [&A[..], &B[..]].concat());
+    }
+
+    #[test]
+    fn a_factor_scales_the_learning_rate() {
+        let run = |lr: f64, factor: f64| {
+            let mut store = two_parameters();
+            let factors = HashMap::from([("a".to_owned(), factor)]);
+            let optimizer = Optimizer::new(OptimizerConfig::default(), &store);
+            let mut optimizer = optimizer.with_lr_multipliers(&store, &factors).unwrap();
+            optimizer.update(&mut store, vec![flat(&A), None], lr, 1.0);
+            values(&store)
+        };
+        assert_eq!(run(0.1, 0.25), run(0.025, 1.0));
+    }
+
+    #[test]
+    fn a_factor_for_an_unknown_parameter_is_refused() {
+        let store = two_parameters();
+        let factors = HashMap::from([("c".to_owned(), 2.0)]);
+        let got = Optimizer::new(OptimizerConfig::default(), &store).with_lr_multipliers(&store, &factors);
+        assert!(matches!(got, Err(Error::UnknownParameter { name, .. }) if name == "c"));
+    }
+
+    #[test]
+    fn restored_moments_continue_with_the_same_bits() {
+        let mut store = two_parameters();
+        let mut optimizer = Optimizer::new(OptimizerConfig::default(), &store);
+        let step = |optimizer: &mut Optimizer, store: &mut ParamStore, i: usize| {
+            let (a, b) = GRADIENTS[i];
+            optimizer.update(store, vec![flat(&a), flat(&b)], RATES[i], 1.0);
+        };
+        step(&mut optimizer, &mut store, 0);
+        step(&mut optimizer, &mut store, 1);
+        let mut other_store = ParamStore::from_values(store.to_values().unwrap(), store.device()).unwrap();
+        let mut other = Optimizer::new(OptimizerConfig::default(), &other_store);
+        let moments = optimizer.to_moments(&store).unwrap();
+        other.restore(&other_store, moments, optimizer.updates()).unwrap();
+        step(&mut optimizer, &mut store, 2);
+        step(&mut other, &mut other_store, 2);
+        assert_eq!(values(&store), values(&other_store));
+        let bits = |o: &Optimizer, s: &ParamStore| o.to_moments(s).unwrap();
+        assert_eq!(bits(&optimizer, &store), bits(&other, &other_store));
+    }
+
+    #[test]
+    fn moments_that_do_not_fit_are_refused() {
+        let store = two_parameters();
+        let mut optimizer = Optimizer::new(OptimizerConfig::default(), &store);
+        let short = vec![("a".to_owned(), vec![0.0; 3], vec![0.0; 4])];
+        assert!(matches!(
+            optimizer.restore(&store, short, 1),
+            Err(Error::WrongNumberOfValues { .. })
+        ));
+    }
+}

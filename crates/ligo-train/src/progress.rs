@@ -1,0 +1,55 @@
+use ligo_data::Cursor;
+use serde::{Deserialize, Serialize};
+
+use crate::{CostPerStep, EvalPoint, Outcome, TrainResult};
+
+/// How far a run is: the counters of its state. What is a function of the step (learning rate, FLOPs, seeds) is not kept.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Progress {
+    pub(crate) step: u64,
+    pub(crate) cursor: Cursor,
+    pub(crate) tokens: u64,
+    pub(crate) seconds: f64,
+    pub(crate) eval_seconds: f64,
+    pub(crate) save_seconds: f64,
+    pub(crate) last_train_loss: Option<f64>,
+    pub(crate) skipped_steps: Vec<u64>,
+    pub(crate) skipped_in_a_row: u64,
+    pub(crate) curve: Vec<EvalPoint>,
+}
+
+impl Progress {
+    /// The point of the validation curve for a loss measured now.
+    pub(crate) fn point(&self, loss: f64, cost: &CostPerStep) -> EvalPoint {
+        EvalPoint {
+            step: self.step,
+            tokens: self.tokens,
+            flops_exact: cost.exact * self.step as f64,
+            flops_electra: cost.electra * self.step as f64,
+            seconds: self.seconds,
+            loss,
+        }
+    }
+
+    /// Whether the weights of this moment were evaluated.
+    pub(crate) fn is_evaluated(&self) -> bool {
+        self.curve.last().is_some_and(|p| p.step == self.step)
+    }
+
+    pub(crate) fn result(&self, outcome: Outcome, cost: &CostPerStep) -> TrainResult {
+        TrainResult {
+            outcome,
+            steps: self.step,
+            curve: self.curve.clone(),
+            last_train_loss: self.last_train_loss,
+            tokens: self.tokens,
+            flops_exact: cost.exact * self.step as f64,
+            flops_electra: cost.electra * self.step as f64,
+            seconds: self.seconds,
+            eval_seconds: self.eval_seconds,
+            save_seconds: self.save_seconds,
+            skipped_steps: self.skipped_steps.clone(),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+use serde::{Deserialize, Serialize};
+
+/// One point of the validation curve.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvalPoint {
+    /// Steps done.
+    pub step: u64,
+    /// Tokens read.
+    pub tokens: u64,
+    /// Exact FLOPs spent.
+    pub flops_exact: f64,
+    /// FLOPs spent, as the ELECTRA counter counts them.
+    pub flops_electra: f64,
+    /// Seconds of training, without evaluation and saving.
+    pub seconds: f64,
+    /// Mean loss over the masked validation tokens, in nats.
+    pub loss: f64,
+}
+
+/// The price of one optimizer step, all micro-batches included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CostPerStep {
+    /// Exact FLOPs.
+    pub exact: f64,
+    /// FLOPs as the ELECTRA counter counts them.
+    pub electra: f64,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// All steps are done.
+    Completed,
+    /// It was asked to stop and saved its state.
+    Interrupted {
+        /// Steps done.
+        step: u64,
+    },
+}
+
+/// What a run did, from its first step on (earlier sessions included).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainResult {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Steps done.
+    pub steps: u64,
+    /// The validation curve.
+    pub curve: Vec<EvalPoint>,
+    /// The loss of the last step; `None` when there was none or it was not finite.
+    pub last_train_loss: Option<f64>,
+    /// Tokens read.
+    pub tokens: u64,
+    /// Exact FLOPs.
+    pub flops_exact: f64,
+    /// FLOPs as the ELECTRA counter counts them.
+    pub flops_electra: f64,
+    /// Seconds of training, without evaluation and saving.
+    pub seconds: f64,
+    /// Seconds of evaluation.
+    pub eval_seconds: f64,
+    /// Seconds of saving.
+    pub save_seconds: f64,
+    /// Steps that were skipped because loss or gradient were not finite.
+    pub skipped_steps: Vec<u64>,
+}
+
+impl TrainResult {
+    /// Tokens per second of training.
+    pub fn tokens_per_second(&self) -> f64 {
+        self.tokens as f64 / self.seconds.max(1e-9)
+    }
+
+    /// The last validation loss.
+    pub fn final_loss(&self) -> Option<f64> {
+        self.curve.last().map(|p| p.loss)
+    }
+}

@@ -1,0 +1,175 @@
+use std::f64::consts::PI;
+
+use serde::{Deserialize, Serialize};
+
+/// The shape of the learning rate after the warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScheduleKind {
+    /// A straight line from the peak to the final rate.
+    #[default]
+    Linear,
+    /// Half a cosine wave from the peak to the final rate.
+    Cosine,
+    /// The peak until the end.
+    Constant,
+}
+
+/// The learning rate as a pure function of the step, so that a resumed run needs no state for it.
+///
+/// ```
+/// use ligo_train::{LrSchedule, ScheduleKind};
+///
+/// let schedule = LrSchedule { kind: ScheduleKind::Linear, peak_lr: 1e-3, warmup_steps: 10, total_steps: 110, final_fraction: 0.0 };
+/// assert_eq!(schedule.lr(9), 1e-3);
+/// assert_eq!(schedule.lr(60), 5e-4);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LrSchedule {
+    /// The shape after the warm-up.
+    pub kind: ScheduleKind,
+    /// The highest learning rate.
+    pub peak_lr: f64,
+    /// Steps over which the rate climbs to the peak.
+    pub warmup_steps: u64,
+    /// The step at which the final rate is reached; 0 stands for the `steps` of the run.
+    pub total_steps: u64,
+    /// The final rate as a fraction of the peak.
+    pub final_fraction: f64,
+}
+
+impl Default for LrSchedule {
+    fn default() -> Self {
+        Self {
+            kind: ScheduleKind::Linear,
+            peak_lr: 1e-4,
+            warmup_steps: 0,
+            total_steps: 0,
+            final_fraction: 0.0,
+        }
+    }
+}
+
+impl LrSchedule {
+    /// The rate of the update with number `step`, counted from 0.
+    ///
+    /// With `w = warmup_steps`, `T = total_steps`, `f = final_fraction` and `x = (step - w) / (T - w)` in `[0, 1]`:
+    ///
+    /// ```text
+    /// step < w:   peak · (step + 1) / w
+    /// linear:     peak · (1 - (1 - f) x)
+    /// cosine:     peak · (f + (1 - f) (1 + cos πx) / 2)
+    /// constant:   peak
+    /// ```
+    ///
+    /// The warm-up counts from 1 (`transformers` counts from 0), because a first step at rate 0 would be lost work.
+    pub fn lr(&self, step: u64) -> f64 {
+        if step < self.warmup_steps {
+            return self.peak_lr * (step + 1) as f64 / self.warmup_steps as f64;
+        }
+        let decay_steps = self.total_steps.saturating_sub(self.warmup_steps);
+        let done = step - self.warmup_steps;
+        let progress = if done >= decay_steps {
+            1.0
+        } else {
+            done as f64 / decay_steps as f64
+        };
+        let last = self.final_fraction;
+        self.peak_lr
+            * match self.kind {
+                ScheduleKind::Linear => 1.0 - (1.0 - last) * progress,
+                ScheduleKind::Cosine => last + (1.0 - last) * 0.5 * (1.0 + (PI * progress).cos()),
+                ScheduleKind::Constant => 1.0,
+            }
+    }
+
+    /// The same schedule with `total_steps` filled in.
+    pub fn over(mut self, steps: u64) -> Self {
+        if self.total_steps == 0 {
+            self.total_steps = steps;
+        }
+        self
+    }
+
+    /// What is wrong with the numbers, one sentence per fault.
+    pub(crate) fn faults(&self, faults: &mut Vec<String>) {
+        let mut check = |good: bool, field: &str, expected: &str, found: f64| {
+            if !good {
+                faults.push(format!("schedule.{field} must be {expected}, found {found}"));
+            }
+        };
+        let peak = self.peak_lr;
+        check(
+            peak.is_finite() && peak >= 0.0,
+            "peak_lr",
+            "a number of at least 0",
+            peak,
+        );
+        let last = self.final_fraction;
+        check((0.0..=1.0).contains(&last), "final_fraction", "between 0 and 1", last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    fn schedule(kind: ScheduleKind) -> LrSchedule {
+        LrSchedule {
+            kind,
+            peak_lr: 2.0,
+            warmup_steps: 4,
+            total_steps: 12,
+            final_fraction: 0.25,
+        }
+    }
+
+    #[test]
+    fn the_warm_up_climbs_from_one_part_to_the_peak() {
+        for kind in [ScheduleKind::Linear, ScheduleKind::Cosine, ScheduleKind::Constant] {
+            let rates: Vec<f64> = (0..5).map(|s| schedule(kind).lr(s)).collect();
+            assert_eq!(rates, [0.5, 1.0, 1.5, 2.0, 2.0]);
+        }
+    }
+
+    #[test]
+    fn every_kind_has_its_value_half_way_and_after_the_end() {
+        assert_eq!(schedule(ScheduleKind::Linear).lr(8), 1.25);
+        assert!((schedule(ScheduleKind::Cosine).lr(8) - 1.25).abs() < 1e-15);
+        assert!((schedule(ScheduleKind::Cosine).lr(6) - (0.5 + 0.75 * (1.0 + 0.5_f64.sqrt()))).abs() < 1e-15);
+        assert_eq!(schedule(ScheduleKind::Constant).lr(8), 2.0);
+        for step in [12, 13, 1_000_000] {
+            assert_eq!(schedule(ScheduleKind::Linear).lr(step), 0.5);
+            assert!((schedule(ScheduleKind::Cosine).lr(step) - 0.5).abs() < 1e-15);
+        }
+    }
+
+    #[test]
+    fn a_schedule_shorter_than_its_warm_up_stays_finite() {
+        let short = LrSchedule {
+            warmup_steps: 10,
+            total_steps: 5,
+            ..schedule(ScheduleKind::Linear)
+        };
+        assert_eq!(short.lr(4), 1.0);
+        assert_eq!(short.lr(10), 0.5);
+    }
+
+    #[test]
+    fn total_steps_of_zero_stands_for_the_run() {
+        let open = LrSchedule {
+            total_steps: 0,
+            ..schedule(ScheduleKind::Linear)
+        };
+        assert_eq!(open.over(12), schedule(ScheduleKind::Linear));
+        assert_eq!(schedule(ScheduleKind::Linear).over(99).total_steps, 12);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        let read: Result<LrSchedule, _> = serde_json::from_str(r#"{"peak_lrr": 1.0}"#);
+        assert!(read.unwrap_err().to_string().contains("peak_lrr"));
+    }
+}

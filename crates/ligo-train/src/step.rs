@@ -1,0 +1,83 @@
+use burn::tensor::Tensor;
+use ligo_data::Cursor;
+use ligo_models::DropoutStream;
+
+use crate::batch::{BatchSource, inputs_on, num_labels};
+use crate::gradients::StepGradients;
+pub(crate) use crate::gradients::clip_scale;
+use crate::seed::dropout_seed;
+use crate::store::download;
+use crate::{Error, Leaves, Objective, ParamStore, TrainConfig};
+
+/// What the forward and backward passes of a step found. Nothing was changed yet.
+pub(crate) struct Step {
+    /// The mean loss over all masked tokens of the step.
+    pub(crate) loss: f64,
+    /// The norm of the whole gradient.
+    pub(crate) grad_norm: f64,
+    /// Gradients in the store's order.
+    pub(crate) gradients: Vec<Option<Tensor<1>>>,
+    /// Tokens read.
+    pub(crate) tokens: u64,
+    /// Where the next step's data begin.
+    pub(crate) cursor: Cursor,
+}
+
+/// Forward and backward over the micro-batches of a step.
+///
+/// A micro-batch weighs as much as its share of the masked tokens, so that the sum is the gradient of the mean over the whole step:
+/// accumulating two batches of B sequences equals one of 2B, whatever the masks.
+pub(crate) fn gradients(
+    config: &TrainConfig,
+    objective: &dyn Objective,
+    store: &ParamStore,
+    source: &dyn BatchSource,
+    step: u64,
+    mut cursor: Cursor,
+) -> Result<Step, Error> {
+    let mut batches = Vec::with_capacity(config.accumulation);
+    for _ in 0..config.accumulation {
+        let (batch, next) = source.batch_at(cursor, config.batch_size)?;
+        batches.push(batch);
+        cursor = next;
+    }
+    let labels: usize = batches.iter().map(num_labels).sum();
+    if labels == 0 {
+        return Err(Error::NothingToLearn { step });
+    }
+
+    let leaves = Leaves::tracked(store);
+    let mut sum = StepGradients::default();
+    let mut losses = Vec::with_capacity(batches.len());
+    let mut tokens = 0;
+    for (micro_step, batch) in batches.iter().enumerate() {
+        tokens += (batch.batch_size * batch.seq_len) as u64;
+        let share = num_labels(batch) as f64 / labels as f64;
+        if share == 0.0 {
+            continue;
+        }
+        let inputs = inputs_on(batch, store.device());
+        let dropout = DropoutStream::new(dropout_seed(config.seed, step, micro_step));
+        let loss = objective.loss(&leaves, &inputs, &dropout)?;
+        let loss = if share == 1.0 { loss } else { loss.mul_scalar(share) };
+        sum.add(&loss, &leaves);
+        losses.push(loss.without_autodiff());
+    }
+    // Read after the last backward pass, so that a device that computes ahead is not held up in between.
+    let mut loss = 0.0;
+    for part in &losses {
+        loss += read_loss(part)?;
+    }
+    Ok(Step {
+        loss,
+        grad_norm: sum.global_norm(),
+        gradients: sum.into_inner(),
+        tokens,
+        cursor,
+    })
+}
+
+/// The value of a loss of one element.
+pub(crate) fn read_loss(loss: &Tensor<1>) -> Result<f64, Error> {
+    Ok(download("loss", loss)?.first().copied().map_or(f64::NAN, f64::from))
+}

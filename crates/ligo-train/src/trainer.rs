@@ -1,0 +1,410 @@
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use ligo_checkpoint::Disk;
+use ligo_data::MlmBatch;
+use serde_json::Value;
+
+use crate::checkpoint::{Checkpoints, RunIdentity};
+use crate::evaluate::evaluate;
+use crate::log::Log;
+use crate::progress::Progress;
+use crate::step::{self, Step};
+use crate::{
+    BatchSource, CostPerStep, Error, Event, FailedSavePolicy, NonFinitePolicy, Objective, Observer, Optimizer, Outcome,
+    ParamStore, StepReport, TrainConfig, TrainResult,
+};
+
+/// The data of a run.
+#[derive(Clone, Copy)]
+pub struct RunData<'a> {
+    /// Training batches.
+    pub train: &'a dyn BatchSource,
+    /// Validation batches, always the same ones.
+    pub valid: &'a [MlmBatch],
+}
+
+/// The one training loop: an objective, a store of parameters, data, and a folder in which the run lives.
+///
+/// A run is a function of its configuration, its start values and its data. [`Trainer::run`] continues from the newest valid checkpoint in
+/// the folder, and on the CPU the result equals that of a run that was never interrupted bit for bit (`seconds` excepted).
+pub struct Trainer<'a> {
+    config: TrainConfig,
+    objective: &'a dyn Objective,
+    data: RunData<'a>,
+    run_dir: PathBuf,
+    cost: CostPerStep,
+    identity: Value,
+    disk: Disk,
+    store: ParamStore,
+    optimizer: Optimizer,
+}
+
+impl<'a> Trainer<'a> {
+    /// A run in `run_dir` that starts from the values in `store`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with all faults of the configuration; [`Error::NothingToEvaluate`].
+    pub fn new(
+        config: TrainConfig,
+        objective: &'a dyn Objective,
+        store: ParamStore,
+        data: RunData<'a>,
+        run_dir: impl AsRef<Path>,
+    ) -> Result<Self, Error> {
+        config.validate()?;
+        let count = match config.eval_batches {
+            0 => data.valid.len(),
+            n => n.min(data.valid.len()),
+        };
+        let valid = &data.valid[..count];
+        if valid.iter().all(|batch| crate::batch::num_labels(batch) == 0) {
+            return Err(Error::NothingToEvaluate);
+        }
+        Ok(Self {
+            optimizer: Optimizer::new(config.optimizer, &store),
+            config,
+            objective,
+            data: RunData { valid, ..data },
+            run_dir: run_dir.as_ref().to_path_buf(),
+            cost: CostPerStep::default(),
+            identity: Value::Null,
+            disk: Disk::default(),
+            store,
+        })
+    }
+
+    /// Sets the price of a step, which the validation curve carries along.
+    pub fn with_cost(mut self, cost: CostPerStep) -> Self {
+        self.cost = cost;
+        self
+    }
+
+    /// Sets what else decides the run, such as a hash of the start values. Checkpoints with another identity are refused.
+    pub fn with_identity(mut self, identity: Value) -> Self {
+        self.identity = identity;
+        self
+    }
+
+    /// Sets the disk that checkpoints are written through.
+    pub fn with_disk(mut self, disk: Disk) -> Self {
+        self.disk = disk;
+        self
+    }
+
+    /// Changes the optimizer before the run, for example to give some parameters another learning rate.
+    ///
+    /// # Errors
+    /// Those of `change`.
+    pub fn map_optimizer(
+        mut self,
+        change: impl FnOnce(Optimizer, &ParamStore) -> Result<Optimizer, Error>,
+    ) -> Result<Self, Error> {
+        self.optimizer = change(self.optimizer, &self.store)?;
+        Ok(self)
+    }
+
+    /// The parameters as they are now.
+    pub fn store(&self) -> &ParamStore {
+        &self.store
+    }
+
+    /// The optimizer as it is now.
+    pub fn optimizer(&self) -> &Optimizer {
+        &self.optimizer
+    }
+
+    /// Gives the parameters back.
+    pub fn into_store(self) -> ParamStore {
+        self.store
+    }
+
+    /// Trains until all steps are done or `stop` becomes true, which saves and returns [`Outcome::Interrupted`].
+    ///
+    /// Call it again, in this process or a later one, to go on. A completed run returns its result at once.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] and [`Error::TooManySkipped`] by policy, [`Error::OtherRun`] when the folder holds another run's checkpoints,
+    /// and every failure of data, device and disk. Checkpoints on disk stay as they are.
+    pub fn run(&mut self, stop: &AtomicBool, observer: &mut dyn Observer) -> Result<TrainResult, Error> {
+        let run = RunIdentity {
+            objective: self.objective.name().to_owned(),
+            config: self.config.clone(),
+            cost: self.cost,
+            data: self.data.train.identity(),
+            extra: self.identity.clone(),
+        };
+        let checkpoints = Checkpoints::open(&self.run_dir, self.config.keep_checkpoints, self.disk.clone())?;
+        let mut events = Vec::new();
+        let restored = checkpoints.restore(&run, &mut self.store, &mut self.optimizer, &mut |e| events.push(e))?;
+        events.iter().for_each(|event| observer.on_event(event));
+        let resumed = restored.is_some();
+        let (progress, saved_at) = match restored {
+            Some((progress, path)) => {
+                let step = progress.step;
+                observer.on_event(&Event::Resumed { step, path });
+                (progress, Some(step))
+            }
+            None => {
+                // A second call without a checkpoint would otherwise go on from trained weights at step 0.
+                if self.optimizer.updates() > 0 {
+                    return Err(Error::LostCheckpoints {
+                        dir: self.run_dir.clone(),
+                        updates: self.optimizer.updates(),
+                    });
+                }
+                (Progress::default(), None)
+            }
+        };
+        if progress.step == self.config.steps && progress.is_evaluated() {
+            return Ok(progress.result(Outcome::Completed, &self.cost));
+        }
+        let log = Log::open(&self.run_dir, progress.step, resumed, progress.tokens, progress.seconds)?;
+        let mut session = Session {
+            trainer: self,
+            run,
+            checkpoints,
+            log,
+            progress,
+            saved_at,
+            last_save: Instant::now(),
+            observer,
+            stop,
+        };
+        for event in &events {
+            if let Event::CheckpointRejected { path, reason } = event {
+                session.note("checkpoint_rejected", format!("{}: {reason}", path.display()))?;
+            }
+        }
+        if resumed {
+            session.note("resumed", format!("from step {}", session.progress.step))?;
+        }
+        session.train()
+    }
+}
+
+/// One call of [`Trainer::run`].
+struct Session<'s, 'a> {
+    trainer: &'s mut Trainer<'a>,
+    run: RunIdentity,
+    checkpoints: Checkpoints,
+    log: Log,
+    progress: Progress,
+    saved_at: Option<u64>,
+    last_save: Instant,
+    observer: &'s mut dyn Observer,
+    stop: &'s AtomicBool,
+}
+
+impl Session<'_, '_> {
+    fn train(&mut self) -> Result<TrainResult, Error> {
+        loop {
+            let step = self.progress.step;
+            let due = self.trainer.config.evaluates_at(step) && !self.progress.is_evaluated();
+            if due && !self.evaluate()? {
+                return self.leave();
+            }
+            if step >= self.trainer.config.steps {
+                self.save_last()?;
+                return Ok(self.progress.result(Outcome::Completed, &self.trainer.cost));
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                return self.leave();
+            }
+            if self.is_save_due() {
+                self.save_or_go_on()?;
+            }
+            self.step()?;
+        }
+    }
+
+    /// Saves and ends the session. An evaluation that was broken off is not in the state, so it is made again on resume.
+    fn leave(&mut self) -> Result<TrainResult, Error> {
+        self.save_last()?;
+        let outcome = Outcome::Interrupted {
+            step: self.progress.step,
+        };
+        Ok(self.progress.result(outcome, &self.trainer.cost))
+    }
+
+    /// Measures the validation loss; false when the run was asked to stop meanwhile.
+    fn evaluate(&mut self) -> Result<bool, Error> {
+        let started = Instant::now();
+        let Trainer {
+            objective, store, data, ..
+        } = &*self.trainer;
+        let total = data.valid.len();
+        let observer = &mut *self.observer;
+        let loss = evaluate(*objective, store, data.valid, self.stop, &mut |done| {
+            observer.on_eval_batch(done, total);
+        })?;
+        self.progress.eval_seconds += started.elapsed().as_secs_f64();
+        let Some(loss) = loss else { return Ok(false) };
+        if !loss.is_finite() {
+            let step = self.progress.step;
+            return Err(Error::NonFiniteEvaluation { step, loss });
+        }
+        let point = self.progress.point(loss, &self.trainer.cost);
+        self.progress.curve.push(point);
+        // A checkpoint of this step, from a session that was stopped in its evaluation, does not hold the point.
+        self.saved_at = None;
+        let written = self.log.eval(&point);
+        self.tolerate(written)?;
+        self.observer.on_eval(&point);
+        Ok(true)
+    }
+
+    fn step(&mut self) -> Result<(), Error> {
+        let started = Instant::now();
+        let number = self.progress.step;
+        let config = &self.trainer.config;
+        let lr = config.lr(number);
+        let (on_non_finite, allowed) = (config.on_non_finite, config.max_skipped_in_a_row);
+        let steps = config.steps;
+        let log_every = config.log_every;
+        let t = &mut *self.trainer;
+        let Step {
+            loss,
+            grad_norm,
+            gradients,
+            tokens,
+            cursor,
+        } = step::gradients(
+            &t.config,
+            t.objective,
+            &t.store,
+            t.data.train,
+            number,
+            self.progress.cursor,
+        )?;
+        let skipped = !(loss.is_finite() && grad_norm.is_finite());
+        if skipped && on_non_finite == NonFinitePolicy::Stop {
+            let error = Error::NonFinite {
+                step: number,
+                loss,
+                grad_norm,
+            };
+            // The step's error matters more than one of the log.
+            let _ = self.note("non_finite", error.to_string());
+            return Err(error);
+        }
+        let clip_scale = step::clip_scale(grad_norm, t.config.clip_norm);
+        if !skipped {
+            t.optimizer.update(&mut t.store, gradients, lr, clip_scale);
+        }
+
+        let progress = &mut self.progress;
+        progress.step += 1;
+        progress.cursor = cursor;
+        progress.tokens += tokens;
+        progress.last_train_loss = (!skipped).then_some(loss);
+        let step_seconds = started.elapsed().as_secs_f64();
+        progress.seconds += step_seconds;
+        let report = StepReport {
+            step: progress.step,
+            steps,
+            loss,
+            grad_norm,
+            clip_scale,
+            lr,
+            skipped,
+            step_tokens: tokens,
+            tokens: progress.tokens,
+            flops_exact: t.cost.exact * progress.step as f64,
+            flops_electra: t.cost.electra * progress.step as f64,
+            step_seconds,
+            seconds: progress.seconds,
+        };
+        if skipped {
+            progress.skipped_steps.push(number);
+            progress.skipped_in_a_row += 1;
+        } else {
+            progress.skipped_in_a_row = 0;
+        }
+        let in_a_row = progress.skipped_in_a_row;
+        if report.step.is_multiple_of(log_every) || report.step == steps {
+            let written = self.log.step(&report);
+            self.tolerate(written)?;
+        }
+        if skipped {
+            self.observer.on_event(&Event::SkippedNonFinite {
+                step: number,
+                loss,
+                grad_norm,
+            });
+            self.note("skipped_step", format!("loss {loss}, gradient norm {grad_norm}"))?;
+        }
+        self.observer.on_step(&report);
+        if in_a_row > allowed {
+            return Err(Error::TooManySkipped {
+                step: number,
+                count: in_a_row,
+                allowed,
+            });
+        }
+        Ok(())
+    }
+
+    fn is_save_due(&self) -> bool {
+        let config = &self.trainer.config;
+        let step = self.progress.step;
+        if self.saved_at == Some(step) || step == 0 {
+            return false;
+        }
+        let by_step = config.checkpoint_every > 0 && step.is_multiple_of(config.checkpoint_every);
+        let by_time = config.checkpoint_every_seconds > 0.0
+            && self.last_save.elapsed().as_secs_f64() >= config.checkpoint_every_seconds;
+        by_step || by_time
+    }
+
+    /// The save at the end of a session, which must succeed.
+    fn save_last(&mut self) -> Result<(), Error> {
+        if self.saved_at == Some(self.progress.step) {
+            return Ok(());
+        }
+        self.save()
+    }
+
+    fn save_or_go_on(&mut self) -> Result<(), Error> {
+        let saved = self.save();
+        // A failed save waits its turn like a good one: trying again after every step would only slow the run down.
+        self.last_save = Instant::now();
+        self.tolerate(saved)
+    }
+
+    fn save(&mut self) -> Result<(), Error> {
+        let started = Instant::now();
+        self.log.sync()?;
+        let step = self.progress.step;
+        let t = &*self.trainer;
+        let path = self
+            .checkpoints
+            .save(&self.run, &self.progress, &t.store, &t.optimizer)?;
+        let seconds = started.elapsed().as_secs_f64();
+        self.progress.save_seconds += seconds;
+        self.saved_at = Some(step);
+        self.last_save = Instant::now();
+        self.observer.on_event(&Event::Saved { step, path, seconds });
+        Ok(())
+    }
+
+    /// Applies [`FailedSavePolicy`] to the outcome of writing something.
+    fn tolerate(&mut self, written: Result<(), Error>) -> Result<(), Error> {
+        match (written, self.trainer.config.on_failed_save) {
+            (Err(error), FailedSavePolicy::Continue) => {
+                self.observer.on_event(&Event::SaveFailed {
+                    step: self.progress.step,
+                    reason: error.to_string(),
+                });
+                Ok(())
+            }
+            (written, _) => written,
+        }
+    }
+
+    fn note(&mut self, kind: &str, message: String) -> Result<(), Error> {
+        let written = self.log.event(self.progress.step, kind, message);
+        self.tolerate(written)
+    }
+}

@@ -1,0 +1,296 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// A made-up Linux machine; removed when dropped.
+struct Fake {
+    machine: Machine,
+    _folder: TempDir,
+}
+
+impl Fake {
+    fn linux() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let machine = Machine {
+            os: Os::Linux,
+            root: folder.path().to_owned(),
+            environment: BTreeMap::new(),
+            has_avx512: false,
+        };
+        Self {
+            machine,
+            _folder: folder,
+        }
+    }
+
+    fn file(self, path: &str, text: &str) -> Self {
+        let path = self.machine.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
+
+    fn card(self, node: &str, vendor: &str) -> Self {
+        self.file(&format!("/dev/dri/{node}"), "")
+            .file(&format!("/sys/class/drm/{node}/device/vendor"), &format!("{vendor}\n"))
+    }
+
+    fn driver(self, path: &str, library: &str) -> Self {
+        let text = format!(r#"{{"ICD": {{"api_version": "1.3.0", "library_path": "{library}"}}}}"#);
+        self.file(path, &text)
+    }
+
+    fn loader(self) -> Self {
+        self.file("/usr/lib/x86_64-linux-gnu/libvulkan.so.1", "")
+    }
+
+    fn lavapipe(self) -> Self {
+        self.driver(
+            "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json",
+            "/usr/lib/libvulkan_lvp.so",
+        )
+    }
+
+    fn variable(mut self, name: &str, value: &str) -> Self {
+        self.machine.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    fn choice(&self) -> (Backend, String) {
+        let choice = choose(None, &self.machine);
+        (choice.backend, choice.reason)
+    }
+}
+
+#[test]
+fn a_bare_machine_gets_the_cpu() {
+    assert_eq!(Fake::linux().choice(), (Backend::Cpu, "found no GPU".to_owned()));
+}
+
+#[test]
+fn a_gpu_with_its_vulkan_driver_gets_vulkan() {
+    for (vendor, manifest, library, name) in [
+        (
+            "0x10de",
+            "/etc/vulkan/icd.d/nvidia_icd.json",
+            "libGLX_nvidia.so.0",
+            "NVIDIA",
+        ),
+        (
+            "0x1002",
+            "/usr/share/vulkan/icd.d/radeon_icd.x86_64.json",
+            "/usr/lib/libvulkan_radeon.so",
+            "AMD",
+        ),
+        (
+            "0x1002",
+            "/usr/share/vulkan/icd.d/driver.json",
+            "/opt/amdgpu/amdvlk64.so",
+            "AMD",
+        ),
+        (
+            "0x8086",
+            "/usr/local/share/vulkan/icd.d/intel_icd.json",
+            "libvulkan_intel.so",
+            "Intel",
+        ),
+    ] {
+        let fake = Fake::linux()
+            .card("renderD128", vendor)
+            .driver(manifest, library)
+            .loader();
+        let (backend, reason) = fake.choice();
+        assert_eq!(backend, Backend::Vulkan, "{reason}");
+        assert!(
+            reason.starts_with(&format!("found {name} GPU /dev/dri/renderD128")),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
+fn a_software_driver_is_no_gpu() {
+    let fake = Fake::linux().lavapipe().loader();
+    assert_eq!(fake.choice().0, Backend::Cpu);
+    let fake = Fake::linux().card("renderD128", "0x8086").lavapipe().loader();
+    let (backend, reason) = fake.choice();
+    assert_eq!(
+        (backend, reason.contains("no Vulkan driver for it")),
+        (Backend::Cpu, true),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_driver_for_another_makers_gpu_does_not_count() {
+    let fake = Fake::linux()
+        .card("renderD128", "0x1002")
+        .driver("/usr/share/vulkan/icd.d/intel_icd.x86_64.json", "libvulkan_intel.so")
+        .loader();
+    assert_eq!(fake.choice().0, Backend::Cpu);
+}
+
+#[test]
+fn the_second_card_is_used_when_the_first_has_no_driver() {
+    let fake = Fake::linux()
+        .card("renderD128", "0x8086")
+        .card("renderD129", "0x10de")
+        .driver("/usr/share/vulkan/icd.d/nvidia_icd.json", "libGLX_nvidia.so.0")
+        .loader();
+    let (backend, reason) = fake.choice();
+    assert_eq!(
+        (backend, reason.contains("renderD129")),
+        (Backend::Vulkan, true),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_virtual_machines_display_is_no_gpu() {
+    let fake = Fake::linux()
+        .card("renderD128", "0x1af4")
+        .driver("/usr/share/vulkan/icd.d/virtio_icd.json", "libvulkan_virtio.so")
+        .loader();
+    assert_eq!(fake.choice(), (Backend::Cpu, "found no GPU".to_owned()));
+}
+
+#[test]
+fn a_missing_vulkan_loader_is_named() {
+    let amd = || {
+        Fake::linux()
+            .card("renderD128", "0x1002")
+            .driver("/etc/vulkan/icd.d/radeon_icd.json", "libvulkan_radeon.so")
+    };
+    let (backend, reason) = amd().choice();
+    assert_eq!(
+        (backend, reason.contains("libvulkan.so.1")),
+        (Backend::Cpu, true),
+        "{reason}"
+    );
+    let in_linker_cache = amd().file("/etc/ld.so.cache", "\0libvulkan.so.1\0/gnu/store/lib/libvulkan.so.1\0");
+    assert_eq!(in_linker_cache.choice().0, Backend::Vulkan);
+}
+
+#[test]
+fn a_card_that_cannot_be_opened_is_not_built_for() {
+    let fake = Fake::linux()
+        .driver("/etc/vulkan/icd.d/radeon_icd.json", "libvulkan_radeon.so")
+        .loader();
+    let fake = fake.file("/sys/class/drm/renderD128/device/vendor", "0x1002");
+    // A folder in the device's place cannot be opened for writing, whoever runs the test.
+    fs::create_dir_all(fake.machine.path("/dev/dri/renderD128")).unwrap();
+    let (backend, reason) = fake.choice();
+    assert_eq!(
+        (backend, reason.contains("group render")),
+        (Backend::Cpu, true),
+        "{reason}"
+    );
+}
+
+#[test]
+fn the_variables_of_the_vulkan_loader_replace_its_search() {
+    let nvidia = || {
+        Fake::linux()
+            .card("renderD128", "0x10de")
+            .driver("/usr/share/vulkan/icd.d/nvidia_icd.json", "libGLX_nvidia.so.0")
+            .loader()
+    };
+    let only_software = nvidia()
+        .lavapipe()
+        .variable("VK_DRIVER_FILES", "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json");
+    assert_eq!(only_software.choice().0, Backend::Cpu);
+    let none = nvidia().variable("VK_ICD_FILENAMES", "/nowhere.json");
+    assert_eq!(none.choice().0, Backend::Cpu);
+    let elsewhere = Fake::linux()
+        .card("renderD128", "0x10de")
+        .driver("/opt/nv/icd.json", "libGLX_nvidia.so.0")
+        .loader()
+        .variable("VK_DRIVER_FILES", "/nowhere.json:/opt/nv");
+    assert_eq!(elsewhere.choice().0, Backend::Vulkan);
+}
+
+#[test]
+fn the_folders_of_the_xdg_variables_are_searched() {
+    let fake = Fake::linux()
+        .card("renderD128", "0x10de")
+        .driver("/opt/share/vulkan/icd.d/nvidia_icd.json", "libGLX_nvidia.so.0")
+        .loader();
+    assert_eq!(fake.choice().0, Backend::Cpu);
+    assert_eq!(
+        fake.variable("XDG_DATA_DIRS", "/usr/share:/opt/share").choice().0,
+        Backend::Vulkan
+    );
+}
+
+#[test]
+fn nvidia_without_vulkan_gets_cuda_where_its_compiler_library_is() {
+    let container = || {
+        Fake::linux()
+            .file("/dev/nvidia0", "")
+            .file("/usr/lib/x86_64-linux-gnu/libcuda.so.1", "")
+    };
+    let (backend, reason) = container().choice();
+    assert_eq!((backend, reason.contains("libnvrtc")), (Backend::Cpu, true), "{reason}");
+    let toolkit = container().file("/usr/local/cuda/lib64/libnvrtc.so.12", "");
+    assert_eq!(toolkit.choice().0, Backend::Cuda);
+    let elsewhere = container()
+        .file("/opt/cu/lib64/libnvrtc.so.12", "")
+        .variable("CUDA_PATH", "/opt/cu");
+    assert_eq!(elsewhere.choice().0, Backend::Cuda);
+}
+
+#[test]
+fn cuda_libraries_without_a_gpu_are_not_enough() {
+    let fake = Fake::linux()
+        .file("/usr/lib/libcuda.so.1", "")
+        .file("/usr/lib/libnvrtc.so.12", "");
+    assert_eq!(fake.choice().0, Backend::Cpu);
+}
+
+#[test]
+fn wsl_gets_cuda_with_the_toolkit_and_the_cpu_without() {
+    let wsl = || Fake::linux().file("/dev/dxg", "");
+    assert_eq!(wsl().choice(), (Backend::Cpu, "WSL with no CUDA libraries".to_owned()));
+    let cuda = wsl()
+        .file("/usr/lib/wsl/lib/libcuda.so.1", "")
+        .file("/usr/lib64/libnvrtc.so.12", "");
+    let (backend, reason) = cuda.choice();
+    assert_eq!(
+        (backend, reason.contains("under WSL")),
+        (Backend::Cuda, true),
+        "{reason}"
+    );
+}
+
+#[test]
+fn other_systems_get_their_own_interface() {
+    for (os, backend) in [
+        (Os::Mac, Backend::Metal),
+        (Os::Windows, Backend::Dx12),
+        (Os::Other, Backend::Cpu),
+    ] {
+        let mut fake = Fake::linux();
+        fake.machine.os = os;
+        assert_eq!(fake.choice().0, backend);
+    }
+}
+
+#[test]
+fn a_given_backend_is_taken_without_a_look_at_the_machine() {
+    let choice = choose(Some(Backend::Cuda), &Fake::linux().machine);
+    assert_eq!(choice.backend, Backend::Cuda);
+}
+
+#[test]
+fn the_line_says_what_was_found_what_was_chosen_and_how_to_override() {
+    let line = choose(None, &Fake::linux().machine).to_string();
+    assert_eq!(
+        line,
+        "found no GPU; building for cpu (--backend auto|cpu|wgpu|vulkan|metal|dx12|cuda overrides)"
+    );
+}

@@ -1,0 +1,194 @@
+use std::ffi::OsString;
+
+use crate::arguments::{Ligo, Test};
+use crate::backend::Backend;
+use crate::cargo::CargoCommand;
+
+/// Builds `ligo` in release mode and runs it.
+pub fn ligo(ligo: &Ligo, backend: Backend, has_avx512: bool) -> CargoCommand {
+    let mut features: Vec<&str> = backend.cargo_feature().into_iter().collect();
+    if has_avx512 {
+        features.push("avx512");
+    }
+    let mut command = CargoCommand::new(["run", "--release", "--package", "ligo-cli", "--bin", "ligo"]);
+    if !features.is_empty() {
+        command = command.with(["--features", &features.join(",")]);
+    }
+    command.with(["--"]).with(&ligo.arguments)
+}
+
+/// The test runner, with checks before it and documentation tests after it.
+///
+/// All tests are built at once and with the same features, since every other set of features would build burn again.
+pub fn test(test: &Test, has_nextest: bool) -> Vec<CargoCommand> {
+    let mut commands = Vec::new();
+    let packages: &[&str] = if names_package(&test.arguments) {
+        &[]
+    } else {
+        &["--workspace"]
+    };
+    let features: &[&str] = if test.with_wgpu {
+        &["--features", "ligo-tests/wgpu"]
+    } else {
+        &[]
+    };
+    if test.lint {
+        commands.push(CargoCommand::new(["fmt", "--all", "--check"]));
+        commands.push(
+            CargoCommand::new(["clippy", "--workspace", "--all-targets"])
+                .with(features)
+                .with(["--", "-D", "warnings"]),
+        );
+    }
+    if has_nextest {
+        let runner = CargoCommand::new(["nextest", "run", "--release"])
+            .with(packages)
+            .with(features);
+        let ignored: &[&str] = if test.long { &["--run-ignored", "all"] } else { &[] };
+        commands.push(runner.with(ignored).with(&test.arguments));
+        // nextest leaves documentation tests out. A filter for tests would not fit them.
+        if test.arguments.is_empty() {
+            commands.push(
+                CargoCommand::new(["test", "--doc", "--release"])
+                    .with(packages)
+                    .with(features),
+            );
+        }
+    } else {
+        let runner = CargoCommand::new(["test", "--release"])
+            .with(packages)
+            .with(features)
+            .with(&test.arguments);
+        let has_separator = test.arguments.iter().any(|argument| argument == "--");
+        let separator: &[&str] = if has_separator { &[] } else { &["--"] };
+        commands.push(if test.long {
+            runner.with(separator).with(["--include-ignored"])
+        } else {
+            runner
+        });
+    }
+    commands
+}
+
+/// The benchmarks.
+pub fn bench(arguments: &[OsString]) -> CargoCommand {
+    CargoCommand::new(["bench", "--package", "ligo-benches"]).with(arguments)
+}
+
+fn names_package(arguments: &[OsString]) -> bool {
+    arguments
+        .iter()
+        .filter_map(|argument| argument.to_str())
+        .any(|argument| {
+            argument == "-p"
+                || argument == "--package"
+                || argument.starts_with("--package=")
+                || argument.starts_with("-p=")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ligo_with(arguments: &[&str]) -> Ligo {
+        Ligo {
+            backend: None,
+            dry_run: false,
+            arguments: arguments.iter().map(OsString::from).collect(),
+        }
+    }
+
+    fn shown(commands: &[CargoCommand]) -> Vec<String> {
+        commands.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn ligo_is_built_in_release_mode_with_the_features_of_the_machine() {
+        let arguments = ligo_with(&["run", "--recipe", "demo"]);
+        let start = "cargo run --release --package ligo-cli --bin ligo";
+        let end = "-- run --recipe demo";
+        for (backend, has_avx512, features) in [
+            (Backend::Cpu, false, ""),
+            (Backend::Cpu, true, "--features avx512 "),
+            (Backend::Dx12, false, "--features wgpu "),
+            (Backend::Vulkan, true, "--features vulkan,avx512 "),
+            (Backend::Metal, false, "--features metal "),
+            (Backend::Cuda, false, "--features cuda "),
+        ] {
+            assert_eq!(
+                ligo(&arguments, backend, has_avx512).to_string(),
+                format!("{start} {features}{end}")
+            );
+        }
+    }
+
+    #[test]
+    fn the_tests_are_one_build_and_a_run_of_the_documentation() {
+        assert_eq!(
+            shown(&test(
+                &Test {
+                    with_wgpu: true,
+                    ..Test::default()
+                },
+                true
+            )),
+            [
+                "cargo nextest run --release --workspace --features ligo-tests/wgpu",
+                "cargo test --doc --release --workspace --features ligo-tests/wgpu",
+            ]
+        );
+    }
+
+    #[test]
+    fn without_nextest_cargo_runs_the_tests() {
+        assert_eq!(
+            shown(&test(&Test::default(), false)),
+            ["cargo test --release --workspace"]
+        );
+        let long = Test {
+            long: true,
+            ..Test::default()
+        };
+        assert_eq!(
+            shown(&test(&long, false)),
+            ["cargo test --release --workspace -- --include-ignored"]
+        );
+        let filtered = Test {
+            long: true,
+            arguments: vec!["a".into(), "--".into(), "--nocapture".into()],
+            ..Test::default()
+        };
+        assert_eq!(
+            shown(&test(&filtered, false)),
+            ["cargo test --release --workspace a -- --nocapture --include-ignored"]
+        );
+    }
+
+    #[test]
+    fn lints_come_first_because_they_fail_fast() {
+        let lint = Test {
+            lint: true,
+            long: true,
+            ..Test::default()
+        };
+        assert_eq!(
+            shown(&test(&lint, true)),
+            [
+                "cargo fmt --all --check",
+                "cargo clippy --workspace --all-targets -- -D warnings",
+                "cargo nextest run --release --workspace --run-ignored all",
+                "cargo test --doc --release --workspace",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_named_package_replaces_the_workspace() {
+        let one = Test {
+            arguments: vec!["-p".into(), "ligo-cost".into()],
+            ..Test::default()
+        };
+        assert_eq!(shown(&test(&one, true)), ["cargo nextest run --release -p ligo-cost"]);
+    }
+}
