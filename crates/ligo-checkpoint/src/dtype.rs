@@ -164,7 +164,12 @@ pub(crate) fn encode(
     for (number, block) in values.chunks(BLOCK).enumerate() {
         bytes.clear();
         match dtype {
-            Dtype::F32 => bytes.extend(block.iter().flat_map(|value| value.to_le_bytes())),
+            Dtype::F32 => {
+                bytes.resize(block.len() * 4, 0);
+                for (le, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(block) {
+                    *le = value.to_le_bytes();
+                }
+            }
             Dtype::F16 | Dtype::Bf16 => {
                 for (i, &value) in block.iter().enumerate() {
                     let (le, finite) = match dtype {

@@ -17,7 +17,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use support::{assert_recovers_to, child, hidden, save_model, save_step};
 
-const ELEMENTS: usize = 20_000;
+const ELEMENTS: usize = 2_000;
 
 /// Counts changes and calls `act` with the number of each, beginning with 1.
 fn counting(act: impl Fn(usize) -> io::Result<()> + Send + Sync + 'static) -> (Disk, Arc<AtomicUsize>) {
@@ -105,7 +105,7 @@ fn a_process_killed_before_any_change_leaves_a_whole_checkpoint() {
                 ("CRASH_FOLDER", path),
                 ("CRASH_KIND", kind),
                 ("CRASH_AT", &at.to_string()),
-                ("CRASH_ELEMENTS", "20000"),
+                ("CRASH_ELEMENTS", &ELEMENTS.to_string()),
             ];
             let output = child("child_that_saves", &variables).output().unwrap();
             assert_eq!(output.status.signal(), Some(libc::SIGKILL), "{kind} {at}: {output:?}");
@@ -130,7 +130,7 @@ fn a_process_killed_before_any_change_leaves_a_whole_checkpoint() {
 
 #[test]
 fn a_process_killed_at_any_moment_leaves_a_whole_checkpoint() {
-    const LARGE: usize = 400_000;
+    const LARGE: usize = 150_000;
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     for kind in ["step", "model"] {
         let variables = |path: &str| {
@@ -151,7 +151,7 @@ fn a_process_killed_at_any_moment_leaves_a_whole_checkpoint() {
         let begin = Instant::now();
         assert!(start(folder.path()).wait().unwrap().success());
         let whole = begin.elapsed();
-        for round in 0..6 {
+        for round in 0..5 {
             let folder = tempfile::tempdir().unwrap();
             prepare(kind, folder.path(), LARGE);
             let delay: Duration = whole.mul_f64(rng.random_range(0.0..1.5));
@@ -216,7 +216,7 @@ fn recovery_itself_may_be_interrupted() {
             }
         });
         let _ = save("model", &broken, folder.path(), ELEMENTS);
-        for retry in 1..20 {
+        for retry in 1..12 {
             let (broken, _) = counting(move |n| {
                 if n >= retry {
                     Err(io::ErrorKind::Other.into())

@@ -179,7 +179,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<Option<Tensor<2>>, Error> {
-        let Some(info) = self.file.get(name) else {
+        let Some(info) = self.file.info(name) else {
             return Ok(None);
         };
         if info.shape != shape {
@@ -211,11 +211,11 @@ impl Reader<'_> {
         for (axis, large) in self.large.sizes().filter(|(a, _)| !a.is_fixed()) {
             let shape = [large, self.small.size(axis)];
             let base = format!("{term}.{side}.{axis}");
+            // Either one matrix for all layers, or one per layer with the layer's number behind a dot.
             let mut found: Vec<Tensor<2>> = self.matrix(&base, shape)?.into_iter().collect();
-            while found.len() != 1 || self.file.get(&format!("{base}.{}", found.len())).is_some() {
-                match self.matrix(&format!("{base}.{}", found.len()), shape)? {
-                    Some(matrix) => found.push(matrix),
-                    None => break,
+            if found.is_empty() {
+                while let Some(matrix) = self.matrix(&format!("{base}.{}", found.len()), shape)? {
+                    found.push(matrix);
                 }
             }
             if found.is_empty() && shape[0] != shape[1] {

@@ -265,6 +265,6 @@ pub(crate) fn load_tensor(
 /// Copies a tensor's values to the host as f32, whatever the device computes in.
 pub(crate) fn host(tensor: Tensor<1>) -> Result<Vec<f32>, Error> {
     let data = tensor.into_data().convert::<f32>();
-    data.into_vec::<f32>()
+    data.try_into_vec::<f32>()
         .map_err(|e| Error::Settings(format!("a device returned unreadable data: {e:?}")))
 }

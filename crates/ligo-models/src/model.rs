@@ -81,7 +81,7 @@ impl Model {
             None => Ok(model),
             Some((tensor, values)) => Err(Error::Unexpected {
                 tensor,
-                found: values.dims::<1>()[0],
+                found: values.dims()[0],
             }),
         }
     }

@@ -33,6 +33,8 @@ mod layer_norm;
 mod linear;
 mod reduce;
 mod simd;
+#[cfg(test)]
+mod tests;
 
 pub use adamw::{AdamwStep, adamw};
 pub use allocator::tune_allocator;

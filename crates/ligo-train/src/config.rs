@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use ligo_data::{LoaderSettings, Masking};
+
 use crate::{Error, LrSchedule, OptimizerConfig};
 
 /// What to do when the loss or the gradient of a step is not a finite number.
@@ -54,7 +56,7 @@ pub struct TrainConfig {
     pub keep_checkpoints: usize,
     /// Seed of dropout.
     pub seed: u64,
-    /// Seed of the order of the data and of the masks.
+    /// Seed of the order of the data and of the masks; [`TrainConfig::loader_settings`] hands it on.
     pub data_order_seed: u64,
     /// What a step without a finite loss and gradient does.
     pub on_non_finite: NonFinitePolicy,
@@ -97,6 +99,16 @@ impl TrainConfig {
     /// Sequences per optimizer step.
     pub fn sequences_per_step(&self) -> usize {
         self.batch_size * self.accumulation
+    }
+
+    /// Settings of a loader that shuffles by this configuration's seed.
+    pub fn loader_settings(&self, seq_len: usize, masking: Masking) -> LoaderSettings {
+        LoaderSettings {
+            seq_len,
+            seed: self.data_order_seed,
+            shuffle: true,
+            masking,
+        }
     }
 
     /// Whether the validation loss is due after `step` steps.

@@ -138,4 +138,7 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The growth operator.
+    #[error(transparent)]
+    Growth(#[from] ligo_growth::Error),
 }

@@ -167,8 +167,7 @@ fn a_resumed_run_reads_the_exact_sequence_of_samples_over_two_epochs() {
                     train: &recorder,
                     valid: &toy.valid[..1],
                 };
-                let mut trainer =
-                    Trainer::new(config.clone(), &toy.objective, toy.store(), data, &run_dir).unwrap();
+                let mut trainer = Trainer::new(config.clone(), &toy.objective, toy.store(), data, &run_dir).unwrap();
                 let mut watcher = Watcher {
                     stop_after_step: stop,
                     ..Watcher::default()

@@ -12,8 +12,9 @@ use ligo_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
 pub use builtin::{BUILTIN, builtin};
+pub(crate) use faults::nearest;
 pub use faults::{Fault, RecipeError};
-pub use parse::{load, merged, parse};
+pub use parse::{load, merged, overrides, parse};
 pub use shape::ModelSection;
 
 /// Everything that decides a run.

@@ -58,6 +58,18 @@ pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Recipe, R
     }
 }
 
+/// A table from `key=value` overrides alone.
+///
+/// # Errors
+/// An override is not of that form.
+pub fn overrides(given: &[String]) -> Result<Table, RecipeError> {
+    let mut table = Table::new();
+    for given in given {
+        set(&mut table, given)?;
+    }
+    Ok(table)
+}
+
 /// Applies `key.with.dots=value`; the value is TOML, or a plain string when it is not.
 fn set(table: &mut Table, given: &str) -> Result<(), RecipeError> {
     let fault = |reason: &str| RecipeError::Set {

@@ -65,7 +65,7 @@ pub struct RustDocs {
 
 impl RustDocs {
     /// Gathers the documentation of all dependencies of the workspace at `manifest` (its `Cargo.toml`): Markdown files and doc comments,
-    /// code blocks, tables, links and licences left out, each paragraph once.
+    /// code blocks, tables, links and licences left out, each paragraph once. Progress counts packages, not bytes.
     ///
     /// # Errors
     /// [`Error::Metadata`] when cargo cannot list the packages, [`Error::Io`] for a file that cannot be read, [`Error::EmptyCorpus`] when

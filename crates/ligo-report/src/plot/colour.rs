@@ -3,6 +3,8 @@
 pub(super) const INK: &str = "#262626";
 pub(super) const FAINT: &str = "#6b6b6b";
 pub(super) const GRID: &str = "#e6e6e6";
+pub(super) const AXIS: &str = "#8c8c8c";
+pub(super) const LINES: &str = "#7a7a7a";
 pub(super) const WARNING: &str = "#b00020";
 
 /// Colours of methods that have no fixed one.

@@ -1,6 +1,6 @@
 //! Validation loss against FLOPs and against time, a line for every run.
 
-use super::colour::{self, FAINT, INK, WARNING};
+use super::colour::{self, AXIS, FAINT, INK, LINES, WARNING};
 use super::font;
 use super::panel::{Panel, spread};
 use super::svg::{Stroke, Svg, Text};
@@ -14,11 +14,14 @@ const ENDS: f64 = 60.0;
 const PANEL_WIDTH: f64 = (WIDTH - 2.0 * (MARGIN + ENDS)) / 2.0;
 const PANEL_HEIGHT: f64 = 360.0;
 const LEGEND_ROW: f64 = 24.0;
+/// Height of the part above the break of the loss axis.
+const STRIP: f64 = 38.0;
 
 /// Draws a comparison as SVG: two panels, FLOPs by `counter` on the left and wall time on the right.
 ///
 /// A line starts where its operator was paid for; dashed lines show the unigram loss, the small model's loss and the
-/// target. A ring marks where a run reached the target. The loss axis is cut above the interesting part.
+/// target. A ring marks where a run reached the target. The loss axis ends above the interesting part; a unigram loss
+/// far above stands in a strip of its own.
 #[must_use]
 pub fn comparison(summary: &Summary, counter: Counter) -> String {
     let runs = runs(summary);
@@ -40,12 +43,12 @@ pub fn comparison(summary: &Summary, counter: Counter) -> String {
     let panels = [
         Content {
             title: "Validation loss against FLOPs",
-            x_label: format!("{flops_unit}, {count}, operator included"),
+            x_label: format!("training cost in {flops_unit} ({count}), operator included"),
             cost: &move |cost| flops(cost) / flops_size,
         },
         Content {
             title: "Validation loss against wall time",
-            x_label: format!("{seconds_unit} of training, operator included"),
+            x_label: format!("training time in {seconds_unit}, operator included"),
             cost: &move |cost| seconds(cost) / seconds_size,
         },
     ];
@@ -53,7 +56,7 @@ pub fn comparison(summary: &Summary, counter: Counter) -> String {
         let left = MARGIN + index as f64 * (PANEL_WIDTH + ENDS + MARGIN);
         let end = 1.02 * largest(summary, content.cost);
         let end = if end > 0.0 { end } else { 1.0 };
-        let panel = Panel {
+        let whole = Panel {
             left,
             top,
             width: PANEL_WIDTH,
@@ -61,7 +64,7 @@ pub fn comparison(summary: &Summary, counter: Counter) -> String {
             x: (0.0, end),
             y: losses,
         };
-        draw(&mut svg, &panel, summary, &runs, content);
+        draw(&mut svg, &whole, summary, &runs, content);
     }
     let axis = Text {
         size: 13.0,
@@ -201,10 +204,28 @@ impl Legend {
     }
 }
 
-fn draw(svg: &mut Svg, panel: &Panel, summary: &Summary, runs: &[Run<'_>], content: &Content<'_>) {
-    panel.axes(svg, content.title, &content.x_label, (6, 6));
+fn draw(svg: &mut Svg, whole: &Panel, summary: &Summary, runs: &[Run<'_>], content: &Content<'_>) {
     let (unigram, small, target) = (summary.corpus.unigram_loss, summary.small.loss, summary.target_loss);
-    let off_scale = unigram > panel.y.1;
+    svg.text(
+        whole.left,
+        whole.top - 12.0,
+        content.title,
+        &Text {
+            size: 14.0,
+            ..Text::default()
+        },
+    );
+    let off_scale = unigram > whole.y.1;
+    let strip = if off_scale { STRIP } else { 0.0 };
+    let panel = &Panel {
+        top: whole.top + strip,
+        height: whole.height - strip,
+        ..*whole
+    };
+    panel.axes(svg, "", &content.x_label, (6, 6));
+    if off_scale {
+        unigram_strip(svg, whole, unigram);
+    }
     let lines = [(unigram, "7 5"), (small, "7 5"), (target, "2 4")];
     for (loss, dashes) in lines
         .into_iter()
@@ -214,7 +235,7 @@ fn draw(svg: &mut Svg, panel: &Panel, summary: &Summary, runs: &[Run<'_>], conte
         svg.line(
             (panel.left, y),
             (panel.right(), y),
-            &Stroke::new("#7a7a7a", 1.2).dashed(dashes),
+            &Stroke::new(LINES, 1.2).dashed(dashes),
         );
     }
     svg.clipped(panel.left, panel.top, panel.width, panel.height, |svg| {
@@ -235,14 +256,7 @@ fn draw(svg: &mut Svg, panel: &Panel, summary: &Summary, runs: &[Run<'_>], conte
     };
     let (right, left) = (panel.right() - 6.0, panel.left + 6.0);
     let name = |what: &str, loss: f64| format!("{what} {}", units::loss(loss));
-    if off_scale {
-        svg.text(
-            right,
-            panel.top + 14.0,
-            &(name("unigram loss", unigram) + ", above this picture"),
-            &look,
-        );
-    } else if unigram.is_finite() {
+    if unigram.is_finite() && !off_scale {
         svg.text(
             right,
             panel.at(0.0, unigram).1 - 6.0,
@@ -266,6 +280,37 @@ fn draw(svg: &mut Svg, panel: &Panel, summary: &Summary, runs: &[Run<'_>], conte
         );
     }
     ends(svg, panel, runs, content);
+}
+
+/// The unigram line above a broken axis.
+fn unigram_strip(svg: &mut Svg, whole: &Panel, unigram: f64) {
+    let (line, end) = (whole.top + 16.0, whole.top + STRIP);
+    svg.line(
+        (whole.left, line),
+        (whole.right(), line),
+        &Stroke::new(LINES, 1.2).dashed("7 5"),
+    );
+    let axis = Stroke::new(AXIS, 1.0);
+    svg.line((whole.left, whole.top), (whole.left, end - 7.0), &axis);
+    for y in [end - 7.0, end - 2.0] {
+        svg.line((whole.left - 5.0, y + 2.5), (whole.left + 5.0, y - 2.5), &axis);
+    }
+    let look = Text {
+        anchor: "end",
+        ..Text::default()
+    };
+    svg.text(
+        whole.left - 7.0,
+        line + 4.0,
+        &format!("{unigram:.1}"),
+        &Text { fill: FAINT, ..look },
+    );
+    svg.text(
+        whole.right() - 6.0,
+        line - 5.0,
+        &format!("unigram loss {}", units::loss(unigram)),
+        &look,
+    );
 }
 
 /// Where the run stands on the cost axis at each evaluation, and its loss.
@@ -359,9 +404,9 @@ fn largest(summary: &Summary, cost: &dyn Fn(&Cost) -> f64) -> f64 {
         .fold(0.0, f64::max)
 }
 
-/// The losses between which runs differ: from the lowest loss up to what they have after a sixth of their way, with
-/// the small model's line, with the starts of grown models near it, and with the unigram line if that does not
-/// squeeze the rest into less than half of the height.
+/// The losses between which runs differ: from the lowest loss up to what they have after a third of their way, with
+/// the small model's line, with the starts of grown models near it, and with the unigram line if that leaves
+/// two thirds of the height to the rest.
 fn loss_range(summary: &Summary) -> (f64, f64) {
     let (unigram, small, target) = (summary.corpus.unigram_loss, summary.small.loss, summary.target_loss);
     let all = || {
@@ -381,7 +426,7 @@ fn loss_range(summary: &Summary) -> (f64, f64) {
         method
             .curve
             .iter()
-            .find(|point| point.step as f64 >= end / 6.0)
+            .find(|point| point.step as f64 >= end / 3.0)
             .map(|point| point.loss)
     });
     let starts = summary
@@ -399,7 +444,7 @@ fn loss_range(summary: &Summary) -> (f64, f64) {
     if !low.is_finite() || !high.is_finite() {
         return (0.0, 1.0);
     }
-    let high = if unigram > high && unigram - low < 2.2 * (high - low) {
+    let high = if unigram > high && unigram - low < 1.5 * (high - low) {
         unigram
     } else {
         high

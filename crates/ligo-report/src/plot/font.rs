@@ -1,4 +1,4 @@
-//! The font that is compiled in, and how wide text is in it.
+//! The fonts that are compiled in, and how wide text is in them.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,12 +7,14 @@ use resvg::usvg::{Node, Options, Tree, fontdb};
 /// The compiled-in family first, then what browsers have.
 pub(super) const FAMILY: &str = "Ubuntu, 'Helvetica Neue', Helvetica, Arial, sans-serif";
 
-/// Renderer options that know the compiled-in font and no other.
+/// Renderer options that know the compiled-in fonts and no others.
 pub(super) fn options() -> Options<'static> {
     static FONTS: OnceLock<Arc<fontdb::Database>> = OnceLock::new();
     let fonts = FONTS.get_or_init(|| {
         let mut fonts = fontdb::Database::new();
         fonts.load_font_data(epaint_default_fonts::UBUNTU_LIGHT.to_vec());
+        // For arrows, and for letters that Ubuntu lacks: the renderer looks for them in all fonts.
+        fonts.load_font_data(epaint_default_fonts::HACK_REGULAR.to_vec());
         fonts.set_sans_serif_family("Ubuntu");
         Arc::new(fonts)
     });

@@ -1,7 +1,7 @@
 //! Pictures of a comparison and of a learned operator.
 //!
-//! Everything is drawn as SVG; the PNG is made from the same SVG with the font that is compiled in (Ubuntu Light,
-//! Ubuntu font licence), so it needs no font on the machine. In a browser the SVG falls back to the fonts there.
+//! Everything is drawn as SVG; the PNG is made from the same SVG with fonts that are compiled in (Ubuntu Light
+//! under the Ubuntu font licence, Hack under MIT for rare signs), so it needs no font on the machine. In a browser the SVG falls back to the fonts there.
 
 mod axis;
 mod colour;

@@ -41,7 +41,7 @@ pub struct OperatorPicture {
 pub fn operator(picture: &OperatorPicture) -> Result<String> {
     picture.depth.iter().chain(&picture.width).try_for_each(check)?;
     let maps = Grid::heat_maps(&picture.depth);
-    let norms_top = TOP + maps.height() + 64.0;
+    let norms_top = TOP + maps.height() + 44.0;
     let norms = Grid {
         columns: 3,
         cell: ((WIDTH - 2.0 * MARGIN) / 3.0, 270.0),
@@ -280,15 +280,10 @@ fn norm_panel(svg: &mut Svg, left: f64, top: f64, cell: (f64, f64), matrix: &Mat
             &Stroke::new(FAINT, 1.0).dashed("4 4"),
         );
     }
-    for (norms, colour) in [(rows, ROWS), (columns, COLUMNS)] {
+    // The columns are wider and beneath: both can be seen where they coincide.
+    for (norms, colour, width) in [(columns, COLUMNS, 2.6), (rows, ROWS, 1.2)] {
         let places: Vec<(f64, f64)> = steps(&norms).map(|(x, norm)| panel.at(x, norm)).collect();
-        svg.polyline(
-            &places,
-            &Stroke {
-                opacity: 0.85,
-                ..Stroke::new(colour, 1.3)
-            },
-        );
+        svg.polyline(&places, &Stroke::new(colour, width));
     }
 }
 

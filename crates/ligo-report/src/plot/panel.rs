@@ -1,7 +1,7 @@
 //! A rectangle with two linear axes.
 
 use super::axis;
-use super::colour::{FAINT, GRID, INK};
+use super::colour::{AXIS, FAINT, GRID, INK};
 use super::svg::{Stroke, Svg, Text};
 
 /// Where a panel lies and which values its edges stand for.
@@ -60,20 +60,22 @@ impl Panel {
             svg.line((self.left, y), (self.right(), y), &grid);
             svg.text(self.left - 7.0, y + 4.0, &text, &Text { anchor: "end", ..label });
         }
-        let axis = Stroke::new("#8c8c8c", 1.0);
+        let axis = Stroke::new(AXIS, 1.0);
         svg.line((self.left, self.bottom()), (self.right(), self.bottom()), &axis);
         svg.line((self.left, self.top), (self.left, self.bottom()), &axis);
         let middle = self.left + self.width / 2.0;
-        svg.text(
-            self.left,
-            self.top - 10.0,
-            title,
-            &Text {
-                size: 14.0,
-                fill: INK,
-                ..Text::default()
-            },
-        );
+        if !title.is_empty() {
+            svg.text(
+                self.left,
+                self.top - 10.0,
+                title,
+                &Text {
+                    size: 14.0,
+                    fill: INK,
+                    ..Text::default()
+                },
+            );
+        }
         svg.text(
             middle,
             self.bottom() + 38.0,
@@ -88,20 +90,36 @@ impl Panel {
 }
 
 /// Moves labels apart so that neighbours are `distance` from each other, within `[low, high]`, keeping their order.
+///
+/// Labels that touch form a group around their common middle, so that they move as little as possible.
 pub(super) fn spread(places: &[f64], distance: f64, low: f64, high: f64) -> Vec<f64> {
     let mut order: Vec<usize> = (0..places.len()).collect();
     order.sort_by(|&a, &b| places[a].total_cmp(&places[b]));
-    let mut spread = places.to_vec();
-    let mut floor = low;
+    // Groups of (first place, number of labels).
+    let mut groups: Vec<(f64, usize)> = Vec::new();
     for &index in &order {
-        spread[index] = spread[index].max(floor);
-        floor = spread[index] + distance;
+        let mut group = (places[index], 1);
+        loop {
+            let length = (group.1 - 1) as f64 * distance;
+            group.0 = group.0.min(high - length).max(low);
+            let Some(&(start, count)) = groups.last().filter(|(s, n)| s + *n as f64 * distance > group.0 + 1e-9) else {
+                break;
+            };
+            // The start that is best for the joint labels is the mean of each one's wish for it.
+            let (n, m) = (count as f64, group.1 as f64);
+            group = ((n * start + m * (group.0 - n * distance)) / (n + m), count + group.1);
+            groups.pop();
+        }
+        groups.push(group);
     }
-    let mut ceiling = high;
-    for &index in order.iter().rev() {
-        spread[index] = spread[index].min(ceiling);
-        ceiling = spread[index] - distance;
-    }
+    let apart = groups
+        .iter()
+        .flat_map(|&(start, count)| (0..count).map(move |at| start + at as f64 * distance));
+    let mut spread = places.to_vec();
+    order
+        .into_iter()
+        .zip(apart)
+        .for_each(|(index, place)| spread[index] = place);
     spread
 }
 
@@ -111,7 +129,9 @@ mod tests {
 
     #[test]
     fn labels_are_moved_apart_and_keep_their_order() {
-        assert_eq!(spread(&[10.0, 11.0, 50.0], 12.0, 0.0, 100.0), [10.0, 22.0, 50.0]);
+        assert_eq!(spread(&[10.0, 11.0, 50.0], 12.0, 0.0, 100.0), [4.5, 16.5, 50.0]);
         assert_eq!(spread(&[99.0, 98.0], 12.0, 0.0, 100.0), [100.0, 88.0]);
+        assert_eq!(spread(&[1.0, 2.0, 13.0], 12.0, 0.0, 100.0), [0.0, 12.0, 24.0]);
+        assert!(spread(&[], 12.0, 0.0, 100.0).is_empty());
     }
 }

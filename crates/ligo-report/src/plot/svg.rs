@@ -178,6 +178,13 @@ fn escape(text: &str) -> String {
             '&' => escaped += "&amp;",
             '<' => escaped += "&lt;",
             '>' => escaped += "&gt;",
+            // Ubuntu has no arrows, and a renderer that misses one sign takes the whole line from another font.
+            arrow @ '\u{2190}'..='\u{21ff}' => {
+                let _ = write!(
+                    escaped,
+                    "<tspan font-family=\"Hack, 'DejaVu Sans', sans-serif\">{arrow}</tspan>"
+                );
+            }
             control if control.is_control() || matches!(control, '\u{fffe}' | '\u{ffff}') => {}
             other => escaped.push(other),
         }

@@ -1,0 +1,88 @@
+//! The program's arguments and exit codes.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{compare, grow, inspect, learn, run, tokenize, train, verify};
+use crate::device::{self, DeviceChoice, Picked};
+use crate::{Failure, Ui, stop};
+
+/// Grow a pretrained transformer into a larger one: the large model reaches the same loss at a fraction of the cost.
+#[derive(Debug, Parser)]
+#[command(name = "ligo", version, propagate_version = true, after_help = "Examples:\n  ligo run                                        the demo: text, small model, operator, large model, savings\n  ligo run --recipe bert-mini --data my-texts/    the same with your own text\n  ligo grow --small bert-small --large bert-base.json --method stackbert --out start\n\nExit codes: 0 done, 1 failed, 2 wrong arguments, 130 stopped as asked (everything is saved).")]
+struct Cli {
+    /// auto, cpu, gpu or gpu:N.
+    #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
+    device: DeviceChoice,
+    /// Say nothing but results and errors.
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The whole road: text, tokenizer, small model, operator, large models, table of savings.
+    Run(run::RunArgs),
+    /// Turn text into a token store, and train a tokenizer unless one is given.
+    Tokenize(tokenize::TokenizeArgs),
+    /// Train one model on a token store.
+    Train(train::TrainArgs),
+    /// Learn a growth operator from a small model to a larger one.
+    Learn(learn::LearnArgs),
+    /// Apply an operator: write the large model's starting point.
+    Grow(grow::GrowArgs),
+    /// Print the table of a finished run and draw its pictures anew.
+    Compare(compare::CompareArgs),
+    /// Run a model on fixed inputs, and compare with `transformers` where Python has it.
+    Verify(verify::VerifyArgs),
+    /// Show what a model directory, operator or checkpoint holds.
+    Inspect(inspect::InspectArgs),
+    /// Try a GPU in a process of its own.
+    #[command(name = "__probe-gpu", hide = true)]
+    ProbeGpu {
+        /// The device.
+        spec: String,
+    },
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    ligo_ops::tune_allocator();
+    let cli = Cli::parse();
+    if let Command::ProbeGpu { spec } = &cli.command {
+        return ExitCode::from(u8::try_from(device::run_probe(spec)).unwrap_or(1));
+    }
+    stop::install();
+    let ui = Ui::new(cli.quiet);
+    match dispatch(&cli, ui) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.is_interruption() || (stop::requested() && matches!(failure, Failure::Train(_))) => {
+            ui.say("stopped as asked; everything so far is saved, and the same command again continues");
+            ExitCode::from(stop::INTERRUPTED)
+        }
+        Err(failure) => {
+            let report = miette::Report::new(failure);
+            use std::io::Write;
+            let _ = writeln!(std::io::stderr(), "{report:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: &Cli, ui: Ui) -> Result<(), Failure> {
+    let pick = || -> Result<Picked, Failure> { Ok(device::pick(cli.device)?) };
+    match &cli.command {
+        Command::Run(args) => run::run(args, &pick()?, ui),
+        Command::Tokenize(args) => tokenize::run(args, ui),
+        Command::Train(args) => train::run(args, &pick()?, ui),
+        Command::Learn(args) => learn::run(args, &pick()?, ui),
+        Command::Grow(args) => grow::run(args, &pick()?, ui),
+        Command::Compare(args) => compare::run(args, ui),
+        Command::Verify(args) => Ok(verify::run(args, &pick()?.device)?),
+        Command::Inspect(args) => Ok(inspect::run(args)?),
+        Command::ProbeGpu { .. } => Ok(()),
+    }
+}

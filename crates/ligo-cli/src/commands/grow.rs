@@ -1,0 +1,129 @@
+//! `ligo grow`: apply an operator, from file to file.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::ValueEnum;
+use ligo_checkpoint::{Card, Dtype};
+use ligo_growth::OperatorSpec;
+use ligo_growth::stream::{GrowOptions, grow_directory};
+
+use super::train::read_config;
+use crate::device::Picked;
+use crate::recipe::nearest;
+use crate::{Failure, Ui, stop};
+
+/// Arguments of `ligo grow`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  ligo grow --small bert-small --operator operator --out bert-base-start\n  ligo grow --small bert-small --large bert-base.json --method stackbert --out start\n  ligo grow --small bert-small --large deep.json --layers 0,1,2,3,2,3,4,5 --out start --dtype bf16 --max-shard-mb 2000\n\nWorks tensor by tensor: memory does not grow with the number of layers.")]
+pub struct GrowArgs {
+    /// The small model's directory.
+    #[arg(long, value_name = "DIR")]
+    pub small: PathBuf,
+    /// An operator that `ligo learn` (or a run) wrote.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["method", "layers"])]
+    pub operator: Option<PathBuf>,
+    /// The large model's config.json; a learned operator knows it already.
+    #[arg(long, value_name = "FILE", required_unless_present = "operator")]
+    pub large: Option<PathBuf>,
+    /// A fixed operator: scratch, stackbert, interpose, direct-copy, zero-pad, or ligo (unlearned).
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["operator", "layers"])]
+    pub method: Option<String>,
+    /// Source layers, one for each layer of the large model, such as 0,1,0,1.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "method")]
+    pub layers: Option<Vec<usize>>,
+    /// Seed of fresh entries.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Number type of the written weights; the small model's by default.
+    #[arg(long)]
+    pub dtype: Option<DtypeArg>,
+    /// Cut the weights into shards of at most so many megabytes.
+    #[arg(long, value_name = "MB")]
+    pub max_shard_mb: Option<u64>,
+    /// Where the grown model is written.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// Number types that can be written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DtypeArg {
+    /// 32 bits.
+    F32,
+    /// 16 bits, IEEE.
+    F16,
+    /// 16 bits, the upper half of f32.
+    Bf16,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The pair cannot be grown, or files cannot be read or written.
+pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
+    let (small, mut source, _) = crate::store::open_source(&args.small)?;
+    let (map, large, name) = match &args.operator {
+        Some(dir) => {
+            let (map, info) = ligo_growth::load_operator(dir, &picked.device)?;
+            if info.small()?.table() != small.table() {
+                return Err(Failure::other(
+                    format!("the operator in {} was made for another small model than {}", dir.display(), args.small.display()),
+                    "ligo inspect shows the sizes of both",
+                ));
+            }
+            (map, info.large()?, info.operator.name())
+        }
+        None => {
+            let spec = spec(args)?;
+            let file = args.large.as_ref().ok_or_else(|| Failure::other("--large is missing", "see `ligo grow --help`"))?;
+            let large = read_config(file, small.vocab_size())?;
+            let map = spec.build(&small.table(), &large.table(), &picked.device, large.initializer_range(), args.seed)?;
+            (map, large, spec.name())
+        }
+    };
+    let options = GrowOptions {
+        dtype: args.dtype.map(|d| match d {
+            DtypeArg::F32 => Dtype::F32,
+            DtypeArg::F16 => Dtype::F16,
+            DtypeArg::Bf16 => Dtype::Bf16,
+        }),
+        max_shard_bytes: args.max_shard_mb.map(|mb| mb.saturating_mul(1_000_000)),
+        card: Some(Card {
+            title: "grown model before its first step".into(),
+            base_model: Some(args.small.display().to_string()),
+            method: Some(name.into()),
+            ..Card::default()
+        }),
+        tokenizer: None,
+    };
+    let bar = ui.items_bar("growing", 0);
+    let start = Instant::now();
+    let result = grow_directory(&map, &mut source, &small, &large, &args.out, &options, &picked.device, &mut |done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+        !stop::requested()
+    });
+    bar.finish_and_clear();
+    result?;
+    ui.result(format!(
+        "grew {} into {} by {name}: {} → {} parameters in {}",
+        args.small.display(),
+        args.out.display(),
+        small.table().num_parameters(),
+        large.table().num_parameters(),
+        ligo_cost::format::duration(start.elapsed().as_secs_f64()),
+    ));
+    Ok(())
+}
+
+fn spec(args: &GrowArgs) -> Result<OperatorSpec, Failure> {
+    if let Some(layers) = &args.layers {
+        return Ok(OperatorSpec::Layers { layers: layers.clone() });
+    }
+    let name = args.method.as_deref().unwrap_or_default();
+    OperatorSpec::from_name(name).ok_or_else(|| {
+        let near = nearest(name, OperatorSpec::NAMES).map(|n| format!("did you mean `{n}`? ")).unwrap_or_default();
+        Failure::other(format!("unknown method `{name}`"), format!("{near}known ones are {}", OperatorSpec::NAMES.join(", ")))
+    })
+}

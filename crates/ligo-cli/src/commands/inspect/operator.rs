@@ -1,0 +1,267 @@
+use std::io::Write;
+use std::path::Path;
+
+use ligo_arch::ModelConfig;
+use ligo_checkpoint::state;
+use ligo_growth::{OPERATOR_JSON, OPERATOR_TENSORS, OperatorInfo};
+use ligo_report::plot::{self, Matrix, OperatorPicture};
+use serde_json::{Value, json};
+
+use super::norms::RowNorms;
+use super::{Error, field, heat_map, leaves, list, manifest, read_json, summary};
+use crate::load::describe;
+
+/// Prints an operator directory, and draws it as `STEM.svg` and `STEM.png` when asked to.
+pub fn inspect(path: &Path, picture: Option<&Path>, tensors: bool, out: &mut dyn Write) -> Result<(), Error> {
+    let json = path.join(OPERATOR_JSON);
+    let info: OperatorInfo = serde_json::from_value(read_json(&json)?).map_err(|error| Error::BadJson {
+        path: json,
+        reason: error.to_string(),
+    })?;
+    let config = |value: &Value| {
+        ModelConfig::from_json(value).map_err(|source| Error::Config {
+            path: path.to_path_buf(),
+            source,
+        })
+    };
+    let (small, large) = (config(&info.small_config)?, config(&info.large_config)?);
+    let (_, file) = state::open(path.join(OPERATOR_TENSORS))?;
+
+    field(out, "operator", info.operator.name())?;
+    field(out, "from", describe(&small))?;
+    field(out, "to", describe(&large))?;
+    field(out, "matrices", summary(file.tensors().iter()))?;
+    let fill = match info.fresh_fill {
+        None => "zeros".to_owned(),
+        Some((range, seed)) => format!("fresh values, matrices N(0, {range}²), seed {seed}"),
+    };
+    field(out, "the rest", fill)?;
+    let damage = manifest(path, out)?;
+    print_settings(&info, out)?;
+
+    let terms = info.sharing.len();
+    let mut depth = Vec::new();
+    let mut width = Vec::new();
+    for tensor in file.tensors() {
+        let [rows, columns] = tensor.shape[..] else { continue };
+        let Some(place) = Place::of(&tensor.name) else { continue };
+        let matrix = Matrix {
+            name: place.label(terms),
+            rows,
+            columns,
+            values: file.read_f32(&tensor.name)?,
+        };
+        match place.kind {
+            Kind::Depth => depth.push(matrix),
+            Kind::Width => width.push(matrix),
+        }
+    }
+    print_depth(&depth, out)?;
+    print_width(&width, out)?;
+    if tensors {
+        list(file.tensors().iter().map(|tensor| (tensor.name.as_str(), tensor)), out)?;
+    }
+    match picture {
+        Some(stem) => {
+            let title = format!("{}: {} → {}", info.operator.name(), describe(&small), describe(&large));
+            let svg = plot::operator(&OperatorPicture { title, depth, width })?;
+            let (svg, png) = plot::save(&svg, stem)?;
+            writeln!(out, "drawn: {} and {}", svg.display(), png.display())?;
+        }
+        None => writeln!(out, "(--picture operator.svg draws all matrices)")?,
+    }
+    damage.map_or(Ok(()), |damage| Err(damage.into()))
+}
+
+fn print_settings(info: &OperatorInfo, out: &mut dyn Write) -> Result<(), Error> {
+    let mut settings = serde_json::to_value(&info.operator).unwrap_or(Value::Null);
+    if let Some(map) = settings.as_object_mut() {
+        map.remove("kind");
+    }
+    let empty = json!({});
+    for (title, value) in [("settings", &settings), ("learned with", &info.training)] {
+        if !value.is_null() && *value != empty {
+            writeln!(out, "{title}")?;
+            leaves(value, "", out)?;
+        }
+    }
+    Ok(())
+}
+
+fn print_depth(depth: &[Matrix], out: &mut dyn Write) -> Result<(), Error> {
+    if depth.is_empty() {
+        return Ok(());
+    }
+    let values = depth.iter().flat_map(|matrix| &matrix.values);
+    let largest = values.map(|value| value.abs()).filter(|value| value.is_finite()).fold(0.0, f32::max);
+    writeln!(
+        out,
+        "depth: layers of the large model (rows) from layers of the small one (columns); █ is {largest:.2}, - is negative"
+    )?;
+    for line in heat_map::draw(depth) {
+        writeln!(out, "  {line}")?;
+    }
+    Ok(())
+}
+
+fn print_width(width: &[Matrix], out: &mut dyn Write) -> Result<(), Error> {
+    if width.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "width: norms of rows, mean (least to most); old rows are the small model's channels")?;
+    // Matrices of the same axis, one per layer, share a line.
+    let axis = |matrix: &Matrix| match matrix.name.rsplit_once('.') {
+        Some((axis, layer)) if layer.parse::<usize>().is_ok() => axis.to_owned(),
+        _ => matrix.name.clone(),
+    };
+    let mut lines: Vec<(String, &Matrix, usize, RowNorms)> = Vec::new();
+    for matrix in width {
+        let name = axis(matrix);
+        let at = match lines.iter().position(|(found, ..)| *found == name) {
+            Some(at) => at,
+            None => {
+                lines.push((name, matrix, 0, RowNorms::default()));
+                lines.len() - 1
+            }
+        };
+        lines[at].2 += 1;
+        lines[at].3.add(matrix);
+    }
+    for (name, first, copies, norms) in lines {
+        let copies = if copies > 1 { format!(" × {copies} layers") } else { String::new() };
+        let shape = format!("{} × {}{copies}", first.rows, first.columns);
+        writeln!(out, "  {name:<10} {shape:<24} {norms}")?;
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Depth,
+    Width,
+}
+
+/// What the name of a stored matrix says: `0.depth.encoder.query`, `0.out.hidden`, `1.in.query.3`.
+#[derive(Debug, PartialEq)]
+struct Place<'a> {
+    term: &'a str,
+    kind: Kind,
+    is_input: bool,
+    rest: &'a str,
+}
+
+impl<'a> Place<'a> {
+    fn of(name: &'a str) -> Option<Self> {
+        let (term, rest) = name.split_once('.')?;
+        let (side, rest) = rest.split_once('.')?;
+        let kind = match side {
+            "depth" => Kind::Depth,
+            "out" | "in" => Kind::Width,
+            _ => return None,
+        };
+        let is_input = side == "in";
+        Some(Self {
+            term,
+            kind,
+            is_input,
+            rest,
+        })
+    }
+
+    /// A short name for people: the term only where there are several, the stack never where it is an encoder.
+    fn label(&self, terms: usize) -> String {
+        let term = if terms > 1 {
+            format!("{}:", self.term)
+        } else {
+            String::new()
+        };
+        let side = if self.is_input { "in " } else { "" };
+        let rest = match self.kind {
+            Kind::Depth => self.rest.strip_prefix("encoder.").unwrap_or(self.rest),
+            Kind::Width => self.rest,
+        };
+        format!("{term}{side}{rest}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use ligo_arch::BertConfig;
+    use ligo_growth::{LigoConfig, OperatorSpec, Sharing, save_operator};
+
+    use super::*;
+
+    fn saved(spec: &OperatorSpec) -> tempfile::TempDir {
+        let small = ModelConfig::Bert(BertConfig::new(20, 8, 2, 2));
+        let large = ModelConfig::Bert(BertConfig::new(20, 12, 4, 2));
+        let map = spec.build(&small.table(), &large.table(), &crate::device::cpu(), 0.02, 1).unwrap();
+        let training = json!({"steps": 100, "loss": {"last": 3.25}});
+        let info = OperatorInfo::new(spec.clone(), &small, &large, training);
+        let folder = tempfile::tempdir().unwrap();
+        save_operator(&folder.path().join("operator"), &map, info).unwrap();
+        folder
+    }
+
+    fn shown(folder: &tempfile::TempDir, picture: Option<&Path>) -> String {
+        let mut out = Vec::new();
+        inspect(&folder.path().join("operator"), picture, false, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_learned_operator_shows_matrices_norms_and_training() {
+        let text = shown(&saved(&OperatorSpec::Ligo(LigoConfig::default())), None);
+        for part in [
+            "operator     ligo",
+            "hidden 8",
+            "hidden 12",
+            "all hashes hold",
+            "loss.last = 3.25",
+            "sharing = shared",
+            "attention_out",
+            "hidden     12 × 8",
+            "old 1.000",
+            ", new ",
+        ] {
+            assert!(text.contains(part), "{part}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn matrices_of_every_layer_share_a_line() {
+        let config = LigoConfig {
+            sharing: Sharing::PerLargeLayer,
+            ..LigoConfig::default()
+        };
+        let text = shown(&saved(&OperatorSpec::Ligo(config)), None);
+        assert!(text.contains("12 × 8 × 4 layers"), "{text}");
+    }
+
+    #[test]
+    fn an_operator_without_matrices_is_no_error() {
+        let text = shown(&saved(&OperatorSpec::Scratch), None);
+        assert!(text.contains("scratch") && text.contains("fresh values"), "{text}");
+        assert!(!text.contains("depth:"), "{text}");
+    }
+
+    #[test]
+    fn the_picture_is_written_twice() {
+        let folder = saved(&OperatorSpec::Ligo(LigoConfig::default()));
+        let text = shown(&folder, Some(&folder.path().join("picture")));
+        assert!(text.contains("picture.svg"), "{text}");
+        let svg = std::fs::read_to_string(folder.path().join("picture.svg")).unwrap();
+        assert!(svg.contains("attention_out") && svg.contains("hidden: 12 × 8"), "{svg}");
+        let png = std::fs::read(folder.path().join("picture.png")).unwrap();
+        assert!(png.starts_with(b"\x89PNG"));
+    }
+
+    #[test]
+    fn names_of_matrices_are_understood() {
+        let label = |name, terms| Place::of(name).map(|place| place.label(terms));
+        assert_eq!(label("0.depth.encoder.query", 1).as_deref(), Some("query"));
+        assert_eq!(label("1.in.ffn.3", 2).as_deref(), Some("1:in ffn.3"));
+        assert_eq!(label("0.out.hidden", 1).as_deref(), Some("hidden"));
+        assert_eq!(Place::of("weights"), None);
+    }
+}

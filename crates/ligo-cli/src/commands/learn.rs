@@ -1,0 +1,75 @@
+//! `ligo learn`: learn a growth operator.
+
+use std::path::PathBuf;
+
+use ligo_growth::{LigoOperator, OperatorSpec};
+use serde_json::json;
+
+use super::train::{TokenArgs, check_vocabulary, read_config};
+use crate::device::Picked;
+use crate::recipe::{OperatorSection, merged};
+use crate::run::{Learning, Session, seeded};
+use crate::{Failure, Ui};
+
+/// Arguments of `ligo learn`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  ligo learn --small runs/small/model --large assets/models/bert-mini-large.json --tokens corpus --out operator\n  ligo learn --small SMALL --large LARGE.json --tokens corpus --out operator \\\n      --set steps=100 --set schedule.peak_lr=1e-3 --operator sharing=per-large-layer --operator width_init=select\n\nThen: ligo grow --small SMALL --operator operator --out grown")]
+pub struct LearnArgs {
+    /// The small model's directory.
+    #[arg(long, value_name = "DIR")]
+    pub small: PathBuf,
+    /// The large model's config.json.
+    #[arg(long, value_name = "FILE")]
+    pub large: PathBuf,
+    /// Tokens and training settings.
+    #[command(flatten)]
+    pub tokens: TokenArgs,
+    /// Change a setting of the operator: sharing, width_init, width_noise, depth_init, depth_noise, fixed_identity,
+    /// tune_width, tune_depth.
+    #[arg(long = "operator", value_name = "KEY=VALUE")]
+    pub operator: Vec<String>,
+    /// Seed of starting values, order and masks.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Where the operator is written; metrics and checkpoints go to OUT.learn beside it.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever learning ends with.
+pub fn run(args: &LearnArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
+    let defaults = OperatorSection::default();
+    let text = args.tokens.text()?;
+    let changes = crate::recipe::overrides(&args.operator)?;
+    let ligo = merged(&defaults.ligo, &changes, "--operator").map_err(crate::run::faults)?;
+    let train = seeded(&args.tokens.settings(&defaults.train)?, args.seed);
+    let (small, _, _) = crate::store::open_source(&args.small)?;
+    check_vocabulary(&small, &text)?;
+    let large = read_config(&args.large, small.vocab_size())?;
+    let operator = LigoOperator::new(&small.table(), &large.table(), &ligo, args.seed)?;
+    let session = Session::new(ui, picked);
+    let mut name = args.out.file_name().unwrap_or_default().to_os_string();
+    name.push(".learn");
+    let folder = args.out.with_file_name(name);
+    std::fs::create_dir_all(&folder).map_err(Failure::io("create", &folder))?;
+    let _lock = ligo_checkpoint::RunLock::acquire(&folder)?;
+    let learning = Learning {
+        label: "operator".into(),
+        folder,
+        operator_dir: args.out.clone(),
+        spec: OperatorSpec::Ligo(ligo.clone()),
+        operator,
+        small_dir: &args.small,
+        small: &small,
+        large: &large,
+        train,
+        data: &args.tokens.data(),
+        upstream: json!([text.fingerprint, args.small, ligo, args.seed, large.to_json()]),
+    };
+    learning.run(&text, &session)?;
+    ui.result(format!("operator in {}; look at it with: ligo inspect {}", args.out.display(), args.out.display()));
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! `ligo run`: the whole road.
+
+use std::path::PathBuf;
+
+use crate::device::Picked;
+use crate::recipe;
+use crate::{Failure, Ui};
+
+/// Arguments of `ligo run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  ligo run                                          the demo\n  ligo run --recipe bert-mini --data my-texts/      your own text\n  ligo run --recipe bert-mini --data a.txt --set seed=2 --set large.train.steps=3000\n\nBuilt-in recipes: demo, bert-mini, bert-small-to-base.\nThe same command again continues an interrupted run.")]
+pub struct RunArgs {
+    /// A built-in recipe or a TOML file.
+    #[arg(long, default_value = "demo", value_name = "NAME|FILE")]
+    pub recipe: String,
+    /// Text to train on: files or folders of .txt, .jsonl (field `text`), also .gz and .zst.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub data: Vec<PathBuf>,
+    /// Text to validate on; without it, documents of --data are held out.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub valid: Vec<PathBuf>,
+    /// A tokenizer (folder, tokenizer.json or vocab.txt) to use instead of training one.
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: Option<PathBuf>,
+    /// A trained small model (Hugging Face directory) to grow instead of training one.
+    #[arg(long, value_name = "DIR")]
+    pub small: Option<PathBuf>,
+    /// Change a setting of the recipe, for example large.train.steps=500.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// The run's folder; runs/RECIPE-HASH by default.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// The recipe with the options applied.
+///
+/// # Errors
+/// As [`recipe::load`].
+pub fn resolve(args: &RunArgs) -> Result<recipe::Recipe, Failure> {
+    let mut overrides = Vec::new();
+    let quoted = |path: &PathBuf| toml::Value::String(absolute(path).display().to_string()).to_string();
+    let list = |paths: &[PathBuf]| format!("[{}]", paths.iter().map(quoted).collect::<Vec<_>>().join(","));
+    if !args.data.is_empty() {
+        overrides.push("corpus.source=\"files\"".into());
+        overrides.push(format!("corpus.paths={}", list(&args.data)));
+    }
+    if !args.valid.is_empty() {
+        overrides.push(format!("corpus.valid_paths={}", list(&args.valid)));
+    }
+    if let Some(path) = &args.tokenizer {
+        overrides.push(format!("tokenizer.path={}", quoted(path)));
+    }
+    if let Some(path) = &args.small {
+        overrides.push(format!("small.path={}", quoted(path)));
+    }
+    overrides.extend(args.overrides.iter().cloned());
+    Ok(recipe::load(&args.recipe, &overrides)?)
+}
+
+fn absolute(path: &PathBuf) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.clone())
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// As [`crate::run::run`].
+pub fn run(args: &RunArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
+    let recipe = resolve(args)?;
+    let folder = args.out.clone().unwrap_or_else(|| crate::run::default_folder(&recipe));
+    crate::run::run(&recipe, &folder, picked, ui)
+}

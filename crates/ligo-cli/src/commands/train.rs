@@ -1,0 +1,171 @@
+//! `ligo train`: train one model on a token store.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ligo_arch::ModelConfig;
+use ligo_data::{TokenStore, Tokenizer};
+use ligo_train::TrainConfig;
+use serde_json::json;
+
+use crate::device::Picked;
+use crate::recipe::{DataSection, Recipe, merged};
+use crate::run::text::Text;
+use crate::run::{Session, Training, stage};
+use crate::{Failure, Ui};
+
+/// Where tokens are and how they are read; shared by the commands that train.
+#[derive(Debug, clap::Args)]
+pub struct TokenArgs {
+    /// A folder that `ligo tokenize` (or a run) made, with tokenizer/ and tokens/.
+    #[arg(long, value_name = "DIR")]
+    pub tokens: PathBuf,
+    /// Tokens of a sample, special ones included.
+    #[arg(long, default_value_t = 128)]
+    pub seq_len: usize,
+    /// Share of tokens that are predicted.
+    #[arg(long, default_value_t = 0.15)]
+    pub mask_probability: f64,
+    /// Change a training setting, for example steps=2000 or schedule.peak_lr=5e-4.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+}
+
+impl TokenArgs {
+    /// The token stores.
+    ///
+    /// # Errors
+    /// The folder is not one of `ligo tokenize`.
+    pub fn text(&self) -> Result<Text, Failure> {
+        let tokenizer = self.tokens.join("tokenizer");
+        let train = TokenStore::open(&self.tokens.join("tokens/train"))?;
+        let valid = TokenStore::open(&self.tokens.join("tokens/valid"))?;
+        Ok(Text {
+            vocab_size: Tokenizer::open(&tokenizer)?.vocab_size(),
+            unigram_loss: train.info().unigram_loss(valid.info()).unwrap_or(f64::NAN),
+            name: self.tokens.display().to_string(),
+            fingerprint: stage::fingerprint(&json!([train.info().tokens_sha256, valid.info().tokens_sha256])),
+            train: Arc::new(train),
+            valid: Arc::new(valid),
+            tokenizer,
+        })
+    }
+
+    /// How tokens become samples.
+    pub fn data(&self) -> DataSection {
+        DataSection {
+            seq_len: self.seq_len,
+            mask_probability: self.mask_probability,
+        }
+    }
+
+    /// Training settings: `base` with the overrides.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub fn settings(&self, base: &TrainConfig) -> Result<TrainConfig, Failure> {
+        let changes = crate::recipe::overrides(&self.overrides)?;
+        let settings = merged(base, &changes, "--set").map_err(crate::run::faults)?;
+        settings.validate()?;
+        Ok(settings)
+    }
+}
+
+/// Arguments of `ligo train`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  ligo train --model assets/models/bert-mini-small.json --tokens corpus --out runs/small\n  ligo train --init grown/ --tokens corpus --out runs/large --set steps=5000\n\nThe trained model is in OUT/model; the same command again continues an interrupted run.")]
+pub struct TrainArgs {
+    /// A config.json for a model that starts fresh.
+    #[arg(long, value_name = "FILE", required_unless_present = "init", conflicts_with = "init")]
+    pub model: Option<PathBuf>,
+    /// A model directory to start from.
+    #[arg(long, value_name = "DIR")]
+    pub init: Option<PathBuf>,
+    /// Tokens and settings.
+    #[command(flatten)]
+    pub tokens: TokenArgs,
+    /// Seed of fresh weights, order, masks and dropout.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The run's folder.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// Reads a configuration file and gives it the tokenizer's vocabulary size when it names none.
+///
+/// # Errors
+/// The file cannot be read or is not a valid configuration for these tokens.
+pub fn read_config(path: &Path, vocab_size: usize) -> Result<ModelConfig, Failure> {
+    let text = std::fs::read(path).map_err(Failure::io("read", path))?;
+    let not_json = |e: serde_json::Error| Failure::other(format!("{} is not JSON: {e}", path.display()), "expected a Hugging Face config.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&text).map_err(not_json)?;
+    if let Some(fields) = json.as_object_mut() {
+        fields.entry("vocab_size").or_insert_with(|| vocab_size.into());
+    }
+    Ok(ModelConfig::from_json(&json)?)
+}
+
+/// Refuses a model whose vocabulary differs from the tokenizer's.
+///
+/// # Errors
+/// It differs.
+pub fn check_vocabulary(config: &ModelConfig, text: &Text) -> Result<(), Failure> {
+    if config.vocab_size() >= text.vocab_size {
+        return Ok(());
+    }
+    Err(Failure::other(
+        format!("the model has a vocabulary of {}, the tokens in {} one of {}", config.vocab_size(), text.name, text.vocab_size),
+        "tokenize the text with the model's own tokenizer: ligo tokenize --tokenizer MODEL_DIR",
+    ))
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever training ends with.
+pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
+    let text = args.tokens.text()?;
+    let train = crate::run::seeded(&args.tokens.settings(&TrainConfig::default())?, args.seed);
+    std::fs::create_dir_all(&args.out).map_err(Failure::io("create", &args.out))?;
+    let _lock = ligo_checkpoint::RunLock::acquire(&args.out)?;
+    let session = Session::new(ui, picked);
+    let (config, start, optional, upstream) = match (&args.init, &args.model) {
+        (Some(dir), _) => {
+            let (config, store, optional) = crate::load_store(dir, &session.device)?;
+            (config, store, optional, json!({"init": dir}))
+        }
+        (None, Some(file)) => {
+            let config = read_config(file, text.vocab_size)?;
+            let table = config.table();
+            let values = ligo_growth::init::initial_values(&table, config.initializer_range(), args.seed);
+            let store = crate::host_store(&table, values, &session.device)?;
+            (config, store, Vec::new(), json!({"seed": args.seed}))
+        }
+        (None, None) => return Err(Failure::other("neither --model nor --init is given", "see `ligo train --help`")),
+    };
+    check_vocabulary(&config, &text)?;
+    let recipe = Recipe {
+        name: "ligo train".into(),
+        ..Recipe::default()
+    };
+    let (result, _) = session.train(Training {
+        label: "training",
+        folder: &args.out,
+        config: &config,
+        start: &mut || Ok(start.clone()),
+        train: &train,
+        text: &text,
+        data: &args.tokens.data(),
+        upstream: json!([text.fingerprint, upstream]),
+        optional: &optional,
+        card: session.card("trained model", args.init.as_deref(), "training", &recipe),
+    })?;
+    ui.result(format!(
+        "validation loss {:.4} (unigram {:.4}); model in {}",
+        result.final_loss().unwrap_or(f64::NAN),
+        text.unigram_loss,
+        args.out.join("model").display()
+    ));
+    Ok(())
+}

@@ -1,0 +1,290 @@
+//! `ligo verify`: runs a model on fixed inputs and compares the result with `transformers` or with an earlier run.
+
+mod dump;
+mod inputs;
+mod python;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use clap::Args;
+use ligo_report::units::count;
+use sha2::{Digest, Sha256};
+
+use crate::load::{LoadError, describe, load_model};
+use dump::{Dump, Values};
+use inputs::Inputs;
+use python::{Answer, Comparison};
+
+const EXAMPLE: &str = "\
+Examples:
+  ligo verify runs/demo/methods/ligo/model
+  ligo verify model --dump cpu.safetensors
+  ligo verify model --device gpu --against cpu.safetensors --tolerance 1e-3
+
+The token ids are always the same for models of the same vocabulary and length, so two runs can be compared.
+`transformers` is asked when --python, LIGO_PYTHON, python3 or python has it.";
+
+/// Run a model on fixed inputs and compare it with `transformers`.
+///
+/// Checks the directory (hashes, names, shapes), computes logits and hidden states, prints their summary, and compares the
+/// logits with what `transformers` computes from the same directory, where Python has it. The exit code is 1 when they differ.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub struct VerifyArgs {
+    /// Model directory: config.json and model.safetensors or shards.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+
+    /// Write inputs, logits and hidden states.
+    ///
+    /// The file holds input_ids, attention_mask, token_type_ids (i64), logits and hidden.0, hidden.1, ... (f32; 0 is after
+    /// the embeddings). It is replaced at once or not at all.
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub dump: Option<PathBuf>,
+
+    /// Run on the inputs of this dump and compare the logits with its logits.
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub against: Option<PathBuf>,
+
+    /// The Python that has `transformers` and `torch`; it is an error when it lacks them.
+    #[arg(long, value_name = "PROGRAM")]
+    pub python: Option<PathBuf>,
+
+    /// Largest allowed difference of a logit.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1e-4)]
+    pub tolerance: f64,
+}
+
+/// Why a model is not verified.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The directory cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A dump cannot be read.
+    #[error(transparent)]
+    Dump(#[from] ligo_checkpoint::Error),
+    /// A dump does not hold what it should.
+    #[error("{}: {reason}", path.display())]
+    BadDump {
+        /// The dump.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Standard output is closed.
+    #[error("cannot print: {0}")]
+    Print(#[from] std::io::Error),
+    /// The device returned something that cannot be read.
+    #[error("the device returned unreadable data: {0}")]
+    Device(String),
+    /// The model computes infinities or NaN.
+    #[error("{found} of {count} logits are not finite numbers")]
+    NotFinite {
+        /// How many.
+        found: usize,
+        /// Out of how many.
+        count: usize,
+    },
+    /// The logits are not the expected ones.
+    #[error("the logits differ from those of {other} by up to {difference}, allowed is {tolerance:e}", difference = number(*difference))]
+    Differs {
+        /// What they were compared with.
+        other: String,
+        /// The largest difference; `None` when it is no finite number.
+        difference: Option<f64>,
+        /// The largest allowed difference.
+        tolerance: f64,
+    },
+    /// `transformers` reads other tensors from the directory than ligo.
+    #[error("transformers finds missing keys [{missing}], unexpected keys [{unexpected}], misshapen keys [{mismatched}]")]
+    Keys {
+        /// Keys that it lacks.
+        missing: String,
+        /// Keys that it has no place for.
+        unexpected: String,
+        /// Keys of other shapes.
+        mismatched: String,
+    },
+    /// The Python that was named cannot be used.
+    #[error("{program} cannot compare: {reason}")]
+    Python {
+        /// The program.
+        program: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or("NaN or infinity".into(), |value| format!("{value:.1e}"))
+}
+
+/// Runs `ligo verify` and prints to standard output.
+///
+/// # Errors
+/// See [`Error`]; a difference beyond the tolerance is one.
+pub fn run(args: &VerifyArgs, device: &Device) -> Result<(), Error> {
+    run_to(args, device, &mut std::io::stdout().lock())
+}
+
+fn run_to(args: &VerifyArgs, device: &Device, out: &mut dyn Write) -> Result<(), Error> {
+    let loaded = load_model(&args.dir, device)?;
+    let shapes = loaded.model.param_shapes();
+    let parameters: usize = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    writeln!(out, "{}", describe(&loaded.config))?;
+    writeln!(out, "{} parameters in {} tensors", count(parameters as u64), shapes.len())?;
+
+    let other = args.against.as_deref().map(Dump::open).transpose()?;
+    let inputs = match &other {
+        Some(other) => other.inputs(&loaded.config)?,
+        None => Inputs::fixed(&loaded.config),
+    };
+    writeln!(out, "inputs: {inputs}")?;
+    let (ids, types, mask) = inputs.tensors(device);
+    let states = loaded.model.hidden_states(ids.clone(), types.clone(), mask.clone());
+    let hidden = states.into_iter().map(Values::of).collect::<Result<Vec<_>, _>>()?;
+    let logits = Values::of(loaded.model.logits(ids, types, mask))?;
+    summarise(&logits, out)?;
+    if let Some(path) = &args.dump {
+        dump::write(path, &inputs, &logits, &hidden)?;
+        writeln!(out, "written: {}", path.display())?;
+    }
+    let not_finite = logits.values.iter().filter(|value| !value.is_finite()).count();
+    if not_finite > 0 {
+        let count = logits.values.len();
+        return Err(Error::NotFinite { found: not_finite, count });
+    }
+    if let Some(other) = &other {
+        let comparison = other.compare(&logits, &hidden)?;
+        judge(&comparison, args.tolerance, out)?;
+    }
+    ask_transformers(args, &inputs, &logits, &hidden, out)
+}
+
+fn summarise(logits: &Values, out: &mut dyn Write) -> Result<(), Error> {
+    let n = logits.values.len().max(1) as f64;
+    let values = || logits.values.iter().map(|value| f64::from(*value));
+    let mean = values().sum::<f64>() / n;
+    let deviation = (values().map(|value| (value - mean).powi(2)).sum::<f64>() / n).sqrt();
+    let digest = digest(&logits.values);
+    writeln!(
+        out,
+        "logits: {:?}, mean {mean:.6}, std {deviation:.6}, sha256 of 3 decimals {digest}",
+        logits.shape
+    )?;
+    Ok(())
+}
+
+/// The begin of the hash of the values rounded to three decimals: equal on machines that differ in the last bits only,
+/// but for values that are just between two roundings.
+fn digest(values: &[f32]) -> String {
+    let mut hasher = Sha256::new();
+    for value in values {
+        // `+ 0.0` makes one zero of two.
+        hasher.update(format!("{:.3};", (f64::from(*value) * 1e3).round() / 1e3 + 0.0));
+    }
+    hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn judge(comparison: &Comparison, tolerance: f64, out: &mut dyn Write) -> Result<(), Error> {
+    let Comparison {
+        other,
+        difference,
+        per_layer,
+    } = comparison;
+    // A NaN is no agreement.
+    let agrees = difference.is_some_and(|difference| difference <= tolerance);
+    let verdict = if agrees { "agrees" } else { "DIFFERS" };
+    writeln!(
+        out,
+        "{verdict}: largest logit difference from {other} {}, allowed {tolerance:e}",
+        number(*difference)
+    )?;
+    for (name, difference) in per_layer {
+        if !difference.is_some_and(|difference| difference <= tolerance) {
+            writeln!(out, "  {name} differs by {}", number(*difference))?;
+        }
+    }
+    if agrees {
+        return Ok(());
+    }
+    Err(Error::Differs {
+        other: other.clone(),
+        difference: *difference,
+        tolerance,
+    })
+}
+
+fn ask_transformers(
+    args: &VerifyArgs,
+    inputs: &Inputs,
+    logits: &Values,
+    hidden: &[Values],
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let scratch = tempfile::tempdir()?;
+    let dump = scratch.path().join("dump.safetensors");
+    dump::write(&dump, inputs, logits, hidden)?;
+    out.flush()?;
+    match python::ask(&args.dir, &dump, scratch.path(), args.python.as_deref(), args.tolerance)? {
+        Answer::Nobody(reason) => writeln!(out, "not compared with transformers: {reason}")?,
+        Answer::Compared { comparison, keys } => {
+            judge(&comparison, args.tolerance, out)?;
+            if let Some(error) = keys {
+                return Err(error);
+            }
+            writeln!(out, "transformers finds no missing and no unexpected key")?;
+        }
+    }
+    Ok(())
+}
+
+/// `path` for messages of [`Error::Write`].
+fn write_error(path: &Path) -> impl Fn(std::io::Error) -> Error {
+    let path = path.to_path_buf();
+    move |source| Error::Write {
+        path: path.clone(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_ignores_the_last_bits_and_the_sign_of_zero() {
+        assert_eq!(digest(&[0.123_401, -0.0]), digest(&[0.123_399, 0.0]));
+        assert_ne!(digest(&[0.123]), digest(&[0.124]));
+        assert_eq!(digest(&[1.0]).len(), 16);
+    }
+
+    #[test]
+    fn a_difference_beyond_the_tolerance_and_a_nan_are_errors_with_their_layers() {
+        let comparison = |difference| Comparison {
+            other: "a dump".into(),
+            difference,
+            per_layer: vec![("hidden.0".into(), Some(1e-7)), ("hidden.1".into(), Some(0.5))],
+        };
+        let mut out = Vec::new();
+        assert!(judge(&comparison(Some(1e-5)), 1e-4, &mut out).is_ok());
+        for difference in [Some(0.2), None] {
+            let mut out = Vec::new();
+            let error = judge(&comparison(difference), 1e-4, &mut out);
+            assert!(matches!(error, Err(Error::Differs { .. })));
+            let text = String::from_utf8_lossy(&out).into_owned();
+            assert!(text.contains("hidden.1 differs by 5.0e-1") && !text.contains("hidden.0"), "{text}");
+        }
+    }
+}

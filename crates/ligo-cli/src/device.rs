@@ -1,0 +1,288 @@
+//! Which device computes. The only module that names burn's backends.
+//!
+//! A graphics driver may hang, crash or give wrong numbers, so no GPU is used before a second process has tried it:
+//! the program starts itself as `ligo __probe-gpu …` ([`run_probe`]), and only what comes back alive and correct is chosen.
+
+mod gpu;
+mod probe;
+
+use std::fmt;
+use std::str::FromStr;
+
+use burn::tensor::Device;
+use thiserror::Error;
+
+pub use probe::run_probe;
+
+use gpu::GpuSpec;
+use probe::{Prober, Subprocess};
+
+/// What `--device` asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// A hardware GPU that works, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The first GPU that works, or the one of this number; software rasterisers count.
+    Gpu(Option<usize>),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "gpu" => Ok(Self::Gpu(None)),
+            _ => text
+                .strip_prefix("gpu:")
+                .and_then(|number| number.parse().ok())
+                .map(|number| Self::Gpu(Some(number)))
+                .ok_or_else(|| "expected auto, cpu, gpu or gpu:N, for example gpu:0".to_string()),
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Gpu(None) => f.write_str("gpu"),
+            Self::Gpu(Some(number)) => write!(f, "gpu:{number}"),
+        }
+    }
+}
+
+/// The device that was chosen.
+#[derive(Clone, Debug)]
+pub struct Picked {
+    /// The device, without autodiff.
+    pub device: Device,
+    /// What it is called, with the number of threads for a CPU.
+    pub name: String,
+    /// Why it was chosen.
+    pub reason: String,
+    /// Whether it runs through a graphics API or CUDA.
+    pub is_gpu: bool,
+}
+
+impl fmt::Display for Picked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.reason)
+    }
+}
+
+/// Why the device that was asked for cannot be had.
+#[derive(Debug, Error)]
+pub enum DeviceError {
+    /// The program was built for the CPU alone.
+    #[error("--device {asked}: {CPU_BUILD}; --device cpu uses the CPU")]
+    CpuBuild {
+        /// What was asked for.
+        asked: DeviceChoice,
+    },
+    /// No driver answers.
+    #[error(
+        "--device {asked}: {reason}; install the driver of the GPU (Vulkan: `vulkaninfo --summary` must list it; CUDA: `nvidia-smi`), \
+         or use --device cpu"
+    )]
+    NoGpu {
+        /// What was asked for.
+        asked: DeviceChoice,
+        /// What was found instead.
+        reason: String,
+    },
+    /// There are fewer GPUs than that.
+    #[error("--device gpu:{number}: there is no GPU of this number; found {}", listed(found))]
+    NoSuchGpu {
+        /// The number asked for.
+        number: usize,
+        /// The GPUs there are, in order.
+        found: Vec<String>,
+    },
+    /// The GPU was found, and does not work.
+    #[error("--device {asked}: {reason}; update the driver of the GPU, choose another one with gpu:N, or use --device cpu")]
+    Unusable {
+        /// What was asked for.
+        asked: DeviceChoice,
+        /// What happened when it was tried.
+        reason: String,
+    },
+}
+
+const CPU_BUILD: &str =
+    "this build has the CPU backend only; `cargo xtask train --backend wgpu` builds one for GPUs";
+
+fn listed(found: &[String]) -> String {
+    let named = found.iter().enumerate().map(|(number, gpu)| format!("gpu:{number} = {gpu}"));
+    named.collect::<Vec<_>>().join(", ")
+}
+
+/// Chooses a device.
+///
+/// `auto` never fails: it takes the first hardware GPU that a second process could compute on, else the CPU, and says why.
+///
+/// # Errors
+/// A GPU was asked for and this build has no backend for one, none answers, or it does not compute.
+pub fn pick(choice: DeviceChoice) -> Result<Picked, DeviceError> {
+    let this_program = Subprocess::default();
+    let prober = (!gpu::COMPILED.is_empty()).then_some(&this_program as &dyn Prober);
+    let (spec, name, reason) = match decide(choice, prober)? {
+        Decision::Cpu { reason } => return Ok(picked_cpu(reason)),
+        Decision::Gpu { spec, name, reason } => (spec, name, reason),
+    };
+    match spec.device() {
+        Some(device) => Ok(Picked {
+            device,
+            name,
+            reason,
+            is_gpu: true,
+        }),
+        None => Err(DeviceError::CpuBuild { asked: choice }),
+    }
+}
+
+/// The CPU.
+pub fn cpu() -> Device {
+    Device::flex()
+}
+
+fn picked_cpu(reason: String) -> Picked {
+    Picked {
+        device: cpu(),
+        name: cpu_name(),
+        reason,
+        is_gpu: false,
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Decision {
+    Cpu { reason: String },
+    Gpu { spec: GpuSpec, name: String, reason: String },
+}
+
+/// The rules; `prober` is `None` in a build without GPU backends.
+fn decide(choice: DeviceChoice, prober: Option<&dyn Prober>) -> Result<Decision, DeviceError> {
+    match (choice, prober) {
+        (DeviceChoice::Cpu, _) => Ok(Decision::Cpu {
+            reason: "--device cpu".into(),
+        }),
+        (DeviceChoice::Auto, None) => Ok(Decision::Cpu {
+            reason: CPU_BUILD.into(),
+        }),
+        (DeviceChoice::Gpu(_), None) => Err(DeviceError::CpuBuild { asked: choice }),
+        (DeviceChoice::Auto, Some(prober)) => Ok(decide_auto(prober)),
+        (DeviceChoice::Gpu(None), Some(prober)) => first_working(choice, prober),
+        (DeviceChoice::Gpu(Some(number)), Some(prober)) => {
+            let found = found(choice, prober)?;
+            let Some(spec) = found.get(number) else {
+                let found = found.iter().map(GpuSpec::to_string).collect();
+                return Err(DeviceError::NoSuchGpu { number, found });
+            };
+            match prober.probe(spec) {
+                Ok(name) => Ok(on_gpu(*spec, name, format!("--device {choice}"))),
+                Err(fault) => Err(DeviceError::Unusable {
+                    asked: choice,
+                    reason: format!("{spec} {fault}"),
+                }),
+            }
+        }
+    }
+}
+
+fn decide_auto(prober: &dyn Prober) -> Decision {
+    let found = match prober.list() {
+        Ok(found) => found,
+        Err(fault) => {
+            return Decision::Cpu {
+                reason: format!("looking for GPUs {fault}"),
+            };
+        }
+    };
+    let mut faults = Vec::new();
+    for spec in found.iter().filter(|spec| !spec.is_software()) {
+        match prober.probe(spec) {
+            // Some drivers call their rasteriser a virtual GPU.
+            Ok(name) if gpu::is_software_name(&name) => faults.push(format!("{name} is a software rasteriser")),
+            Ok(name) => return on_gpu(*spec, name, "a GPU that works".into()),
+            Err(fault) => faults.push(format!("{spec} {fault}")),
+        }
+    }
+    let reason = if !faults.is_empty() {
+        faults.join("; ")
+    } else if found.is_empty() {
+        "no GPU driver answers".into()
+    } else {
+        "only a software rasteriser answers; the CPU backend is faster, --device gpu uses it all the same".into()
+    };
+    Decision::Cpu { reason }
+}
+
+fn first_working(asked: DeviceChoice, prober: &dyn Prober) -> Result<Decision, DeviceError> {
+    let mut found = found(asked, prober)?;
+    found.sort_by_key(|spec| spec.is_software());
+    let mut faults = Vec::new();
+    for spec in found {
+        match prober.probe(&spec) {
+            Ok(name) => return Ok(on_gpu(spec, name, format!("--device {asked}"))),
+            Err(fault) => faults.push(format!("{spec} {fault}")),
+        }
+    }
+    Err(DeviceError::Unusable {
+        asked,
+        reason: faults.join("; "),
+    })
+}
+
+fn found(asked: DeviceChoice, prober: &dyn Prober) -> Result<Vec<GpuSpec>, DeviceError> {
+    match prober.list() {
+        Ok(found) if found.is_empty() => Err(DeviceError::NoGpu {
+            asked,
+            reason: "no GPU driver answers".into(),
+        }),
+        Ok(found) => Ok(found),
+        Err(fault) => Err(DeviceError::NoGpu {
+            asked,
+            reason: format!("looking for GPUs {fault}"),
+        }),
+    }
+}
+
+fn on_gpu(spec: GpuSpec, name: String, reason: String) -> Decision {
+    let software = spec.is_software() || gpu::is_software_name(&name);
+    let slow = if software { ", a software rasteriser: slow" } else { "" };
+    Decision::Gpu {
+        reason: format!("{reason}, through {}{slow}", spec.api()),
+        spec,
+        name,
+    }
+}
+
+/// The CPU's name and how many threads compute, `AMD EPYC 7R13, 2 threads`.
+fn cpu_name() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = model_name(&info).unwrap_or_else(|| format!("{} CPU", std::env::consts::ARCH));
+    // The same rule as rayon's, whose pool does the computing.
+    let asked = std::env::var("RAYON_NUM_THREADS").ok().and_then(|n| n.parse().ok());
+    let threads = match asked {
+        Some(n) if n > 0 => n,
+        _ => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    format!("{model}, {threads} thread{}", if threads == 1 { "" } else { "s" })
+}
+
+fn model_name(cpuinfo: &str) -> Option<String> {
+    let fields = cpuinfo.lines().filter_map(|line| line.split_once(':'));
+    let mut names = fields.filter(|(key, _)| key.trim() == "model name");
+    let name = names.next()?.1.trim();
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+#[path = "device/tests.rs"]
+mod tests;

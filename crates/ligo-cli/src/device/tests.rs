@@ -1,0 +1,171 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+use super::*;
+
+/// A machine with these GPUs; a GPU without a name fails when it is tried.
+struct Machine(Vec<(&'static str, Option<&'static str>)>);
+
+impl Prober for Machine {
+    fn list(&self) -> Result<Vec<GpuSpec>, String> {
+        Ok(self.0.iter().map(|(spec, _)| spec.parse().unwrap()).collect())
+    }
+
+    fn probe(&self, spec: &GpuSpec) -> Result<String, String> {
+        let mut names = self.0.iter().filter(|(s, _)| *s == spec.to_string());
+        names
+            .next()
+            .unwrap()
+            .1
+            .map(str::to_owned)
+            .ok_or_else(|| "crashed with signal 11 when it was tried".into())
+    }
+}
+
+const LAVAPIPE: (&str, Option<&str>) = ("wgpu:software:0", Some("llvmpipe (LLVM 15.0.6, 256 bits)"));
+
+fn auto(machine: Machine) -> Decision {
+    decide(DeviceChoice::Auto, Some(&machine)).unwrap()
+}
+
+fn cpu_reason(decision: Decision) -> String {
+    match decision {
+        Decision::Cpu { reason } => reason,
+        gpu => panic!("{gpu:?}"),
+    }
+}
+
+#[test]
+fn choices_are_read_and_written_alike() {
+    for text in ["auto", "cpu", "gpu", "gpu:0", "gpu:12"] {
+        assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
+    }
+    assert_eq!("gpu:3".parse(), Ok(DeviceChoice::Gpu(Some(3))));
+    for text in ["", "GPU", "gpu:", "gpu:-1", "gpu:x", "cuda", "cpu:0"] {
+        let message = text.parse::<DeviceChoice>().unwrap_err();
+        assert!(message.contains("gpu:N"), "{text}: {message}");
+    }
+}
+
+#[test]
+fn gpus_can_be_named_to_another_process() {
+    for text in ["cuda:discrete:1", "vulkan:integrated:0", "wgpu:software:0", "metal:default:0"] {
+        assert_eq!(text.parse::<GpuSpec>().unwrap().to_string(), text);
+    }
+    for text in ["", "vulkan", "vulkan:discrete", "vulkan:discrete:x", "opengl:discrete:0"] {
+        assert!(text.parse::<GpuSpec>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn the_cpu_is_picked_by_name_when_asked_for() {
+    let picked = pick(DeviceChoice::Cpu).unwrap();
+    assert!(!picked.is_gpu);
+    assert_eq!(picked.device, cpu());
+    assert!(picked.name.contains("thread"), "{}", picked.name);
+    assert_eq!(picked.reason, "--device cpu");
+}
+
+#[test]
+fn a_build_without_gpu_backends_says_how_to_get_one() {
+    let reason = cpu_reason(decide(DeviceChoice::Auto, None).unwrap());
+    assert!(reason.contains("cargo xtask train --backend wgpu"), "{reason}");
+    let error = decide(DeviceChoice::Gpu(None), None).unwrap_err();
+    assert!(matches!(error, DeviceError::CpuBuild { .. }), "{error}");
+    assert!(error.to_string().contains("--device cpu"), "{error}");
+}
+
+#[test]
+fn auto_takes_the_first_gpu_that_works() {
+    let machine = Machine(vec![
+        LAVAPIPE,
+        ("vulkan:discrete:0", None),
+        ("vulkan:integrated:0", Some("Radeon 780M")),
+    ]);
+    match auto(machine) {
+        Decision::Gpu { spec, name, .. } => {
+            assert_eq!((spec.to_string().as_str(), name.as_str()), ("vulkan:integrated:0", "Radeon 780M"));
+        }
+        cpu => panic!("{cpu:?}"),
+    }
+}
+
+#[test]
+fn auto_falls_back_to_the_cpu_and_says_why() {
+    assert!(cpu_reason(auto(Machine(vec![]))).contains("no GPU driver answers"));
+    assert!(cpu_reason(auto(Machine(vec![LAVAPIPE]))).contains("software rasteriser"));
+    let crashed = cpu_reason(auto(Machine(vec![("vulkan:discrete:0", None)])));
+    assert!(crashed.contains("vulkan:discrete:0 crashed with signal 11"), "{crashed}");
+    let disguised = Machine(vec![("vulkan:virtual:0", Some("SwiftShader Device (Subzero)"))]);
+    assert!(cpu_reason(auto(disguised)).contains("software rasteriser"));
+}
+
+#[test]
+fn a_software_rasteriser_is_used_when_a_gpu_is_asked_for() {
+    for choice in [DeviceChoice::Gpu(None), DeviceChoice::Gpu(Some(0))] {
+        match decide(choice, Some(&Machine(vec![LAVAPIPE]))).unwrap() {
+            Decision::Gpu { reason, .. } => assert!(reason.contains("slow"), "{reason}"),
+            cpu => panic!("{cpu:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_gpu_that_was_asked_for_and_cannot_be_had_is_an_error() {
+    let ask = |choice, machine: Machine| decide(choice, Some(&machine)).unwrap_err();
+    let none = ask(DeviceChoice::Gpu(None), Machine(vec![]));
+    assert!(matches!(none, DeviceError::NoGpu { .. }), "{none}");
+    let broken = ask(DeviceChoice::Gpu(Some(0)), Machine(vec![("cuda:discrete:0", None)]));
+    assert!(matches!(broken, DeviceError::Unusable { .. }), "{broken}");
+    let absent = ask(DeviceChoice::Gpu(Some(7)), Machine(vec![LAVAPIPE]));
+    assert!(
+        matches!(&absent, DeviceError::NoSuchGpu { number: 7, found } if found.len() == 1),
+        "{absent}"
+    );
+}
+
+#[test]
+fn the_cpu_is_called_by_its_model_name() {
+    let cpuinfo = "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC 9R14\nflags\t\t: fpu\n";
+    assert_eq!(model_name(cpuinfo).as_deref(), Some("AMD EPYC 9R14"));
+    assert_eq!(model_name("processor\t: 0\nCPU part\t: 0xd0c\n"), None);
+}
+
+#[cfg(unix)]
+mod processes {
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
+    use crate::device::probe::run_limited;
+
+    fn shell(script: &str, limit: Duration) -> Result<Vec<String>, String> {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        run_limited(command, limit)
+    }
+
+    #[test]
+    fn a_probe_that_hangs_is_ended() {
+        let begin = Instant::now();
+        let fault = shell("exec sleep 30", Duration::from_millis(200)).unwrap_err();
+        assert!(fault.contains("did not answer within 0.2 s"), "{fault}");
+        assert!(begin.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_probe_that_crashes_is_reported_with_its_signal() {
+        let fault = shell("kill -SEGV $$", Duration::from_secs(30)).unwrap_err();
+        assert!(fault.contains("signal 11"), "{fault}");
+    }
+
+    #[test]
+    fn what_a_failing_probe_says_is_passed_on() {
+        let script = "echo \"thread 'main' panicked at x.rs:1\" >&2; echo 'no adapter found' >&2; exit 101";
+        let fault = shell(script, Duration::from_secs(30)).unwrap_err();
+        assert!(fault.contains("no adapter found"), "{fault}");
+    }
+
+    #[test]
+    fn only_marked_lines_are_answers() {
+        let script = "echo 'MESA: warning'; echo 'ligo-probe: Radeon 780M'";
+        assert_eq!(shell(script, Duration::from_secs(30)).unwrap(), ["Radeon 780M"]);
+    }
+}

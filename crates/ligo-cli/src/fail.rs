@@ -1,0 +1,97 @@
+use miette::Diagnostic;
+use thiserror::Error;
+
+use crate::recipe::RecipeError;
+
+/// What ends the program, with what to do about it.
+#[derive(Debug, Error, Diagnostic)]
+pub enum Failure {
+    /// The recipe.
+    #[error(transparent)]
+    #[diagnostic(help("`ligo run --help` lists the built-in recipes; `assets/recipes/` holds them to copy from"))]
+    Recipe(#[from] RecipeError),
+    /// The text.
+    #[error(transparent)]
+    Data(#[from] ligo_data::Error),
+    /// Training.
+    #[error(transparent)]
+    Train(#[from] ligo_train::Error),
+    /// Growing.
+    #[error(transparent)]
+    Growth(#[from] ligo_growth::Error),
+    /// Files.
+    #[error(transparent)]
+    Checkpoint(#[from] ligo_checkpoint::Error),
+    /// A configuration.
+    #[error(transparent)]
+    Arch(#[from] ligo_arch::Error),
+    /// A model.
+    #[error(transparent)]
+    Model(#[from] ligo_models::Error),
+    /// Pictures and tables.
+    #[error(transparent)]
+    Report(#[from] ligo_report::Error),
+    /// Savings.
+    #[error(transparent)]
+    Cost(#[from] ligo_cost::Error),
+    /// The device.
+    #[error(transparent)]
+    #[diagnostic(help("`--device cpu` always works; `--device auto` falls back to it"))]
+    Device(#[from] crate::device::DeviceError),
+    /// A model directory.
+    #[error(transparent)]
+    Load(#[from] crate::load::LoadError),
+    /// `ligo verify`.
+    #[error(transparent)]
+    Verify(#[from] crate::commands::verify::Error),
+    /// `ligo inspect`.
+    #[error(transparent)]
+    Inspect(#[from] crate::commands::inspect::Error),
+    /// A file of the run's folder.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// Anything else that is plainly said.
+    #[error("{message}")]
+    Other {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        #[help]
+        help: Option<String>,
+    },
+    /// The user asked to stop; everything is saved.
+    #[error("stopped as asked; everything so far is saved")]
+    #[diagnostic(help("the same command again continues where this one stopped"))]
+    Interrupted,
+}
+
+impl Failure {
+    /// A message with what to do about it.
+    pub fn other(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Other {
+            message: message.into(),
+            help: Some(help.into()),
+        }
+    }
+
+    /// Wraps an I/O error.
+    pub fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.display().to_string();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// Whether this is a stop that was asked for.
+    pub fn is_interruption(&self) -> bool {
+        matches!(
+            self,
+            Self::Interrupted | Self::Data(ligo_data::Error::Interrupted) | Self::Growth(ligo_growth::Error::Interrupted)
+        )
+    }
+}

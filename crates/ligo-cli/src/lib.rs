@@ -1,0 +1,29 @@
+//! The `ligo` program as a library: recipes, the whole road from text to a grown model, and the commands that run its
+//! stages alone.
+//!
+//! Embed the other crates in your own program instead; this one talks to a terminal. It is a library so that tests and
+//! benches can reach [`recipe`] and [`run`].
+//!
+//! ```
+//! let demo = ligo_cli::recipe::load("demo", &["seed=2".into()]).unwrap();
+//! assert_eq!(demo.seed, 2);
+//! ```
+
+mod args;
+pub mod commands;
+pub mod cost;
+pub mod device;
+mod fail;
+pub mod load;
+mod observer;
+mod peak;
+pub mod recipe;
+pub mod run;
+mod stop;
+mod store;
+mod ui;
+
+pub use args::main;
+pub use fail::Failure;
+pub use store::{host_store, load_store, save_model};
+pub use ui::Ui;

@@ -1,0 +1,279 @@
+//! From a model directory to a model with weights.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use ligo_arch::{ModelConfig, ParamTable, Role};
+use ligo_checkpoint::{MANIFEST_FILE, ModelDir, Report, TensorSpec};
+use ligo_models::Model;
+use thiserror::Error;
+
+/// A model with its weights.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What `config.json` says.
+    pub config: ModelConfig,
+    /// The model.
+    pub model: Model,
+    /// The optional tensors that it has, such as a pooler's.
+    pub optional: Vec<String>,
+}
+
+/// Why a directory is not a model that can be used.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// A file is damaged or absent, or a tensor is missing, misshapen or of a wrong dtype.
+    #[error(transparent)]
+    Checkpoint(#[from] ligo_checkpoint::Error),
+    /// `config.json` describes no model that ligo knows.
+    #[error("{}: {source}", path.display())]
+    Config {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong.
+        source: ligo_arch::Error,
+    },
+    /// `config.json` says that two tensors are one, and the file holds two that differ.
+    #[error(
+        "{}: config.json says that `{alias}` and `{source_name}` are the same, and they differ; \
+         if they are meant to, set \"tie_word_embeddings\": false",
+        path.display()
+    )]
+    BrokenTie {
+        /// The directory.
+        path: PathBuf,
+        /// The tensor that should follow the other.
+        alias: String,
+        /// The tensor that is tied to.
+        source_name: String,
+    },
+    /// The weights do not fit the model.
+    #[error(transparent)]
+    Model(#[from] ligo_models::Error),
+}
+
+/// Opens a model directory, checks it and gives its tensors today's names. Returns the configuration, the directory and
+/// the optional tensors that it has.
+///
+/// Checked are the manifest's hashes when there is a manifest, and every tensor's presence, shape and dtype; payloads
+/// are read later. `…gamma`/`…beta`, `cls.predictions.decoder.bias` and a tied decoder's weight are known under the
+/// names of the table.
+///
+/// # Errors
+/// See [`LoadError`]; all missing and misshapen tensors are named together.
+pub fn open_model(path: &Path) -> Result<(ModelConfig, ModelDir, Vec<String>), LoadError> {
+    if path.join(MANIFEST_FILE).exists() {
+        ligo_checkpoint::verify(path)?;
+    }
+    let dir = ModelDir::open(path)?;
+    let config = read_config(&dir)?;
+    let (dir, optional, _) = fit(dir, &config)?;
+    Ok((config, dir, optional))
+}
+
+/// Loads a model onto a device.
+///
+/// # Errors
+/// As [`open_model`].
+pub fn load_model(path: &Path, device: &Device) -> Result<Loaded, LoadError> {
+    let (config, dir, optional) = open_model(path)?;
+    let names: Vec<&str> = optional.iter().map(String::as_str).collect();
+    let skeleton = Model::skeleton_with(&config, &names, device)?;
+    let model = skeleton.install(&mut |name: &str, _: &[usize]| {
+        let values = dir.read_f32(name)?;
+        let count = [values.len()];
+        Ok::<Tensor<1>, LoadError>(Tensor::from_data(TensorData::new(values, count), device))
+    })?;
+    Ok(Loaded {
+        config,
+        model,
+        optional,
+    })
+}
+
+/// The configuration of an opened directory.
+pub(crate) fn read_config(dir: &ModelDir) -> Result<ModelConfig, LoadError> {
+    ModelConfig::from_json(dir.config()?).map_err(|source| LoadError::Config {
+        path: dir.path().to_path_buf(),
+        source,
+    })
+}
+
+/// Renames aliases and compares the tensors with the table. Returns the optional tensors there are, and the comparison.
+pub(crate) fn fit(dir: ModelDir, config: &ModelConfig) -> Result<(ModelDir, Vec<String>, Report), LoadError> {
+    let table = config.table();
+    let dir = resolve_ties(dir, &table)?;
+    let optional = optional_tensors(&dir, &table);
+    let specs: Vec<TensorSpec> = table
+        .params()
+        .filter(|p| p.spec.required || optional.contains(&p.name))
+        .map(|p| TensorSpec::new(p.name, p.shape))
+        .collect();
+    let mut report = dir.check(&specs)?;
+    // Neither a tied tensor's second name nor the buffer of old checkpoints is anything that gets lost.
+    let is_alias = |name: &String| table.ties().iter().any(|(alias, _)| alias == name);
+    report.extra.retain(|name| !is_alias(name) && !name.ends_with(".position_ids"));
+    Ok((dir, optional, report))
+}
+
+/// Makes tied tensors known under the name that the table has for them.
+fn resolve_ties(dir: ModelDir, table: &ParamTable) -> Result<ModelDir, LoadError> {
+    let mut renamed = HashMap::new();
+    for (alias, source) in table.ties() {
+        if !dir.contains(alias) {
+            continue;
+        }
+        renamed.insert(alias.clone(), source.clone());
+        if !dir.contains(source) {
+            continue;
+        }
+        // Where a file holds both, they may differ. `transformers` computes with the decoder's own bias; of a matrix
+        // that is tied and is not, nobody can say which one was meant.
+        renamed.insert(source.clone(), alias.clone());
+        let is_bias = table.get(source).is_some_and(|param| param.spec.role == Role::Bias);
+        if !is_bias && !same(&dir, alias, source)? {
+            return Err(LoadError::BrokenTie {
+                path: dir.path().to_path_buf(),
+                alias: alias.clone(),
+                source_name: source.clone(),
+            });
+        }
+    }
+    Ok(dir.with_aliases(|name| renamed.get(name).cloned())?)
+}
+
+fn same(dir: &ModelDir, first: &str, second: &str) -> Result<bool, ligo_checkpoint::Error> {
+    let kind = |name| dir.info(name).map(|info| (info.dtype, &info.shape));
+    Ok(kind(first) == kind(second) && dir.read_bytes(first)? == dir.read_bytes(second)?)
+}
+
+/// The optional tensors of the table that the model has; a bias counts as had when its weight is there, and the other
+/// way round, so that the lack of one is noticed.
+fn optional_tensors(dir: &ModelDir, table: &ParamTable) -> Vec<String> {
+    let module = |name: &str| name.rsplit_once('.').map_or(String::new(), |(module, _)| module.to_owned());
+    let optional: Vec<String> = table.params().filter(|p| !p.spec.required).map(|p| p.name).collect();
+    let there: Vec<String> = optional.iter().filter(|n| dir.contains(n)).map(|n| module(n)).collect();
+    optional.into_iter().filter(|name| there.contains(&module(name))).collect()
+}
+
+/// The sizes of a model in one line.
+pub(crate) fn describe(config: &ModelConfig) -> String {
+    match config {
+        ModelConfig::Bert(c) => format!(
+            "BERT, {} layers, hidden {}, {} heads, feed-forward {}, vocabulary {}, {} positions",
+            c.num_hidden_layers,
+            c.hidden_size,
+            c.num_attention_heads,
+            c.intermediate_size,
+            c.vocab_size,
+            c.max_position_embeddings
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use ligo_arch::BertConfig;
+    use ligo_checkpoint::{WriteOptions, write_model};
+
+    use super::*;
+
+    type Tensors = Vec<(String, Vec<usize>, Vec<f32>)>;
+
+    fn config() -> ModelConfig {
+        ModelConfig::Bert(BertConfig::new(11, 8, 1, 2))
+    }
+
+    fn tensors() -> Tensors {
+        ligo_growth::init::initial_values(&config().table(), 0.02, 1)
+            .into_iter()
+            .collect()
+    }
+
+    fn directory(tensors: Tensors) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let tensors = tensors.into_iter().map(|(name, shape, values)| (name, shape, values.into()));
+        write_model(folder.path().join("m"), &config().to_json(), tensors, &WriteOptions::default()).unwrap();
+        folder
+    }
+
+    fn open(tensors: Tensors) -> Result<(ModelConfig, ModelDir, Vec<String>), LoadError> {
+        open_model(&directory(tensors).path().join("m"))
+    }
+
+    #[test]
+    fn every_missing_and_misshapen_tensor_is_named() {
+        let mut tensors = tensors();
+        tensors.retain(|(name, ..)| name != "bert.embeddings.LayerNorm.bias" && name != "cls.predictions.bias");
+        let query = tensors.iter_mut().find(|(name, ..)| name.ends_with("query.weight")).unwrap();
+        (query.1, query.2) = (vec![4, 8], vec![0.0; 32]);
+        let message = open(tensors).unwrap_err().to_string();
+        for part in ["embeddings.LayerNorm.bias", "cls.predictions.bias", "query.weight", "[8, 8]", "[4, 8]"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_decoders_own_bias_is_the_one_that_counts() {
+        let mut tensors = tensors();
+        tensors.push(("cls.predictions.decoder.bias".into(), vec![11], vec![0.5; 11]));
+        let (_, dir, _) = open(tensors).unwrap();
+        assert_eq!(dir.read_f32("cls.predictions.bias").unwrap(), [0.5; 11]);
+    }
+
+    #[test]
+    fn a_token_table_known_only_as_decoder_is_found() {
+        let mut tensors = tensors();
+        let words = tensors.iter_mut().find(|(name, ..)| name.ends_with("word_embeddings.weight")).unwrap();
+        words.0 = "cls.predictions.decoder.weight".into();
+        let (_, dir, _) = open(tensors).unwrap();
+        assert_eq!(dir.info("bert.embeddings.word_embeddings.weight").unwrap().shape, [11, 8]);
+    }
+
+    #[test]
+    fn tied_matrices_that_differ_are_refused() {
+        let mut tensors = tensors();
+        tensors.push(("cls.predictions.decoder.weight".into(), vec![11, 8], vec![0.5; 88]));
+        let error = open(tensors).unwrap_err();
+        assert!(
+            matches!(&error, LoadError::BrokenTie { alias, .. } if alias == "cls.predictions.decoder.weight"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn half_a_pooler_is_a_missing_tensor() {
+        let mut tensors = tensors();
+        tensors.retain(|(name, ..)| !name.starts_with("bert.pooler"));
+        tensors.push(("bert.pooler.dense.weight".into(), vec![8, 8], vec![0.0; 64]));
+        let message = open(tensors).unwrap_err().to_string();
+        assert!(message.contains("bert.pooler.dense.bias"), "{message}");
+    }
+
+    #[test]
+    fn a_flipped_bit_is_noticed_through_the_manifest() {
+        let folder = directory(tensors());
+        let file = folder.path().join("m/model.safetensors");
+        let mut bytes = std::fs::read(&file).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+        let error = open_model(&folder.path().join("m")).unwrap_err();
+        assert!(
+            matches!(error, LoadError::Checkpoint(ligo_checkpoint::Error::FileHash { .. })),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_unknown_family_is_named_with_the_directory() {
+        let folder = directory(tensors());
+        let path = folder.path().join("m");
+        std::fs::remove_file(path.join(MANIFEST_FILE)).unwrap();
+        std::fs::write(path.join("config.json"), r#"{"model_type": "bart"}"#).unwrap();
+        let error = open_model(&path).unwrap_err();
+        assert!(matches!(&error, LoadError::Config { path: p, .. } if *p == path), "{error}");
+        assert!(error.to_string().contains("bart"), "{error}");
+    }
+}

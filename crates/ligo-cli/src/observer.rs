@@ -1,0 +1,108 @@
+//! Draws a training run: a bar on a terminal, a line now and then elsewhere.
+
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+use ligo_cost::format;
+use ligo_train::{EvalPoint, Event, Observer, StepReport};
+
+use crate::Ui;
+
+/// One run's bar.
+pub struct Progress {
+    ui: Ui,
+    label: String,
+    bar: ProgressBar,
+    /// FLOPs of one step, for the share of the peak.
+    step_flops: f64,
+    peak_flops: f64,
+    last_line: Option<Instant>,
+    /// Loss and speed jump from step to step; people want to read them.
+    loss: Option<f64>,
+    seconds_per_step: Option<f64>,
+    valid: Option<f64>,
+}
+
+const LINE_EVERY: Duration = Duration::from_secs(20);
+
+impl Progress {
+    /// A bar of `steps` steps.
+    pub fn new(ui: Ui, label: &str, steps: u64, step_flops: f64, peak_flops: f64) -> Self {
+        Self {
+            bar: ui.steps_bar(label, steps),
+            ui,
+            label: label.into(),
+            step_flops,
+            peak_flops,
+            last_line: None,
+            loss: None,
+            seconds_per_step: None,
+            valid: None,
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn line(&self, message: &str) {
+        if self.ui.draws_bars() {
+            self.bar.suspend(|| self.ui.say(message));
+        } else {
+            self.ui.say(message);
+        }
+    }
+}
+
+fn smooth(old: Option<f64>, new: f64, keep: f64) -> Option<f64> {
+    Some(old.filter(|o| o.is_finite()).map_or(new, |old| keep * old + (1.0 - keep) * new))
+}
+
+impl Observer for Progress {
+    fn on_step(&mut self, report: &StepReport) {
+        self.loss = smooth(self.loss, report.loss, 0.95);
+        self.seconds_per_step = smooth(self.seconds_per_step, report.step_seconds, 0.9);
+        let seconds = self.seconds_per_step.unwrap_or(report.step_seconds).max(1e-9);
+        let valid = self.valid.map(|v| format!(" valid {v:.3}")).unwrap_or_default();
+        let message = format!(
+            "loss {:.3}{valid}  {}  {:.0} % of peak",
+            self.loss.unwrap_or(report.loss),
+            format::tokens_per_second(report.step_tokens as f64 / seconds),
+            100.0 * self.step_flops / seconds / self.peak_flops,
+        );
+        if self.bar.position() == 0 {
+            // A resumed run starts in the middle; its earlier steps say nothing about the time left.
+            self.bar.set_position(report.step.saturating_sub(1));
+            self.bar.reset_eta();
+        }
+        self.bar.set_position(report.step);
+        let last = *self.last_line.get_or_insert_with(Instant::now);
+        if !self.ui.draws_bars() && (last.elapsed() >= LINE_EVERY || report.step == report.steps) {
+            self.last_line = Some(Instant::now());
+            let left = format::duration(seconds * (report.steps - report.step) as f64);
+            self.line(&format!("  {} {}/{}  {message}  left {left}", self.label, report.step, report.steps));
+        }
+        self.bar.set_message(message);
+    }
+
+    fn on_eval(&mut self, point: &EvalPoint) {
+        self.valid = Some(point.loss);
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        match event {
+            Event::Resumed { step, .. } => self.line(&format!("  {}: continues at step {step}", self.label)),
+            Event::CheckpointRejected { path, reason } => {
+                self.line(&format!("  {}: checkpoint {} is not used: {reason}", self.label, path.display()));
+            }
+            Event::SaveFailed { step, reason } => {
+                self.line(&format!("  {}: step {step} could not be saved: {reason}", self.label));
+            }
+            Event::SkippedNonFinite { step, loss, grad_norm } => {
+                self.line(&format!("  {}: step {step} skipped, loss {loss}, gradient norm {grad_norm}", self.label));
+            }
+            Event::Saved { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The whole road: text, small model, learned operator, grown large models, and the table of what was saved.
+
+mod compare;
+mod method;
+pub mod stage;
+pub mod text;
+mod training;
+
+use std::path::{Path, PathBuf};
+
+use ligo_arch::ModelConfig;
+use ligo_checkpoint::RunLock;
+use ligo_train::TrainConfig;
+use serde_json::json;
+
+pub use compare::{compare, show};
+pub use method::Learning;
+pub use training::{Session, Training};
+
+use crate::device::Picked;
+use crate::recipe::Recipe;
+use crate::{Failure, Ui};
+
+/// Where a run's files go unless the user says otherwise: named by the recipe and a hash of all its settings, so that
+/// another setting never meets another run's files.
+pub fn default_folder(recipe: &Recipe) -> PathBuf {
+    let settings = serde_json::to_value(recipe).unwrap_or_default();
+    let hash = stage::fingerprint(&settings);
+    Path::new("runs").join(format!("{}-{}", recipe.name, &hash[..8]))
+}
+
+/// Runs a recipe from text to table. Complete stages are skipped; an interrupted run continues where it stopped.
+///
+/// # Errors
+/// Whatever a stage ends with; [`Failure::Interrupted`] after a stop that was asked for.
+pub fn run(recipe: &Recipe, folder: &Path, picked: &Picked, ui: Ui) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder).map_err(Failure::io("create", folder))?;
+    let _lock = RunLock::acquire(folder)?;
+    write_recipe(recipe, folder)?;
+    ui.say(format!("run: {} in {}", recipe.name, folder.display()));
+    let session = Session::new(ui, picked);
+
+    let text = text::prepare(recipe, folder, ui)?;
+    let small = small_model(recipe, folder, &text, &session)?;
+    for method in &recipe.methods {
+        method::run(recipe, method, folder, &text, &small, &session)?;
+    }
+    compare(recipe, folder, &text, &small, ui)
+}
+
+fn write_recipe(recipe: &Recipe, folder: &Path) -> Result<(), Failure> {
+    let path = folder.join("recipe.toml");
+    let text = recipe.to_toml().map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
+    match std::fs::read_to_string(&path) {
+        Ok(old) if old != text => Err(Failure::other(
+            format!("{} holds a run with other settings (see its recipe.toml)", folder.display()),
+            "choose another folder with --out, or remove that one",
+        )),
+        Ok(_) => Ok(()),
+        Err(_) => stage::write_whole(&path, text.as_bytes()),
+    }
+}
+
+/// The small model, trained or given.
+pub struct Small {
+    /// Its directory.
+    pub model: PathBuf,
+    /// Its configuration.
+    pub config: ModelConfig,
+    /// How it was trained; nothing when it was given.
+    pub trained: Option<ligo_train::TrainResult>,
+    /// Its validation loss on the fixed batches.
+    pub loss: f64,
+    /// Decides all that follows.
+    pub fingerprint: String,
+}
+
+fn small_model(recipe: &Recipe, folder: &Path, text: &text::Text, session: &Session) -> Result<Small, Failure> {
+    let train = seeded(&recipe.small.train, recipe.seed);
+    if let Some(path) = &recipe.small.path {
+        let (config, store, _) = crate::load_store(path, &session.device)?;
+        if config.vocab_size() != text.vocab_size {
+            return Err(Failure::other(
+                format!("the model in {} has a vocabulary of {}, the tokenizer one of {}", path.display(), config.vocab_size(), text.vocab_size),
+                "set tokenizer.path to the tokenizer that the model was trained with (often the model's own folder)",
+            ));
+        }
+        let loss = session.evaluate(&config, &store, text, &recipe.data, &train)?;
+        session.ui.say(format!("small model: {} with validation loss {loss:.3}", path.display()));
+        let fingerprint = stage::fingerprint(&json!([text.fingerprint, path, config.to_json(), loss.to_bits()]));
+        return Ok(Small {
+            model: path.clone(),
+            config,
+            trained: None,
+            loss,
+            fingerprint,
+        });
+    }
+    let config = recipe.small.config("small", text.vocab_size, recipe.data.seq_len).map_err(faults)?;
+    let dir = folder.join("small");
+    let table = config.table();
+    let start = crate::host_store(&table, ligo_growth::init::initial_values(&table, config.initializer_range(), recipe.seed), &session.device)?;
+    let (result, fingerprint) = session.train(Training {
+        label: "small model",
+        folder: &dir,
+        config: &config,
+        start: &mut || Ok(start.clone()),
+        train: &train,
+        text,
+        data: &recipe.data,
+        upstream: json!([text.fingerprint, recipe.seed]),
+        optional: &[],
+        card: session.card("the small model", None, "scratch", recipe),
+    })?;
+    let loss = result.final_loss().unwrap_or(f64::NAN);
+    Ok(Small {
+        model: dir.join("model"),
+        config,
+        trained: Some(result),
+        loss,
+        fingerprint,
+    })
+}
+
+/// Settings with the seeds of one run: its dropout and its order of data.
+pub fn seeded(train: &TrainConfig, seed: u64) -> TrainConfig {
+    TrainConfig {
+        seed: train.seed.wrapping_add(seed),
+        data_order_seed: train.data_order_seed.wrapping_add(seed),
+        ..train.clone()
+    }
+}
+
+pub(crate) fn faults(faults: Vec<crate::recipe::Fault>) -> Failure {
+    Failure::Recipe(crate::recipe::RecipeError::Faults {
+        origin: "the recipe".into(),
+        faults,
+    })
+}

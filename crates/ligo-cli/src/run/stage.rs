@@ -1,0 +1,63 @@
+//! Stages: work that is skipped when it is complete for the same inputs.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::{Failure, Ui};
+
+const STAGE_JSON: &str = "stage.json";
+
+#[derive(Serialize, Deserialize)]
+struct Complete {
+    fingerprint: String,
+    inputs: Value,
+}
+
+/// A hash of everything that decides a stage's output.
+pub fn fingerprint(inputs: &Value) -> String {
+    let hash = Sha256::digest(inputs.to_string().as_bytes());
+    hash.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Runs `work` unless the folder says that it is complete for these inputs; returns the fingerprint.
+///
+/// # Errors
+/// Those of `work`, or the folder cannot be written.
+pub fn stage(ui: Ui, name: &str, folder: &Path, inputs: &Value, work: impl FnOnce() -> Result<(), Failure>) -> Result<String, Failure> {
+    let fingerprint = fingerprint(inputs);
+    if is_complete(folder, &fingerprint) {
+        ui.say(format!("{name}: complete, skipped"));
+        return Ok(fingerprint);
+    }
+    work()?;
+    std::fs::create_dir_all(folder).map_err(Failure::io("create", folder))?;
+    let complete = Complete {
+        fingerprint: fingerprint.clone(),
+        inputs: inputs.clone(),
+    };
+    let text = serde_json::to_string_pretty(&complete).map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
+    write_whole(&folder.join(STAGE_JSON), text.as_bytes())?;
+    Ok(fingerprint)
+}
+
+fn is_complete(folder: &Path, fingerprint: &str) -> bool {
+    let text = std::fs::read(folder.join(STAGE_JSON)).unwrap_or_default();
+    serde_json::from_slice::<Complete>(&text).is_ok_and(|c| c.fingerprint == fingerprint)
+}
+
+/// Writes a small file by one rename.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    use std::io::Write;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Failure::io("create a file in", folder))?;
+    file.write_all(content).map_err(Failure::io("write", path))?;
+    file.as_file().sync_all().map_err(Failure::io("write", path))?;
+    file.persist(path).map_err(|e| Failure::io("write", path)(e.error))?;
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! One training run as a stage: skipped when complete, continued when not, and its model written at the end.
+
+use std::path::Path;
+use std::time::Duration;
+
+use burn::tensor::Device;
+use ligo_arch::ModelConfig;
+use ligo_checkpoint::Card;
+use ligo_cost::format;
+use ligo_train::{CostPerStep, Objective, Outcome, ParamStore, PretrainObjective, RunData, TrainConfig, TrainResult, Trainer};
+use serde_json::{Value, json};
+
+use super::stage::{fingerprint, stage, write_whole};
+use super::text::{Text, batches};
+use crate::device::Picked;
+use crate::observer::Progress;
+use crate::recipe::{DataSection, Recipe};
+use crate::stop::STOP;
+use crate::{Failure, Ui, cost};
+
+const RESULT_JSON: &str = "result.json";
+
+/// What all stages of a session share.
+pub struct Session {
+    /// Where messages go.
+    pub ui: Ui,
+    /// The device.
+    pub device: Device,
+    /// Its matmul peak in FLOP/s.
+    pub peak_flops: f64,
+}
+
+/// One training run of a model.
+pub struct Training<'a> {
+    /// For messages.
+    pub label: &'a str,
+    /// The run's folder.
+    pub folder: &'a Path,
+    /// The model.
+    pub config: &'a ModelConfig,
+    /// Start values, asked for only when there is something to do.
+    pub start: &'a mut dyn FnMut() -> Result<ParamStore, Failure>,
+    /// How it is trained.
+    pub train: &'a TrainConfig,
+    /// The tokens.
+    pub text: &'a Text,
+    /// How tokens become samples.
+    pub data: &'a DataSection,
+    /// What the start values depend on.
+    pub upstream: Value,
+    /// Optional tensors of the model.
+    pub optional: &'a [String],
+    /// The written model's card.
+    pub card: Card,
+}
+
+impl Session {
+    /// Measures the device's peak.
+    pub fn new(ui: Ui, picked: &Picked) -> Self {
+        let peak_flops = crate::peak::matmul_peak(&picked.device, Duration::from_millis(400));
+        ui.say(format!("device: {} ({}), matmul peak {}", picked.name, picked.reason, format::flops_per_second(peak_flops)));
+        Self {
+            ui,
+            device: picked.device.clone(),
+            peak_flops,
+        }
+    }
+
+    /// A model card.
+    pub fn card(&self, title: &str, base: Option<&Path>, method: &str, recipe: &Recipe) -> Card {
+        Card {
+            title: format!("{}: {title}", recipe.name),
+            base_model: base.map(|b| b.display().to_string()),
+            method: Some(method.into()),
+            recipe: Some("recipe.toml".into()),
+            ..Card::default()
+        }
+    }
+
+    /// The validation loss of a model.
+    ///
+    /// # Errors
+    /// The model does not fit the data, or the device fails.
+    pub fn evaluate(&self, config: &ModelConfig, store: &ParamStore, text: &Text, data: &DataSection, train: &TrainConfig) -> Result<f64, Failure> {
+        let (_, valid) = batches(&text.train, &text.valid, data, train)?;
+        let objective = PretrainObjective::new(config, &[], &self.device)?;
+        let loss = ligo_train::evaluate(&objective, store, &valid, &STOP, &mut |_| {})?;
+        loss.ok_or(Failure::Interrupted)
+    }
+
+    /// Trains a model and writes it; returns what happened and the fingerprint of the outcome.
+    ///
+    /// # Errors
+    /// Whatever training ends with; [`Failure::Interrupted`] after a stop.
+    pub fn train(&self, training: Training<'_>) -> Result<(TrainResult, String), Failure> {
+        let Training { label, folder, config, start, train, text, data, upstream, optional, card } = training;
+        let inputs = json!({"config": config.to_json(), "train": train, "data": data, "upstream": upstream});
+        let print = stage(self.ui, label, folder, &inputs, || {
+            let names: Vec<&str> = optional.iter().map(String::as_str).collect();
+            let objective = PretrainObjective::new(config, &names, &self.device)?;
+            let dims = cost::dims(config, data.seq_len, data.mask_probability);
+            let cost = cost::step(&dims, train.sequences_per_step());
+            let store = start()?;
+            let (store, result) = self.steps(label, folder, &objective, store, train, text, data, cost, &inputs)?;
+            crate::save_model(&store, config, &folder.join("model"), Some(&text.tokenizer), Some(card))?;
+            save_result(folder, &result)
+        })?;
+        let result = read_result(folder)?;
+        self.ui.say(format!(
+            "{label}: validation loss {:.3} after {} steps, {}, {}",
+            result.final_loss().unwrap_or(f64::NAN),
+            result.steps,
+            format::flops(result.flops_exact),
+            format::duration(result.seconds),
+        ));
+        Ok((result, print))
+    }
+
+    /// The steps of a run, from wherever it stands.
+    ///
+    /// # Errors
+    /// As [`Session::train`].
+    pub fn steps(
+        &self,
+        label: &str,
+        folder: &Path,
+        objective: &dyn Objective,
+        start: ParamStore,
+        train: &TrainConfig,
+        text: &Text,
+        data: &DataSection,
+        cost: CostPerStep,
+        inputs: &Value,
+    ) -> Result<(ParamStore, TrainResult), Failure> {
+        let (loader, valid) = batches(&text.train, &text.valid, data, train)?;
+        let run = RunData {
+            train: &loader,
+            valid: &valid,
+        };
+        let mut progress = Progress::new(self.ui, label, train.steps, cost.exact, self.peak_flops);
+        let mut trainer = Trainer::new(train.clone(), objective, start, run, folder)?
+            .with_cost(cost)
+            .with_identity(json!({"inputs": fingerprint(inputs)}));
+        let result = trainer.run(&STOP, &mut progress);
+        progress.finish();
+        let result = result?;
+        if matches!(result.outcome, Outcome::Interrupted { .. }) {
+            return Err(Failure::Interrupted);
+        }
+        Ok((trainer.into_store(), result))
+    }
+}
+
+/// Writes what a run did.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn save_result(folder: &Path, result: &TrainResult) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(result).map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
+    write_whole(&folder.join(RESULT_JSON), text.as_bytes())
+}
+
+/// Reads what a run did.
+///
+/// # Errors
+/// The file is missing or damaged.
+pub fn read_result(folder: &Path) -> Result<TrainResult, Failure> {
+    let path = folder.join(RESULT_JSON);
+    let text = std::fs::read(&path).map_err(Failure::io("read", &path))?;
+    serde_json::from_slice(&text).map_err(|e| {
+        Failure::other(
+            format!("{} is damaged: {e}", path.display()),
+            "remove the folder that holds it; that stage then runs again",
+        )
+    })
+}

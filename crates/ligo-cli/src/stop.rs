@@ -1,0 +1,24 @@
+//! Ctrl-C and SIGTERM: the first asks the run to save and leave, the second ends the program at once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Set once the user or the system asked to stop.
+pub static STOP: AtomicBool = AtomicBool::new(false);
+
+/// The exit code after a stop that was asked for (128 + SIGINT).
+pub const INTERRUPTED: u8 = 130;
+
+/// Installs the handler. Without one, Ctrl-C still ends the program, only without saving.
+pub fn install() {
+    let installed = ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::SeqCst) {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+    });
+    drop(installed);
+}
+
+/// Whether a stop was asked for.
+pub fn requested() -> bool {
+    STOP.load(Ordering::Relaxed)
+}

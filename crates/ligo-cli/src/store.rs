@@ -1,0 +1,60 @@
+//! Between model directories and the trainer's store of parameters.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use ligo_arch::{ModelConfig, ParamTable};
+use ligo_checkpoint::{Card, ModelDir, WriteOptions};
+use ligo_train::{ParamInfo, ParamStore};
+
+use crate::{Failure, load};
+
+/// A store from host values, with decay by role. Tensors that the table does not know decay when they are matrices.
+///
+/// # Errors
+/// Values do not fill their shapes.
+pub fn host_store(table: &ParamTable, values: impl IntoIterator<Item = (String, Vec<usize>, Vec<f32>)>, device: &Device) -> Result<ParamStore, Failure> {
+    let roles: std::collections::HashMap<String, bool> = table.params().map(|p| (p.name, p.spec.role.decays())).collect();
+    let params = values.into_iter().map(|(name, shape, values)| {
+        let decay = roles.get(&name).copied().unwrap_or(shape.len() > 1);
+        (ParamInfo { name, shape, decay }, values)
+    });
+    Ok(ParamStore::from_values(params, device)?)
+}
+
+/// Reads a model directory into a store: the configuration, the parameters, and which optional tensors it has.
+///
+/// # Errors
+/// The directory is not a model of a known family, or a tensor is missing, misshapen or damaged.
+pub fn load_store(path: &Path, device: &Device) -> Result<(ModelConfig, ParamStore, Vec<String>), Failure> {
+    let (config, dir, optional) = load::open_model(path)?;
+    let table = config.table();
+    let mut values = Vec::new();
+    for param in table.params().filter(|p| p.spec.required || optional.contains(&p.name)) {
+        values.push((param.name.clone(), param.shape.clone(), dir.read_f32(&param.name)?));
+    }
+    Ok((config, host_store(&table, values, device)?, optional))
+}
+
+/// Writes a store as a Hugging Face directory that appears whole or not at all.
+///
+/// # Errors
+/// The device cannot be read or the directory cannot be written.
+pub fn save_model(store: &ParamStore, config: &ModelConfig, target: &Path, tokenizer: Option<&Path>, card: Option<Card>) -> Result<(), Failure> {
+    let tensors = store.to_values()?.into_iter().map(|(info, values)| (info.name, info.shape, values.into()));
+    let options = WriteOptions {
+        tokenizer_from: tokenizer.map(Path::to_path_buf),
+        card,
+        ..WriteOptions::default()
+    };
+    ligo_checkpoint::write_model(target, &config.to_json(), tensors, &options)?;
+    Ok(())
+}
+
+/// Opens a model directory that growth reads tensor by tensor.
+///
+/// # Errors
+/// As [`load_store`].
+pub fn open_source(path: &Path) -> Result<(ModelConfig, ModelDir, Vec<String>), Failure> {
+    Ok(load::open_model(path)?)
+}

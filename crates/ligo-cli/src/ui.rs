@@ -1,0 +1,81 @@
+//! What the user sees while the program works: lines, and bars where there is a terminal.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Where messages go.
+#[derive(Clone, Copy, Debug)]
+pub struct Ui {
+    quiet: bool,
+    terminal: bool,
+}
+
+impl Ui {
+    /// Bars on a terminal, plain lines elsewhere; with `quiet` only results and errors.
+    pub fn new(quiet: bool) -> Self {
+        Self {
+            quiet,
+            terminal: std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// Whether bars are drawn.
+    pub fn draws_bars(&self) -> bool {
+        self.terminal && !self.quiet
+    }
+
+    /// Whether anything but results is said.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// A line about what is going on, on standard error.
+    pub fn say(&self, message: impl AsRef<str>) {
+        if !self.quiet {
+            let mut out = std::io::stderr().lock();
+            // A closed terminal is no reason to stop training.
+            let _ = writeln!(out, "{}", message.as_ref());
+        }
+    }
+
+    /// A result, on standard output.
+    pub fn result(&self, text: impl AsRef<str>) {
+        let mut out = std::io::stdout().lock();
+        let _ = writeln!(out, "{}", text.as_ref());
+        let _ = out.flush();
+    }
+
+    /// A bar over bytes or items; hidden where there is no terminal.
+    pub fn bar(&self, label: &str, total: u64, template: &str) -> ProgressBar {
+        let bar = if self.draws_bars() {
+            ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8))
+        } else {
+            ProgressBar::hidden()
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("━╸─"));
+        }
+        bar.set_prefix(label.to_owned());
+        if self.draws_bars() {
+            bar.enable_steady_tick(Duration::from_millis(500));
+        }
+        bar
+    }
+
+    /// A bar over bytes.
+    pub fn bytes_bar(&self, label: &str) -> ProgressBar {
+        self.bar(label, 0, "  {prefix:<22} {wide_bar:.cyan/dim} {bytes}/{total_bytes}  {bytes_per_sec}  left {eta}")
+    }
+
+    /// A bar over items.
+    pub fn items_bar(&self, label: &str, total: u64) -> ProgressBar {
+        self.bar(label, total, "  {prefix:<22} {wide_bar:.cyan/dim} {pos}/{len}  left {eta}")
+    }
+
+    /// A bar over training steps.
+    pub fn steps_bar(&self, label: &str, total: u64) -> ProgressBar {
+        self.bar(label, total, "  {prefix:<22} {wide_bar:.cyan/dim} {pos}/{len}  {msg}  left {eta}")
+    }
+}
