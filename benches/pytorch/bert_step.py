@@ -1,10 +1,9 @@
 """The PyTorch side of the `bert-step` bench: eager, scaled_dot_product_attention, fused AdamW.
 
 Arguments: layers hidden ffn heads vocab batch length masked threads. Prints one line about itself, then for every line
-with a number on stdin runs that many steps and prints [[seconds...], [losses...]] as JSON.
+with a number on stdin runs that many steps and prints a line of their seconds and one of their losses.
 """
 
-import json
 import sys
 import time
 
@@ -108,4 +107,5 @@ for line in sys.stdin:
         start = time.perf_counter()
         losses.append(step())
         seconds.append(time.perf_counter() - start)
-    print(json.dumps([seconds, losses]), flush=True)
+    print(*seconds)
+    print(*losses, flush=True)

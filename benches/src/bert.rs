@@ -68,7 +68,9 @@ struct Leaves<'a> {
 impl Leaves<'_> {
     fn next<const D: usize>(&mut self) -> Tensor<D> {
         match (self.leaves.next(), self.shapes.next()) {
-            (Some(leaf), Some(parameter)) => leaf.clone().reshape::<D, _>(parameter.shape.clone()),
+            (Some(leaf), Some(parameter)) => leaf
+                .clone()
+                .reshape::<D, [usize; D]>(std::array::from_fn(|i| parameter.shape[i])),
             _ => unreachable!("the model takes exactly the parameters of `shapes`"),
         }
     }

@@ -80,7 +80,7 @@ impl fmt::Display for Picked {
 #[derive(Debug, Error)]
 pub enum DeviceError {
     /// The program was built for the CPU alone.
-    #[error("--device {asked}: {CPU_BUILD}; --device cpu uses the CPU")]
+    #[error("--device {asked}: {}; --device cpu uses the CPU", CPU_BUILD)]
     CpuBuild {
         /// What was asked for.
         asked: DeviceChoice,
@@ -105,7 +105,9 @@ pub enum DeviceError {
         found: Vec<String>,
     },
     /// The GPU was found, and does not work.
-    #[error("--device {asked}: {reason}; update the driver of the GPU, choose another one with gpu:N, or use --device cpu")]
+    #[error(
+        "--device {asked}: {reason}; update the driver of the GPU, choose another one with gpu:N, or use --device cpu"
+    )]
     Unusable {
         /// What was asked for.
         asked: DeviceChoice,
@@ -114,11 +116,13 @@ pub enum DeviceError {
     },
 }
 
-const CPU_BUILD: &str =
-    "this build has the CPU backend only; `cargo xtask train --backend wgpu` builds one for GPUs";
+const CPU_BUILD: &str = "this build has the CPU backend only; `cargo xtask train --backend wgpu` builds one for GPUs";
 
 fn listed(found: &[String]) -> String {
-    let named = found.iter().enumerate().map(|(number, gpu)| format!("gpu:{number} = {gpu}"));
+    let named = found
+        .iter()
+        .enumerate()
+        .map(|(number, gpu)| format!("gpu:{number} = {gpu}"));
     named.collect::<Vec<_>>().join(", ")
 }
 
@@ -162,8 +166,14 @@ fn picked_cpu(reason: String) -> Picked {
 
 #[derive(Debug, PartialEq)]
 enum Decision {
-    Cpu { reason: String },
-    Gpu { spec: GpuSpec, name: String, reason: String },
+    Cpu {
+        reason: String,
+    },
+    Gpu {
+        spec: GpuSpec,
+        name: String,
+        reason: String,
+    },
 }
 
 /// The rules; `prober` is `None` in a build without GPU backends.

@@ -113,7 +113,9 @@ pub(crate) fn fit(dir: ModelDir, config: &ModelConfig) -> Result<(ModelDir, Vec<
     let mut report = dir.check(&specs)?;
     // Neither a tied tensor's second name nor the buffer of old checkpoints is anything that gets lost.
     let is_alias = |name: &String| table.ties().iter().any(|(alias, _)| alias == name);
-    report.extra.retain(|name| !is_alias(name) && !name.ends_with(".position_ids"));
+    report
+        .extra
+        .retain(|name| !is_alias(name) && !name.ends_with(".position_ids"));
     Ok((dir, optional, report))
 }
 
@@ -151,10 +153,16 @@ fn same(dir: &ModelDir, first: &str, second: &str) -> Result<bool, ligo_checkpoi
 /// The optional tensors of the table that the model has; a bias counts as had when its weight is there, and the other
 /// way round, so that the lack of one is noticed.
 fn optional_tensors(dir: &ModelDir, table: &ParamTable) -> Vec<String> {
-    let module = |name: &str| name.rsplit_once('.').map_or(String::new(), |(module, _)| module.to_owned());
+    let module = |name: &str| {
+        name.rsplit_once('.')
+            .map_or(String::new(), |(module, _)| module.to_owned())
+    };
     let optional: Vec<String> = table.params().filter(|p| !p.spec.required).map(|p| p.name).collect();
     let there: Vec<String> = optional.iter().filter(|n| dir.contains(n)).map(|n| module(n)).collect();
-    optional.into_iter().filter(|name| there.contains(&module(name))).collect()
+    optional
+        .into_iter()
+        .filter(|name| there.contains(&module(name)))
+        .collect()
 }
 
 /// The sizes of a model in one line.
@@ -194,8 +202,16 @@ mod tests {
 
     fn directory(tensors: Tensors) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        let tensors = tensors.into_iter().map(|(name, shape, values)| (name, shape, values.into()));
-        write_model(folder.path().join("m"), &config().to_json(), tensors, &WriteOptions::default()).unwrap();
+        let tensors = tensors
+            .into_iter()
+            .map(|(name, shape, values)| (name, shape, values.into()));
+        write_model(
+            folder.path().join("m"),
+            &config().to_json(),
+            tensors,
+            &WriteOptions::default(),
+        )
+        .unwrap();
         folder
     }
 
@@ -207,10 +223,19 @@ mod tests {
     fn every_missing_and_misshapen_tensor_is_named() {
         let mut tensors = tensors();
         tensors.retain(|(name, ..)| name != "bert.embeddings.LayerNorm.bias" && name != "cls.predictions.bias");
-        let query = tensors.iter_mut().find(|(name, ..)| name.ends_with("query.weight")).unwrap();
+        let query = tensors
+            .iter_mut()
+            .find(|(name, ..)| name.ends_with("query.weight"))
+            .unwrap();
         (query.1, query.2) = (vec![4, 8], vec![0.0; 32]);
         let message = open(tensors).unwrap_err().to_string();
-        for part in ["embeddings.LayerNorm.bias", "cls.predictions.bias", "query.weight", "[8, 8]", "[4, 8]"] {
+        for part in [
+            "embeddings.LayerNorm.bias",
+            "cls.predictions.bias",
+            "query.weight",
+            "[8, 8]",
+            "[4, 8]",
+        ] {
             assert!(message.contains(part), "{message}");
         }
     }
@@ -226,10 +251,16 @@ mod tests {
     #[test]
     fn a_token_table_known_only_as_decoder_is_found() {
         let mut tensors = tensors();
-        let words = tensors.iter_mut().find(|(name, ..)| name.ends_with("word_embeddings.weight")).unwrap();
+        let words = tensors
+            .iter_mut()
+            .find(|(name, ..)| name.ends_with("word_embeddings.weight"))
+            .unwrap();
         words.0 = "cls.predictions.decoder.weight".into();
         let (_, dir, _) = open(tensors).unwrap();
-        assert_eq!(dir.info("bert.embeddings.word_embeddings.weight").unwrap().shape, [11, 8]);
+        assert_eq!(
+            dir.info("bert.embeddings.word_embeddings.weight").unwrap().shape,
+            [11, 8]
+        );
     }
 
     #[test]
@@ -273,7 +304,10 @@ mod tests {
         std::fs::remove_file(path.join(MANIFEST_FILE)).unwrap();
         std::fs::write(path.join("config.json"), r#"{"model_type": "bart"}"#).unwrap();
         let error = open_model(&path).unwrap_err();
-        assert!(matches!(&error, LoadError::Config { path: p, .. } if *p == path), "{error}");
+        assert!(
+            matches!(&error, LoadError::Config { path: p, .. } if *p == path),
+            "{error}"
+        );
         assert!(error.to_string().contains("bart"), "{error}");
     }
 }

@@ -5,6 +5,11 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+/// A time for people, from seconds.
+pub fn duration(seconds: f64) -> String {
+    ligo_cost::format::duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
 /// Where messages go.
 #[derive(Clone, Copy, Debug)]
 pub struct Ui {

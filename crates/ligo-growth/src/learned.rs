@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use ligo_arch::{Axis, ParamSpec, ParamTable, StackName, check_growable};
 
 use crate::map::load_tensor;
@@ -330,10 +330,4 @@ fn grow_row(term: &Term, large: &ParamTable, spec: &ParamSpec, sources: &[Tensor
             mixed.reshape([count])
         })
         .collect())
-}
-
-/// A flat tensor from host values.
-pub(crate) fn flat_tensor(values: Vec<f32>, device: &Device) -> Tensor<1> {
-    let count = values.len();
-    Tensor::from_data(TensorData::new(values, [count]), device)
 }

@@ -112,7 +112,7 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         args.out.display(),
         small.table().num_parameters(),
         large.table().num_parameters(),
-        ligo_cost::format::duration(start.elapsed().as_secs_f64()),
+        crate::ui::duration(start.elapsed().as_secs_f64()),
     ));
     Ok(())
 }

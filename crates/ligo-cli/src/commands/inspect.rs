@@ -79,7 +79,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// Only operators are drawn.
-    #[error("--picture draws operators (a directory with {OPERATOR_JSON}); {} is something else", path.display())]
+    #[error("--picture draws operators (directories with {}); {} is something else", OPERATOR_JSON, path.display())]
     NotAnOperator {
         /// What was inspected.
         path: PathBuf,
@@ -186,7 +186,10 @@ fn summary<'a>(tensors: impl Iterator<Item = &'a TensorInfo>) -> String {
     }
     let dtypes: Vec<String> = match dtypes.as_slice() {
         [(name, _)] => vec![name.clone()],
-        several => several.iter().map(|(name, number)| format!("{number} {name}")).collect(),
+        several => several
+            .iter()
+            .map(|(name, number)| format!("{number} {name}"))
+            .collect(),
     };
     let (elements, size, dtypes) = (count(elements), bytes(size), dtypes.join(", "));
     format!("{number}, {elements} elements, {size}, {dtypes}")
@@ -269,7 +272,10 @@ mod tests {
         let mut out = Vec::new();
         leaves(&value, "", &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
-        assert_eq!(text, "  steps = 100\n  loss.first = 4.5\n  loss.curve = [1,2]\n  points = [1 entries]\n");
+        assert_eq!(
+            text,
+            "  steps = 100\n  loss.first = 4.5\n  loss.curve = [1,2]\n  points = [1 entries]\n"
+        );
     }
 
     #[test]
@@ -277,7 +283,10 @@ mod tests {
         assert_eq!(stem_of(Path::new("a/op.svg")).unwrap(), Path::new("a/op"));
         assert_eq!(stem_of(Path::new("v1.2.png")).unwrap(), Path::new("v1.2"));
         for name in ["op", "op.jpg", "op.SVG.bak"] {
-            assert!(matches!(stem_of(Path::new(name)), Err(Error::PictureName { .. })), "{name}");
+            assert!(
+                matches!(stem_of(Path::new(name)), Err(Error::PictureName { .. })),
+                "{name}"
+            );
         }
     }
 

@@ -97,7 +97,7 @@ pub enum Error {
         count: usize,
     },
     /// The logits are not the expected ones.
-    #[error("the logits differ from those of {other} by up to {difference}, allowed is {tolerance:e}", difference = number(*difference))]
+    #[error("the logits differ from those of {other} by up to {}, allowed is {tolerance:e}", number(*difference))]
     Differs {
         /// What they were compared with.
         other: String,
@@ -107,7 +107,9 @@ pub enum Error {
         tolerance: f64,
     },
     /// `transformers` reads other tensors from the directory than ligo.
-    #[error("transformers finds missing keys [{missing}], unexpected keys [{unexpected}], misshapen keys [{mismatched}]")]
+    #[error(
+        "transformers finds missing keys [{missing}], unexpected keys [{unexpected}], misshapen keys [{mismatched}]"
+    )]
     Keys {
         /// Keys that it lacks.
         missing: String,
@@ -143,7 +145,12 @@ fn run_to(args: &VerifyArgs, device: &Device, out: &mut dyn Write) -> Result<(),
     let shapes = loaded.model.param_shapes();
     let parameters: usize = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
     writeln!(out, "{}", describe(&loaded.config))?;
-    writeln!(out, "{} parameters in {} tensors", count(parameters as u64), shapes.len())?;
+    writeln!(
+        out,
+        "{} parameters in {} tensors",
+        count(parameters as u64),
+        shapes.len()
+    )?;
 
     let other = args.against.as_deref().map(Dump::open).transpose()?;
     let inputs = match &other {
@@ -163,7 +170,10 @@ fn run_to(args: &VerifyArgs, device: &Device, out: &mut dyn Write) -> Result<(),
     let not_finite = logits.values.iter().filter(|value| !value.is_finite()).count();
     if not_finite > 0 {
         let count = logits.values.len();
-        return Err(Error::NotFinite { found: not_finite, count });
+        return Err(Error::NotFinite {
+            found: not_finite,
+            count,
+        });
     }
     if let Some(other) = &other {
         let comparison = other.compare(&logits, &hidden)?;
@@ -194,7 +204,12 @@ fn digest(values: &[f32]) -> String {
         // `+ 0.0` makes one zero of two.
         hasher.update(format!("{:.3};", (f64::from(*value) * 1e3).round() / 1e3 + 0.0));
     }
-    hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hasher
+        .finalize()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn judge(comparison: &Comparison, tolerance: f64, out: &mut dyn Write) -> Result<(), Error> {
@@ -284,7 +299,10 @@ mod tests {
             let error = judge(&comparison(difference), 1e-4, &mut out);
             assert!(matches!(error, Err(Error::Differs { .. })));
             let text = String::from_utf8_lossy(&out).into_owned();
-            assert!(text.contains("hidden.1 differs by 5.0e-1") && !text.contains("hidden.0"), "{text}");
+            assert!(
+                text.contains("hidden.1 differs by 5.0e-1") && !text.contains("hidden.0"),
+                "{text}"
+            );
         }
     }
 }

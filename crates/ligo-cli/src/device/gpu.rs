@@ -159,7 +159,10 @@ fn enumerate_on(api: Api) -> Vec<GpuSpec> {
 #[cfg(feature = "wgpu")]
 fn named(api: Api, devices: &[Device]) -> Vec<GpuSpec> {
     const MOST: usize = 16;
-    let kinds = KINDS.iter().map(|(kind, _)| *kind).filter(|kind| *kind != Kind::Default);
+    let kinds = KINDS
+        .iter()
+        .map(|(kind, _)| *kind)
+        .filter(|kind| *kind != Kind::Default);
     let all = kinds.flat_map(|kind| {
         let most = if kind == Kind::Software { 1 } else { MOST };
         (0..most).map(move |index| GpuSpec { api, kind, index })

@@ -95,7 +95,8 @@ impl Default for Subprocess {
 
 impl Subprocess {
     fn ask(&self, what: &str) -> Result<Vec<String>, String> {
-        let program: PathBuf = std::env::current_exe().map_err(|error| format!("cannot start this program: {error}"))?;
+        let program: PathBuf =
+            std::env::current_exe().map_err(|error| format!("cannot start this program: {error}"))?;
         let mut command = Command::new(program);
         command.args([COMMAND, what]);
         run_limited(command, self.limit)
@@ -109,7 +110,10 @@ impl Prober for Subprocess {
 
     fn probe(&self, spec: &GpuSpec) -> Result<String, String> {
         let answers = self.ask(&spec.to_string())?;
-        answers.into_iter().next_back().ok_or_else(|| "gave no answer".to_string())
+        answers
+            .into_iter()
+            .next_back()
+            .ok_or_else(|| "gave no answer".to_string())
     }
 }
 
@@ -166,7 +170,8 @@ fn content(file: &mut File) -> String {
 /// The line of a panic message that says what happened.
 fn complaint(errors: &str) -> Option<String> {
     let lines = errors.lines().map(str::trim);
-    let mut useful = lines.filter(|line| !line.is_empty() && !line.starts_with("note:") && !line.starts_with("thread "));
+    let mut useful =
+        lines.filter(|line| !line.is_empty() && !line.starts_with("note:") && !line.starts_with("thread "));
     useful.next().map(|line| line.chars().take(200).collect())
 }
 

@@ -47,10 +47,21 @@ fn choices_are_read_and_written_alike() {
 
 #[test]
 fn gpus_can_be_named_to_another_process() {
-    for text in ["cuda:discrete:1", "vulkan:integrated:0", "wgpu:software:0", "metal:default:0"] {
+    for text in [
+        "cuda:discrete:1",
+        "vulkan:integrated:0",
+        "wgpu:software:0",
+        "metal:default:0",
+    ] {
         assert_eq!(text.parse::<GpuSpec>().unwrap().to_string(), text);
     }
-    for text in ["", "vulkan", "vulkan:discrete", "vulkan:discrete:x", "opengl:discrete:0"] {
+    for text in [
+        "",
+        "vulkan",
+        "vulkan:discrete",
+        "vulkan:discrete:x",
+        "opengl:discrete:0",
+    ] {
         assert!(text.parse::<GpuSpec>().is_err(), "{text}");
     }
 }
@@ -82,7 +93,10 @@ fn auto_takes_the_first_gpu_that_works() {
     ]);
     match auto(machine) {
         Decision::Gpu { spec, name, .. } => {
-            assert_eq!((spec.to_string().as_str(), name.as_str()), ("vulkan:integrated:0", "Radeon 780M"));
+            assert_eq!(
+                (spec.to_string().as_str(), name.as_str()),
+                ("vulkan:integrated:0", "Radeon 780M")
+            );
         }
         cpu => panic!("{cpu:?}"),
     }
@@ -93,7 +107,10 @@ fn auto_falls_back_to_the_cpu_and_says_why() {
     assert!(cpu_reason(auto(Machine(vec![]))).contains("no GPU driver answers"));
     assert!(cpu_reason(auto(Machine(vec![LAVAPIPE]))).contains("software rasteriser"));
     let crashed = cpu_reason(auto(Machine(vec![("vulkan:discrete:0", None)])));
-    assert!(crashed.contains("vulkan:discrete:0 crashed with signal 11"), "{crashed}");
+    assert!(
+        crashed.contains("vulkan:discrete:0 crashed with signal 11"),
+        "{crashed}"
+    );
     let disguised = Machine(vec![("vulkan:virtual:0", Some("SwiftShader Device (Subzero)"))]);
     assert!(cpu_reason(auto(disguised)).contains("software rasteriser"));
 }

@@ -155,13 +155,13 @@ fn remove(table: &mut Table, path: &[String]) -> bool {
     let removed = match table.get_mut(first) {
         Some(Value::Table(inner)) if !rest.is_empty() => remove(inner, rest),
         Some(Value::Array(items)) => match index {
-            Some(i) if i < items.len() => match &mut items[i] {
-                Value::Table(inner) if rest.len() > 1 && remove(inner, &rest[1..]) => true,
-                _ => {
+            Some(i) if i < items.len() => {
+                let deeper = items[i].as_table_mut().is_some_and(|t| rest.len() > 1 && remove(t, &rest[1..]));
+                if !deeper {
                     items.remove(i);
-                    true
                 }
-            },
+                true
+            }
             _ => false,
         },
         _ => false,

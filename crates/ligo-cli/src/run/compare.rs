@@ -6,7 +6,7 @@ use std::path::Path;
 use ligo_cost::{Charges, CostToReach, Curve};
 use ligo_growth::OperatorSpec;
 use ligo_report::summary::{self, Corpus, Cost, Counter, CurvePoint, Flags, MethodSummary, SmallModel, Summary, ToTarget};
-use ligo_report::table::Table;
+use ligo_report::Table;
 use ligo_train::TrainResult;
 
 use super::method::folder_of;
@@ -204,7 +204,7 @@ fn summarise(run: &Run, runs: &[Run], small: Option<Cost>) -> Result<MethodSumma
             with.extend(comparison.saving_with_small_model.share());
         }
         let steps = Curve::new(points.iter().map(|p| (p.step as f64, p.loss)))?.cost_to_reach(target).cost();
-        if let (Some(step), [exact, electra, seconds]) = (steps, costs[..]) {
+        if let (Some(step), &[exact, electra, seconds]) = (steps, costs.as_slice()) {
             to_target = Some(ToTarget {
                 step,
                 cost: Cost {

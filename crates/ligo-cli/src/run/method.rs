@@ -142,7 +142,7 @@ impl Learning<'_> {
             result.curve.first().map_or(f64::NAN, |p| p.loss),
             result.final_loss().unwrap_or(f64::NAN),
             result.steps,
-            ligo_cost::format::duration(result.seconds),
+            crate::ui::duration(result.seconds),
         ));
         Ok(print)
     }

@@ -111,7 +111,7 @@ impl Session {
             result.final_loss().unwrap_or(f64::NAN),
             result.steps,
             format::flops(result.flops_exact),
-            format::duration(result.seconds),
+            crate::ui::duration(result.seconds),
         ));
         Ok((result, print))
     }

@@ -120,7 +120,25 @@ impl Svg {
         ));
     }
 
+    /// A line of text. Ubuntu has no arrow, and a renderer that misses one sign takes the whole line from another
+    /// font: an arrow in text that starts at `x` is therefore drawn on its own.
     pub(super) fn text(&mut self, x: f64, y: f64, content: &str, look: &Text) {
+        const ARROW: &str = "→";
+        if look.anchor != "start" || look.upwards || content == ARROW || !content.contains(ARROW) {
+            return self.run(x, y, content, look);
+        }
+        let mut x = x;
+        for (index, piece) in content.split(ARROW).map(str::trim).enumerate() {
+            if index > 0 {
+                self.run(x, y, ARROW, look);
+                x += font::width(ARROW, look.size) + 0.3 * look.size;
+            }
+            self.run(x, y, piece, look);
+            x += font::width(piece, look.size) + 0.3 * look.size;
+        }
+    }
+
+    fn run(&mut self, x: f64, y: f64, content: &str, look: &Text) {
         let turn = if look.upwards {
             format!(" transform=\"rotate(-90 {x:.2} {y:.2})\"")
         } else {
@@ -178,13 +196,6 @@ fn escape(text: &str) -> String {
             '&' => escaped += "&amp;",
             '<' => escaped += "&lt;",
             '>' => escaped += "&gt;",
-            // Ubuntu has no arrows, and a renderer that misses one sign takes the whole line from another font.
-            arrow @ '\u{2190}'..='\u{21ff}' => {
-                let _ = write!(
-                    escaped,
-                    "<tspan font-family=\"Hack, 'DejaVu Sans', sans-serif\">{arrow}</tspan>"
-                );
-            }
             control if control.is_control() || matches!(control, '\u{fffe}' | '\u{ffff}') => {}
             other => escaped.push(other),
         }

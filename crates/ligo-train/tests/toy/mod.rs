@@ -150,11 +150,10 @@ pub fn config() -> TrainConfig {
 pub struct Watcher {
     pub stop_after_step: Option<u64>,
     pub stop_in_evaluation: Option<usize>,
-    pub stop: AtomicBool,
     pub steps: Vec<StepReport>,
     pub evals: Vec<EvalPoint>,
     pub events: Vec<Event>,
-    eval_batches: usize,
+    pub eval_batches: usize,
 }
 
 impl Watcher {

@@ -21,7 +21,11 @@ pub fn inspect(path: &Path, tensors: bool, out: &mut dyn Write) -> Result<(), Er
     field(out, "tensors", summary(file.tensors().iter()))?;
     for (group, meaning) in [("weight", "weights"), ("m", "first moments"), ("v", "second moments")] {
         let prefix = format!("{group}/");
-        let mut of_group = file.tensors().iter().filter(|tensor| tensor.name.starts_with(&prefix)).peekable();
+        let mut of_group = file
+            .tensors()
+            .iter()
+            .filter(|tensor| tensor.name.starts_with(&prefix))
+            .peekable();
         if of_group.peek().is_some() {
             field(out, "", format!("{meaning}: {}", summary(of_group)))?;
         }
@@ -38,7 +42,11 @@ pub fn inspect(path: &Path, tensors: bool, out: &mut dyn Write) -> Result<(), Er
 }
 
 fn print_counters(counters: &Value, out: &mut dyn Write) -> Result<(), Error> {
-    for (title, pointer) in [("progress", "/progress"), ("objective", "/run/objective"), ("settings", "/run/config")] {
+    for (title, pointer) in [
+        ("progress", "/progress"),
+        ("objective", "/run/objective"),
+        ("settings", "/run/config"),
+    ] {
         match counters.pointer(pointer) {
             None => {}
             Some(Value::String(text)) => field(out, title, text)?,
@@ -74,7 +82,14 @@ mod tests {
         let mut out = Vec::new();
         inspect(&path, true, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
-        for part in ["step = 3", "tokens = 6144", "masked language model", "first moments: 1, 6 elements", "all hashes hold", "weight/b"] {
+        for part in [
+            "step = 3",
+            "tokens = 6144",
+            "masked language model",
+            "first moments: 1, 6 elements",
+            "all hashes hold",
+            "weight/b",
+        ] {
             assert!(text.contains(part), "{part}:\n{text}");
         }
 
@@ -84,7 +99,10 @@ mod tests {
         std::fs::write(&file, bytes).unwrap();
         let mut out = Vec::new();
         let error = inspect(&path, false, &mut out).unwrap_err();
-        assert!(matches!(error, Error::Checkpoint(ligo_checkpoint::Error::FileHash { .. })), "{error}");
+        assert!(
+            matches!(error, Error::Checkpoint(ligo_checkpoint::Error::FileHash { .. })),
+            "{error}"
+        );
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("DAMAGED") && text.contains("step = 3"), "{text}");
     }

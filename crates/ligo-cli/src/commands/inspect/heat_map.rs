@@ -10,7 +10,10 @@ const GAP: usize = 3;
 /// shaded by its size, with a minus in front when it is negative.
 pub fn draw(matrices: &[Matrix]) -> Vec<String> {
     let values = matrices.iter().flat_map(|matrix| &matrix.values);
-    let scale = values.map(|value| value.abs()).filter(|value| value.is_finite()).fold(0.0, f32::max);
+    let scale = values
+        .map(|value| value.abs())
+        .filter(|value| value.is_finite())
+        .fold(0.0, f32::max);
     let blocks: Vec<Vec<String>> = matrices.iter().map(|matrix| block(matrix, scale)).collect();
     let mut lines = Vec::new();
     let mut rest = blocks.as_slice();

@@ -15,15 +15,28 @@ pub fn inspect(path: &Path, tensors: bool, out: &mut dyn Write) -> Result<(), Er
     if let Some(Ok(config)) = &config {
         field(out, "model", describe(config))?;
         let parameters = config.table().num_parameters() as u64;
-        field(out, "parameters", format!("{}, optional tensors not counted", count(parameters)))?;
+        field(
+            out,
+            "parameters",
+            format!("{}, optional tensors not counted", count(parameters)),
+        )?;
     }
     for file in dir.files() {
         let size = std::fs::metadata(file.path()).map_or(0, |metadata| metadata.len());
-        let name = file.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = file
+            .path()
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let number = file.tensors().len();
         field(out, "file", format!("{name}, {}, {number} tensors", bytes(size)))?;
     }
-    field(out, "tensors", summary(dir.files().iter().flat_map(|file| file.tensors())))?;
+    field(
+        out,
+        "tensors",
+        summary(dir.files().iter().flat_map(|file| file.tensors())),
+    )?;
     let damage = if path.is_dir() { manifest(path, out)? } else { None };
 
     let mut fault = None;
@@ -67,7 +80,12 @@ fn decoder(config: &ModelConfig, dir: &ModelDir) -> String {
         .filter(|(alias, _)| alias.ends_with("weight"))
         .map(|(_, source)| source.as_str())
         .collect();
-    let copies: Vec<&str> = table.ties().iter().map(|(alias, _)| alias.as_str()).filter(|a| dir.contains(a)).collect();
+    let copies: Vec<&str> = table
+        .ties()
+        .iter()
+        .map(|(alias, _)| alias.as_str())
+        .filter(|a| dir.contains(a))
+        .collect();
     let mut text = match tied.as_slice() {
         [] => "untied: a matrix of its own".to_owned(),
         sources => format!("tied to {}", sources.join(", ")),
@@ -95,7 +113,9 @@ mod tests {
     use super::*;
 
     fn fixture(name: &str) -> std::path::PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bert").join(name)
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../tests/fixtures/bert")
+            .join(name)
     }
 
     fn shown(path: &Path, tensors: bool) -> (String, Result<(), Error>) {
@@ -143,7 +163,10 @@ mod tests {
         std::fs::copy(from.join("model.safetensors"), folder.path().join("model.safetensors")).unwrap();
         let (text, result) = shown(folder.path(), false);
         assert!(matches!(result, Err(Error::Load(_))));
-        assert!(text.contains("intermediate.dense.weight: expected [65, 32], found [64, 32]"), "{text}");
+        assert!(
+            text.contains("intermediate.dense.weight: expected [65, 32], found [64, 32]"),
+            "{text}"
+        );
         assert!(text.contains("model.safetensors,"), "{text}");
     }
 }

@@ -50,7 +50,11 @@ impl RowNorms {
     pub fn add(&mut self, matrix: &Matrix) {
         for (row, values) in matrix.values.chunks(matrix.columns.max(1)).enumerate() {
             let square: f64 = values.iter().map(|value| f64::from(*value) * f64::from(*value)).sum();
-            let spread = if row < matrix.columns { &mut self.kept } else { &mut self.new };
+            let spread = if row < matrix.columns {
+                &mut self.kept
+            } else {
+                &mut self.new
+            };
             spread.add(square.sqrt());
         }
     }
@@ -80,6 +84,9 @@ mod tests {
             columns: 2,
             values,
         });
-        assert_eq!(norms.to_string(), "old 1.000 (1.000 to 1.000), new 5.000 (5.000 to 5.000)");
+        assert_eq!(
+            norms.to_string(),
+            "old 1.000 (1.000 to 1.000), new 5.000 (5.000 to 5.000)"
+        );
     }
 }

@@ -93,7 +93,10 @@ fn print_depth(depth: &[Matrix], out: &mut dyn Write) -> Result<(), Error> {
         return Ok(());
     }
     let values = depth.iter().flat_map(|matrix| &matrix.values);
-    let largest = values.map(|value| value.abs()).filter(|value| value.is_finite()).fold(0.0, f32::max);
+    let largest = values
+        .map(|value| value.abs())
+        .filter(|value| value.is_finite())
+        .fold(0.0, f32::max);
     writeln!(
         out,
         "depth: layers of the large model (rows) from layers of the small one (columns); █ is {largest:.2}, - is negative"
@@ -108,7 +111,10 @@ fn print_width(width: &[Matrix], out: &mut dyn Write) -> Result<(), Error> {
     if width.is_empty() {
         return Ok(());
     }
-    writeln!(out, "width: norms of rows, mean (least to most); old rows are the small model's channels")?;
+    writeln!(
+        out,
+        "width: norms of rows, mean (least to most); old rows are the small model's channels"
+    )?;
     // Matrices of the same axis, one per layer, share a line.
     let axis = |matrix: &Matrix| match matrix.name.rsplit_once('.') {
         Some((axis, layer)) if layer.parse::<usize>().is_ok() => axis.to_owned(),
@@ -128,7 +134,11 @@ fn print_width(width: &[Matrix], out: &mut dyn Write) -> Result<(), Error> {
         lines[at].3.add(matrix);
     }
     for (name, first, copies, norms) in lines {
-        let copies = if copies > 1 { format!(" × {copies} layers") } else { String::new() };
+        let copies = if copies > 1 {
+            format!(" × {copies} layers")
+        } else {
+            String::new()
+        };
         let shape = format!("{} × {}{copies}", first.rows, first.columns);
         writeln!(out, "  {name:<10} {shape:<24} {norms}")?;
     }
@@ -195,7 +205,9 @@ mod tests {
     fn saved(spec: &OperatorSpec) -> tempfile::TempDir {
         let small = ModelConfig::Bert(BertConfig::new(20, 8, 2, 2));
         let large = ModelConfig::Bert(BertConfig::new(20, 12, 4, 2));
-        let map = spec.build(&small.table(), &large.table(), &crate::device::cpu(), 0.02, 1).unwrap();
+        let map = spec
+            .build(&small.table(), &large.table(), &crate::device::cpu(), 0.02, 1)
+            .unwrap();
         let training = json!({"steps": 100, "loss": {"last": 3.25}});
         let info = OperatorInfo::new(spec.clone(), &small, &large, training);
         let folder = tempfile::tempdir().unwrap();

@@ -25,13 +25,19 @@ impl Values {
     pub fn of(tensor: Tensor<3>) -> Result<Self, Error> {
         let shape = tensor.dims().to_vec();
         let data = tensor.into_data().convert::<f32>();
-        let values = data.try_into_vec::<f32>().map_err(|error| Error::Device(format!("{error:?}")))?;
+        let values = data
+            .try_into_vec::<f32>()
+            .map_err(|error| Error::Device(format!("{error:?}")))?;
         Ok(Self { shape, values })
     }
 
     /// The largest absolute difference; `None` when it is no finite number.
     fn difference(&self, other: &[f32]) -> Option<f64> {
-        let differences = self.values.iter().zip(other).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
+        let differences = self
+            .values
+            .iter()
+            .zip(other)
+            .map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
         let largest = differences.fold(0.0_f64, |most, d| if d > most || d.is_nan() { d } else { most });
         largest.is_finite().then_some(largest)
     }
@@ -52,7 +58,10 @@ pub fn write(path: &Path, inputs: &Inputs, logits: &Values, hidden: &[Values]) -
             tensors.insert(name.into(), (safetensors::Dtype::I64, shape.clone(), bytes));
         }
     }
-    let states = hidden.iter().enumerate().map(|(layer, state)| (format!("hidden.{layer}"), state));
+    let states = hidden
+        .iter()
+        .enumerate()
+        .map(|(layer, state)| (format!("hidden.{layer}"), state));
     for (name, tensor) in states.chain([("logits".to_owned(), logits)]) {
         let bytes = tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect();
         tensors.insert(name, (safetensors::Dtype::F32, tensor.shape.clone(), bytes));
@@ -61,11 +70,11 @@ pub fn write(path: &Path, inputs: &Inputs, logits: &Values, hidden: &[Values]) -
         path: path.to_path_buf(),
         reason: error.to_string(),
     };
-    let views = tensors
-        .iter()
-        .map(|(name, (dtype, shape, bytes))| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(unusable)?;
+    let mut views = Vec::new();
+    for (name, (dtype, shape, bytes)) in &tensors {
+        let view = TensorView::new(*dtype, shape.clone(), bytes).map_err(unusable)?;
+        views.push((name, view));
+    }
     replace(path, &safetensors::serialize(views, None).map_err(unusable)?)
 }
 
@@ -233,7 +242,10 @@ mod tests {
 
     #[test]
     fn a_file_without_inputs_is_refused() {
-        let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/bert/tied_4_heads/model.safetensors");
+        let fixture = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/fixtures/bert/tied_4_heads/model.safetensors"
+        );
         let error = Dump::open(Path::new(fixture)).unwrap().inputs(&config(61)).unwrap_err();
         assert!(matches!(error, Error::BadDump { .. }), "{error}");
     }

@@ -36,7 +36,13 @@ impl Inputs {
                 .wrapping_add(1_442_695_040_888_963_407);
             ((state >> 33) % vocabulary as u64) as i64
         };
-        let real = |sequence: usize| if sequence == 0 { length } else { (length * 2).div_ceil(3) };
+        let real = |sequence: usize| {
+            if sequence == 0 {
+                length
+            } else {
+                (length * 2).div_ceil(3)
+            }
+        };
         let (mut ids, mut mask, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
         for sequence in 0..SEQUENCES {
             for position in 0..length {

@@ -117,7 +117,11 @@ fn run(
     let last = errors.lines().rev().find(|line| !line.trim().is_empty());
     let Some(line) = line else {
         // A Python too old for the script, or none at all behind the name.
-        return Err(format!("failed ({}): {}", output.status, last.unwrap_or("it said nothing")));
+        return Err(format!(
+            "failed ({}): {}",
+            output.status,
+            last.unwrap_or("it said nothing")
+        ));
     };
     Ok(match line.error {
         Some(error) => Err(Error::Python {
@@ -178,7 +182,12 @@ mod tests {
         let line = r#"{"missing": ["a.weight"], "unexpected": ["b"], "max_abs_diff": 0.0}"#;
         match asked(&format!("echo '{line}'; exit 1")).unwrap() {
             Answer::Compared { keys: Some(error), .. } => {
-                assert!(error.to_string().contains("missing keys [a.weight], unexpected keys [b]"), "{error}");
+                assert!(
+                    error
+                        .to_string()
+                        .contains("missing keys [a.weight], unexpected keys [b]"),
+                    "{error}"
+                );
             }
             other => panic!("{other:?}"),
         }
@@ -187,7 +196,10 @@ mod tests {
     #[test]
     fn a_named_python_without_transformers_is_an_error() {
         let error = asked(r#"echo '{"error": "cannot import torch"}'; exit 3"#).unwrap_err();
-        assert!(matches!(&error, Error::Python { reason, .. } if reason == "cannot import torch"), "{error}");
+        assert!(
+            matches!(&error, Error::Python { reason, .. } if reason == "cannot import torch"),
+            "{error}"
+        );
     }
 
     #[test]
