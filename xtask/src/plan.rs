@@ -28,7 +28,7 @@ pub fn test(test: &Test, has_nextest: bool) -> Vec<CargoCommand> {
         &["--workspace"]
     };
     let features: &[&str] = if test.with_wgpu {
-        &["--features", "ligo-tests/wgpu"]
+        &["--features", "ligo-cli/wgpu"]
     } else {
         &[]
     };
@@ -134,8 +134,8 @@ mod tests {
                 true
             )),
             [
-                "cargo nextest run --release --workspace --features ligo-tests/wgpu",
-                "cargo test --doc --release --workspace --features ligo-tests/wgpu",
+                "cargo nextest run --release --workspace --features ligo-cli/wgpu",
+                "cargo test --doc --release --workspace --features ligo-cli/wgpu",
             ]
         );
     }

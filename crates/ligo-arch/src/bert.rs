@@ -269,7 +269,13 @@ impl BertConfig {
         if !self.tie_word_embeddings {
             sizes.push((Axis::DECODER, d));
         }
-        ParamTable::new("bert", rows.0, sizes, [("encoder", self.num_hidden_layers)], ties)
+        // An untied decoder's bias has two names in `transformers`, and a file without either counts as incomplete.
+        let stored = if self.tie_word_embeddings {
+            Vec::new()
+        } else {
+            ties.clone()
+        };
+        ParamTable::new("bert", rows.0, sizes, [("encoder", self.num_hidden_layers)], ties).with_stored_aliases(stored)
     }
 }
 

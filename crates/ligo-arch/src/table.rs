@@ -80,6 +80,7 @@ pub struct ParamTable {
     sizes: BTreeMap<Axis, usize>,
     depths: BTreeMap<StackName, usize>,
     ties: Vec<(String, String)>,
+    stored_aliases: Vec<(String, String)>,
 }
 
 impl ParamTable {
@@ -98,7 +99,19 @@ impl ParamTable {
             sizes: sizes.into_iter().collect(),
             depths: depths.into_iter().collect(),
             ties,
+            stored_aliases: Vec::new(),
         }
+    }
+
+    /// Marks aliases that the reference library stores beside their source and misses when they are absent.
+    pub fn with_stored_aliases(mut self, aliases: Vec<(String, String)>) -> Self {
+        self.stored_aliases = aliases;
+        self
+    }
+
+    /// Pairs `(alias, source)` of ties that files must hold under both names.
+    pub fn stored_aliases(&self) -> &[(String, String)] {
+        &self.stored_aliases
     }
 
     /// The family, as in `model_type`.

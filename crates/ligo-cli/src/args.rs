@@ -10,7 +10,12 @@ use crate::{Failure, Ui, stop};
 
 /// Grow a pretrained transformer into a larger one: the large model reaches the same loss at a fraction of the cost.
 #[derive(Debug, Parser)]
-#[command(name = "ligo", version, propagate_version = true, after_help = "Examples:\n  ligo run                                        the demo: text, small model, operator, large model, savings\n  ligo run --recipe bert-mini --data my-texts/    the same with your own text\n  ligo grow --small bert-small --large bert-base.json --method stackbert --out start\n\nExit codes: 0 done, 1 failed, 2 wrong arguments, 130 stopped as asked (everything is saved).")]
+#[command(
+    name = "ligo",
+    version,
+    propagate_version = true,
+    after_help = "Examples:\n  ligo run                                        the demo: text, small model, operator, large model, savings\n  ligo run --recipe bert-mini --data my-texts/    the same with your own text\n  ligo grow --small bert-small --large bert-base.json --method stackbert --out start\n\nExit codes: 0 done, 1 failed, 2 wrong arguments, 130 stopped as asked (everything is saved)."
+)]
 struct Cli {
     /// auto, cpu, gpu or gpu:N.
     #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]

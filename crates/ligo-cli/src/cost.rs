@@ -49,7 +49,12 @@ pub fn growth(small: &ParamTable, large: &ParamTable) -> Vec<exact::TensorGrowth
 }
 
 /// The cost of a step of operator learning: exact with the operator counted once, and as the paper counts.
-pub fn learn_step(small: (&ModelConfig, &TransformerDims), large: (&ModelConfig, &TransformerDims), sequences: usize, sharing: Sharing) -> CostPerStep {
+pub fn learn_step(
+    small: (&ModelConfig, &TransformerDims),
+    large: (&ModelConfig, &TransformerDims),
+    sequences: usize,
+    sharing: Sharing,
+) -> CostPerStep {
     let tensors = growth(&small.0.table(), &large.0.table());
     let order = match sharing {
         Sharing::PerLargeLayer => exact::GrowthOrder::DepthThenWidth,

@@ -91,7 +91,9 @@ impl Failure {
     pub fn is_interruption(&self) -> bool {
         matches!(
             self,
-            Self::Interrupted | Self::Data(ligo_data::Error::Interrupted) | Self::Growth(ligo_growth::Error::Interrupted)
+            Self::Interrupted
+                | Self::Data(ligo_data::Error::Interrupted)
+                | Self::Growth(ligo_growth::Error::Interrupted)
         )
     }
 }

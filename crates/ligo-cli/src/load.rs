@@ -195,9 +195,7 @@ mod tests {
     }
 
     fn tensors() -> Tensors {
-        ligo_growth::init::initial_values(&config().table(), 0.02, 1)
-            .into_iter()
-            .collect()
+        ligo_growth::init::initial_values(&config().table(), 0.02, 1).collect()
     }
 
     fn directory(tensors: Tensors) -> tempfile::TempDir {

@@ -56,7 +56,10 @@ impl Progress {
 }
 
 fn smooth(old: Option<f64>, new: f64, keep: f64) -> Option<f64> {
-    Some(old.filter(|o| o.is_finite()).map_or(new, |old| keep * old + (1.0 - keep) * new))
+    Some(
+        old.filter(|o| o.is_finite())
+            .map_or(new, |old| keep * old + (1.0 - keep) * new),
+    )
 }
 
 impl Observer for Progress {
@@ -81,7 +84,10 @@ impl Observer for Progress {
         if !self.ui.draws_bars() && (last.elapsed() >= LINE_EVERY || report.step == report.steps) {
             self.last_line = Some(Instant::now());
             let left = crate::ui::duration(seconds * (report.steps - report.step) as f64);
-            self.line(&format!("  {} {}/{}  {message}  left {left}", self.label, report.step, report.steps));
+            self.line(&format!(
+                "  {} {}/{}  {message}  left {left}",
+                self.label, report.step, report.steps
+            ));
         }
         self.bar.set_message(message);
     }
@@ -94,13 +100,20 @@ impl Observer for Progress {
         match event {
             Event::Resumed { step, .. } => self.line(&format!("  {}: continues at step {step}", self.label)),
             Event::CheckpointRejected { path, reason } => {
-                self.line(&format!("  {}: checkpoint {} is not used: {reason}", self.label, path.display()));
+                self.line(&format!(
+                    "  {}: checkpoint {} is not used: {reason}",
+                    self.label,
+                    path.display()
+                ));
             }
             Event::SaveFailed { step, reason } => {
                 self.line(&format!("  {}: step {step} could not be saved: {reason}", self.label));
             }
             Event::SkippedNonFinite { step, loss, grad_norm } => {
-                self.line(&format!("  {}: step {step} skipped, loss {loss}, gradient norm {grad_norm}", self.label));
+                self.line(&format!(
+                    "  {}: step {step} skipped, loss {loss}, gradient norm {grad_norm}",
+                    self.label
+                ));
             }
             Event::Saved { .. } => {}
         }

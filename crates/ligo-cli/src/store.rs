@@ -13,8 +13,13 @@ use crate::{Failure, load};
 ///
 /// # Errors
 /// Values do not fill their shapes.
-pub fn host_store(table: &ParamTable, values: impl IntoIterator<Item = (String, Vec<usize>, Vec<f32>)>, device: &Device) -> Result<ParamStore, Failure> {
-    let roles: std::collections::HashMap<String, bool> = table.params().map(|p| (p.name, p.spec.role.decays())).collect();
+pub fn host_store(
+    table: &ParamTable,
+    values: impl IntoIterator<Item = (String, Vec<usize>, Vec<f32>)>,
+    device: &Device,
+) -> Result<ParamStore, Failure> {
+    let roles: std::collections::HashMap<String, bool> =
+        table.params().map(|p| (p.name, p.spec.role.decays())).collect();
     let params = values.into_iter().map(|(name, shape, values)| {
         let decay = roles.get(&name).copied().unwrap_or(shape.len() > 1);
         (ParamInfo { name, shape, decay }, values)
@@ -40,8 +45,26 @@ pub fn load_store(path: &Path, device: &Device) -> Result<(ModelConfig, ParamSto
 ///
 /// # Errors
 /// The device cannot be read or the directory cannot be written.
-pub fn save_model(store: &ParamStore, config: &ModelConfig, target: &Path, tokenizer: Option<&Path>, card: Option<Card>) -> Result<(), Failure> {
-    let tensors = store.to_values()?.into_iter().map(|(info, values)| (info.name, info.shape, values.into()));
+pub fn save_model(
+    store: &ParamStore,
+    config: &ModelConfig,
+    target: &Path,
+    tokenizer: Option<&Path>,
+    card: Option<Card>,
+) -> Result<(), Failure> {
+    let mut tensors: Vec<_> = store
+        .to_values()?
+        .into_iter()
+        .map(|(info, values)| (info.name, info.shape, values))
+        .collect();
+    for (alias, source) in config.table().stored_aliases() {
+        if let Some((_, shape, values)) = tensors.iter().find(|(name, ..)| name == source).cloned() {
+            tensors.push((alias.clone(), shape, values));
+        }
+    }
+    let tensors = tensors
+        .into_iter()
+        .map(|(name, shape, values)| (name, shape, values.into()));
     let options = WriteOptions {
         tokenizer_from: tokenizer.map(Path::to_path_buf),
         card,

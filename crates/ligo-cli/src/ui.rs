@@ -71,16 +71,28 @@ impl Ui {
 
     /// A bar over bytes.
     pub fn bytes_bar(&self, label: &str) -> ProgressBar {
-        self.bar(label, 0, "  {prefix:<22} {wide_bar:.cyan/dim} {bytes}/{total_bytes}  {bytes_per_sec}  left {eta}")
+        self.bar(
+            label,
+            0,
+            "  {prefix:<22} {wide_bar:.cyan/dim} {bytes}/{total_bytes}  {bytes_per_sec}  left {eta}",
+        )
     }
 
     /// A bar over items.
     pub fn items_bar(&self, label: &str, total: u64) -> ProgressBar {
-        self.bar(label, total, "  {prefix:<22} {wide_bar:.cyan/dim} {pos}/{len}  left {eta}")
+        self.bar(
+            label,
+            total,
+            "  {prefix:<22} {wide_bar:.cyan/dim} {pos}/{len}  left {eta}",
+        )
     }
 
     /// A bar over training steps.
     pub fn steps_bar(&self, label: &str, total: u64) -> ProgressBar {
-        self.bar(label, total, "  {prefix:<22} {wide_bar:.cyan/dim} {pos}/{len}  {msg}  left {eta}")
+        self.bar(
+            label,
+            total,
+            "  {prefix:<22} {wide_bar:.cyan/dim} {pos}/{len}  {msg}  left {eta}",
+        )
     }
 }

@@ -73,17 +73,22 @@ pub fn grow_directory(
     let params = target_params(&small_table, &large_table, source);
     let own = source.names().next().and_then(|n| source.info(n)).map(|i| i.dtype);
     let dtype = options.dtype.or(own).unwrap_or(Dtype::F32);
-    let declared = params.iter().map(|p| Declared {
-        name: p.name.clone(),
+    // Every tensor under its own name, and again under the names that the reference library stores beside it.
+    let mut written: Vec<(String, &Param<'_>)> = params.iter().map(|p| (p.name.clone(), p)).collect();
+    for (alias, source) in large_table.stored_aliases() {
+        written.extend(params.iter().filter(|p| p.name == *source).map(|p| (alias.clone(), p)));
+    }
+    let declared = written.iter().map(|(name, param)| Declared {
+        name: name.clone(),
         dtype,
-        shape: p.shape.clone(),
+        shape: param.shape.clone(),
     });
     let dir = AtomicDir::begin(target)?;
     let mut writer = ModelWriter::new(&dir, declared.collect(), options.max_shard_bytes.unwrap_or(u64::MAX))?;
-    let total = params.len();
-    for (done, param) in params.iter().enumerate() {
+    let total = written.len();
+    for (done, (name, param)) in written.iter().enumerate() {
         let grown = map.grow_param(&small_table, param, source, device)?;
-        writer.write_f32(&param.name, &host(grown)?)?;
+        writer.write_f32(name, &host(grown)?)?;
         if !progress(done + 1, total) {
             return Err(Error::Interrupted);
         }

@@ -50,7 +50,8 @@ pub fn attention(
         "{num_heads} heads do not divide the width {width}"
     );
     let dropout = dropout.filter(|dropout| dropout.probability > 0.0);
-    if !(graph::is_fast(&q) && graph::is_fast(&k) && graph::is_fast(&v)) {
+    let fast = graph::is_fast(&q) && graph::is_fast(&k) && graph::is_fast(&v);
+    if !fast || batch * length == 0 {
         return composed::attention(q, k, v, num_heads, key_padding_mask, causal, dropout);
     }
     let visible = key_padding_mask.map(|mask| {

@@ -45,12 +45,12 @@ pub(crate) use multiversion;
 pub(crate) fn filled(len: usize, fill: impl FnOnce(&mut [f32])) -> Vec<f32> {
     let mut values: Vec<f32> = Vec::with_capacity(len);
     let spare = &mut values.spare_capacity_mut()[..len];
-    if cfg!(debug_assertions) {
-        // In debug builds an element that `fill` forgets shows up as NaN.
+    if cfg!(any(test, debug_assertions)) {
+        // An element that `fill` forgets shows up as NaN in the tests.
         spare.fill(MaybeUninit::new(f32::NAN));
     }
     // SAFETY: `spare` is `len` elements of allocated memory, uniquely borrowed; any bits are a valid f32, and the kernels passed here
-    // write every element before it is read (tests run them in debug builds too, where a gap would be NaN).
+    // write every element before it is read (under test a gap would be NaN).
     let slice = unsafe { std::slice::from_raw_parts_mut(spare.as_mut_ptr().cast::<f32>(), len) };
     fill(slice);
     // SAFETY: capacity is at least `len` and `fill` has written the elements.
@@ -165,10 +165,17 @@ pub(crate) unsafe fn product_into(
         offset + (m - 1) * target.stride + n <= target.len,
         "block outside the matrix"
     );
-    if k > 0 {
-        a.assert_holds(m, k);
-        b.assert_holds(k, n);
+    if k == 0 {
+        if store == Store::Replace {
+            for row in row..row + m {
+                // SAFETY: part of the block that the caller owns.
+                unsafe { target.row(row, col, n) }.fill(0.0);
+            }
+        }
+        return;
     }
+    a.assert_holds(m, k);
+    b.assert_holds(k, n);
     let add = store == Store::Add;
     // SAFETY: all three blocks were just checked to lie inside their slices; the target's is unique by the caller's promise.
     unsafe {
@@ -200,6 +207,9 @@ pub(crate) unsafe fn product_into(
 pub(crate) fn product([m, n, k]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>, bias: Option<&[f32]>) -> Vec<f32> {
     if let Some(bias) = bias {
         assert_eq!(bias.len(), n, "the bias has the wrong length");
+    }
+    if m * n == 0 {
+        return Vec::new();
     }
     filled(m * n, |out| {
         let (height, width) = block(m, n, k);

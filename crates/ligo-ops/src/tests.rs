@@ -68,7 +68,7 @@ fn compare<const N: usize, const D: usize>(
 #[test]
 fn linear_equals_its_composition() {
     let d = device();
-    for (rows, inner, outer) in [(1, 1, 1), (5, 3, 7), (66, 33, 130), (300, 256, 129)] {
+    for (rows, inner, outer) in [(1, 1, 1), (1, 600, 2), (5, 3, 7), (66, 33, 130), (300, 256, 129)] {
         let leaves = [
             noise([rows, inner], 1, &d),
             noise([outer, inner], 2, &d),
@@ -431,4 +431,18 @@ fn composed_gradients_equal_central_differences_in_f64() {
             assert!(error < 1e-6, "leaf {leaf}[{at}]: {} instead of {numeric}", grad[at]);
         }
     }
+}
+
+#[test]
+fn no_rows_give_no_rows_and_zero_gradients() {
+    let d = device();
+    let w = noise([5, 3], 1, &d).require_grad();
+    let b = noise([5], 2, &d).require_grad();
+    let x = noise([4, 3], 3, &d).slice([0..0, 0..3]);
+    let y = layer_norm(linear(x, w.clone(), Some(b.clone())), b.clone(), b.clone(), 1e-5);
+    let y = gelu(y, GeluKind::Erf);
+    assert_eq!(y.dims(), [0, 5]);
+    let grads = cross_entropy(y, noise([1], 1, &d).slice(0..0).int()).backward();
+    assert!(host(w.grad(&grads).unwrap()).iter().all(|x| *x == 0.0));
+    assert!(host(b.grad(&grads).unwrap()).iter().all(|x| *x == 0.0));
 }

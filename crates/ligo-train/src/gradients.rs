@@ -84,7 +84,10 @@ mod tests {
         assert!((sum.global_norm() - 5.0).abs() < 1e-12);
         let gradients = sum.into_inner();
         assert!(gradients[2].is_none());
-        assert_eq!(gradients[0].as_ref().unwrap().to_data().try_to_vec::<f32>().unwrap(), [3.0]);
+        assert_eq!(
+            gradients[0].as_ref().unwrap().to_data().try_to_vec::<f32>().unwrap(),
+            [3.0]
+        );
     }
 
     #[test]

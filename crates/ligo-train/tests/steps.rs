@@ -63,7 +63,8 @@ fn clipping_is_by_the_norm_of_everything() {
         let mut watcher = Watcher::stopping_after(1);
         run(&mut trainer, &mut watcher).unwrap();
         let moved = |name: &str| {
-            let flat = |store: &ligo_train::ParamStore| store.value(name).unwrap().to_data().try_to_vec::<f32>().unwrap();
+            let flat =
+                |store: &ligo_train::ParamStore| store.value(name).unwrap().to_data().try_to_vec::<f32>().unwrap();
             let (before, after) = (flat(&toy.store()), flat(trainer.store()));
             before
                 .iter()

@@ -8,7 +8,9 @@ use crate::{Failure, Ui};
 
 /// Arguments of `ligo compare`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  ligo compare runs/demo-1a2b3c4d\n\nReads summary.json, prints the table and draws the pictures anew.")]
+#[command(
+    after_help = "Example:\n  ligo compare runs/demo-1a2b3c4d\n\nReads summary.json, prints the table and draws the pictures anew."
+)]
 pub struct CompareArgs {
     /// A run's folder, or its summary.json.
     pub run: PathBuf,
@@ -19,7 +21,11 @@ pub struct CompareArgs {
 /// # Errors
 /// There is no readable summary, or the pictures cannot be written.
 pub fn run(args: &CompareArgs, ui: Ui) -> Result<(), Failure> {
-    let file = if args.run.is_dir() { args.run.join("summary.json") } else { args.run.clone() };
+    let file = if args.run.is_dir() {
+        args.run.join("summary.json")
+    } else {
+        args.run.clone()
+    };
     if !file.is_file() {
         return Err(Failure::other(
             format!("there is no {}", file.display()),

@@ -15,7 +15,9 @@ use crate::{Failure, Ui, stop};
 
 /// Arguments of `ligo grow`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  ligo grow --small bert-small --operator operator --out bert-base-start\n  ligo grow --small bert-small --large bert-base.json --method stackbert --out start\n  ligo grow --small bert-small --large deep.json --layers 0,1,2,3,2,3,4,5 --out start --dtype bf16 --max-shard-mb 2000\n\nWorks tensor by tensor: memory does not grow with the number of layers.")]
+#[command(
+    after_help = "Examples:\n  ligo grow --small bert-small --operator operator --out bert-base-start\n  ligo grow --small bert-small --large bert-base.json --method stackbert --out start\n  ligo grow --small bert-small --large deep.json --layers 0,1,2,3,2,3,4,5 --out start --dtype bf16 --max-shard-mb 2000\n\nWorks tensor by tensor: memory does not grow with the number of layers."
+)]
 pub struct GrowArgs {
     /// The small model's directory.
     #[arg(long, value_name = "DIR")]
@@ -68,7 +70,11 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
             let (map, info) = ligo_growth::load_operator(dir, &picked.device)?;
             if info.small()?.table() != small.table() {
                 return Err(Failure::other(
-                    format!("the operator in {} was made for another small model than {}", dir.display(), args.small.display()),
+                    format!(
+                        "the operator in {} was made for another small model than {}",
+                        dir.display(),
+                        args.small.display()
+                    ),
                     "ligo inspect shows the sizes of both",
                 ));
             }
@@ -76,9 +82,18 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         }
         None => {
             let spec = spec(args)?;
-            let file = args.large.as_ref().ok_or_else(|| Failure::other("--large is missing", "see `ligo grow --help`"))?;
+            let file = args
+                .large
+                .as_ref()
+                .ok_or_else(|| Failure::other("--large is missing", "see `ligo grow --help`"))?;
             let large = read_config(file, small.vocab_size())?;
-            let map = spec.build(&small.table(), &large.table(), &picked.device, large.initializer_range(), args.seed)?;
+            let map = spec.build(
+                &small.table(),
+                &large.table(),
+                &picked.device,
+                large.initializer_range(),
+                args.seed,
+            )?;
             (map, large, spec.name())
         }
     };
@@ -99,11 +114,20 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     };
     let bar = ui.items_bar("growing", 0);
     let start = Instant::now();
-    let result = grow_directory(&map, &mut source, &small, &large, &args.out, &options, &picked.device, &mut |done, total| {
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
-        !stop::requested()
-    });
+    let result = grow_directory(
+        &map,
+        &mut source,
+        &small,
+        &large,
+        &args.out,
+        &options,
+        &picked.device,
+        &mut |done, total| {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+            !stop::requested()
+        },
+    );
     bar.finish_and_clear();
     result?;
     ui.result(format!(
@@ -123,7 +147,12 @@ fn spec(args: &GrowArgs) -> Result<OperatorSpec, Failure> {
     }
     let name = args.method.as_deref().unwrap_or_default();
     OperatorSpec::from_name(name).ok_or_else(|| {
-        let near = nearest(name, OperatorSpec::NAMES).map(|n| format!("did you mean `{n}`? ")).unwrap_or_default();
-        Failure::other(format!("unknown method `{name}`"), format!("{near}known ones are {}", OperatorSpec::NAMES.join(", ")))
+        let near = nearest(name, OperatorSpec::NAMES)
+            .map(|n| format!("did you mean `{n}`? "))
+            .unwrap_or_default();
+        Failure::other(
+            format!("unknown method `{name}`"),
+            format!("{near}known ones are {}", OperatorSpec::NAMES.join(", ")),
+        )
     })
 }

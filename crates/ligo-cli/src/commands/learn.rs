@@ -13,7 +13,9 @@ use crate::{Failure, Ui};
 
 /// Arguments of `ligo learn`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  ligo learn --small runs/small/model --large assets/models/bert-mini-large.json --tokens corpus --out operator\n  ligo learn --small SMALL --large LARGE.json --tokens corpus --out operator \\\n      --set steps=100 --set schedule.peak_lr=1e-3 --operator sharing=per-large-layer --operator width_init=select\n\nThen: ligo grow --small SMALL --operator operator --out grown")]
+#[command(
+    after_help = "Examples:\n  ligo learn --small runs/small/model --large assets/models/bert-mini-large.json --tokens corpus --out operator\n  ligo learn --small SMALL --large LARGE.json --tokens corpus --out operator \\\n      --set steps=100 --set schedule.peak_lr=1e-3 --operator sharing=per-large-layer --operator width_init=select\n\nThen: ligo grow --small SMALL --operator operator --out grown"
+)]
 pub struct LearnArgs {
     /// The small model's directory.
     #[arg(long, value_name = "DIR")]
@@ -70,6 +72,10 @@ pub fn run(args: &LearnArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         upstream: json!([text.fingerprint, args.small, ligo, args.seed, large.to_json()]),
     };
     learning.run(&text, &session)?;
-    ui.result(format!("operator in {}; look at it with: ligo inspect {}", args.out.display(), args.out.display()));
+    ui.result(format!(
+        "operator in {}; look at it with: ligo inspect {}",
+        args.out.display(),
+        args.out.display()
+    ));
     Ok(())
 }

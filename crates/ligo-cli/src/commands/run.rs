@@ -8,7 +8,9 @@ use crate::{Failure, Ui};
 
 /// Arguments of `ligo run`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  ligo run                                          the demo\n  ligo run --recipe bert-mini --data my-texts/      your own text\n  ligo run --recipe bert-mini --data a.txt --set seed=2 --set large.train.steps=3000\n\nBuilt-in recipes: demo, bert-mini, bert-small-to-base.\nThe same command again continues an interrupted run.")]
+#[command(
+    after_help = "Examples:\n  ligo run                                          the demo\n  ligo run --recipe bert-mini --data my-texts/      your own text\n  ligo run --recipe bert-mini --data a.txt --set seed=2 --set large.train.steps=3000\n\nBuilt-in recipes: demo, bert-mini, bert-small-to-base.\nThe same command again continues an interrupted run."
+)]
 pub struct RunArgs {
     /// A built-in recipe or a TOML file.
     #[arg(long, default_value = "demo", value_name = "NAME|FILE")]

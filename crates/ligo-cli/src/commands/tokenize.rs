@@ -10,7 +10,9 @@ use crate::{Failure, Ui};
 
 /// Arguments of `ligo tokenize`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  ligo tokenize --data texts/ --out corpus                       train WordPiece with 8,192 entries\n  ligo tokenize --data a.txt.zst --tokenizer bert-base/ --out corpus\n\nThe folder then holds tokenizer/, tokens/train and tokens/valid for `ligo train` and `ligo learn`.")]
+#[command(
+    after_help = "Examples:\n  ligo tokenize --data texts/ --out corpus                       train WordPiece with 8,192 entries\n  ligo tokenize --data a.txt.zst --tokenizer bert-base/ --out corpus\n\nThe folder then holds tokenizer/, tokens/train and tokens/valid for `ligo train` and `ligo learn`."
+)]
 pub struct TokenizeArgs {
     /// Files or folders of .txt, .jsonl (field `text`), also .gz and .zst.
     #[arg(long, required = true, value_name = "PATH", num_args = 1..)]
@@ -53,12 +55,24 @@ pub fn run(args: &TokenizeArgs, ui: Ui) -> Result<(), Failure> {
     std::fs::create_dir_all(&tokens).map_err(Failure::io("create", &tokens))?;
     let train = build_store(&tokens.join("train"), &corpus.train, &tokenizer, "train", ui)?;
     let valid = build_store(&tokens.join("valid"), &corpus.valid, &tokenizer, "valid", ui)?;
-    let line = |store: &TokenStore| format!("{} tokens in {} documents", format::tokens(store.len() as f64), store.info().documents);
-    ui.result(format!("vocabulary {}  (hash {})", tokenizer.vocab_size(), &tokenizer.hash()[..12.min(tokenizer.hash().len())]));
+    let line = |store: &TokenStore| {
+        format!(
+            "{} tokens in {} documents",
+            format::tokens(store.len() as f64),
+            store.info().documents
+        )
+    };
+    ui.result(format!(
+        "vocabulary {}  (hash {})",
+        tokenizer.vocab_size(),
+        &tokenizer.hash()[..12.min(tokenizer.hash().len())]
+    ));
     ui.result(format!("train      {}", line(&train)));
     ui.result(format!("valid      {}  ({})", line(&valid), corpus.how));
     if let Some(loss) = train.info().unigram_loss(valid.info()) {
-        ui.result(format!("unigram    {loss:.4} nats: the validation loss of the best model that ignores context"));
+        ui.result(format!(
+            "unigram    {loss:.4} nats: the validation loss of the best model that ignores context"
+        ));
     }
     Ok(())
 }

@@ -73,7 +73,9 @@ impl TokenArgs {
 
 /// Arguments of `ligo train`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  ligo train --model assets/models/bert-mini-small.json --tokens corpus --out runs/small\n  ligo train --init grown/ --tokens corpus --out runs/large --set steps=5000\n\nThe trained model is in OUT/model; the same command again continues an interrupted run.")]
+#[command(
+    after_help = "Examples:\n  ligo train --model assets/models/bert-mini-small.json --tokens corpus --out runs/small\n  ligo train --init grown/ --tokens corpus --out runs/large --set steps=5000\n\nThe trained model is in OUT/model; the same command again continues an interrupted run."
+)]
 pub struct TrainArgs {
     /// A config.json for a model that starts fresh.
     #[arg(long, value_name = "FILE", required_unless_present = "init", conflicts_with = "init")]
@@ -98,7 +100,12 @@ pub struct TrainArgs {
 /// The file cannot be read or is not a valid configuration for these tokens.
 pub fn read_config(path: &Path, vocab_size: usize) -> Result<ModelConfig, Failure> {
     let text = std::fs::read(path).map_err(Failure::io("read", path))?;
-    let not_json = |e: serde_json::Error| Failure::other(format!("{} is not JSON: {e}", path.display()), "expected a Hugging Face config.json");
+    let not_json = |e: serde_json::Error| {
+        Failure::other(
+            format!("{} is not JSON: {e}", path.display()),
+            "expected a Hugging Face config.json",
+        )
+    };
     let mut json: serde_json::Value = serde_json::from_slice(&text).map_err(not_json)?;
     if let Some(fields) = json.as_object_mut() {
         fields.entry("vocab_size").or_insert_with(|| vocab_size.into());
@@ -115,7 +122,12 @@ pub fn check_vocabulary(config: &ModelConfig, text: &Text) -> Result<(), Failure
         return Ok(());
     }
     Err(Failure::other(
-        format!("the model has a vocabulary of {}, the tokens in {} one of {}", config.vocab_size(), text.name, text.vocab_size),
+        format!(
+            "the model has a vocabulary of {}, the tokens in {} one of {}",
+            config.vocab_size(),
+            text.name,
+            text.vocab_size
+        ),
         "tokenize the text with the model's own tokenizer: ligo tokenize --tokenizer MODEL_DIR",
     ))
 }
@@ -142,7 +154,12 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
             let store = crate::host_store(&table, values, &session.device)?;
             (config, store, Vec::new(), json!({"seed": args.seed}))
         }
-        (None, None) => return Err(Failure::other("neither --model nor --init is given", "see `ligo train --help`")),
+        (None, None) => {
+            return Err(Failure::other(
+                "neither --model nor --init is given",
+                "see `ligo train --help`",
+            ));
+        }
     };
     check_vocabulary(&config, &text)?;
     let recipe = Recipe {

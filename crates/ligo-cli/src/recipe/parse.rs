@@ -76,18 +76,25 @@ fn set(table: &mut Table, given: &str) -> Result<(), RecipeError> {
         given: given.into(),
         reason: reason.into(),
     };
-    let (key, value) = given.split_once('=').ok_or_else(|| fault("expected KEY=VALUE, for example seed=2"))?;
+    let (key, value) = given
+        .split_once('=')
+        .ok_or_else(|| fault("expected KEY=VALUE, for example seed=2"))?;
     let value = format!("v = {}", value.trim())
         .parse::<Table>()
         .ok()
         .and_then(|mut t| t.remove("v"))
         .unwrap_or_else(|| Value::String(value.trim().into()));
     let mut parts: Vec<&str> = key.trim().split('.').collect();
-    let last = parts.pop().filter(|p| !p.is_empty()).ok_or_else(|| fault("the key is empty"))?;
+    let last = parts
+        .pop()
+        .filter(|p| !p.is_empty())
+        .ok_or_else(|| fault("the key is empty"))?;
     let mut current = table;
     for part in parts {
         let next = current.entry(part).or_insert_with(|| Value::Table(Table::new()));
-        current = next.as_table_mut().ok_or_else(|| fault(&format!("`{part}` is not a table")))?;
+        current = next
+            .as_table_mut()
+            .ok_or_else(|| fault(&format!("`{part}` is not a table")))?;
     }
     current.insert(last.into(), value);
     Ok(())
@@ -99,10 +106,19 @@ fn collect<T: DeserializeOwned>(mut table: Table, prefix: &str, faults: &mut Vec
     loop {
         let deserializer = Value::Table(table.clone());
         let error = match serde_path_to_error::deserialize::<_, T>(deserializer) {
-            Ok(value) => return (faults.len() == before).then_some(value).or_else(|| value_if_only_unknown(&table)),
+            Ok(value) => {
+                return (faults.len() == before)
+                    .then_some(value)
+                    .or_else(|| value_if_only_unknown(&table));
+            }
             Err(error) => error,
         };
-        let mut path: Vec<String> = error.path().iter().map(|s| s.to_string()).filter(|s| s != "." && s != "?").collect();
+        let mut path: Vec<String> = error
+            .path()
+            .iter()
+            .map(|s| s.to_string())
+            .filter(|s| s != "." && s != "?")
+            .collect();
         let message = error.inner().to_string().trim().to_owned();
         if let Some((key, known)) = unknown_field(&message) {
             // The path may or may not end in the key itself.
@@ -151,12 +167,16 @@ fn remove(table: &mut Table, path: &[String]) -> bool {
     let Some((first, rest)) = path.split_first() else {
         return false;
     };
-    let index = rest.first().and_then(|s| s.strip_prefix('[')?.strip_suffix(']')?.parse::<usize>().ok());
+    let index = rest
+        .first()
+        .and_then(|s| s.strip_prefix('[')?.strip_suffix(']')?.parse::<usize>().ok());
     let removed = match table.get_mut(first) {
         Some(Value::Table(inner)) if !rest.is_empty() => remove(inner, rest),
         Some(Value::Array(items)) => match index {
             Some(i) if i < items.len() => {
-                let deeper = items[i].as_table_mut().is_some_and(|t| rest.len() > 1 && remove(t, &rest[1..]));
+                let deeper = items[i]
+                    .as_table_mut()
+                    .is_some_and(|t| rest.len() > 1 && remove(t, &rest[1..]));
                 if !deeper {
                     items.remove(i);
                 }
@@ -209,28 +229,49 @@ fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
         });
     };
     if recipe.name.is_empty() || recipe.name.contains(['/', '\\']) {
-        fault("name", "must be a folder name, found an empty one or one with slashes".into());
+        fault(
+            "name",
+            "must be a folder name, found an empty one or one with slashes".into(),
+        );
     }
     if recipe.corpus.source == CorpusSource::Files && recipe.corpus.paths.is_empty() {
-        fault("corpus.paths", "no text: name files or folders here or give --data PATH".into());
+        fault(
+            "corpus.paths",
+            "no text: name files or folders here or give --data PATH".into(),
+        );
     }
     let fraction = recipe.corpus.valid_fraction;
     if !(fraction > 0.0 && fraction < 1.0) {
-        fault("corpus.valid_fraction", format!("must lie between 0 and 1, found {fraction}"));
+        fault(
+            "corpus.valid_fraction",
+            format!("must lie between 0 and 1, found {fraction}"),
+        );
     }
     if recipe.data.seq_len < 8 {
-        fault("data.seq_len", format!("must be at least 8, found {}", recipe.data.seq_len));
+        fault(
+            "data.seq_len",
+            format!("must be at least 8, found {}", recipe.data.seq_len),
+        );
     }
     let mask = recipe.data.mask_probability;
     if !(mask > 0.0 && mask < 1.0) {
-        fault("data.mask_probability", format!("must lie between 0 and 1, found {mask}"));
+        fault(
+            "data.mask_probability",
+            format!("must lie between 0 and 1, found {mask}"),
+        );
     }
     if recipe.tokenizer.path.is_none() && !(64..=1_000_000).contains(&recipe.tokenizer.vocab_size) {
         let found = recipe.tokenizer.vocab_size;
-        fault("tokenizer.vocab_size", format!("must be 64 to 1,000,000, found {found}"));
+        fault(
+            "tokenizer.vocab_size",
+            format!("must be 64 to 1,000,000, found {found}"),
+        );
     }
     if recipe.methods.is_empty() {
-        fault("methods", "at least one method is needed, for example [[methods]] name = \"ligo\"".into());
+        fault(
+            "methods",
+            "at least one method is needed, for example [[methods]] name = \"ligo\"".into(),
+        );
     }
     check_models(recipe, faults);
     check_methods(recipe, faults);
@@ -239,7 +280,11 @@ fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
 fn check_models(recipe: &Recipe, faults: &mut Vec<Fault>) {
     // The vocabulary is known once there is a tokenizer; any size will do for the checks.
     let vocab = recipe.tokenizer.vocab_size.max(64);
-    let small = recipe.small.path.is_none().then(|| recipe.small.config("small", vocab, recipe.data.seq_len));
+    let small = recipe
+        .small
+        .path
+        .is_none()
+        .then(|| recipe.small.config("small", vocab, recipe.data.seq_len));
     let large = recipe.large.config("large", vocab, recipe.data.seq_len);
     match (small, large) {
         (Some(Ok(small)), Ok(large)) => {

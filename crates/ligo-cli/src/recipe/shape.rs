@@ -34,16 +34,25 @@ impl ModelSection {
             return Err(vec![fault("", "must be a table".into())]);
         };
         let template = serde_json::to_value(BertConfig::new(1, 1, 1, 1)).unwrap_or(Value::Null);
-        let known: Vec<&str> = template.as_object().into_iter().flatten().map(|(k, _)| k.as_str()).collect();
+        let known: Vec<&str> = template
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(k, _)| k.as_str())
+            .collect();
         let mut faults: Vec<Fault> = fields
             .keys()
             .filter(|k| !known.contains(&k.as_str()))
             .map(|k| fault(k, unknown_key(k, known.iter().copied())))
             .collect();
         fields.entry("model_type").or_insert_with(|| "bert".into());
-        fields.entry("architectures").or_insert_with(|| serde_json::json!(["BertForMaskedLM"]));
+        fields
+            .entry("architectures")
+            .or_insert_with(|| serde_json::json!(["BertForMaskedLM"]));
         fields.insert("vocab_size".into(), vocab_size.into());
-        fields.entry("max_position_embeddings").or_insert_with(|| seq_len.into());
+        fields
+            .entry("max_position_embeddings")
+            .or_insert_with(|| seq_len.into());
         if let Some(hidden) = fields.get("hidden_size").and_then(Value::as_u64) {
             fields.entry("intermediate_size").or_insert_with(|| (4 * hidden).into());
         }

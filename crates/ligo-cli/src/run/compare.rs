@@ -5,15 +5,17 @@ use std::path::Path;
 
 use ligo_cost::{Charges, CostToReach, Curve};
 use ligo_growth::OperatorSpec;
-use ligo_report::summary::{self, Corpus, Cost, Counter, CurvePoint, Flags, MethodSummary, SmallModel, Summary, ToTarget};
 use ligo_report::Table;
+use ligo_report::summary::{
+    self, Corpus, Cost, Counter, CurvePoint, Flags, MethodSummary, SmallModel, Summary, ToTarget,
+};
 use ligo_train::TrainResult;
 
+use super::Small;
 use super::method::folder_of;
 use super::stage::write_whole;
 use super::text::Text;
 use super::training::read_result;
-use super::Small;
 use crate::recipe::{MethodSection, Recipe};
 use crate::{Failure, Ui};
 
@@ -43,8 +45,12 @@ pub fn compare(recipe: &Recipe, folder: &Path, text: &Text, small: &Small, ui: U
         seconds: r.seconds,
     });
     let target_loss = scratch_for(&runs, recipe.seed).map_or(f64::NAN, final_loss);
-    let methods: Result<Vec<MethodSummary>, Failure> = runs.iter().map(|run| summarise(run, &runs, small_cost)).collect();
-    let large = recipe.large.config("large", text.vocab_size, recipe.data.seq_len).map_err(super::faults)?;
+    let methods: Result<Vec<MethodSummary>, Failure> =
+        runs.iter().map(|run| summarise(run, &runs, small_cost)).collect();
+    let large = recipe
+        .large
+        .config("large", text.vocab_size, recipe.data.seq_len)
+        .map_err(super::faults)?;
     let size = |config: &ligo_arch::ModelConfig| {
         let table = config.table();
         let layers: usize = table.depths().map(|(_, n)| n).sum();
@@ -53,7 +59,13 @@ pub fn compare(recipe: &Recipe, folder: &Path, text: &Text, small: &Small, ui: U
     let info = (text.train.info(), text.valid.info());
     let summary = Summary {
         format: summary::FORMAT,
-        title: format!("{}: {} {} → {}", recipe.name, large.model_type().to_uppercase(), size(&small.config), size(&large)),
+        title: format!(
+            "{}: {} {} → {}",
+            recipe.name,
+            large.model_type().to_uppercase(),
+            size(&small.config),
+            size(&large)
+        ),
         corpus: Corpus {
             name: text.name.clone(),
             hash: info.0.tokens_sha256.clone(),
@@ -101,7 +113,11 @@ pub fn show(summary: &Summary, folder: &Path, ui: Ui) -> Result<(), Failure> {
     let table = Table::new(summary, Counter::Exact);
     let electra = Table::new(summary, Counter::Electra);
     write_whole(&folder.join("table.txt"), table.text(true).as_bytes())?;
-    let markdown = format!("{}\nFLOPs as the paper counts them (ELECTRA's counter):\n\n{}", table.markdown(), electra.markdown());
+    let markdown = format!(
+        "{}\nFLOPs as the paper counts them (ELECTRA's counter):\n\n{}",
+        table.markdown(),
+        electra.markdown()
+    );
     write_whole(&folder.join("table.md"), markdown.as_bytes())?;
     write_whole(&folder.join("table.csv"), table.csv().as_bytes())?;
     let svg = ligo_report::plot::comparison(summary, Counter::Exact);
@@ -193,7 +209,11 @@ fn summarise(run: &Run, runs: &[Run], small: Option<Cost>) -> Result<MethodSumma
         for measure in MEASURES {
             let charges = Charges {
                 operator: measure(&run.operator),
-                small_model: if run.name == "scratch" { 0.0 } else { small.as_ref().map_or(0.0, measure) },
+                small_model: if run.name == "scratch" {
+                    0.0
+                } else {
+                    small.as_ref().map_or(0.0, measure)
+                },
             };
             let curve = |points: &[CurvePoint]| Curve::new(points.iter().map(|p| (measure(&p.cost), p.loss)));
             let comparison = ligo_cost::compare(&curve(&scratch_points)?, &curve(&points)?, target, charges);
@@ -203,7 +223,9 @@ fn summarise(run: &Run, runs: &[Run], small: Option<Cost>) -> Result<MethodSumma
             without.extend(comparison.saving.share());
             with.extend(comparison.saving_with_small_model.share());
         }
-        let steps = Curve::new(points.iter().map(|p| (p.step as f64, p.loss)))?.cost_to_reach(target).cost();
+        let steps = Curve::new(points.iter().map(|p| (p.step as f64, p.loss)))?
+            .cost_to_reach(target)
+            .cost();
         if let (Some(step), &[exact, electra, seconds]) = (steps, costs.as_slice()) {
             to_target = Some(ToTarget {
                 step,

@@ -26,14 +26,27 @@ pub fn folder_of(run: &Path, method: &MethodSection) -> PathBuf {
 ///
 /// # Errors
 /// Whatever a stage ends with.
-pub fn run(recipe: &Recipe, method: &MethodSection, run: &Path, text: &Text, small: &Small, session: &Session) -> Result<(), Failure> {
+pub fn run(
+    recipe: &Recipe,
+    method: &MethodSection,
+    run: &Path,
+    text: &Text,
+    small: &Small,
+    session: &Session,
+) -> Result<(), Failure> {
     let folder = folder_of(run, method);
     let id = method.id();
     let seed = recipe.seed_of(method);
-    let large = recipe.large.config("large", text.vocab_size, recipe.data.seq_len).map_err(faults)?;
+    let large = recipe
+        .large
+        .config("large", text.vocab_size, recipe.data.seq_len)
+        .map_err(faults)?;
     // The recipe was checked when it was read.
     let Some(spec) = recipe.operator_of(method) else {
-        return Err(Failure::other(format!("unknown method `{}`", method.name), "see `ligo run --help`"));
+        return Err(Failure::other(
+            format!("unknown method `{}`", method.name),
+            "see `ligo run --help`",
+        ));
     };
     let train: TrainConfig = merged(&recipe.large.train, &method.train, &format!("{id}.train")).map_err(faults)?;
     let train = seeded(&train, seed);
@@ -41,7 +54,8 @@ pub fn run(recipe: &Recipe, method: &MethodSection, run: &Path, text: &Text, sma
     let operator_dir = folder.join("operator");
     let upstream = json!([small.fingerprint, spec, seed, large.to_json()]);
     let grown_from = if let OperatorSpec::Ligo(config) = &spec {
-        let learn: TrainConfig = merged(&recipe.operator.train, &method.learn, &format!("{id}.learn")).map_err(faults)?;
+        let learn: TrainConfig =
+            merged(&recipe.operator.train, &method.learn, &format!("{id}.learn")).map_err(faults)?;
         let learning = Learning {
             label: format!("{id}: operator"),
             folder: folder.join("learn"),
@@ -57,19 +71,46 @@ pub fn run(recipe: &Recipe, method: &MethodSection, run: &Path, text: &Text, sma
         };
         learning.run(text, session)?
     } else {
-        stage(session.ui, &format!("{id}: operator"), &folder.join("map"), &upstream, || {
-            let map = spec.build(&small.config.table(), &large.table(), &session.device, large.initializer_range(), seed)?;
-            let info = OperatorInfo::new(spec.clone(), &small.config, &large, json!({"seed": seed}));
-            ligo_growth::save_operator(&operator_dir, &map, info)?;
-            Ok(())
-        })?
+        stage(
+            session.ui,
+            &format!("{id}: operator"),
+            &folder.join("map"),
+            &upstream,
+            || {
+                let map = spec.build(
+                    &small.config.table(),
+                    &large.table(),
+                    &session.device,
+                    large.initializer_range(),
+                    seed,
+                )?;
+                let info = OperatorInfo::new(spec.clone(), &small.config, &large, json!({"seed": seed}));
+                ligo_growth::save_operator(&operator_dir, &map, info)?;
+                Ok(())
+            },
+        )?
     };
     let start_dir = folder.join("start");
     let grown = json!([grown_from, large.to_json()]);
-    stage(session.ui, &format!("{id}: growing"), &folder.join("grow"), &grown, || {
-        let (map, _) = ligo_growth::load_operator(&operator_dir, &session.device)?;
-        grow(&map, &small.model, &large, &start_dir, &text.tokenizer, &spec, recipe, session)
-    })?;
+    stage(
+        session.ui,
+        &format!("{id}: growing"),
+        &folder.join("grow"),
+        &grown,
+        || {
+            let (map, _) = ligo_growth::load_operator(&operator_dir, &session.device)?;
+            grow(
+                &map,
+                &small.model,
+                &large,
+                &start_dir,
+                &text.tokenizer,
+                &spec,
+                recipe,
+                session,
+            )
+        },
+    )?;
     session.train(Training {
         label: &id,
         folder: &folder,
@@ -89,14 +130,32 @@ pub fn run(recipe: &Recipe, method: &MethodSection, run: &Path, text: &Text, sma
 const LEARN_SEED: u64 = 0x4c69_474f;
 
 /// Grows the small model into `target`.
-fn grow(map: &LinearMap, small: &Path, large: &ModelConfig, target: &Path, tokenizer: &Path, spec: &OperatorSpec, recipe: &Recipe, session: &Session) -> Result<(), Failure> {
+fn grow(
+    map: &LinearMap,
+    small: &Path,
+    large: &ModelConfig,
+    target: &Path,
+    tokenizer: &Path,
+    spec: &OperatorSpec,
+    recipe: &Recipe,
+    session: &Session,
+) -> Result<(), Failure> {
     let (config, mut source, _) = open_source(small)?;
     let options = GrowOptions {
         tokenizer: Some(tokenizer.to_path_buf()),
         card: Some(session.card("large model before its first step", Some(small), spec.name(), recipe)),
         ..GrowOptions::default()
     };
-    grow_directory(map, &mut source, &config, large, target, &options, &session.device, &mut |_, _| !stop::requested())?;
+    grow_directory(
+        map,
+        &mut source,
+        &config,
+        large,
+        target,
+        &options,
+        &session.device,
+        &mut |_, _| !stop::requested(),
+    )?;
     Ok(())
 }
 
@@ -135,7 +194,9 @@ impl Learning<'_> {
         let inputs = json!({"train": self.train, "data": self.data, "upstream": self.upstream});
         let folder = self.folder.clone();
         let label = self.label.clone();
-        let print = stage(session.ui, &label, &folder, &inputs, || self.learn(text, session, &inputs))?;
+        let print = stage(session.ui, &label, &folder, &inputs, || {
+            self.learn(text, session, &inputs)
+        })?;
         let result = read_result(&folder)?;
         session.ui.say(format!(
             "{label}: loss {:.3} → {:.3} in {} steps, {}",
@@ -155,8 +216,23 @@ impl Learning<'_> {
         let start = objective.start(&session.device)?;
         let dims = |config| cost::dims(config, self.data.seq_len, self.data.mask_probability);
         let (small, large) = (dims(self.small), dims(self.large));
-        let cost = cost::learn_step((self.small, &small), (self.large, &large), self.train.sequences_per_step(), sharing);
-        let (store, result) = session.steps(&self.label, &self.folder, &objective, start, &self.train, text, self.data, cost, inputs)?;
+        let cost = cost::learn_step(
+            (self.small, &small),
+            (self.large, &large),
+            self.train.sequences_per_step(),
+            sharing,
+        );
+        let (store, result) = session.steps(
+            &self.label,
+            &self.folder,
+            &objective,
+            start,
+            &self.train,
+            text,
+            self.data,
+            cost,
+            inputs,
+        )?;
         let training = json!({
             "learned_parameters": learned,
             "steps": result.steps,

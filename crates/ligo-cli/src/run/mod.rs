@@ -50,10 +50,15 @@ pub fn run(recipe: &Recipe, folder: &Path, picked: &Picked, ui: Ui) -> Result<()
 
 fn write_recipe(recipe: &Recipe, folder: &Path) -> Result<(), Failure> {
     let path = folder.join("recipe.toml");
-    let text = recipe.to_toml().map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
+    let text = recipe
+        .to_toml()
+        .map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
     match std::fs::read_to_string(&path) {
         Ok(old) if old != text => Err(Failure::other(
-            format!("{} holds a run with other settings (see its recipe.toml)", folder.display()),
+            format!(
+                "{} holds a run with other settings (see its recipe.toml)",
+                folder.display()
+            ),
             "choose another folder with --out, or remove that one",
         )),
         Ok(_) => Ok(()),
@@ -81,12 +86,20 @@ fn small_model(recipe: &Recipe, folder: &Path, text: &text::Text, session: &Sess
         let (config, store, _) = crate::load_store(path, &session.device)?;
         if config.vocab_size() != text.vocab_size {
             return Err(Failure::other(
-                format!("the model in {} has a vocabulary of {}, the tokenizer one of {}", path.display(), config.vocab_size(), text.vocab_size),
+                format!(
+                    "the model in {} has a vocabulary of {}, the tokenizer one of {}",
+                    path.display(),
+                    config.vocab_size(),
+                    text.vocab_size
+                ),
                 "set tokenizer.path to the tokenizer that the model was trained with (often the model's own folder)",
             ));
         }
         let loss = session.evaluate(&config, &store, text, &recipe.data, &train)?;
-        session.ui.say(format!("small model: {} with validation loss {loss:.3}", path.display()));
+        session.ui.say(format!(
+            "small model: {} with validation loss {loss:.3}",
+            path.display()
+        ));
         let fingerprint = stage::fingerprint(&json!([text.fingerprint, path, config.to_json(), loss.to_bits()]));
         return Ok(Small {
             model: path.clone(),
@@ -96,10 +109,17 @@ fn small_model(recipe: &Recipe, folder: &Path, text: &text::Text, session: &Sess
             fingerprint,
         });
     }
-    let config = recipe.small.config("small", text.vocab_size, recipe.data.seq_len).map_err(faults)?;
+    let config = recipe
+        .small
+        .config("small", text.vocab_size, recipe.data.seq_len)
+        .map_err(faults)?;
     let dir = folder.join("small");
     let table = config.table();
-    let start = crate::host_store(&table, ligo_growth::init::initial_values(&table, config.initializer_range(), recipe.seed), &session.device)?;
+    let start = crate::host_store(
+        &table,
+        ligo_growth::init::initial_values(&table, config.initializer_range(), recipe.seed),
+        &session.device,
+    )?;
     let (result, fingerprint) = session.train(Training {
         label: "small model",
         folder: &dir,

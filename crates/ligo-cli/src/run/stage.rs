@@ -26,7 +26,13 @@ pub fn fingerprint(inputs: &Value) -> String {
 ///
 /// # Errors
 /// Those of `work`, or the folder cannot be written.
-pub fn stage(ui: Ui, name: &str, folder: &Path, inputs: &Value, work: impl FnOnce() -> Result<(), Failure>) -> Result<String, Failure> {
+pub fn stage(
+    ui: Ui,
+    name: &str,
+    folder: &Path,
+    inputs: &Value,
+    work: impl FnOnce() -> Result<(), Failure>,
+) -> Result<String, Failure> {
     let fingerprint = fingerprint(inputs);
     if is_complete(folder, &fingerprint) {
         ui.say(format!("{name}: complete, skipped"));
@@ -38,7 +44,8 @@ pub fn stage(ui: Ui, name: &str, folder: &Path, inputs: &Value, work: impl FnOnc
         fingerprint: fingerprint.clone(),
         inputs: inputs.clone(),
     };
-    let text = serde_json::to_string_pretty(&complete).map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
+    let text = serde_json::to_string_pretty(&complete)
+        .map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
     write_whole(&folder.join(STAGE_JSON), text.as_bytes())?;
     Ok(fingerprint)
 }

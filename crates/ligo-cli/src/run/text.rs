@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ligo_cost::format;
-use ligo_data::{Corpus, LoaderSettings, Masking, MlmBatch, MlmLoader, RustDocs, TokenStore, Tokenizer, TrainValid, Watch, WordPieceTraining};
+use ligo_data::{
+    Corpus, LoaderSettings, Masking, MlmBatch, MlmLoader, RustDocs, TokenStore, Tokenizer, TrainValid, Watch,
+    WordPieceTraining,
+};
 use serde_json::{Value, json};
 
 use super::stage::stage;
@@ -65,7 +68,11 @@ pub fn prepare(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<Text, Failure> 
         format::tokens(valid.len() as f64),
         tokenizer.vocab_size(),
     ));
-    let fingerprint = super::stage::fingerprint(&json!([tokenizer_print, train.info().tokens_sha256, valid.info().tokens_sha256]));
+    let fingerprint = super::stage::fingerprint(&json!([
+        tokenizer_print,
+        train.info().tokens_sha256,
+        valid.info().tokens_sha256
+    ]));
     Ok(Text {
         train: Arc::new(train),
         valid: Arc::new(valid),
@@ -87,7 +94,12 @@ fn open_corpus(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<(TrainValid, St
             } else {
                 TrainValid::from_paths(&section.paths, &section.valid_paths)?
             };
-            let files = |c: &Corpus| -> Vec<Value> { c.files().iter().map(|f| json!([f.path, f.bytes, modified(&f.path)])).collect() };
+            let files = |c: &Corpus| -> Vec<Value> {
+                c.files()
+                    .iter()
+                    .map(|f| json!([f.path, f.bytes, modified(&f.path)]))
+                    .collect()
+            };
             let identity = json!({"train": files(&corpus.train), "valid": files(&corpus.valid), "how": corpus.how});
             for skipped in corpus.train.skipped() {
                 ui.say(format!("text: {} is left out", skipped.display()));
@@ -112,7 +124,7 @@ fn open_rust_docs(folder: &Path, ui: Ui) -> Result<(TrainValid, String, Value), 
         )
     })?;
     let corpus_dir = folder.join("corpus");
-    let lock = std::fs::read(workspace.join("Cargo.lock")).unwrap_or_default();
+    let lock = std::fs::read(workspace.with_file_name("Cargo.lock")).unwrap_or_default();
     let inputs = json!({"rust-docs": super::stage::fingerprint(&json!(lock))});
     let print = stage(ui, "corpus", &corpus_dir, &inputs, || {
         let bar = ui.items_bar("reading documentation", 0);
@@ -120,7 +132,7 @@ fn open_rust_docs(folder: &Path, ui: Ui) -> Result<(TrainValid, String, Value), 
             bar.set_length(total);
             bar.set_position(done);
         };
-        let docs = RustDocs::gather(&workspace.join("Cargo.toml"), Watch::new(&report, &STOP))?;
+        let docs = RustDocs::gather(&workspace, Watch::new(&report, &STOP))?;
         bar.finish_and_clear();
         remove(&corpus_dir)?;
         docs.write(&corpus_dir)?;
@@ -169,7 +181,13 @@ pub fn train_tokenizer(corpus: &Corpus, vocab_size: usize, ui: Ui) -> Result<Tok
 ///
 /// # Errors
 /// As [`TokenStore::build`].
-pub fn build_store(folder: &Path, corpus: &Corpus, tokenizer: &Tokenizer, part: &str, ui: Ui) -> Result<TokenStore, Failure> {
+pub fn build_store(
+    folder: &Path,
+    corpus: &Corpus,
+    tokenizer: &Tokenizer,
+    part: &str,
+    ui: Ui,
+) -> Result<TokenStore, Failure> {
     remove(folder)?;
     let bar = ui.bytes_bar(&format!("tokenising {part}"));
     let report = |done: u64, total: u64| {
@@ -185,7 +203,12 @@ pub fn build_store(folder: &Path, corpus: &Corpus, tokenizer: &Tokenizer, part: 
 ///
 /// # Errors
 /// The text is smaller than one batch.
-pub fn batches(train: &Arc<TokenStore>, valid: &Arc<TokenStore>, data: &crate::recipe::DataSection, train_config: &ligo_train::TrainConfig) -> Result<(MlmLoader, Vec<MlmBatch>), Failure> {
+pub fn batches(
+    train: &Arc<TokenStore>,
+    valid: &Arc<TokenStore>,
+    data: &crate::recipe::DataSection,
+    train_config: &ligo_train::TrainConfig,
+) -> Result<(MlmLoader, Vec<MlmBatch>), Failure> {
     let settings = LoaderSettings {
         seq_len: data.seq_len,
         seed: train_config.data_order_seed,

@@ -7,7 +7,9 @@ use burn::tensor::Device;
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::Card;
 use ligo_cost::format;
-use ligo_train::{CostPerStep, Objective, Outcome, ParamStore, PretrainObjective, RunData, TrainConfig, TrainResult, Trainer};
+use ligo_train::{
+    CostPerStep, Objective, Outcome, ParamStore, PretrainObjective, RunData, TrainConfig, TrainResult, Trainer,
+};
 use serde_json::{Value, json};
 
 use super::stage::{fingerprint, stage, write_whole};
@@ -58,7 +60,12 @@ impl Session {
     /// Measures the device's peak.
     pub fn new(ui: Ui, picked: &Picked) -> Self {
         let peak_flops = crate::peak::matmul_peak(&picked.device, Duration::from_millis(400));
-        ui.say(format!("device: {} ({}), matmul peak {}", picked.name, picked.reason, format::flops_per_second(peak_flops)));
+        ui.say(format!(
+            "device: {} ({}), matmul peak {}",
+            picked.name,
+            picked.reason,
+            format::flops_per_second(peak_flops)
+        ));
         Self {
             ui,
             device: picked.device.clone(),
@@ -81,7 +88,14 @@ impl Session {
     ///
     /// # Errors
     /// The model does not fit the data, or the device fails.
-    pub fn evaluate(&self, config: &ModelConfig, store: &ParamStore, text: &Text, data: &DataSection, train: &TrainConfig) -> Result<f64, Failure> {
+    pub fn evaluate(
+        &self,
+        config: &ModelConfig,
+        store: &ParamStore,
+        text: &Text,
+        data: &DataSection,
+        train: &TrainConfig,
+    ) -> Result<f64, Failure> {
         let (_, valid) = batches(&text.train, &text.valid, data, train)?;
         let objective = PretrainObjective::new(config, &[], &self.device)?;
         let loss = ligo_train::evaluate(&objective, store, &valid, &STOP, &mut |_| {})?;
@@ -93,7 +107,18 @@ impl Session {
     /// # Errors
     /// Whatever training ends with; [`Failure::Interrupted`] after a stop.
     pub fn train(&self, training: Training<'_>) -> Result<(TrainResult, String), Failure> {
-        let Training { label, folder, config, start, train, text, data, upstream, optional, card } = training;
+        let Training {
+            label,
+            folder,
+            config,
+            start,
+            train,
+            text,
+            data,
+            upstream,
+            optional,
+            card,
+        } = training;
         let inputs = json!({"config": config.to_json(), "train": train, "data": data, "upstream": upstream});
         let print = stage(self.ui, label, folder, &inputs, || {
             let names: Vec<&str> = optional.iter().map(String::as_str).collect();
@@ -156,7 +181,8 @@ impl Session {
 /// # Errors
 /// The folder cannot be written.
 pub fn save_result(folder: &Path, result: &TrainResult) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(result).map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
+    let text = serde_json::to_string_pretty(result)
+        .map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
     write_whole(&folder.join(RESULT_JSON), text.as_bytes())
 }
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use super::file::Layout;
 use crate::{Error, Result};
 
-/// A text document that grows beyond this is handed out in pieces, cut at line ends, so memory stays bounded.
+/// A text document that grows beyond this is handed out in pieces, cut at line ends, so memory stays bounded:
+/// a piece has at most twice this length, when its last line is as long as the limit.
 pub(super) const MAX_DOCUMENT_BYTES: usize = 1 << 20;
 /// A JSON object cannot be parsed in pieces, so its line has a limit.
 pub(super) const MAX_JSON_LINE_BYTES: u64 = 256 << 20;

@@ -52,7 +52,7 @@ fn gelu_erf_backward_body<const FMA: bool>(x: &[f32], dy: &[f32], dx: &mut [f32]
 /// `tanh` form as a logistic function: `(1 + tanh u) / 2 = 1 / (1 + e⁻²ᵘ)`; returns it and `d(2u)/dx`.
 #[inline(always)]
 fn logistic<const FMA: bool>(x: f32) -> (f32, f32) {
-    const TWO_SQRT_2_OVER_PI: f32 = 1.595_769_1;
+    const TWO_SQRT_2_OVER_PI: f32 = 1.595_769;
     const CUBIC: f32 = 0.044_715;
     let square = x * x;
     let twice_u = TWO_SQRT_2_OVER_PI * x * fma::<FMA>(CUBIC, square, 1.0);

@@ -64,8 +64,8 @@ pub(crate) fn sum(len: usize, term: impl Fn(usize) -> f32) -> f32 {
     let whole = len / LANES * LANES;
     let mut start = 0;
     while start < whole {
-        for lane in 0..LANES {
-            lanes[lane] += term(start + lane);
+        for (lane, total) in lanes.iter_mut().enumerate() {
+            *total += term(start + lane);
         }
         start += LANES;
     }
