@@ -83,11 +83,11 @@ impl Observer for Progress {
         let last = *self.last_line.get_or_insert_with(Instant::now);
         if !self.ui.draws_bars() && (last.elapsed() >= LINE_EVERY || report.step == report.steps) {
             self.last_line = Some(Instant::now());
-            let left = crate::ui::duration(seconds * (report.steps - report.step) as f64);
-            self.line(&format!(
-                "  {} {}/{}  {message}  left {left}",
-                self.label, report.step, report.steps
-            ));
+            let left = match report.steps - report.step {
+                0 => String::new(),
+                steps => format!("  left {}", crate::ui::duration(seconds * steps as f64)),
+            };
+            self.line(&format!("  {} {}/{}  {message}{left}", self.label, report.step, report.steps));
         }
         self.bar.set_message(message);
     }

@@ -16,7 +16,7 @@ fn main() -> Result<(), Error> {
     let skeleton = Model::skeleton(&config, &device)?;
     let std = config.initializer_range();
     let model = skeleton.install(&mut |name: &str, shape: &[usize]| {
-        let count = [shape.iter().product()];
+        let count = [shape.iter().product::<usize>()];
         Ok::<_, Error>(if name.ends_with("LayerNorm.weight") {
             Tensor::ones(count, &device)
         } else if name.ends_with("bias") {

@@ -36,6 +36,6 @@ impl Embedding {
     /// # Panics
     /// When there are fewer entries.
     pub fn first(&self, count: usize) -> Tensor<3> {
-        self.weight.val().slice([0..count]).unsqueeze()
+        self.weight.val().slice_dim(0, 0..count).unsqueeze()
     }
 }

@@ -19,7 +19,7 @@
 //! let config = ModelConfig::Bert(BertConfig::new(100, 16, 2, 2));
 //! let model = Model::skeleton(&config, &device)?;
 //! let model = model.install(&mut |_name: &str, shape: &[usize]| {
-//!     Ok::<_, Error>(Tensor::<1>::full([shape.iter().product()], 0.1, &device))
+//!     Ok::<_, Error>(Tensor::<1>::full([shape.iter().product::<usize>()], 0.1, &device))
 //! })?;
 //! let input_ids = Tensor::<2, Int>::from_data([[2, 5, 7, 3]], &device);
 //! assert_eq!(model.logits(input_ids, None, None).dims(), [1, 4, 100]);

@@ -1,7 +1,7 @@
 //! Gradients through installed tensors that are no leaves, against finite differences in f64.
 //!
 //! A device's number type is set once per process: this test needs a program of its own, and one `#[test]`.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod common;
 

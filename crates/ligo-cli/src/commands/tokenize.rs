@@ -46,7 +46,7 @@ pub fn run(args: &TokenizeArgs, ui: Ui) -> Result<(), Failure> {
     };
     let tokenizer = match &args.tokenizer {
         Some(path) => Tokenizer::open(path)?,
-        None => train_tokenizer(&corpus.train, args.vocab_size, ui)?,
+        None => train_tokenizer(&corpus.train, args.vocab_size, true, ui)?,
     };
     let folder = args.out.join("tokenizer");
     std::fs::create_dir_all(&folder).map_err(Failure::io("create", &folder))?;

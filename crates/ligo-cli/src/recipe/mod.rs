@@ -4,6 +4,8 @@ mod builtin;
 mod faults;
 mod parse;
 mod shape;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
@@ -87,6 +89,8 @@ pub struct TokenizerSection {
     pub path: Option<PathBuf>,
     /// Vocabulary size of a trained tokenizer.
     pub vocab_size: usize,
+    /// Whether a trained tokenizer merges characters into longer pieces; without, `vocab_size` does not matter.
+    pub merges: bool,
 }
 
 impl Default for TokenizerSection {
@@ -94,6 +98,7 @@ impl Default for TokenizerSection {
         Self {
             path: None,
             vocab_size: 8192,
+            merges: true,
         }
     }
 }

@@ -38,13 +38,13 @@ pub struct Text {
 /// # Errors
 /// The text or tokenizer cannot be read, the store cannot be written, or the user asked to stop.
 pub fn prepare(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<Text, Failure> {
-    let (corpus, name, identity) = open_corpus(recipe, folder, ui)?;
+    let (corpus, name, details, identity) = open_corpus(recipe, folder, ui)?;
     let tokenizer_dir = folder.join("tokenizer");
     let tokenizer_inputs = json!({"corpus": identity, "tokenizer": recipe.tokenizer});
     let tokenizer_print = stage(ui, "tokenizer", &tokenizer_dir, &tokenizer_inputs, || {
         let tokenizer = match &recipe.tokenizer.path {
             Some(path) => Tokenizer::open(path)?,
-            None => train_tokenizer(&corpus.train, recipe.tokenizer.vocab_size, ui)?,
+            None => train_tokenizer(&corpus.train, recipe.tokenizer.vocab_size, recipe.tokenizer.merges, ui)?,
         };
         std::fs::create_dir_all(&tokenizer_dir).map_err(Failure::io("create", &tokenizer_dir))?;
         tokenizer.save(&tokenizer_dir)?;
@@ -63,7 +63,7 @@ pub fn prepare(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<Text, Failure> 
     let valid = TokenStore::open(&tokens_dir.join("valid"))?;
     let unigram_loss = train.info().unigram_loss(valid.info()).unwrap_or(f64::NAN);
     ui.say(format!(
-        "text: {name}; {} training and {} validation tokens, vocabulary {}, unigram loss {unigram_loss:.3}",
+        "text: {details}; {} to train on, {} to validate on, vocabulary {}, unigram loss {unigram_loss:.3}",
         format::tokens(train.len() as f64),
         format::tokens(valid.len() as f64),
         tokenizer.vocab_size(),
@@ -84,7 +84,7 @@ pub fn prepare(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<Text, Failure> 
     })
 }
 
-fn open_corpus(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<(TrainValid, String, Value), Failure> {
+fn open_corpus(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<(TrainValid, String, String, Value), Failure> {
     match recipe.corpus.source {
         CorpusSource::RustDocs => open_rust_docs(folder, ui),
         CorpusSource::Files => {
@@ -104,8 +104,11 @@ fn open_corpus(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<(TrainValid, St
             for skipped in corpus.train.skipped() {
                 ui.say(format!("text: {} is left out", skipped.display()));
             }
-            let name = format!("{} file(s), validation by {}", corpus.train.files().len(), corpus.how);
-            Ok((corpus, name, identity))
+            let stems: Vec<&str> = corpus.train.files().iter().take(3).map(|f| f.stem()).collect();
+            let more = if corpus.train.files().len() > 3 { " …" } else { "" };
+            let name = format!("{}{more}", stems.join(", "));
+            let details = format!("{} file(s), validation by {}", corpus.train.files().len(), corpus.how);
+            Ok((corpus, name, details, identity))
         }
     }
 }
@@ -115,7 +118,7 @@ fn modified(path: &Path) -> Option<u64> {
     Some(time.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs())
 }
 
-fn open_rust_docs(folder: &Path, ui: Ui) -> Result<(TrainValid, String, Value), Failure> {
+fn open_rust_docs(folder: &Path, ui: Ui) -> Result<(TrainValid, String, String, Value), Failure> {
     let here = std::env::current_dir().map_err(Failure::io("read", Path::new(".")))?;
     let workspace = ligo_data::rust_docs::find_workspace(&here).ok_or_else(|| {
         Failure::other(
@@ -139,7 +142,8 @@ fn open_rust_docs(folder: &Path, ui: Ui) -> Result<(TrainValid, String, Value), 
         Ok(())
     })?;
     let (corpus, report) = RustDocs::open(&corpus_dir)?;
-    let name = format!(
+    let name = format!("documentation of {} Rust packages", report.packages);
+    let details = format!(
         "documentation of {} packages ({} files, {} paragraphs, {:.1} MB, sha256 {}…)",
         report.packages,
         report.files,
@@ -147,7 +151,7 @@ fn open_rust_docs(folder: &Path, ui: Ui) -> Result<(TrainValid, String, Value), 
         (report.train_bytes + report.valid_bytes) as f64 / 1e6,
         &report.train_sha256[..12],
     );
-    Ok((corpus, name, json!([print, report.train_sha256, report.valid_sha256])))
+    Ok((corpus, name, details, json!([print, report.train_sha256, report.valid_sha256])))
 }
 
 /// Removes a stage's former output, which belongs to other inputs.
@@ -162,9 +166,10 @@ fn remove(folder: &Path) -> Result<(), Failure> {
 ///
 /// # Errors
 /// As [`Tokenizer::train`].
-pub fn train_tokenizer(corpus: &Corpus, vocab_size: usize, ui: Ui) -> Result<Tokenizer, Failure> {
+pub fn train_tokenizer(corpus: &Corpus, vocab_size: usize, merges: bool, ui: Ui) -> Result<Tokenizer, Failure> {
     let training = WordPieceTraining {
         vocab_size,
+        merges,
         ..WordPieceTraining::default()
     };
     let bar = ui.bytes_bar("training tokenizer");

@@ -25,6 +25,8 @@ pub struct WordPieceTraining {
     pub min_frequency: u64,
     /// Most different characters kept; `None` takes a sixteenth of the vocabulary, at least 100 and at most 1,000.
     pub alphabet_limit: Option<usize>,
+    /// Merge pieces until the vocabulary is full; without, it is single characters and `vocab_size` does not matter.
+    pub merges: bool,
     /// Lower-case the text and strip accents, as the uncased BERT models do.
     pub lowercase: bool,
     /// Train on the first documents up to this many bytes of text.
@@ -37,6 +39,7 @@ impl Default for WordPieceTraining {
             vocab_size: 30_522,
             min_frequency: 2,
             alphabet_limit: None,
+            merges: true,
             lowercase: true,
             sample_bytes: 256 << 20,
         }
@@ -57,6 +60,7 @@ impl Tokenizer {
             vocab_size: training.vocab_size,
             min_frequency: training.min_frequency,
             alphabet_limit: training.alphabet_limit.unwrap_or(automatic),
+            merges: training.merges,
             special_tokens: &SPECIAL_TOKENS,
         };
         let tokens = wordpiece::learn(&word_counts, &settings, watch)?;

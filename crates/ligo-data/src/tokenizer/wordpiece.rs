@@ -22,6 +22,7 @@ pub(super) struct Settings<'a> {
     pub vocab_size: usize,
     pub min_frequency: u64,
     pub alphabet_limit: usize,
+    pub merges: bool,
     pub special_tokens: &'a [&'a str],
 }
 
@@ -48,6 +49,9 @@ pub(super) fn learn(
     let continuing: BTreeSet<char> = spelt.iter().flat_map(|(word, _)| word.chars().skip(1)).collect();
     for character in continuing {
         vocab.id(format!("{PREFIX}{character}"));
+    }
+    if !settings.merges {
+        return Ok(vocab.tokens);
     }
     if vocab.tokens.len() > settings.vocab_size {
         return Err(Error::VocabTooSmall {

@@ -2,7 +2,8 @@ use burn::tensor::{Device, Int, Tensor};
 use ligo_arch::BertConfig;
 use ligo_models::{DropoutStream, Error, MlmInputs, Model};
 
-use crate::common::{any, batch, number, tensor, tiny};
+use crate::common::{any, batch, number, tiny};
+use crate::tensor;
 
 fn filled(config: BertConfig, device: &Device) -> Model {
     Model::skeleton(&any(config), device)
@@ -138,7 +139,9 @@ fn a_model_can_be_filled_again() {
     let model = filled(tiny(), &device);
     let zeros = model
         .clone()
-        .install(&mut |_: &str, shape: &[usize]| Ok::<_, Error>(Tensor::zeros([shape.iter().product()], &device)))
+        .install(&mut |_: &str, shape: &[usize]| {
+            Ok::<_, Error>(Tensor::zeros([shape.iter().product::<usize>()], &device))
+        })
         .unwrap();
     let loss = |m: &Model| number(m.loss(&batch, &DropoutStream::off()));
     assert!((loss(&zeros) - 13_f64.ln()).abs() < 1e-6);

@@ -4,7 +4,8 @@ use burn::tensor::{Device, Tensor};
 use ligo_arch::{BertConfig, ModelConfig};
 use ligo_models::{Error, Model};
 
-use crate::common::{any, tensor, tiny};
+use crate::common::{any, tiny};
+use crate::tensor;
 
 const OPTIONAL: [&str; 4] = [
     "bert.pooler.dense.weight",
@@ -161,7 +162,7 @@ fn the_first_error_of_a_source_comes_back_as_it_was_and_ends_the_walk() {
             asked += 1;
             match asked {
                 3 => Err(Fault::Disk(3)),
-                _ => Ok(Tensor::zeros([shape.iter().product()], &device)),
+                _ => Ok(Tensor::zeros([shape.iter().product::<usize>()], &device)),
             }
         })
         .unwrap_err();

@@ -101,7 +101,7 @@ fn check(folder: &Path) -> f64 {
     let reference = SafeTensors::deserialize(&bytes).unwrap();
     let ids = integers(&reference, "input_ids", &device).unwrap();
     let types = integers(&reference, "token_type_ids", &device);
-    let mask = integers(&reference, "attention_mask", &device).map(Tensor::float);
+    let mask = integers(&reference, "attention_mask", &device).map(|mask| mask.float());
     let logits = model.logits(ids.clone(), types.clone(), mask.clone());
     let states = model.hidden_states(ids, types, mask);
     let distances = states.iter().enumerate().map(|(i, state)| {

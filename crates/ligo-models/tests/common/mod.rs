@@ -1,6 +1,6 @@
 //! Values for models that come from no file.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
 use ligo_arch::{BertConfig, ModelConfig};
 use ligo_models::MlmInputs;
 
@@ -19,13 +19,6 @@ pub fn values(name: &str, shape: &[usize]) -> Vec<f64> {
     })
     .take(count)
     .collect()
-}
-
-/// [`values`] as a flat tensor.
-pub fn tensor(name: &str, shape: &[usize], device: &Device) -> Tensor<1> {
-    let values = values(name, shape);
-    let count = values.len();
-    Tensor::from_data(TensorData::new(values, [count]), device)
 }
 
 /// Vocabulary 13, hidden 8, two layers, two heads, feed-forward 12.
