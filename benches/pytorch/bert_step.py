@@ -51,6 +51,7 @@ class Parameters:
 
 p = Parameters()
 words, places = p.noise(VOCAB, HIDDEN), p.noise(LENGTH, HIDDEN)
+types = p.bias(HIDDEN)
 first_norm = p.norm()
 layers = []
 for _ in range(LAYERS):
@@ -78,7 +79,7 @@ def heads(x):
 
 
 def loss_of_batch():
-    h = normalise(F.embedding(ids, words) + places, first_norm)
+    h = normalise(F.embedding(ids, words) + places + types, first_norm)
     for layer in layers:
         q, k, v = (heads(F.linear(h, *dense)) for dense in layer["qkvo"][:3])
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(BATCH, LENGTH, HIDDEN)

@@ -1,205 +1,178 @@
-//! A BERT with a masked-language-model head written straight on `ligo-ops`, and its training step.
+//! The training step of `ligo` itself (`ligo-models` under `ligo-train`) with fixed pseudo-random weights and data.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use ligo_ops::{
-    AdamwStep, GeluKind, adamw, add_layer_norm, attention, cross_entropy, embedding, gelu, layer_norm, linear,
-    sum_of_squares,
-};
+use burn::tensor::Device;
+use ligo_arch::{BertConfig, ModelConfig};
+use ligo_data::{Cursor, MlmBatch};
+use ligo_train::{BatchSource, Error, Optimizer, ParamInfo, ParamStore, PretrainObjective, TrainConfig, train_step};
 
 use crate::{Sizes, bits};
 
-const EPS: f64 = 1e-12;
-
-/// Parameters, optimiser state and the one batch that is trained on.
-pub struct Trainer {
-    sizes: Sizes,
-    device: Device,
-    parameters: Vec<Parameter>,
-    step: u64,
-    ids: Tensor<2, Int>,
-    positions: Tensor<2, Int>,
-    masked: Tensor<2, Int>,
-    targets: Tensor<1, Int>,
+/// The configuration of the measured model.
+#[must_use]
+pub fn config(sizes: &Sizes) -> ModelConfig {
+    let mut config = BertConfig::new(sizes.vocab, sizes.hidden, sizes.layers, sizes.heads);
+    config.intermediate_size = sizes.ffn;
+    config.max_position_embeddings = sizes.length;
+    config.type_vocab_size = 1;
+    config.hidden_dropout_prob = 0.0;
+    config.attention_probs_dropout_prob = 0.0;
+    ModelConfig::Bert(config)
 }
 
-struct Parameter {
-    shape: Vec<usize>,
-    value: Tensor<1>,
-    m: Tensor<1>,
-    v: Tensor<1>,
-}
-
-/// How a parameter starts.
-#[derive(Clone, Copy)]
-enum Start {
-    Noise,
-    One,
-    Zero,
-}
-
-/// Shapes in the order in which [`Trainer::loss`] takes them.
-fn shapes(s: &Sizes) -> Vec<(Vec<usize>, Start)> {
-    let d = s.hidden;
-    let mut all = vec![(vec![s.vocab, d], Start::Noise), (vec![s.length, d], Start::Noise)];
-    let norm = |all: &mut Vec<_>| all.extend([(vec![d], Start::One), (vec![d], Start::Zero)]);
-    let dense = |all: &mut Vec<_>, out: usize, inner: usize| {
-        all.extend([(vec![out, inner], Start::Noise), (vec![out], Start::Zero)]);
+/// AdamW as the PyTorch side sets it.
+#[must_use]
+pub fn settings(sizes: &Sizes) -> TrainConfig {
+    let mut config = TrainConfig {
+        batch_size: sizes.batch,
+        ..TrainConfig::default()
     };
-    norm(&mut all);
-    for _ in 0..s.layers {
-        (0..4).for_each(|_| dense(&mut all, d, d));
-        norm(&mut all);
-        dense(&mut all, s.ffn, d);
-        dense(&mut all, d, s.ffn);
-        norm(&mut all);
+    config.schedule.peak_lr = 1e-4;
+    config.schedule.warmup_steps = 0;
+    config.schedule.kind = ligo_train::ScheduleKind::Constant;
+    config.optimizer.eps = 1e-8;
+    config.optimizer.weight_decay = 0.01;
+    config
+}
+
+/// One batch, again and again.
+pub struct OneBatch(MlmBatch);
+
+impl OneBatch {
+    /// Pseudo-random tokens; masked positions spread evenly.
+    #[must_use]
+    pub fn new(sizes: &Sizes) -> Self {
+        let tokens = |seed: u32, count: usize| -> Vec<i32> {
+            (0..count as u32)
+                .map(|i| (bits(seed, i) % sizes.vocab as u32) as i32)
+                .collect()
+        };
+        Self(MlmBatch {
+            batch_size: sizes.batch,
+            seq_len: sizes.length,
+            input_ids: tokens(1000, sizes.tokens()),
+            attention_mask: None,
+            masked_positions: (0..sizes.masked)
+                .map(|i| (i * sizes.tokens() / sizes.masked) as i32)
+                .collect(),
+            labels: tokens(1001, sizes.masked),
+        })
     }
-    dense(&mut all, d, d);
-    norm(&mut all);
-    all.push((vec![s.vocab], Start::Zero));
+}
+
+impl BatchSource for OneBatch {
+    fn batch_at(&self, cursor: Cursor, _: usize) -> Result<(MlmBatch, Cursor), ligo_data::Error> {
+        Ok((self.0.clone(), cursor))
+    }
+
+    fn identity(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+}
+
+/// Names in the order in which the PyTorch side creates its parameters; the order seeds their values.
+fn names(layers: usize) -> Vec<String> {
+    let pair = |path: &str| [format!("{path}.weight"), format!("{path}.bias")];
+    let emb = "bert.embeddings";
+    let mut all: Vec<String> = ["word", "position", "token_type"]
+        .map(|t| format!("{emb}.{t}_embeddings.weight"))
+        .into();
+    all.extend(pair(&format!("{emb}.LayerNorm")));
+    for layer in 0..layers {
+        for path in [
+            "attention.self.query",
+            "attention.self.key",
+            "attention.self.value",
+            "attention.output.dense",
+            "attention.output.LayerNorm",
+            "intermediate.dense",
+            "output.dense",
+            "output.LayerNorm",
+        ] {
+            all.extend(pair(&format!("bert.encoder.layer.{layer}.{path}")));
+        }
+    }
+    for path in ["dense", "LayerNorm"] {
+        all.extend(pair(&format!("cls.predictions.transform.{path}")));
+    }
+    all.push("cls.predictions.bias".into());
     all
 }
 
-/// Hands out the leaves of one step in order, reshaped.
-struct Leaves<'a> {
-    leaves: std::slice::Iter<'a, Tensor<1>>,
-    shapes: std::slice::Iter<'a, Parameter>,
+/// A store with the start values that the PyTorch side has too.
+///
+/// # Errors
+/// None for a valid configuration.
+pub fn start(config: &ModelConfig, layers: usize, device: &Device) -> Result<ParamStore, Error> {
+    let table = config.table();
+    let params = names(layers).into_iter().enumerate().filter_map(|(index, name)| {
+        let param = table.get(&name)?;
+        let count = param.num_elements();
+        let noise = |i: u32| ((f64::from(bits(index as u32, i)) / 4_294_967_296.0 - 0.5) * 0.07) as f32;
+        let values = match (name.contains("LayerNorm.weight"), param.shape.len()) {
+            (true, _) => vec![1.0; count],
+            (_, 2) if !name.contains("token_type") => (0..count as u32).map(noise).collect(),
+            _ => vec![0.0; count],
+        };
+        let info = ParamInfo {
+            name,
+            shape: param.shape,
+            decay: true,
+        };
+        Some((info, values))
+    });
+    ParamStore::from_values(params.collect::<Vec<_>>(), device)
 }
 
-impl Leaves<'_> {
-    fn next<const D: usize>(&mut self) -> Tensor<D> {
-        match (self.leaves.next(), self.shapes.next()) {
-            (Some(leaf), Some(parameter)) => leaf
-                .clone()
-                .reshape::<D, [usize; D]>(std::array::from_fn(|i| parameter.shape[i])),
-            _ => unreachable!("the model takes exactly the parameters of `shapes`"),
-        }
-    }
-
-    fn linear(&mut self, x: Tensor<3>) -> Tensor<3> {
-        let weight = self.next();
-        linear(x, weight, Some(self.next()))
-    }
+/// A model in training.
+pub struct Trainer {
+    config: TrainConfig,
+    objective: PretrainObjective,
+    store: ParamStore,
+    optimizer: Optimizer,
+    batch: OneBatch,
+    step: u64,
 }
 
 impl Trainer {
-    /// A model of these sizes with fixed pseudo-random weights and data.
-    #[must_use]
-    pub fn new(sizes: Sizes, device: &Device) -> Self {
-        let parameters = shapes(&sizes)
-            .into_iter()
-            .enumerate()
-            .map(|(index, (shape, start))| {
-                let count = shape.iter().product::<usize>();
-                let values: Vec<f32> = match start {
-                    Start::One => vec![1.0; count],
-                    Start::Zero => vec![0.0; count],
-                    Start::Noise => (0..count as u32)
-                        .map(|i| {
-                            let unit = f64::from(bits(index as u32, i)) / 4_294_967_296.0;
-                            ((unit - 0.5) * 0.07) as f32
-                        })
-                        .collect(),
-                };
-                Parameter {
-                    shape,
-                    value: Tensor::from_data(TensorData::new(values, [count]), device),
-                    m: Tensor::zeros([count], device),
-                    v: Tensor::zeros([count], device),
-                }
-            })
-            .collect();
-        let tokens = |seed: u32, count: usize| -> Vec<i32> {
-            let token = |i| (bits(seed, i) % sizes.vocab as u32) as i32;
-            (0..count as u32).map(token).collect()
-        };
-        let int =
-            |values: Vec<i32>, shape: [usize; 2]| Tensor::<2, Int>::from_data(TensorData::new(values, shape), device);
-        // Spread evenly over all positions.
-        let spread = |i: usize| (i * sizes.tokens() / sizes.masked) as i32;
-        let masked = (0..sizes.masked).map(spread).collect();
-        Self {
-            sizes,
-            device: device.clone(),
-            parameters,
+    /// A model of these sizes.
+    ///
+    /// # Errors
+    /// None for valid sizes.
+    pub fn new(sizes: &Sizes, device: &Device) -> Result<Self, Error> {
+        let model = config(sizes);
+        let store = start(&model, sizes.layers, device)?;
+        let config = settings(sizes);
+        Ok(Self {
+            optimizer: Optimizer::new(config.optimizer, &store),
+            objective: PretrainObjective::new(&model, &[], device)?,
+            config,
+            store,
+            batch: OneBatch::new(sizes),
             step: 0,
-            ids: int(tokens(1000, sizes.tokens()), [sizes.batch, sizes.length]),
-            positions: int((0..sizes.length as i32).collect(), [1, sizes.length]),
-            masked: int(masked, [1, sizes.masked]),
-            targets: int(tokens(1001, sizes.masked), [1, sizes.masked]).squeeze_dim(0),
-        }
+        })
     }
 
     /// Number of parameters.
     #[must_use]
     pub fn parameters(&self) -> usize {
-        self.parameters.iter().map(|p| p.value.dims()[0]).sum()
-    }
-
-    fn loss(&self, leaves: &[Tensor<1>]) -> Tensor<1> {
-        let s = &self.sizes;
-        let mut p = Leaves {
-            leaves: leaves.iter(),
-            shapes: self.parameters.iter(),
-        };
-        let table: Tensor<2> = p.next();
-        let words = embedding(table.clone(), self.ids.clone());
-        let places = embedding(p.next(), self.positions.clone());
-        let weight = p.next();
-        let mut h = layer_norm(words + places, weight, p.next(), EPS);
-        for _ in 0..s.layers {
-            let [q, k, v] = [(); 3].map(|()| p.linear(h.clone()));
-            let mixed = attention(q, k, v, s.heads, None, false, None);
-            let out = p.linear(mixed);
-            let weight = p.next();
-            h = add_layer_norm(out, h, weight, p.next(), EPS);
-            let inner = gelu(p.linear(h.clone()), GeluKind::Erf);
-            let out = p.linear(inner);
-            let weight = p.next();
-            h = add_layer_norm(out, h, weight, p.next(), EPS);
-        }
-        let rows = h.reshape([s.tokens(), s.hidden]);
-        let h = gelu(p.linear(embedding(rows, self.masked.clone())), GeluKind::Erf);
-        let weight = p.next();
-        let h = layer_norm(h, weight, p.next(), EPS);
-        let logits = linear(h, table, Some(p.next()));
-        cross_entropy(logits.reshape([s.masked, s.vocab]), self.targets.clone())
+        self.store.num_parameters()
     }
 
     /// One step: forward, backward, clipping of the global norm to 1, AdamW. Returns the loss before the update.
-    pub fn step(&mut self) -> f64 {
-        let device = self.device.clone().autodiff();
-        let leaves: Vec<Tensor<1>> = self
-            .parameters
-            .iter()
-            .map(|p| Tensor::from_inner(p.value.clone()).to_device(&device).require_grad())
-            .collect();
-        let loss = self.loss(&leaves);
-        let mut grads = loss.backward();
-        let grads: Vec<Option<Tensor<1>>> = leaves.iter().map(|leaf| leaf.grad_remove(&mut grads)).collect();
-        drop(leaves);
-        let squares: f64 = grads.iter().flatten().map(sum_of_squares).sum();
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn step(&mut self) -> Result<f64, Error> {
+        let (loss, _) = train_step(
+            &self.config,
+            &self.objective,
+            &mut self.store,
+            &mut self.optimizer,
+            &self.batch,
+            self.step,
+            Cursor::default(),
+        )?;
         self.step += 1;
-        let step = AdamwStep {
-            lr: 1e-4,
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 1e-8,
-            weight_decay: 0.01,
-            step: self.step,
-            grad_scale: (1.0 / (squares.sqrt() + 1e-6)).min(1.0),
-        };
-        let parameters = std::mem::take(&mut self.parameters);
-        self.parameters = parameters
-            .into_iter()
-            .zip(grads)
-            .map(|(Parameter { shape, value, m, v }, grad)| match grad {
-                None => Parameter { shape, value, m, v },
-                Some(grad) => {
-                    let (value, m, v) = adamw(value, grad, m, v, &step);
-                    Parameter { shape, value, m, v }
-                }
-            })
-            .collect();
-        loss.into_scalar::<f64>()
+        Ok(loss)
     }
 }

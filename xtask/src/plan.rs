@@ -70,9 +70,21 @@ pub fn test(test: &Test, has_nextest: bool) -> Vec<CargoCommand> {
     commands
 }
 
-/// The benchmarks.
+/// A benchmark: the program of that name in `benches/`, `bert-step` without one.
 pub fn bench(arguments: &[OsString]) -> CargoCommand {
-    CargoCommand::new(["bench", "--package", "ligo-benches"]).with(arguments)
+    let (name, rest) = match arguments.split_first() {
+        Some((name, rest))
+            if !name
+                .to_string_lossy()
+                .starts_with(|c: char| c == '-' || c.is_ascii_digit()) =>
+        {
+            (name.clone(), rest)
+        }
+        _ => (OsString::from("bert-step"), arguments),
+    };
+    CargoCommand::new(["run", "--release", "--package", "ligo-benches", "--bin"])
+        .with(&[name, "--".into()])
+        .with(rest)
 }
 
 fn names_package(arguments: &[OsString]) -> bool {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use burn::tensor::Device;
 use ligo_benches::{Sizes, bert::Trainer, median, peak, torch::Torch};
 
-fn main() {
+fn main() -> Result<(), ligo_train::Error> {
     ligo_ops::tune_allocator();
     let mut args = std::env::args().skip(1).map(|arg| arg.parse::<usize>().ok());
     let rounds = args.next().flatten().unwrap_or(9).max(1);
@@ -24,7 +24,7 @@ fn main() {
             None
         }
     };
-    let mut trainer = Trainer::new(sizes, &device);
+    let mut trainer = Trainer::new(&sizes, &device)?;
     println!("{sizes:?}");
     println!("ligo: {} parameters, {threads} threads", trainer.parameters());
     if let Some(torch) = &torch {
@@ -40,7 +40,7 @@ fn main() {
         let mut losses = vec![];
         for _ in 0..steps {
             let start = Instant::now();
-            losses.push(trainer.step());
+            losses.push(trainer.step()?);
             seconds.push(start.elapsed().as_secs_f64());
         }
         let our = median(&seconds);
@@ -86,4 +86,5 @@ fn main() {
             extreme(f64::max, 0.0),
         );
     }
+    Ok(())
 }

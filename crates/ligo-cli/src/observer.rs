@@ -87,7 +87,10 @@ impl Observer for Progress {
                 0 => String::new(),
                 steps => format!("  left {}", crate::ui::duration(seconds * steps as f64)),
             };
-            self.line(&format!("  {} {}/{}  {message}{left}", self.label, report.step, report.steps));
+            self.line(&format!(
+                "  {} {}/{}  {message}{left}",
+                self.label, report.step, report.steps
+            ));
         }
         self.bar.set_message(message);
     }

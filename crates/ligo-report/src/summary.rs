@@ -47,6 +47,10 @@ pub struct Corpus {
     /// Validation loss of the best model that ignores context, in nats.
     #[serde(with = "crate::nan_is_null")]
     pub unigram_loss: f64,
+    /// Masked loss of the best model that sees the masked position's own token and nothing around it; lower than the
+    /// unigram loss, because some masked positions keep their token.
+    #[serde(default)]
+    pub context_free_loss: Option<f64>,
 }
 
 /// The small model.
@@ -147,7 +151,7 @@ pub struct Saving {
 /// Whether scratch went far enough for the savings to mean something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flags {
-    /// Scratch ended below the corpus's unigram loss.
+    /// Scratch ended below the corpus's unigram loss and, where it is known, below the context-free loss.
     pub scratch_passed_unigram: bool,
     /// Scratch ended below the small model's loss: someone needed the larger model.
     pub scratch_passed_small: bool,

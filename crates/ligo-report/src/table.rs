@@ -134,10 +134,15 @@ fn notes(summary: &Summary, counter: Counter) -> Vec<String> {
     let mut notes = Vec::new();
     let target = units::loss(summary.target_loss);
     let unigram = units::loss(summary.corpus.unigram_loss);
+    // Below the context-free loss, a masked model has learnt from context; below the unigram loss it may only copy.
+    let floor = match summary.corpus.context_free_loss {
+        Some(loss) => format!("context-free loss of {} (unigram {unigram})", units::loss(loss)),
+        None => format!("unigram loss of {unigram}"),
+    };
     let small = units::loss(summary.small.loss);
     if !summary.flags.scratch_passed_unigram {
         notes.push(format!(
-            "Scratch ended at {target} and never left the corpus's unigram loss of {unigram}: these savings mean \
+            "Scratch ended at {target} and never left the corpus's {floor}: these savings mean \
              nothing. Train longer."
         ));
     } else if !summary.flags.scratch_passed_small {
@@ -147,7 +152,7 @@ fn notes(summary: &Summary, counter: Counter) -> Vec<String> {
         ));
     }
     notes.push(format!(
-        "Target: scratch's final validation loss, {target} (unigram {unigram}, small model {small})."
+        "Target: scratch's final validation loss, {target} (small model {small}; {floor})."
     ));
     let never: Vec<&str> = summary
         .methods

@@ -59,5 +59,6 @@ pub use operator::OperatorObjective;
 pub use optimizer::{HostMoments, Optimizer, OptimizerConfig, OptimizerKind};
 pub use result::{CostPerStep, EvalPoint, Outcome, TrainResult};
 pub use schedule::{LrSchedule, ScheduleKind};
+pub use step::train_step;
 pub use store::{ParamInfo, ParamStore};
 pub use trainer::{RunData, Trainer};

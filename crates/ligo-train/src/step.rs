@@ -7,7 +7,7 @@ use crate::gradients::StepGradients;
 pub(crate) use crate::gradients::clip_scale;
 use crate::seed::dropout_seed;
 use crate::store::download;
-use crate::{Error, Leaves, Objective, ParamStore, TrainConfig};
+use crate::{Error, Leaves, Objective, Optimizer, ParamStore, TrainConfig};
 
 /// What the forward and backward passes of a step found. Nothing was changed yet.
 pub(crate) struct Step {
@@ -75,6 +75,28 @@ pub(crate) fn gradients(
         tokens,
         cursor,
     })
+}
+
+/// One whole optimizer step: forward, backward, clipping of the global norm, update. For embedders with a loop of their own;
+/// [`crate::Trainer`] does this and all that surrounds it.
+///
+/// Returns the mean loss before the update and where the next step's data begin.
+///
+/// # Errors
+/// Those of data and objective. A loss that is not finite is not looked for.
+pub fn train_step(
+    config: &TrainConfig,
+    objective: &dyn Objective,
+    store: &mut ParamStore,
+    optimizer: &mut Optimizer,
+    source: &dyn BatchSource,
+    step: u64,
+    cursor: Cursor,
+) -> Result<(f64, Cursor), Error> {
+    let found = gradients(config, objective, store, source, step, cursor)?;
+    let scale = clip_scale(found.grad_norm, config.clip_norm);
+    optimizer.update(store, found.gradients, config.lr(step), scale);
+    Ok((found.loss, found.cursor))
 }
 
 /// The value of a loss of one element.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ligo_growth::{LigoOperator, OperatorSpec};
 use serde_json::json;
 
-use super::train::{TokenArgs, check_vocabulary, read_config};
+use super::train::{TokenArgs, check_fit, read_config};
 use crate::device::Picked;
 use crate::recipe::{OperatorSection, merged};
 use crate::run::{Learning, Session, seeded};
@@ -49,8 +49,9 @@ pub fn run(args: &LearnArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     let ligo = merged(&defaults.ligo, &changes, "--operator").map_err(crate::run::faults)?;
     let train = seeded(&args.tokens.settings(&defaults.train)?, args.seed);
     let (small, _, _) = crate::store::open_source(&args.small)?;
-    check_vocabulary(&small, &text)?;
+    check_fit(&small, &text, args.tokens.seq_len)?;
     let large = read_config(&args.large, small.vocab_size())?;
+    check_fit(&large, &text, args.tokens.seq_len)?;
     let operator = LigoOperator::new(&small.table(), &large.table(), &ligo, args.seed)?;
     let session = Session::new(ui, picked);
     let mut name = args.out.file_name().unwrap_or_default().to_os_string();

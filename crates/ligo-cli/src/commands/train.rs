@@ -42,6 +42,7 @@ impl TokenArgs {
         let valid = TokenStore::open(&self.tokens.join("tokens/valid"))?;
         Ok(Text {
             vocab_size: Tokenizer::open(&tokenizer)?.vocab_size(),
+            context_free_loss: crate::run::text::context_free(&train, &valid),
             unigram_loss: train.info().unigram_loss(valid.info()).unwrap_or(f64::NAN),
             name: self.tokens.display().to_string(),
             fingerprint: stage::fingerprint(&json!([train.info().tokens_sha256, valid.info().tokens_sha256])),
@@ -113,11 +114,18 @@ pub fn read_config(path: &Path, vocab_size: usize) -> Result<ModelConfig, Failur
     Ok(ModelConfig::from_json(&json)?)
 }
 
-/// Refuses a model whose vocabulary differs from the tokenizer's.
+/// Refuses a model whose vocabulary is smaller than the tokenizer's, or whose positions do not cover a sample.
 ///
 /// # Errors
-/// It differs.
-pub fn check_vocabulary(config: &ModelConfig, text: &Text) -> Result<(), Failure> {
+/// It is, or they do not.
+pub fn check_fit(config: &ModelConfig, text: &Text, seq_len: usize) -> Result<(), Failure> {
+    let positions = config.max_sequence_tokens();
+    if positions < seq_len {
+        return Err(Failure::other(
+            format!("the model reads sequences of at most {positions} tokens, samples have {seq_len}"),
+            format!("--seq-len {positions} fits"),
+        ));
+    }
     if config.vocab_size() >= text.vocab_size {
         return Ok(());
     }
@@ -161,7 +169,7 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
             ));
         }
     };
-    check_vocabulary(&config, &text)?;
+    check_fit(&config, &text, args.tokens.seq_len)?;
     let recipe = Recipe {
         name: "ligo train".into(),
         ..Recipe::default()
@@ -179,9 +187,10 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         card: session.card("trained model", args.init.as_deref(), "training", &recipe),
     })?;
     ui.result(format!(
-        "validation loss {:.4} (unigram {:.4}); model in {}",
+        "validation loss {:.4} (unigram {:.4}, context-free {:.4}); model in {}",
         result.final_loss().unwrap_or(f64::NAN),
         text.unigram_loss,
+        text.context_free_loss,
         args.out.join("model").display()
     ));
     Ok(())

@@ -44,8 +44,14 @@ pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Recipe, R
     for given in overrides {
         set(&mut table, given)?;
     }
+    // On top of the defaults of the whole recipe: a section's own defaults (the operator's rate) hold for keys left out.
+    let mut whole = match Value::try_from(Recipe::default()) {
+        Ok(Value::Table(defaults)) => defaults,
+        _ => Table::new(),
+    };
+    overlay(&mut whole, &table);
     let mut faults = Vec::new();
-    let recipe: Option<Recipe> = collect(table, "", &mut faults);
+    let recipe: Option<Recipe> = collect(whole, "", &mut faults);
     if let Some(recipe) = &recipe {
         check(recipe, &mut faults);
     }

@@ -72,6 +72,7 @@ pub fn compare(recipe: &Recipe, folder: &Path, text: &Text, small: &Small, ui: U
             train_tokens: text.train.len(),
             valid_tokens: text.valid.len(),
             unigram_loss: text.unigram_loss,
+            context_free_loss: Some(text.context_free_loss),
         },
         small: SmallModel {
             name: size(&small.config),
@@ -80,7 +81,7 @@ pub fn compare(recipe: &Recipe, folder: &Path, text: &Text, small: &Small, ui: U
         },
         target_loss,
         flags: Flags {
-            scratch_passed_unigram: target_loss < text.unigram_loss,
+            scratch_passed_unigram: target_loss < text.unigram_loss.min(text.context_free_loss),
             scratch_passed_small: target_loss < small.loss,
         },
         methods: methods?,

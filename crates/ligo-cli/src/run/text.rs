@@ -27,6 +27,8 @@ pub struct Text {
     pub vocab_size: usize,
     /// Validation loss of the best model that ignores context.
     pub unigram_loss: f64,
+    /// Masked loss of the best model that sees only the masked position's own token.
+    pub context_free_loss: f64,
     /// What it is, for people.
     pub name: String,
     /// Decides all that follows.
@@ -62,8 +64,9 @@ pub fn prepare(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<Text, Failure> 
     let train = TokenStore::open(&tokens_dir.join("train"))?;
     let valid = TokenStore::open(&tokens_dir.join("valid"))?;
     let unigram_loss = train.info().unigram_loss(valid.info()).unwrap_or(f64::NAN);
+    let context_free_loss = context_free(&train, &valid);
     ui.say(format!(
-        "text: {details}; {} to train on, {} to validate on, vocabulary {}, unigram loss {unigram_loss:.3}",
+        "text: {details}; {} to train on, {} to validate on, vocabulary {}, unigram loss {unigram_loss:.3}, context-free {context_free_loss:.3}",
         format::tokens(train.len() as f64),
         format::tokens(valid.len() as f64),
         tokenizer.vocab_size(),
@@ -79,9 +82,16 @@ pub fn prepare(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<Text, Failure> 
         tokenizer: tokenizer_dir,
         vocab_size: tokenizer.vocab_size(),
         unigram_loss,
+        context_free_loss,
         name,
         fingerprint,
     })
+}
+
+/// The loss of the best predictor without context, for the masking that all runs use.
+pub fn context_free(train: &TokenStore, valid: &TokenStore) -> f64 {
+    let loss = train.info().context_free_loss(valid.info(), &Masking::default());
+    loss.unwrap_or(f64::NAN)
 }
 
 fn open_corpus(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<(TrainValid, String, String, Value), Failure> {
@@ -151,7 +161,12 @@ fn open_rust_docs(folder: &Path, ui: Ui) -> Result<(TrainValid, String, String, 
         (report.train_bytes + report.valid_bytes) as f64 / 1e6,
         &report.train_sha256[..12],
     );
-    Ok((corpus, name, details, json!([print, report.train_sha256, report.valid_sha256])))
+    Ok((
+        corpus,
+        name,
+        details,
+        json!([print, report.train_sha256, report.valid_sha256]),
+    ))
 }
 
 /// Removes a stage's former output, which belongs to other inputs.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, SpecialIds};
+use crate::{Error, Masking, Result, SpecialIds};
 use std::path::Path;
 
 /// The version of the layout described in [`crate::TokenStore`].
@@ -71,31 +71,63 @@ impl StoreInfo {
     /// with `c` the counts here, `C` their sum, `K` the number of ids that are not special and `e` the counts of `of`. Returns `None` when
     /// the vocabularies differ in size or `of` holds only special tokens.
     pub fn unigram_loss(&self, of: &Self) -> Option<f64> {
+        let (shares, measured) = self.distributions(of)?;
+        let losses = shares.iter().zip(&measured).filter(|(_, e)| **e > 0.0);
+        Some(losses.map(|(u, e)| -e * u.ln()).sum())
+    }
+
+    /// Masked-language-model loss, in nats, of the best predictor that sees the token at the masked position and nothing around it.
+    ///
+    /// It is lower than [`Self::unigram_loss`], because a masked position sometimes keeps its token: where token `x` is visible, the
+    /// token to predict is `y` with probability
+    ///
+    /// ```text
+    /// q(y | x) = (keep · [x = y] · u(y) + random · u(y) / K) / (keep · u(x) + random / K)
+    /// ```
+    ///
+    /// with `u` the unigram distribution here, `K` the number of ids that are not special, and `keep` and `random` the masking's shares.
+    /// A model above this loss has learnt nothing from context.
+    pub fn context_free_loss(&self, of: &Self, masking: &Masking) -> Option<f64> {
+        let (shares, measured) = self.distributions(of)?;
+        let count = shares.len() as f64;
+        let (masked, random) = (masking.mask_share, masking.random_share);
+        let keep = (1.0 - masked - random).max(0.0);
+        let visible = |u: f64| keep * u + random / count;
+        let log_visible: f64 = shares.iter().map(|u| visible(*u).ln()).sum();
+        let mut loss = 0.0;
+        for (&u, &e) in shares.iter().zip(&measured).filter(|(_, e)| **e > 0.0) {
+            loss -= e * masked * u.ln();
+            if keep + random > 0.0 {
+                let kept = visible(u).ln() - (keep * u + random * u / count).ln();
+                loss += e * keep * kept;
+                if random > 0.0 {
+                    let others = log_visible - visible(u).ln() - (count - 1.0) * (u.ln() + (random / count).ln());
+                    loss += e * random * (others + kept) / count;
+                }
+            }
+        }
+        Some(loss)
+    }
+
+    /// The add-one-smoothed unigram distribution here and the plain one of `of`, over ids that are not special.
+    fn distributions(&self, of: &Self) -> Option<(Vec<f64>, Vec<f64>)> {
         if self.vocab_size != of.vocab_size {
             return None;
         }
-        let ordinary = |info: &Self| -> Vec<u64> {
+        let ordinary = |info: &Self| -> Vec<f64> {
             let counts = info.unigram_counts.iter().enumerate();
             counts
                 .filter(|&(id, _)| !self.special.contains(id as u32))
-                .map(|(_, &count)| count)
+                .map(|(_, &count)| count as f64)
                 .collect()
         };
         let (here, there) = (ordinary(self), ordinary(of));
-        let total = (here.iter().sum::<u64>() + here.len() as u64) as f64;
-        let measured: u64 = there.iter().sum();
-        let sum: f64 = here
-            .iter()
-            .zip(&there)
-            .map(|(&c, &e)| {
-                if e == 0 {
-                    0.0
-                } else {
-                    -(e as f64) * ((c + 1) as f64 / total).ln()
-                }
-            })
-            .sum();
-        (measured > 0).then(|| sum / measured as f64)
+        let total = here.iter().sum::<f64>() + here.len() as f64;
+        let measured: f64 = there.iter().sum();
+        (measured > 0.0).then(|| {
+            let shares = here.iter().map(|c| (c + 1.0) / total).collect();
+            (shares, there.iter().map(|e| e / measured).collect())
+        })
     }
 
     pub(super) fn from_json(path: &Path, text: &str) -> Result<Self> {
@@ -129,5 +161,77 @@ impl StoreInfo {
             )));
         }
         Ok(info)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    fn info(counts: &[u64]) -> StoreInfo {
+        let mut unigram_counts = vec![0; 5];
+        unigram_counts.extend_from_slice(counts);
+        StoreInfo {
+            format_version: 1,
+            dtype: TokenWidth::U16,
+            tokens: counts.iter().sum(),
+            documents: 1,
+            text_bytes: 1,
+            vocab_size: unigram_counts.len(),
+            special: SpecialIds {
+                pad: 0,
+                unk: 1,
+                cls: 2,
+                sep: 3,
+                mask: 4,
+            },
+            tokenizer_sha256: String::new(),
+            corpus_sha256: String::new(),
+            tokens_sha256: String::new(),
+            unigram_counts,
+        }
+    }
+
+    /// The same expectation summed over every pair of true and visible token.
+    fn by_enumeration(counts: &[u64], masking: &Masking) -> f64 {
+        let total: u64 = counts.iter().map(|c| c + 1).sum();
+        let u: Vec<f64> = counts.iter().map(|c| (c + 1) as f64 / total as f64).collect();
+        let sum: u64 = counts.iter().sum();
+        let (k, keep) = (counts.len() as f64, 1.0 - masking.mask_share - masking.random_share);
+        let mut loss = 0.0;
+        for (y, count) in counts.iter().enumerate() {
+            let e = *count as f64 / sum as f64;
+            loss -= e * masking.mask_share * u[y].ln();
+            for x in 0..counts.len() {
+                let same = f64::from(u8::from(x == y));
+                let seen = keep * same + masking.random_share / k;
+                let q = seen * u[y] / (keep * u[x] + masking.random_share / k);
+                loss -= e * seen * q.ln();
+            }
+        }
+        loss
+    }
+
+    #[test]
+    fn the_context_free_loss_equals_the_sum_over_all_pairs_and_lies_below_the_unigram_loss() {
+        let counts = [500, 90, 41, 7, 1, 30];
+        let masking = Masking::default();
+        let store = info(&counts);
+        let loss = store.context_free_loss(&store, &masking).unwrap();
+        assert!((loss - by_enumeration(&counts, &masking)).abs() < 1e-12);
+        assert!(loss < store.unigram_loss(&store).unwrap());
+    }
+
+    #[test]
+    fn without_kept_and_random_tokens_the_context_free_loss_is_the_unigram_loss() {
+        let store = info(&[500, 90, 41, 7]);
+        let masking = Masking {
+            mask_share: 1.0,
+            random_share: 0.0,
+            ..Masking::default()
+        };
+        let loss = store.context_free_loss(&store, &masking).unwrap();
+        assert!((loss - store.unigram_loss(&store).unwrap()).abs() < 1e-12);
     }
 }

@@ -129,7 +129,7 @@ fn heading(svg: &mut Svg, summary: &Summary) {
     );
     let about = format!("{}, {} training tokens", corpus.name, units::count(corpus.train_tokens));
     let caution = if !summary.flags.scratch_passed_unigram {
-        "Scratch never left the unigram loss: this comparison means nothing."
+        "Scratch learnt nothing from context: this comparison means nothing."
     } else if !summary.flags.scratch_passed_small {
         "Scratch stayed above the small model’s loss: the savings only say that the small model was trained longer."
     } else {
@@ -226,7 +226,8 @@ fn draw(svg: &mut Svg, whole: &Panel, summary: &Summary, runs: &[Run<'_>], conte
     if off_scale {
         unigram_strip(svg, whole, unigram);
     }
-    let lines = [(unigram, "7 5"), (small, "7 5"), (target, "2 4")];
+    let context_free = summary.corpus.context_free_loss.unwrap_or(f64::NAN);
+    let lines = [(unigram, "7 5"), (context_free, "7 5"), (small, "7 5"), (target, "2 4")];
     for (loss, dashes) in lines
         .into_iter()
         .filter(|(loss, _)| (panel.y.0..=panel.y.1).contains(loss))
@@ -263,6 +264,10 @@ fn draw(svg: &mut Svg, whole: &Panel, summary: &Summary, runs: &[Run<'_>], conte
             &name("unigram loss", unigram),
             &look,
         );
+    }
+    if (panel.y.0..=panel.y.1).contains(&context_free) {
+        let y = panel.at(0.0, context_free).1 - 6.0;
+        svg.text(right, y, &name("context-free loss", context_free), &look);
     }
     if small.is_finite() {
         svg.text(right, panel.at(0.0, small).1 - 6.0, &name("small model", small), &look);

@@ -94,6 +94,7 @@ pub fn summary() -> Summary {
             train_tokens: 4_194_304,
             valid_tokens: 65_536,
             unigram_loss: 6.37,
+            context_free_loss: None,
         },
         small: SmallModel {
             name: "BERT (2, 128)".into(),
