@@ -119,7 +119,7 @@ fn logits(model: &Model, config: &ModelConfig) -> Vec<f32> {
     let types = ints(&|i| (i / 4) % config.type_vocab_size);
     let mask = ints(&|i| usize::from(i % columns < columns - 2 * (i / columns))).float();
     let logits = model.logits(ids, Some(types), Some(mask));
-    logits.into_data().to_vec().unwrap()
+    logits.try_into_vec_as::<f32>().unwrap()
 }
 
 /// Largest difference of two lists of logits, as a share of the largest logit.

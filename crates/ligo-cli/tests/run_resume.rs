@@ -158,8 +158,8 @@ mod stopping {
     fn recipe(place: &Place) {
         // Long enough that a signal meets each training run on its way.
         let recipe = common::RECIPE
-            .replace("steps = 20", "steps = 400")
-            .replace("steps = 10", "steps = 200")
+            .replace("steps = 20", "steps = 300")
+            .replace("steps = 10", "steps = 150")
             .replace("eval_every = 10", "eval_every = 100");
         place.write("recipe.toml", recipe);
     }
@@ -194,8 +194,8 @@ mod stopping {
 
         for (folder, steps) in [
             ("small", 30),
-            ("methods/scratch", 150),
-            ("methods/ligo/learn", 50),
+            ("methods/scratch", 90),
+            ("methods/ligo/learn", 30),
             ("methods/ligo", 5),
         ] {
             let mut command = place.command(&RUN);
@@ -206,7 +206,7 @@ mod stopping {
             let said = common::said(&output);
             assert_eq!(output.status.code(), Some(130), "{folder}: {said}");
             assert_says(&said, &["stopped as asked", "the same command again continues"]);
-            assert!(lines(&metrics) < 400, "{folder} was not stopped on its way");
+            assert!(lines(&metrics) < 300, "{folder} was not stopped on its way");
             assert!(!place.path("run").join(folder).join("result.json").exists(), "{folder}");
         }
         let said = place.shown(&RUN);

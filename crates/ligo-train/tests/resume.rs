@@ -145,7 +145,7 @@ fn a_resumed_run_reads_the_exact_sequence_of_samples_over_two_epochs() {
     let toy = Toy::new();
     for shuffle in [true, false] {
         let loader = toy.loader(shuffle);
-        let batch_size = 16;
+        let batch_size = 8;
         let per_step = 2 * batch_size as u64;
         let steps = (2 * loader.epoch_len()).div_ceil(per_step);
         assert!(steps > 11, "the text is too short for this test: {steps} steps");

@@ -11,7 +11,7 @@ fn accumulating_two_batches_equals_one_of_twice_the_size() {
     let toy = Toy::with_dropout(0.0);
     let loader = toy.loader(true);
     let weights = |batch_size, accumulation| {
-        let config = TrainConfig {
+        let mut config = TrainConfig {
             batch_size,
             accumulation,
             // With plain descent a weight moves in proportion to its gradient; Adam would blow up differences in tiny ones.
@@ -22,10 +22,13 @@ fn accumulating_two_batches_equals_one_of_twice_the_size() {
             clip_norm: 0.0,
             ..config()
         };
+        config.schedule.peak_lr = 0.1;
         let run_dir = toy.folder.path().join(format!("{batch_size}-{accumulation}"));
         let mut trainer = toy.trainer(&config, &loader, &toy.objective, &run_dir);
         let mut watcher = Watcher::default();
-        run(&mut trainer, &mut watcher).unwrap();
+        let result = run(&mut trainer, &mut watcher).unwrap();
+        // The weights have moved: equality below is not that of the start values.
+        assert!(result.curve[5].loss < result.curve[0].loss - 0.05, "{:?}", result.curve);
         let losses: Vec<f64> = watcher.steps.iter().map(|s| s.loss).collect();
         let values = trainer.store().to_values().unwrap();
         let weights: Vec<f32> = values.into_iter().flat_map(|(_, v)| v).collect();
@@ -38,8 +41,6 @@ fn accumulating_two_batches_equals_one_of_twice_the_size() {
     }
     let worst = whole.iter().zip(&split).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(worst < 1e-5, "weights differ by {worst}");
-    // The masks differ in number, so a plain mean over micro-batches would not pass.
-    assert!(losses.first() > losses.last());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::{Failure, Ui};
 /// Arguments of `ligo run`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  ligo run                                          the demo\n  ligo run --recipe bert-mini --data my-texts/      your own text\n  ligo run --recipe bert-mini --data a.txt --set seed=2 --set large.train.steps=3000\n\nBuilt-in recipes: demo, bert-mini, bert-small-to-base.\nThe same command again continues an interrupted run."
+    after_help = "Examples:\n  ligo run                                          the demo\n  ligo run --recipe bert-mini --data my-texts/      your own text\n  ligo run --recipe bert-mini --data a.txt --set seed=2 --set large.train.steps=3000\n\nBuilt-in recipes: demo, bert-micro, bert-mini, bert-small-to-base.\nThe same command again continues an interrupted run."
 )]
 pub struct RunArgs {
     /// A built-in recipe or a TOML file.

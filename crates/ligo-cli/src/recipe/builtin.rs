@@ -1,6 +1,7 @@
 /// Recipes that are part of the program: `(name, TOML)`.
 pub const BUILTIN: &[(&str, &str)] = &[
     ("demo", include_str!("../../../../assets/recipes/demo.toml")),
+    ("bert-micro", include_str!("../../../../assets/recipes/bert-micro.toml")),
     ("bert-mini", include_str!("../../../../assets/recipes/bert-mini.toml")),
     (
         "bert-small-to-base",

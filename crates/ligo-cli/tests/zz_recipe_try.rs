@@ -1,0 +1,155 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use ligo_cli::recipe::*;
+
+fn own(overrides: &[&str]) -> Result<Recipe, RecipeError> {
+    let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
+    load("demo", &overrides)
+}
+
+fn keys(result: Result<Recipe, RecipeError>) -> Vec<String> {
+    match result {
+        Err(RecipeError::Faults { faults, .. }) => faults.into_iter().map(|f| f.key).collect(),
+        other => panic!("expected faults, found {other:?}"),
+    }
+}
+
+#[test]
+fn every_built_in_recipe_can_run() {
+    for (name, _) in BUILTIN {
+        // Most leave the text to the user.
+        let given = [
+            "corpus.source=\"files\"".to_owned(),
+            "corpus.paths=[\"text.txt\"]".to_owned(),
+        ];
+        let recipe = load(name, &given).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(recipe.name, *name);
+        assert!(!recipe.description.is_empty(), "{name} does not say what it is");
+        let methods: Vec<&str> = recipe.methods.iter().map(|m| m.name.as_str()).collect();
+        assert!(
+            methods.contains(&"scratch") && methods.contains(&"ligo"),
+            "{name} compares {methods:?}"
+        );
+    }
+}
+
+#[test]
+fn the_demo_needs_nothing_from_the_user() {
+    let demo = own(&[]).unwrap();
+    assert_eq!(demo.corpus.source, CorpusSource::RustDocs);
+    let methods: Vec<&str> = demo.methods.iter().map(|m| m.name.as_str()).collect();
+    for method in ["scratch", "ligo", "stackbert", "direct-copy"] {
+        assert!(methods.contains(&method), "{methods:?}");
+    }
+}
+
+#[test]
+fn a_resolved_recipe_reads_back_as_itself() {
+    for (name, _) in BUILTIN {
+        let given = [
+            "corpus.source=\"files\"".to_owned(),
+            "corpus.paths=[\"text.txt\"]".to_owned(),
+        ];
+        let recipe = load(name, &given).unwrap();
+        let text = recipe.to_toml().unwrap();
+        let again = parse(&text, "recipe.toml", &[]).unwrap();
+        assert_eq!(again.to_toml().unwrap(), text, "{name}");
+    }
+}
+
+#[test]
+fn overrides_take_toml_values_and_plain_words() {
+    let recipe = own(&[
+        "seed=7",
+        "large.train.schedule.peak_lr=1e-4",
+        "description=two words",
+        "operator.ligo.sharing=per-large-layer",
+        "methods=[{name=\"scratch\"}, {name=\"ligo\", seed=4, train={steps=9}}]",
+    ])
+    .unwrap();
+    assert_eq!(recipe.seed, 7);
+    assert_eq!(recipe.large.train.schedule.peak_lr, 1e-4);
+    assert_eq!(recipe.description, "two words");
+    assert_eq!(recipe.operator.ligo.sharing, ligo_growth::Sharing::PerLargeLayer);
+    let ligo = &recipe.methods[1];
+    assert_eq!((ligo.id().as_str(), recipe.seed_of(ligo)), ("ligo-seed4", 4));
+    let train = merged(&recipe.large.train, &ligo.train, "train").unwrap();
+    assert_eq!(train.steps, 9);
+    assert_eq!(train.batch_size, recipe.large.train.batch_size);
+}
+
+#[test]
+fn overrides_that_lead_nowhere_are_refused() {
+    for given in ["seed", "=3", "seed.x=3"] {
+        let error = own(&[given]).unwrap_err();
+        assert!(
+            matches!(&error, RecipeError::Set { given: g, .. } if g == given),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn all_faults_are_found_at_once() {
+    let faults = keys(own(&[
+        "sede=2",
+        "small.train.batch_size=0",
+        "small.model.num_attention_heads=7",
+        "large.train.schedule.peek_lr=1",
+        "data.seq_len=4",
+        "corpus.valid_fraction=1.5",
+        "operator.ligo.width_noise=-1.0",
+        "methods=[{name=\"scrach\"}, {name=\"ligo\", train={stepps=1}}]",
+    ]));
+    for key in [
+        "sede",
+        "small.train",
+        "small.model",
+        "large.train.schedule.peek_lr",
+        "data.seq_len",
+        "corpus.valid_fraction",
+        "operator.ligo",
+        "methods[0].name",
+        "methods[1].train.stepps",
+    ] {
+        assert!(faults.iter().any(|f| f == key), "{key} is not among {faults:?}");
+    }
+}
+
+#[test]
+fn one_wrong_value_is_one_fault() {
+    for (given, key) in [
+        ("large.train.steps=\"many\"", "large.train.steps"),
+        ("large.model.hiden_dropout_prob=0.1", "large.model.hiden_dropout_prob"),
+        ("operator.ligo.width_init=\"randd\"", "operator.ligo.width_init"),
+        ("methods=[{name=\"ligo\"}, {name=\"ligo\"}]", "methods[1].id"),
+        ("methods=[]", "methods"),
+    ] {
+        assert_eq!(keys(own(&[given])), [key], "{given}");
+    }
+}
+
+#[test]
+fn a_fixed_identity_block_needs_a_start_that_has_one() {
+    let faults = keys(own(&[
+        "operator.ligo.fixed_identity=true",
+        "operator.ligo.width_init=\"isometric\"",
+    ]));
+    assert!(faults.contains(&"operator.ligo".to_owned()), "{faults:?}");
+}
+
+#[test]
+fn a_large_model_may_not_be_smaller() {
+    assert_eq!(keys(own(&["large.model.num_hidden_layers=1"])), ["large.model"]);
+}
+
+#[test]
+fn the_nearest_recipe_is_named() {
+    let error = load("bert-minni", &[]).unwrap_err();
+    assert!(
+        matches!(&error, RecipeError::Unknown { nearest: Some(near), .. } if near == "bert-mini"),
+        "{error}"
+    );
+    let error = load("something/else.toml", &[]).unwrap_err();
+    assert!(matches!(&error, RecipeError::Unknown { nearest: None, .. }), "{error}");
+}
