@@ -134,22 +134,25 @@ impl Term {
         param: &Param<'_>,
         source: &mut dyn WeightSource,
         device: &Device,
-    ) -> Result<Option<Tensor<2>>, Error> {
+    ) -> Result<Option<Vec<f32>>, Error> {
         let spec = param.spec;
         let (Some(stack), Some(layer)) = (spec.stack, param.layer) else {
             let weight = load(small, spec, None, source)?;
-            return Ok(Some(self.widen(spec, weight.tensor(device), 0)));
+            return Ok(Some(self.widen_values(spec, weight, 0, device)?));
         };
         let coefficients = self.coefficients(stack, spec.module, layer)?;
         let used = coefficients.into_iter().enumerate().filter(|(_, c)| *c != 0.0);
         if self.widens_small_layers(spec) {
-            let mut sum: Option<Tensor<2>> = None;
+            let mut sum: Option<Vec<f32>> = None;
             for (j, c) in used {
-                let wide = self.widen(spec, load(small, spec, Some(j), source)?.tensor(device), j) * c;
-                sum = Some(match sum {
-                    Some(sum) => sum + wide,
-                    None => wide,
-                });
+                let mut wide = self.widen_values(spec, load(small, spec, Some(j), source)?, j, device)?;
+                match &mut sum {
+                    Some(sum) => add(sum, &wide, c),
+                    None => {
+                        wide.iter_mut().for_each(|v| *v *= c);
+                        sum = Some(wide);
+                    }
+                }
             }
             return Ok(sum);
         }
@@ -159,11 +162,49 @@ impl Term {
             let next = load(small, spec, Some(j), source)?;
             match &mut mixed {
                 None => mixed = Some(next.scaled(c)),
-                Some(sum) => sum.values.iter_mut().zip(next.values).for_each(|(s, v)| *s += c * v),
+                Some(sum) => add(&mut sum.values, &next.values, c),
             }
         }
-        Ok(mixed.map(|m| self.widen(spec, m.tensor(device), layer)))
+        mixed.map(|m| self.widen_values(spec, m, layer, device)).transpose()
     }
+
+    /// [`Term::widen`] from host to host. Tensors whose rows do not grow are widened in blocks of rows: a table of a whole
+    /// vocabulary then needs its source and its target, and no third copy on the device.
+    fn widen_values(&self, spec: &ParamSpec, weight: Loaded, layer: usize, device: &Device) -> Result<Vec<f32>, Error> {
+        let grows = |factors: &Factors, axis: Option<&Axis>| axis.and_then(|a| factors.get(*a, layer)).is_some();
+        let rows_grow = grows(&self.out, spec.axes.first());
+        if !rows_grow && !grows(self.inputs(), spec.axes.get(1)) {
+            return Ok(weight.values);
+        }
+        let block = if rows_grow {
+            weight.rows
+        } else {
+            BLOCK_ROWS.min(weight.rows)
+        };
+        let mut wide = Vec::new();
+        for values in weight.values.chunks(block * weight.columns) {
+            let part = Loaded {
+                values: values.to_vec(),
+                rows: values.len() / weight.columns,
+                columns: weight.columns,
+            };
+            let grown = self.widen(spec, part.tensor(device), layer);
+            let [rows, columns] = grown.dims();
+            if wide.is_empty() {
+                // One allocation: a vector that grows by copying would need the target twice.
+                wide.reserve_exact(if rows_grow { rows } else { weight.rows } * columns);
+            }
+            wide.extend(host(grown.reshape([rows * columns]))?);
+        }
+        Ok(wide)
+    }
+}
+
+/// Rows of a table that are widened at once.
+const BLOCK_ROWS: usize = 4096;
+
+fn add(sum: &mut [f32], values: &[f32], factor: f32) {
+    sum.iter_mut().zip(values).for_each(|(s, v)| *s += factor * v);
 }
 
 impl LinearMap {
@@ -184,27 +225,34 @@ impl LinearMap {
         source: &mut dyn WeightSource,
         device: &Device,
     ) -> Result<Tensor<1>, Error> {
-        let count = param.num_elements();
-        let mut sum: Option<Tensor<2>> = None;
+        let values = self.grow_values(small, param, source, device)?;
+        let count = values.len();
+        Ok(Tensor::from_data(TensorData::new(values, [count]), device))
+    }
+
+    /// As [`LinearMap::grow_param`], with the result on the host.
+    ///
+    /// # Errors
+    /// As [`LinearMap::grow_param`].
+    pub fn grow_values(
+        &self,
+        small: &ParamTable,
+        param: &Param<'_>,
+        source: &mut dyn WeightSource,
+        device: &Device,
+    ) -> Result<Vec<f32>, Error> {
+        let mut sum: Option<Vec<f32>> = None;
         for term in &self.terms {
-            if let Some(grown) = term.grow(small, param, source, device)? {
-                sum = Some(match sum {
-                    Some(sum) => sum + grown,
-                    None => grown,
-                });
+            match (term.grow(small, param, source, device)?, &mut sum) {
+                (Some(grown), Some(sum)) => add(sum, &grown, 1.0),
+                (Some(grown), None) => sum = Some(grown),
+                (None, _) => {}
             }
         }
         let has_source = sum.is_some();
-        let grown = match sum {
-            Some(sum) => sum.reshape([count]),
-            None => Tensor::zeros([count], device),
-        };
-        if self.fill == Fill::Zero {
-            return Ok(grown);
-        }
-        let mut values = host(grown)?;
+        let mut values = sum.unwrap_or_else(|| vec![0.0; param.num_elements()]);
         self.fill.apply(small, param, has_source, &mut values);
-        Ok(Tensor::from_data(TensorData::new(values, [count]), device))
+        Ok(values)
     }
 }
 

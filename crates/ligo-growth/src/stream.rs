@@ -6,7 +6,6 @@ use burn::tensor::Device;
 use ligo_arch::{ModelConfig, Param, ParamTable};
 use ligo_checkpoint::{AtomicDir, Card, Declared, Dtype, ModelDir, ModelWriter};
 
-use crate::map::host;
 use crate::{Error, LinearMap, WeightSource};
 
 /// Grows every tensor of the large model in table order and hands each to `sink` as row-major f32 values.
@@ -25,8 +24,7 @@ pub fn grow_each(
     sink: &mut dyn FnMut(&Param<'_>, Vec<f32>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     for param in target_params(small, large, source) {
-        let grown = map.grow_param(small, &param, source, device)?;
-        sink(&param, host(grown)?)?;
+        sink(&param, map.grow_values(small, &param, source, device)?)?;
     }
     Ok(())
 }
@@ -87,8 +85,7 @@ pub fn grow_directory(
     let mut writer = ModelWriter::new(&dir, declared.collect(), options.max_shard_bytes.unwrap_or(u64::MAX))?;
     let total = written.len();
     for (done, (name, param)) in written.iter().enumerate() {
-        let grown = map.grow_param(&small_table, param, source, device)?;
-        writer.write_f32(name, &host(grown)?)?;
+        writer.write_f32(name, &map.grow_values(&small_table, param, source, device)?)?;
         if !progress(done + 1, total) {
             return Err(Error::Interrupted);
         }
