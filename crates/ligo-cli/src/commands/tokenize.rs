@@ -57,7 +57,7 @@ pub fn run(args: &TokenizeArgs, ui: Ui) -> Result<(), Failure> {
     let valid = build_store(&tokens.join("valid"), &corpus.valid, &tokenizer, "valid", ui)?;
     let line = |store: &TokenStore| {
         format!(
-            "{} tokens in {} documents",
+            "{} in {} documents",
             format::tokens(store.len() as f64),
             store.info().documents
         )

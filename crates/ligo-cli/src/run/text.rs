@@ -111,7 +111,8 @@ fn open_corpus(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<(TrainValid, St
                     .collect()
             };
             let identity = json!({"train": files(&corpus.train), "valid": files(&corpus.valid), "how": corpus.how});
-            for skipped in corpus.train.skipped() {
+            let used = |path: &Path| corpus.valid.files().iter().any(|f| f.path == path);
+            for skipped in corpus.train.skipped().iter().filter(|p| !used(p)) {
                 ui.say(format!("text: {} is left out", skipped.display()));
             }
             let stems: Vec<&str> = corpus.train.files().iter().take(3).map(|f| f.stem()).collect();
