@@ -64,7 +64,7 @@ impl Objective for Poisoned<'_> {
             // √0 is 0, but its slope is infinite, and infinite times 0 is NaN.
             Place::Gradient => {
                 let name = &leaves.infos()[0].name;
-                loss + leaves.tensor(name)?.slice([0..1]).mul_scalar(0.0).sqrt()
+                loss + leaves.tensor(name)?.narrow(0, 0, 1).mul_scalar(0.0).sqrt()
             }
         })
     }
