@@ -25,7 +25,11 @@ impl Axis {
     pub const HEAD: Self = Self::growing("head");
     /// Inputs of an untied decoder (a tied one follows [`Axis::HIDDEN`]).
     pub const DECODER: Self = Self::growing("decoder");
-    /// Outputs of BERT's pooler.
+    /// What a tied decoder reads: the residual stream behind the last normalisation. It grows as [`Axis::HIDDEN`] does, unless
+    /// an operator has its own matrix for it; one that copies channels scales them here, since the decoder's columns are those
+    /// of the look-up table.
+    pub const HEAD_INPUT: Self = Self::growing("head_input");
+    /// Outputs of the layer that summarises a sequence: BERT's pooler, the first layer of RoBERTa's classifier.
     pub const POOLER: Self = Self::growing("pooler");
     /// Vocabulary entries.
     pub const VOCAB: Self = Self::fixed("vocab");
@@ -35,6 +39,19 @@ impl Axis {
     pub const TOKEN_TYPE: Self = Self::fixed("token_type");
     /// Outputs of a classifier.
     pub const CLASSES: Self = Self::fixed("classes");
+
+    /// Attention heads where they are mixed with each other (talking heads).
+    pub const HEADS: Self = Self::growing("heads");
+    /// Rows of the query projection of class attention.
+    pub const CLASS_QUERY: Self = Self::growing("class_query");
+    /// Rows of its key projection.
+    pub const CLASS_KEY: Self = Self::growing("class_key");
+    /// Rows of its value projection and columns of its output.
+    pub const CLASS_VALUE: Self = Self::growing("class_value");
+    /// Neurons of the feed-forward layer behind class attention.
+    pub const CLASS_FFN: Self = Self::growing("class_ffn");
+    /// Numbers of one patch of an image: channels × height × width.
+    pub const PATCH: Self = Self::fixed("patch");
 
     /// An axis that growth may widen.
     pub const fn growing(name: &'static str) -> Self {

@@ -1,15 +1,70 @@
 use serde_json::Value;
 
-use crate::{BertConfig, Error, ParamTable};
+use crate::family::FamilyConfig;
+use crate::{
+    BertConfig, CaitConfig, Error, Gpt2Config, LlamaConfig, ParamTable, Patches, PositionGrid, Sizes, Task, VitConfig,
+};
 
-/// The configuration of a model of any family: what `config.json` says.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ModelConfig {
-    /// BERT with a masked-language-model head.
-    Bert(BertConfig),
+/// The families: variant, type of the configuration, `model_type`s that it reads.
+macro_rules! families {
+    ($($(#[$doc:meta])* $variant:ident($config:ty) = $name:literal $(| $more:literal)*),+ $(,)?) => {
+        /// The configuration of a model of any family: what `config.json` says.
+        #[derive(Clone, Debug, PartialEq)]
+        #[allow(clippy::large_enum_variant, reason = "a program holds a handful of them")]
+        pub enum ModelConfig {
+            $($(#[$doc])* $variant($config)),+
+        }
+
+        impl ModelConfig {
+            /// Every `model_type` that can be read.
+            pub const MODEL_TYPES: &'static [&'static str] = &[$($name $(, $more)*),+];
+
+            fn family(&self) -> &dyn FamilyConfig {
+                match self {
+                    $(Self::$variant(c) => c),+
+                }
+            }
+
+            fn parse(model_type: &str, json: &Value) -> Result<Self, Error> {
+                match model_type {
+                    $($name $(| $more)* => Ok(Self::$variant(parse(model_type, json)?)),)+
+                    other => Err(Error::UnknownModelType {
+                        found: other.into(),
+                        known: Self::MODEL_TYPES.join(", "),
+                    }),
+                }
+            }
+
+            /// The content of `config.json`, fields that `ligo` does not know included.
+            pub fn to_json(&self) -> Value {
+                // A struct of plain fields always serialises.
+                match self {
+                    $(Self::$variant(c) => serde_json::to_value(c).unwrap_or(Value::Null)),+
+                }
+            }
+
+            /// `model_type`.
+            pub fn model_type(&self) -> &str {
+                match self {
+                    $(Self::$variant(c) => &c.model_type),+
+                }
+            }
+        }
+    };
 }
 
-const KNOWN: &str = "bert";
+families! {
+    /// BERT and RoBERTa, which differ in positions, heads and names.
+    Bert(BertConfig) = "bert" | "roberta",
+    /// ViT, and DeiT, which is a ViT with a distillation token.
+    Vit(VitConfig) = "vit" | "deit",
+    /// CaiT.
+    Cait(CaitConfig) = "cait",
+    /// GPT-2.
+    Gpt2(Gpt2Config) = "gpt2",
+    /// Llama, and Mistral and Qwen2, which differ from it in biases and defaults.
+    Llama(LlamaConfig) = "llama" | "mistral" | "qwen2",
+}
 
 impl ModelConfig {
     /// Reads the content of a Hugging Face `config.json`.
@@ -19,26 +74,12 @@ impl ModelConfig {
     /// feature is asked for that is not supported.
     pub fn from_json(json: &Value) -> Result<Self, Error> {
         let model_type = json.get("model_type").and_then(Value::as_str);
-        let config = match model_type {
-            Some("bert") => Self::Bert(parse("bert", json)?),
-            Some(other) => {
-                return Err(Error::UnknownModelType {
-                    found: other.into(),
-                    known: KNOWN.into(),
-                });
-            }
-            None => return Err(Error::NoModelType { known: KNOWN.into() }),
-        };
+        let model_type = model_type.ok_or_else(|| Error::NoModelType {
+            known: Self::MODEL_TYPES.join(", "),
+        })?;
+        let config = Self::parse(model_type, json)?;
         config.validate()?;
         Ok(config)
-    }
-
-    /// The content of `config.json`, fields that `ligo` does not know included.
-    pub fn to_json(&self) -> Value {
-        // A struct of plain fields always serialises.
-        match self {
-            Self::Bert(c) => serde_json::to_value(c).unwrap_or(Value::Null),
-        }
     }
 
     /// Checks sizes and features.
@@ -46,44 +87,67 @@ impl ModelConfig {
     /// # Errors
     /// As for [`ModelConfig::from_json`].
     pub fn validate(&self) -> Result<(), Error> {
-        match self {
-            Self::Bert(c) => c.validate(),
-        }
+        self.family().validate()
     }
 
     /// The parameters.
     pub fn table(&self) -> ParamTable {
-        match self {
-            Self::Bert(c) => c.table(),
-        }
+        self.family().table()
     }
 
-    /// `model_type`.
-    pub fn model_type(&self) -> &'static str {
-        match self {
-            Self::Bert(_) => "bert",
-        }
+    /// What the model is trained to predict.
+    pub fn task(&self) -> Task {
+        self.family().task()
     }
 
-    /// The vocabulary size.
+    /// The same model without its head, under a fresh head for this task. See [`Transfer`](crate::Transfer) for the
+    /// parameters.
+    ///
+    /// # Errors
+    /// The family has no such head, or not with so many classes.
+    pub fn with_task(&self, task: Task) -> Result<Self, Error> {
+        if task == self.task() {
+            return Ok(self.clone());
+        }
+        self.family().with_task(task)?.ok_or_else(|| Error::NoSuchTask {
+            model_type: self.model_type().into(),
+            task,
+        })
+    }
+
+    /// The sizes that the model's arithmetic depends on.
+    pub fn sizes(&self) -> Sizes {
+        self.family().sizes()
+    }
+
+    /// The vocabulary size; 0 for models of images.
     pub fn vocab_size(&self) -> usize {
-        match self {
-            Self::Bert(c) => c.vocab_size,
-        }
+        self.family().vocab_size()
     }
 
     /// The longest sequence the model can read.
     pub fn max_sequence_tokens(&self) -> usize {
-        match self {
-            Self::Bert(c) => c.max_position_embeddings,
-        }
+        self.family().max_sequence_tokens()
+    }
+
+    /// Channels, height and width of the images that the model reads; none for models of text.
+    pub fn image_shape(&self) -> Option<[usize; 3]> {
+        self.patches().map(|p| [p.channels, p.image[0], p.image[1]])
     }
 
     /// Standard deviation of freshly initialised matrices.
     pub fn initializer_range(&self) -> f64 {
-        match self {
-            Self::Bert(c) => c.initializer_range,
-        }
+        self.family().initializer_range()
+    }
+
+    /// How the model cuts images into tokens; `None` for models of text.
+    pub fn patches(&self) -> Option<Patches> {
+        self.family().patches()
+    }
+
+    /// The position table of a model of images; `None` for models of text.
+    pub fn position_grid(&self) -> Option<PositionGrid> {
+        self.family().position_grid()
     }
 }
 

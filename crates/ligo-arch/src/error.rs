@@ -1,5 +1,7 @@
 use thiserror::Error;
 
+use crate::Task;
+
 /// What can be wrong with a configuration or a pair of them.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum Error {
@@ -33,6 +35,14 @@ pub enum Error {
         /// `hidden_size`.
         hidden: usize,
     },
+    /// The patches of an image leave a margin.
+    #[error("patch_size = {patch:?} does not divide image_size = {image:?}")]
+    PatchesDoNotFill {
+        /// `[height, width]` of an image.
+        image: [usize; 2],
+        /// `[height, width]` of a patch.
+        patch: [usize; 2],
+    },
     /// A size is zero.
     #[error("{field} must be at least 1, found 0")]
     Zero {
@@ -48,6 +58,24 @@ pub enum Error {
         found: String,
         /// What can be used instead.
         supported: &'static str,
+    },
+    /// The family has no head for this task.
+    #[error("a `{model_type}` model cannot predict {task}")]
+    NoSuchTask {
+        /// `model_type`.
+        model_type: String,
+        /// What it should predict.
+        task: Task,
+    },
+    /// A pretrained model and one that should start from it differ below their heads.
+    #[error("the pretrained model has another encoder: {what} is {pretrained}, and should be {wanted}")]
+    EncodersDiffer {
+        /// A parameter, or what else differs.
+        what: String,
+        /// What the pretrained model has.
+        pretrained: String,
+        /// What the other model needs.
+        wanted: String,
     },
     /// Small and large model are of different families.
     #[error("cannot grow a `{small}` model into a `{large}` model; both must be of one family")]
@@ -75,6 +103,17 @@ pub enum Error {
         /// Size in the small model.
         small: usize,
         /// Size in the large model.
+        large: usize,
+    },
+    /// Groups of query heads differ in size.
+    #[error(
+        "the small model has {small} query heads for each key-value head, the large one {large}; heads grow by whole groups, \
+         so choose num_attention_heads = {small} · num_key_value_heads"
+    )]
+    HeadsPerGroup {
+        /// Query heads of a group in the small model.
+        small: usize,
+        /// Query heads of a group in the large model.
         large: usize,
     },
     /// The large model has a parameter without a source in the small model.

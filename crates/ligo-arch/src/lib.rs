@@ -19,16 +19,40 @@
 //! assert_eq!(table.num_parameters(), 35_099_962);
 //! ```
 
+mod activation;
 mod axis;
 mod bert;
+mod cait;
 mod config;
 mod error;
+mod example;
+mod family;
+mod gpt2;
+mod image;
+mod llama;
 mod pair;
+mod positions;
+mod rope;
+mod rows;
+mod stored;
 mod table;
+mod transfer;
+mod vit;
 
+pub use activation::HiddenAct;
 pub use axis::Axis;
-pub use bert::{BertConfig, HiddenAct};
+pub use bert::BertConfig;
+pub use cait::CaitConfig;
 pub use config::ModelConfig;
 pub use error::Error;
+pub use family::{Sizes, Task};
+pub use gpt2::Gpt2Config;
+pub use image::{Patches, PositionGrid, Sides};
+pub use llama::LlamaConfig;
 pub use pair::check_growable;
-pub use table::{LAYER_PLACEHOLDER, Param, ParamSpec, ParamTable, Role, StackName};
+pub use positions::{Resample, resample_positions};
+pub use rope::RopeParameters;
+pub use stored::{Extent, FilePart, FileTensor, Slice, Stored};
+pub use table::{Init, LAYER_PLACEHOLDER, Param, ParamSpec, ParamTable, Repeat, Role, StackName};
+pub use transfer::Transfer;
+pub use vit::VitConfig;

@@ -12,11 +12,23 @@ pub fn check_growable(small: &ParamTable, large: &ParamTable) -> Result<(), Erro
             large: large.family().into(),
         });
     }
+    // First, since a grouping that differs shows in the axes too.
+    for (axis, _) in small.repeats().chain(large.repeats()) {
+        let times = |table: &ParamTable| table.repeat(axis).map_or(1, |r| r.times);
+        if times(small) != times(large) {
+            return Err(Error::HeadsPerGroup {
+                small: times(small),
+                large: times(large),
+            });
+        }
+    }
     for spec in large.specs().iter().filter(|s| s.required) {
         let Some(source) = small.specs().iter().find(|s| s.template == spec.template) else {
             return Err(Error::NoCounterpart {
                 name: spec.template.clone(),
-                reason: "the small model has no such tensor; are both decoders tied, or both untied?".into(),
+                reason:
+                    "the small model has no such tensor; do heads agree, and are both decoders tied, or both untied?"
+                        .into(),
             });
         };
         if source.axes != spec.axes {

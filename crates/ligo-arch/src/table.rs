@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::Axis;
+use crate::{Axis, Stored};
 
 /// Stands for the layer index in a name template.
 pub const LAYER_PLACEHOLDER: &str = "{layer}";
@@ -21,6 +21,8 @@ pub enum Role {
     NormBias,
     /// A look-up table, `[entries, hidden]`.
     Embedding,
+    /// Vectors that are learned as they are: class tokens and positions of image models. DeiT and CaiT do not let them decay.
+    Token,
 }
 
 impl Role {
@@ -28,6 +30,29 @@ impl Role {
     pub fn decays(self) -> bool {
         matches!(self, Self::Weight | Self::Embedding)
     }
+}
+
+/// How a parameter starts where its [`Role`] does not say it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// Every value is this one.
+    Constant(f64),
+    /// N(0, std²) with this standard deviation.
+    Normal(f64),
+}
+
+/// An axis whose entries are blocks of another axis, each repeated.
+///
+/// With grouped-query attention the attention output reads every value head once for each query head of its group:
+/// entry `(g · times + r) · block + d` follows entry `g · block + d` of the axis `of`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// The axis that is repeated.
+    pub of: Axis,
+    /// Entries of a block (the size of a head).
+    pub block: usize,
+    /// How often a block occurs.
+    pub times: usize,
 }
 
 /// One row of a parameter table: a tensor, or one tensor per layer of a stack.
@@ -45,6 +70,10 @@ pub struct ParamSpec {
     pub role: Role,
     /// Whether every model of the family has it. Optional tensors grow when the small model has them.
     pub required: bool,
+    /// How it starts; by role when absent.
+    pub init: Option<Init>,
+    /// How files hold it, where that differs from name and shape here.
+    pub stored: Option<Stored>,
 }
 
 /// One tensor of a concrete model.
@@ -81,6 +110,9 @@ pub struct ParamTable {
     depths: BTreeMap<StackName, usize>,
     ties: Vec<(String, String)>,
     stored_aliases: Vec<(String, String)>,
+    repeats: BTreeMap<Axis, Repeat>,
+    buffers: &'static [&'static str],
+    base_prefix: Option<&'static str>,
 }
 
 impl ParamTable {
@@ -100,7 +132,49 @@ impl ParamTable {
             depths: depths.into_iter().collect(),
             ties,
             stored_aliases: Vec::new(),
+            repeats: BTreeMap::new(),
+            buffers: &[],
+            base_prefix: None,
         }
+    }
+
+    /// Endings of names that checkpoints hold and that are no parameters, such as `.position_ids`.
+    pub fn with_buffers(mut self, endings: &'static [&'static str]) -> Self {
+        self.buffers = endings;
+        self
+    }
+
+    /// Whether a checkpoint may hold this name without it being a parameter.
+    pub fn is_buffer(&self, name: &str) -> bool {
+        self.buffers.iter().any(|ending| name.ends_with(ending))
+    }
+
+    /// The prefix that checkpoints of the bare model, without a head, lack: `transformer.` for GPT-2.
+    pub fn with_base_prefix(mut self, prefix: &'static str) -> Self {
+        self.base_prefix = Some(prefix);
+        self
+    }
+
+    /// See [`ParamTable::with_base_prefix`].
+    pub fn base_prefix(&self) -> Option<&'static str> {
+        self.base_prefix
+    }
+
+    /// Says that an axis repeats blocks of another one. It has no width matrix of its own then.
+    pub fn with_repeat(mut self, axis: Axis, repeat: Repeat) -> Self {
+        self.repeats.insert(axis, repeat);
+        self
+    }
+
+    /// Several of [`ParamTable::with_repeat`].
+    pub fn with_repeats(mut self, repeats: impl IntoIterator<Item = (Axis, Repeat)>) -> Self {
+        self.repeats.extend(repeats);
+        self
+    }
+
+    /// How an axis repeats another one, if it does.
+    pub fn repeat(&self, axis: Axis) -> Option<Repeat> {
+        self.repeats.get(&axis).copied()
     }
 
     /// Marks aliases that the reference library stores beside their source and misses when they are absent.
@@ -112,6 +186,11 @@ impl ParamTable {
     /// Pairs `(alias, source)` of ties that files must hold under both names.
     pub fn stored_aliases(&self) -> &[(String, String)] {
         &self.stored_aliases
+    }
+
+    /// All axes that repeat another one.
+    pub fn repeats(&self) -> impl Iterator<Item = (Axis, Repeat)> + '_ {
+        self.repeats.iter().map(|(axis, repeat)| (*axis, *repeat))
     }
 
     /// The family, as in `model_type`.
@@ -184,10 +263,7 @@ impl ParamTable {
 
     /// The tensor of a row at a layer.
     pub fn param<'a>(&'a self, spec: &'a ParamSpec, layer: Option<usize>) -> Param<'a> {
-        let name = match layer {
-            Some(i) => spec.template.replace(LAYER_PLACEHOLDER, &i.to_string()),
-            None => spec.template.clone(),
-        };
+        let name = at_layer(&spec.template, layer);
         let shape = spec.axes.iter().map(|a| self.size(*a)).collect();
         Param {
             name,
@@ -208,5 +284,13 @@ impl ParamTable {
             .filter(|p| p.spec.required)
             .map(|p| p.num_elements())
             .sum()
+    }
+}
+
+/// A template's name at a layer.
+pub(crate) fn at_layer(template: &str, layer: Option<usize>) -> String {
+    match layer {
+        Some(i) => template.replace(LAYER_PLACEHOLDER, &i.to_string()),
+        None => template.into(),
     }
 }

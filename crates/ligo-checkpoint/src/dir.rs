@@ -1,6 +1,7 @@
 //! A model directory opened for reading.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -23,6 +24,22 @@ pub struct ModelDir {
     config: Option<Value>,
     files: Vec<TensorFile>,
     tensors: BTreeMap<String, Place>,
+    parts: BTreeMap<String, Part>,
+}
+
+/// A tensor that is computed from a stored one.
+struct Part {
+    of: String,
+    extract: Extract,
+}
+
+/// Computes the values of a part from those of the tensor that holds it.
+pub type Extract = Box<dyn Fn(&[f32]) -> Vec<f32> + Send + Sync>;
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "part of {}", self.of)
+    }
 }
 
 /// Where a tensor is: which file, under which stored name.
@@ -79,7 +96,21 @@ impl ModelDir {
             config,
             files,
             tensors,
+            parts: BTreeMap::new(),
         })
+    }
+
+    /// Makes parts of tensors known under names of their own: `(name of the part, name of the tensor, computation)`.
+    ///
+    /// For tensors that a family's files fuse or transpose. Parts have values ([`ModelDir::read_f32`]) and are not among
+    /// [`ModelDir::names`]; a part of a tensor that is not there is not there either.
+    #[must_use]
+    pub fn with_parts(mut self, parts: impl IntoIterator<Item = (String, String, Extract)>) -> Self {
+        let parts = parts
+            .into_iter()
+            .map(|(name, of, extract)| (name, Part { of, extract }));
+        self.parts.extend(parts);
+        self
     }
 
     /// Renames tensors: where `alias` returns a name, the tensor is known by it from now on.
@@ -134,14 +165,18 @@ impl ModelDir {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// Whether there is a tensor of this name.
+    /// Whether there is a tensor or a part of this name.
     pub fn contains(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
+        match self.parts.get(name) {
+            Some(part) => self.tensors.contains_key(&part.of),
+            None => self.tensors.contains_key(name),
+        }
     }
 
-    /// Shape, dtype and stored name of a tensor; reads no payload.
+    /// Shape, dtype and stored name of a tensor, or of the tensor that holds a part; reads no payload.
     pub fn info(&self, name: &str) -> Option<&TensorInfo> {
-        let place = self.tensors.get(name)?;
+        let stored = self.parts.get(name).map_or(name, |part| &part.of);
+        let place = self.tensors.get(stored)?;
         self.files[place.file].info(&place.stored)
     }
 
@@ -151,6 +186,10 @@ impl ModelDir {
     ///
     /// [`Error::NoTensor`], [`Error::NotFloat`].
     pub fn read_f32(&self, name: &str) -> Result<Vec<f32>, Error> {
+        if let Some(part) = self.parts.get(name) {
+            let place = self.require(&part.of)?;
+            return Ok((part.extract)(&self.files[place.file].read_f32(&place.stored)?));
+        }
         let place = self.require(name)?;
         self.files[place.file].read_f32(&place.stored)
     }

@@ -5,13 +5,14 @@ use std::path::Path;
 use crate::{AtomicDir, Error};
 
 /// The files that `transformers` reads a tokenizer from.
-pub const TOKENIZER_FILES: [&str; 6] = [
+pub const TOKENIZER_FILES: [&str; 7] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "vocab.txt",
     "vocab.json",
     "merges.txt",
+    "preprocessor_config.json",
 ];
 
 /// Copies those [`TOKENIZER_FILES`] that `from` has; returns their names.

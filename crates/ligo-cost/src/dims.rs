@@ -8,15 +8,18 @@ pub enum Predicted {
     },
     /// Causal language modelling: every token.
     EveryToken,
+    /// Classification: once a sequence.
+    EverySequence,
 }
 
 impl Predicted {
-    /// Predicted tokens over all tokens.
+    /// Predicted tokens over all tokens of sequences of this length.
     #[must_use]
-    pub fn fraction(self) -> f64 {
+    pub fn fraction(self, seq_len: usize) -> f64 {
         match self {
             Self::Masked { fraction } => fraction,
             Self::EveryToken => 1.0,
+            Self::EverySequence => 1.0 / seq_len as f64,
         }
     }
 }
@@ -28,12 +31,22 @@ pub struct TransformerDims {
     pub layers: usize,
     /// Width of the residual stream.
     pub hidden: usize,
+    /// Width of all queries together; `hidden` in most families.
+    pub query: usize,
+    /// Width of all keys together, and of all values; less than `query` with grouped queries.
+    pub key_value: usize,
     /// Width inside the feed-forward network.
     pub ffn: usize,
-    /// Attention heads. They share `hidden`, so they change the count of the softmax only.
+    /// Matrices of the feed-forward network: 2, or 3 when it is gated.
+    pub ffn_matrices: usize,
+    /// Attention heads. They share `query`, so they change the count of the softmax only.
     pub heads: usize,
-    /// Rows of the word embedding.
+    /// Layers in which one token attends to all others (CaiT), beside `layers`.
+    pub class_layers: usize,
+    /// Outputs of the head: rows of the word embedding, or classes.
     pub vocab: usize,
+    /// Numbers that make one token of an image; 0 for text, which is looked up.
+    pub patch: usize,
     /// Tokens in a sequence, padding included.
     pub seq_len: usize,
     /// Which tokens the output layer predicts.
@@ -50,7 +63,12 @@ impl TransformerDims {
         Self {
             layers,
             hidden,
+            query: hidden,
+            key_value: hidden,
             ffn: 4 * hidden,
+            ffn_matrices: 2,
+            class_layers: 0,
+            patch: 0,
             heads: (hidden / 64).max(1),
             vocab: 30_522,
             seq_len: 128,

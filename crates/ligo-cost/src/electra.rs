@@ -62,6 +62,7 @@ pub fn forward_flops(dims: &TransformerDims) -> ForwardFlops {
     let predicted_fraction = match dims.predicted {
         Predicted::Masked { .. } => MASKED_FRACTION,
         Predicted::EveryToken => 1.0,
+        Predicted::EverySequence => 1.0 / dims.seq_len as f64,
     };
     ForwardFlops {
         layers: dims.layers as f64 * s * layer_flops_per_token(dims),

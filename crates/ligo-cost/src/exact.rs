@@ -7,7 +7,7 @@
 //!
 //! Attention is counted over the whole `S × S` square, for causal models too, and padding counts as tokens.
 //!
-//! Legend: `N` tokens, `S` sequence length, `D` hidden, `F` feed-forward width, `V` vocabulary, `L` layers; 1 small, 2 large.
+//! Legend: `N` tokens, `S` sequence length, `D` hidden, `F` feed-forward width, `V` vocabulary, `L` layers, `Q` and `K` width of all queries and keys, `P` numbers of a patch; 1 small, 2 large.
 
 use crate::dims::TransformerDims;
 
@@ -17,11 +17,12 @@ const FORWARD_AND_BACKWARD: f64 = 3.0;
 /// Forward FLOPs of a batch, by part.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ForwardFlops {
-    /// Query, key, value and output projections: `L · 4 · 2·N·D²`.
+    /// Query, key, value and output projections: `L · 2·N·(2·D·Q + 2·D·K)`, which is `L · 4 · 2·N·D²` where queries and keys are as wide
+    /// as the residual stream; and the patch embedding of images, `2·N·P·D`.
     pub projections: f64,
-    /// Scores and weighted average: `L · 2 · 2·N·S·D`.
+    /// Scores and weighted average: `L · 2 · 2·N·S·Q`.
     pub attention: f64,
-    /// The feed-forward network's two layers: `L · 2 · 2·N·D·F`.
+    /// The feed-forward network's two layers, or three when gated: `L · 2 · 2·N·D·F`.
     pub ffn: f64,
     /// The head at the `P` predicted tokens: `2·P·D·V`, and `2·P·D²` for the layer before it where there is one.
     pub head: f64,
@@ -39,17 +40,22 @@ impl ForwardFlops {
 #[must_use]
 pub fn forward_flops(dims: &TransformerDims, batch_sequences: usize) -> ForwardFlops {
     let [l, s, d, f, v] = [dims.layers, dims.seq_len, dims.hidden, dims.ffn, dims.vocab].map(|n| n as f64);
-    let n = batch_sequences as f64 * s;
-    let predicted = n * dims.predicted.fraction();
+    let [q, kv, patch, classes] = [dims.query, dims.key_value, dims.patch, dims.class_layers].map(|n| n as f64);
+    let sequences = batch_sequences as f64;
+    let n = sequences * s;
+    let predicted = n * dims.predicted.fraction(dims.seq_len);
     let transform = if dims.head_transform {
         2.0 * predicted * d * d
     } else {
         0.0
     };
+    // A layer of class attention computes keys and values for every token, and all else for one token of a sequence.
+    let layer = |tokens: f64| 2.0 * (tokens * 2.0 * d * q + n * 2.0 * d * kv);
+    let inner = |tokens: f64| dims.ffn_matrices as f64 * 2.0 * tokens * d * f;
     ForwardFlops {
-        projections: l * 4.0 * 2.0 * n * d * d,
-        attention: l * 2.0 * 2.0 * n * s * d,
-        ffn: l * 2.0 * 2.0 * n * d * f,
+        projections: l * layer(n) + classes * layer(sequences) + 2.0 * n * patch * d,
+        attention: 2.0 * 2.0 * s * q * (l * n + classes * sequences),
+        ffn: l * inner(n) + classes * inner(sequences),
         head: 2.0 * predicted * d * v + transform,
     }
 }

@@ -29,6 +29,12 @@ pub fn tokens_per_second(tokens_per_second: f64) -> String {
     scaled_count(tokens_per_second, "tokens/s")
 }
 
+/// Speed in images: `2.8 k images/s`.
+#[must_use]
+pub fn images_per_second(images_per_second: f64) -> String {
+    scaled_count(images_per_second, "images/s")
+}
+
 /// A share as a percentage: 0.447 is `44.7 %`.
 #[must_use]
 pub fn percent(share: f64) -> String {

@@ -92,10 +92,15 @@ fn the_electra_counter_keeps_its_own_masking_rate() {
 fn the_exact_count_of_a_tiny_model_equals_a_count_by_hand() {
     let tiny = TransformerDims {
         layers: 2,
+        class_layers: 0,
         hidden: 4,
+        query: 4,
+        key_value: 4,
         ffn: 6,
+        ffn_matrices: 2,
         heads: 2,
         vocab: 10,
+        patch: 0,
         seq_len: 5,
         predicted: Predicted::Masked { fraction: 0.2 },
         head_transform: true,
@@ -107,6 +112,33 @@ fn the_exact_count_of_a_tiny_model_equals_a_count_by_hand() {
     assert_eq!(forward.ffn, 2.0 * 2.0 * (2 * 15 * 4 * 6) as f64);
     assert!((forward.head - ((2 * 3 * 4 * 10) + (2 * 3 * 4 * 4)) as f64).abs() < 1e-9);
     assert_eq!(exact::train_step_flops(&tiny, 3), 3.0 * forward.total());
+}
+
+#[test]
+fn grouped_queries_gates_patches_and_class_layers_are_counted_by_hand() {
+    let grouped = TransformerDims {
+        layers: 1,
+        class_layers: 1,
+        hidden: 4,
+        query: 6,
+        key_value: 2,
+        ffn: 8,
+        ffn_matrices: 3,
+        heads: 3,
+        vocab: 7,
+        patch: 9,
+        seq_len: 5,
+        predicted: Predicted::EverySequence,
+        head_transform: false,
+    };
+    // 2 sequences of 5 tokens: 10 tokens, 2 of them class tokens and predicted.
+    let forward = exact::forward_flops(&grouped, 2);
+    let main = 2 * 10 * 4 * (6 + 2 + 2 + 6);
+    let class = 2 * 2 * 4 * (6 + 6) + 2 * 10 * 4 * (2 + 2);
+    assert_eq!(forward.projections, (main + class + 2 * 10 * 9 * 4) as f64);
+    assert_eq!(forward.attention, (2 * 2 * 5 * 6 * (10 + 2)) as f64);
+    assert_eq!(forward.ffn, (3 * 2 * 4 * 8 * (10 + 2)) as f64);
+    assert!((forward.head - (2 * 2 * 4 * 7) as f64).abs() < 1e-9);
 }
 
 #[test]

@@ -1,0 +1,329 @@
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::family::{FamilyConfig, Sizes, Task, nonzero};
+use crate::image::{check_labels, default_channels, default_image, default_patch, is_zero, label_count, set_labels};
+use crate::rows::{Rows, Stack};
+use crate::{Axis, Error, Extent, HiddenAct, Init, ModelConfig, ParamTable, Patches, PositionGrid, Role, Sides};
+
+/// `config.json` of a CaiT (Touvron et al., arXiv:2103.17239) as `timm`'s `Cait` computes it.
+///
+/// `timm` describes a model by the name of an architecture and arguments of a Python function, so the fields here are our own, in the
+/// words of `transformers`. Tensors are called and shaped exactly as in `timm`: put its `model.safetensors` beside a `config.json` such as
+///
+/// ```json
+/// {"model_type": "cait", "hidden_size": 192, "num_hidden_layers": 24, "num_attention_heads": 4, "intermediate_size": 768,
+///  "init_values": 1e-5, "image_size": 224, "patch_size": 16, "num_labels": 1000}
+/// ```
+///
+/// for `cait_xxs24_224` (`embed_dim`, `depth`, `num_heads`, `mlp_ratio · embed_dim`, …). A field with a default below may be left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CaitConfig {
+    /// Always `cait`.
+    #[serde(default = "model_type")]
+    pub model_type: String,
+    /// Width D of the residual stream; `embed_dim`.
+    pub hidden_size: usize,
+    /// Layers in which patches attend to patches; `depth`.
+    pub num_hidden_layers: usize,
+    /// Layers in which the class token attends to all; `depth_token_only`.
+    #[serde(default = "class_layers")]
+    pub depth_token_only: usize,
+    /// Attention heads; must divide `hidden_size`.
+    pub num_attention_heads: usize,
+    /// Neurons of a feed-forward layer; `int(mlp_ratio · embed_dim)`.
+    pub intermediate_size: usize,
+    /// The same in the class-attention layers, `int(mlp_ratio_token_only · embed_dim)`; as `intermediate_size` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intermediate_size_token_only: Option<usize>,
+    /// Activation function.
+    #[serde(default)]
+    pub hidden_act: HiddenAct,
+    /// Initial value of every factor of LayerScale; 1e-5 up to depth 24 in the paper, 1e-6 at 36.
+    #[serde(default = "layer_scale")]
+    pub init_values: f64,
+    /// Whether queries, keys and values have a bias.
+    #[serde(default = "yes")]
+    pub qkv_bias: bool,
+    /// Dropout on the embeddings and, in the first stack, on attention output and feed-forward layers.
+    #[serde(default)]
+    pub hidden_dropout_prob: f64,
+    /// Dropout on attention probabilities of the first stack.
+    #[serde(default)]
+    pub attention_probs_dropout_prob: f64,
+    /// Stochastic depth: the probability that a sub-layer of the first stack is skipped for an image, equal for all layers.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub drop_path_rate: f64,
+    /// Standard deviation of initial matrices.
+    #[serde(default = "init_std")]
+    pub initializer_range: f64,
+    /// ε of LayerNorm.
+    #[serde(default = "eps")]
+    pub layer_norm_eps: f64,
+    /// Size of an image.
+    #[serde(default = "default_image")]
+    pub image_size: Sides,
+    /// Size of a patch; must divide `image_size`.
+    #[serde(default = "default_patch")]
+    pub patch_size: Sides,
+    /// Colours of a pixel.
+    #[serde(default = "default_channels")]
+    pub num_channels: usize,
+    /// Everything else in the file, the classes (`num_labels` or `id2label`) included.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// Patches attend to patches.
+const BLOCKS: Stack = Stack {
+    name: "blocks",
+    path: "blocks",
+};
+
+/// The class token attends to all.
+const CLASS_BLOCKS: Stack = Stack {
+    name: "blocks_token_only",
+    path: "blocks_token_only",
+};
+
+fn model_type() -> String {
+    "cait".into()
+}
+fn class_layers() -> usize {
+    2
+}
+fn layer_scale() -> f64 {
+    1e-5
+}
+fn init_std() -> f64 {
+    0.02
+}
+fn eps() -> f64 {
+    1e-6
+}
+fn yes() -> bool {
+    true
+}
+
+impl CaitConfig {
+    /// A CaiT for 224-pixel images and 16-pixel patches, with the defaults of `timm`'s `cait_*24` models.
+    pub fn new(hidden_size: usize, num_hidden_layers: usize, num_attention_heads: usize, labels: usize) -> Self {
+        let mut extra = Map::new();
+        set_labels(&mut extra, labels);
+        Self {
+            model_type: model_type(),
+            hidden_size,
+            num_hidden_layers,
+            depth_token_only: class_layers(),
+            num_attention_heads,
+            intermediate_size: 4 * hidden_size,
+            intermediate_size_token_only: None,
+            hidden_act: HiddenAct::Gelu,
+            init_values: layer_scale(),
+            qkv_bias: true,
+            hidden_dropout_prob: 0.0,
+            attention_probs_dropout_prob: 0.0,
+            drop_path_rate: 0.0,
+            initializer_range: init_std(),
+            layer_norm_eps: eps(),
+            image_size: default_image(),
+            patch_size: default_patch(),
+            num_channels: default_channels(),
+            extra,
+        }
+    }
+
+    /// The number of classes.
+    pub fn labels(&self) -> usize {
+        label_count(&self.extra)
+    }
+
+    /// Neurons of a feed-forward layer behind class attention.
+    pub fn class_ffn(&self) -> usize {
+        self.intermediate_size_token_only.unwrap_or(self.intermediate_size)
+    }
+
+    /// How an image is cut into tokens.
+    pub fn patches(&self) -> Patches {
+        Patches {
+            channels: self.num_channels,
+            image: self.image_size.both(),
+            patch: self.patch_size.both(),
+        }
+    }
+}
+
+impl FamilyConfig for CaitConfig {
+    fn validate(&self) -> Result<(), Error> {
+        nonzero([
+            ("hidden_size", self.hidden_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("depth_token_only", self.depth_token_only),
+            ("num_attention_heads", self.num_attention_heads),
+            ("intermediate_size", self.intermediate_size),
+            ("intermediate_size_token_only", self.class_ffn()),
+        ])?;
+        check_labels(&self.extra)?;
+        self.patches().validate()?;
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
+            return Err(Error::HeadsDoNotDivide {
+                heads: self.num_attention_heads,
+                hidden: self.hidden_size,
+            });
+        }
+        Ok(())
+    }
+
+    /// The parameters of `timm`'s `Cait`.
+    ///
+    /// The two stacks share nothing but the residual stream: class attention has axes and depth coefficients of its own. The
+    /// matrices that mix heads (talking heads, Shazeer et al., arXiv:2003.02436) read and write `heads`, before and behind the softmax alike:
+    /// head `i` means the same in queries, keys and values, so one matrix says which large head comes from which small ones.
+    fn table(&self) -> ParamTable {
+        use Role::{Bias, NormWeight, Token, Weight};
+        let h = Axis::HIDDEN;
+        let (one, width) = (Extent::Exactly(1), Extent::Axis(h));
+        let mut rows = Rows::default();
+        rows.one("cls_token", &[h], "embeddings", Token)
+            .shaped(&[one, one, width]);
+        rows.one("pos_embed", &[Axis::POSITION, h], "embeddings", Token)
+            .shaped(&[one, Extent::Axis(Axis::POSITION), width]);
+        let [c, y, x] = self.patches().kernel();
+        rows.one("patch_embed.proj.weight", &[h, Axis::PATCH], "embeddings", Weight)
+            .shaped(&[width, c, y, x]);
+        rows.one("patch_embed.proj.bias", &[h], "embeddings", Bias);
+
+        let parts = [Axis::QUERY, Axis::KEY, Axis::VALUE];
+        for (part, module) in ["query", "key", "value"].into_iter().enumerate() {
+            let fused = |end: &str| BLOCKS.template(&format!("attn.qkv.{end}"));
+            let name = format!("attn.qkv.{module}");
+            rows.layered(BLOCKS, &format!("{name}.weight"), &[parts[part], h], module, Weight)
+                .part(fused("weight"), &parts, part, false);
+            if self.qkv_bias {
+                rows.layered(BLOCKS, &format!("{name}.bias"), &[parts[part]], module, Bias)
+                    .part(fused("bias"), &parts, part, false);
+            }
+        }
+        for (path, out, input, module) in [
+            ("attn.proj", h, Axis::VALUE, "attention_out"),
+            ("attn.proj_l", Axis::HEADS, Axis::HEADS, "heads_of_scores"),
+            ("attn.proj_w", Axis::HEADS, Axis::HEADS, "heads_of_weights"),
+            ("mlp.fc1", Axis::FFN, h, "ffn_in"),
+            ("mlp.fc2", h, Axis::FFN, "ffn_out"),
+        ] {
+            rows.layered(BLOCKS, &format!("{path}.weight"), &[out, input], module, Weight);
+            rows.layered(BLOCKS, &format!("{path}.bias"), &[out], module, Bias);
+        }
+        for (path, out, input, module, bias) in [
+            ("attn.q", Axis::CLASS_QUERY, h, "query", self.qkv_bias),
+            ("attn.k", Axis::CLASS_KEY, h, "key", self.qkv_bias),
+            ("attn.v", Axis::CLASS_VALUE, h, "value", self.qkv_bias),
+            ("attn.proj", h, Axis::CLASS_VALUE, "attention_out", true),
+            ("mlp.fc1", Axis::CLASS_FFN, h, "ffn_in", true),
+            ("mlp.fc2", h, Axis::CLASS_FFN, "ffn_out", true),
+        ] {
+            rows.layered(CLASS_BLOCKS, &format!("{path}.weight"), &[out, input], module, Weight);
+            if bias {
+                rows.layered(CLASS_BLOCKS, &format!("{path}.bias"), &[out], module, Bias);
+            }
+        }
+        for stack in [BLOCKS, CLASS_BLOCKS] {
+            norm(&mut rows, stack, "norm1", "attention_norm");
+            norm(&mut rows, stack, "norm2", "ffn_norm");
+            let start = Init::Constant(self.init_values);
+            for (path, module) in [("gamma_1", "attention_scale"), ("gamma_2", "ffn_scale")] {
+                rows.layered(stack, path, &[h], module, NormWeight).init(start);
+            }
+        }
+        rows.one("norm.weight", &[h], "final_norm", NormWeight);
+        rows.one("norm.bias", &[h], "final_norm", Role::NormBias);
+        rows.one("head.weight", &[Axis::CLASSES, h], "head", Weight);
+        rows.one("head.bias", &[Axis::CLASSES], "head", Bias);
+
+        let d = self.hidden_size;
+        let patches = self.patches();
+        let sizes = [
+            (Axis::HIDDEN, d),
+            (Axis::QUERY, d),
+            (Axis::KEY, d),
+            (Axis::VALUE, d),
+            (Axis::HEADS, self.num_attention_heads),
+            (Axis::FFN, self.intermediate_size),
+            (Axis::CLASS_QUERY, d),
+            (Axis::CLASS_KEY, d),
+            (Axis::CLASS_VALUE, d),
+            (Axis::CLASS_FFN, self.class_ffn()),
+            (Axis::POSITION, patches.count()),
+            (Axis::PATCH, patches.numbers()),
+            (Axis::CLASSES, self.labels()),
+        ];
+        let depths = [
+            (BLOCKS.name, self.num_hidden_layers),
+            (CLASS_BLOCKS.name, self.depth_token_only),
+        ];
+        ParamTable::new("cait", rows.0, sizes, depths, Vec::new())
+    }
+
+    fn task(&self) -> Task {
+        Task::ImageClassification { labels: self.labels() }
+    }
+
+    /// Another number of classes.
+    fn with_task(&self, task: Task) -> Result<Option<ModelConfig>, Error> {
+        let Task::ImageClassification { labels } = task else {
+            return Ok(None);
+        };
+        let mut config = self.clone();
+        set_labels(&mut config.extra, labels);
+        config.validate()?;
+        Ok(Some(ModelConfig::Cait(config)))
+    }
+
+    fn sizes(&self) -> Sizes {
+        let patches = self.patches();
+        Sizes {
+            layers: self.num_hidden_layers,
+            class_layers: self.depth_token_only,
+            hidden: self.hidden_size,
+            heads: self.num_attention_heads,
+            query: self.hidden_size,
+            key_value: self.hidden_size,
+            ffn: self.intermediate_size,
+            ffn_matrices: 2,
+            outputs: self.labels(),
+            head_transform: false,
+            patch: patches.numbers(),
+            tokens: Some(patches.count()),
+        }
+    }
+
+    fn vocab_size(&self) -> usize {
+        0
+    }
+
+    fn max_sequence_tokens(&self) -> usize {
+        self.patches().count()
+    }
+
+    fn initializer_range(&self) -> f64 {
+        self.initializer_range
+    }
+
+    fn position_grid(&self) -> Option<PositionGrid> {
+        Some(PositionGrid {
+            tensor: "pos_embed".into(),
+            prefix: 0,
+            grid: self.patches().grid(),
+        })
+    }
+
+    fn patches(&self) -> Option<Patches> {
+        Some(Self::patches(self))
+    }
+}
+
+fn norm(rows: &mut Rows, stack: Stack, path: &str, module: &'static str) {
+    let h = [Axis::HIDDEN];
+    rows.layered(stack, &format!("{path}.weight"), &h, module, Role::NormWeight);
+    rows.layered(stack, &format!("{path}.bias"), &h, module, Role::NormBias);
+}

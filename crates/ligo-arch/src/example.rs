@@ -1,0 +1,100 @@
+use serde_json::{Map, Value, json};
+
+use crate::{BertConfig, CaitConfig, Gpt2Config, LlamaConfig, ModelConfig, VitConfig};
+
+/// Fields that are read, but are no field of a configuration's struct.
+const READ_BESIDES: [&str; 9] = [
+    "architectures",
+    "num_labels",
+    "id2label",
+    "label2id",
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "sliding_window",
+    "torch_dtype",
+];
+
+impl ModelConfig {
+    /// A tiny valid model of a `model_type` with the family's usual settings: what its `config.json` looks like.
+    pub fn example(model_type: &str) -> Option<Self> {
+        Some(match model_type {
+            "bert" => Self::Bert(BertConfig::new(64, 8, 1, 1)),
+            "roberta" => Self::Bert(BertConfig::roberta(64, 8, 1, 1)),
+            "gpt2" => Self::Gpt2(Gpt2Config::new(64, 8, 1, 1)),
+            "llama" => Self::Llama(LlamaConfig::new(64, 8, 1, 1, 16)),
+            "mistral" => Self::Llama(renamed("mistral", "MistralForCausalLM")),
+            "qwen2" => Self::Llama(renamed("qwen2", "Qwen2ForCausalLM")),
+            "vit" => Self::Vit(VitConfig::new(8, 1, 1, 2)),
+            "deit" => Self::Vit(VitConfig::deit(8, 1, 1, 2, true)),
+            "cait" => Self::Cait(CaitConfig::new(8, 1, 1, 2)),
+            _ => return None,
+        })
+    }
+
+    /// The fields of a family's `config.json` that mean something here.
+    pub fn known_fields(model_type: &str) -> Vec<String> {
+        let example = Self::example(model_type).map(|c| c.to_json());
+        let fields: Map<String, Value> = example.and_then(|json| json.as_object().cloned()).unwrap_or_default();
+        let mut known: Vec<String> = fields.into_iter().map(|(name, _)| name).collect();
+        known.extend(READ_BESIDES.map(String::from));
+        known.extend(
+            OPTIONAL
+                .iter()
+                .filter(|(family, _)| family.contains(&model_type))
+                .flat_map(|(_, names)| names.iter().map(|name| (*name).to_owned())),
+        );
+        known.sort_unstable();
+        known.dedup();
+        known
+    }
+}
+
+/// Fields that an example leaves out, since they are absent unless somebody sets them: `(model_types, fields)`.
+const OPTIONAL: [(&[&str], &[&str]); 3] = [
+    (
+        &["llama", "mistral", "qwen2"],
+        &[
+            "head_dim",
+            "rope_parameters",
+            "rope_theta",
+            "rope_scaling",
+            "attention_bias",
+            "mlp_bias",
+        ],
+    ),
+    (&["vit", "deit", "cait"], &["drop_path_rate"]),
+    (&["gpt2"], &["n_inner", "n_ctx"]),
+];
+
+fn renamed(model_type: &str, architecture: &str) -> LlamaConfig {
+    let mut config = LlamaConfig::new(64, 8, 1, 1, 16);
+    config.model_type = model_type.into();
+    config.extra.insert("architectures".into(), json!([architecture]));
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_family_has_an_example_that_is_valid_and_comes_back_from_its_json() {
+        for model_type in ModelConfig::MODEL_TYPES {
+            let example = ModelConfig::example(model_type).unwrap();
+            example.validate().unwrap();
+            assert_eq!(example.model_type(), *model_type);
+            assert_eq!(ModelConfig::from_json(&example.to_json()).unwrap(), example);
+        }
+    }
+
+    #[test]
+    fn fields_of_the_struct_and_others_are_known() {
+        let known = ModelConfig::known_fields("llama");
+        for field in ["hidden_size", "rope_theta", "num_labels"] {
+            assert!(known.iter().any(|k| k == field), "{field} in {known:?}");
+        }
+        assert!(!known.iter().any(|k| k == "n_embd"));
+    }
+}

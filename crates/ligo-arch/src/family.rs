@@ -1,0 +1,103 @@
+use std::fmt;
+
+use crate::{Error, ModelConfig, ParamTable, Patches, PositionGrid};
+
+/// What a model is trained to predict; decides its head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Tokens that were masked.
+    MaskedLm,
+    /// The next token.
+    CausalLm,
+    /// The class of a text.
+    SequenceClassification {
+        /// The number of classes.
+        labels: usize,
+    },
+    /// Where an answer begins and ends.
+    QuestionAnswering,
+    /// The class of an image.
+    ImageClassification {
+        /// The number of classes.
+        labels: usize,
+    },
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MaskedLm => f.write_str("masked tokens"),
+            Self::CausalLm => f.write_str("next tokens"),
+            Self::SequenceClassification { labels } => write!(f, "{labels} classes of texts"),
+            Self::QuestionAnswering => f.write_str("where an answer begins and ends"),
+            Self::ImageClassification { labels } => write!(f, "{labels} classes of images"),
+        }
+    }
+}
+
+/// The sizes of a model that its arithmetic depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Layers of the main stack.
+    pub layers: usize,
+    /// Layers in which one class token attends to all others (CaiT); 0 elsewhere.
+    pub class_layers: usize,
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Width of all queries together.
+    pub query: usize,
+    /// Width of all keys together, and of all values.
+    pub key_value: usize,
+    /// Width inside the feed-forward network.
+    pub ffn: usize,
+    /// Matrices of the feed-forward network: 2, or 3 when it is gated.
+    pub ffn_matrices: usize,
+    /// Outputs of the head for each predicted position: words or classes.
+    pub outputs: usize,
+    /// Whether a square layer stands in front of the head's output matrix.
+    pub head_transform: bool,
+    /// Numbers that make one input token of an image; 0 for text.
+    pub patch: usize,
+    /// Tokens of a sample where the model fixes them (images).
+    pub tokens: Option<usize>,
+}
+
+/// What every family's configuration can tell.
+pub(crate) trait FamilyConfig {
+    /// Checks sizes and features.
+    fn validate(&self) -> Result<(), Error>;
+    /// The parameters.
+    fn table(&self) -> ParamTable;
+    /// What it predicts.
+    fn task(&self) -> Task;
+    /// The same encoder under a head for this task; `None` when the family has no such head.
+    fn with_task(&self, _task: Task) -> Result<Option<ModelConfig>, Error> {
+        Ok(None)
+    }
+    /// Sizes for counting.
+    fn sizes(&self) -> Sizes;
+    /// Words it knows; 0 for images.
+    fn vocab_size(&self) -> usize;
+    /// The longest sequence it can read.
+    fn max_sequence_tokens(&self) -> usize;
+    /// Standard deviation of fresh matrices.
+    fn initializer_range(&self) -> f64;
+    /// How it cuts images; `None` for text.
+    fn patches(&self) -> Option<Patches> {
+        None
+    }
+    /// Its positions, where they are those of an image's patches.
+    fn position_grid(&self) -> Option<PositionGrid> {
+        None
+    }
+}
+
+/// Refuses sizes of zero.
+pub(crate) fn nonzero<const N: usize>(sizes: [(&'static str, usize); N]) -> Result<(), Error> {
+    match sizes.into_iter().find(|(_, size)| *size == 0) {
+        Some((field, _)) => Err(Error::Zero { field }),
+        None => Ok(()),
+    }
+}

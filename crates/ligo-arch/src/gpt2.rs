@@ -1,0 +1,253 @@
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::family::{FamilyConfig, Sizes, Task, nonzero};
+use crate::rows::{Rows, Stack};
+use crate::{Axis, Error, HiddenAct, Init, ParamTable, Repeat, Role};
+
+/// `config.json` of a GPT-2, with the names of `transformers`' `GPT2Config`.
+///
+/// Fields that are not listed are kept in [`Gpt2Config::extra`] and written back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gpt2Config {
+    /// Always `gpt2`.
+    #[serde(default = "model_type")]
+    pub model_type: String,
+    /// Entries of the token table.
+    pub vocab_size: usize,
+    /// Longest sequence; `n_ctx` in old files says the same.
+    #[serde(default = "positions")]
+    pub n_positions: usize,
+    /// Width D of the residual stream.
+    pub n_embd: usize,
+    /// Layers L.
+    pub n_layer: usize,
+    /// Attention heads; must divide `n_embd`.
+    pub n_head: usize,
+    /// Neurons of a feed-forward layer; 4 · `n_embd` when absent.
+    #[serde(default)]
+    pub n_inner: Option<usize>,
+    /// Activation function.
+    #[serde(default = "activation")]
+    pub activation_function: HiddenAct,
+    /// Dropout on the output of each sub-layer.
+    #[serde(default = "dropout")]
+    pub resid_pdrop: f64,
+    /// Dropout on embeddings.
+    #[serde(default = "dropout")]
+    pub embd_pdrop: f64,
+    /// Dropout on attention probabilities.
+    #[serde(default = "dropout")]
+    pub attn_pdrop: f64,
+    /// ε of LayerNorm.
+    #[serde(default = "eps")]
+    pub layer_norm_epsilon: f64,
+    /// Standard deviation of initial matrices.
+    #[serde(default = "init_std")]
+    pub initializer_range: f64,
+    /// Whether the head shares the token table.
+    #[serde(default = "yes")]
+    pub tie_word_embeddings: bool,
+    /// Everything else in the file.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// The decoder.
+const LAYERS: Stack = Stack {
+    name: "decoder",
+    path: "transformer.h",
+};
+
+fn model_type() -> String {
+    "gpt2".into()
+}
+fn positions() -> usize {
+    1024
+}
+fn activation() -> HiddenAct {
+    HiddenAct::GeluNew
+}
+fn dropout() -> f64 {
+    0.1
+}
+fn eps() -> f64 {
+    1e-5
+}
+fn init_std() -> f64 {
+    0.02
+}
+fn yes() -> bool {
+    true
+}
+
+impl Gpt2Config {
+    /// A GPT-2 with the reference defaults.
+    pub fn new(vocab_size: usize, n_embd: usize, n_layer: usize, n_head: usize) -> Self {
+        let mut extra = Map::new();
+        extra.insert("architectures".into(), serde_json::json!(["GPT2LMHeadModel"]));
+        Self {
+            model_type: model_type(),
+            vocab_size,
+            n_positions: positions(),
+            n_embd,
+            n_layer,
+            n_head,
+            n_inner: None,
+            activation_function: activation(),
+            resid_pdrop: dropout(),
+            embd_pdrop: dropout(),
+            attn_pdrop: dropout(),
+            layer_norm_epsilon: eps(),
+            initializer_range: init_std(),
+            tie_word_embeddings: true,
+            extra,
+        }
+    }
+
+    /// Neurons of a feed-forward layer.
+    pub fn inner(&self) -> usize {
+        self.n_inner.unwrap_or(4 * self.n_embd)
+    }
+
+    /// A switch of the reference implementation that must have its default value.
+    fn demand(&self, field: &'static str, default: bool) -> Result<(), Error> {
+        match self.extra.get(field).and_then(Value::as_bool) {
+            Some(found) if found != default => Err(Error::Unsupported {
+                field,
+                found: found.to_string(),
+                supported: if default { "true" } else { "false" },
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl FamilyConfig for Gpt2Config {
+    fn validate(&self) -> Result<(), Error> {
+        nonzero([
+            ("vocab_size", self.vocab_size),
+            ("n_positions", self.n_positions),
+            ("n_embd", self.n_embd),
+            ("n_layer", self.n_layer),
+            ("n_head", self.n_head),
+            ("n_inner", self.inner()),
+        ])?;
+        if !self.n_embd.is_multiple_of(self.n_head) {
+            return Err(Error::HeadsDoNotDivide {
+                heads: self.n_head,
+                hidden: self.n_embd,
+            });
+        }
+        self.demand("scale_attn_weights", true)?;
+        self.demand("scale_attn_by_inverse_layer_idx", false)?;
+        self.demand("reorder_and_upcast_attn", false)?;
+        self.demand("add_cross_attention", false)
+    }
+
+    /// The parameters of `GPT2LMHeadModel`.
+    ///
+    /// Files fuse query, key and value into one matrix, and store every matrix of a layer `[in, out]` (`Conv1D`); here they
+    /// are three, `[out, in]`, as Algorithm 1 of the paper grows them. The head reads the residual stream; a tied one through
+    /// the columns of the token table, so that what the last LayerNorm gives has an axis of its own.
+    fn table(&self) -> ParamTable {
+        use Role::{Bias, Embedding, NormBias, NormWeight, Weight};
+        let mut rows = Rows::default();
+        let h = Axis::HIDDEN;
+        rows.one("transformer.wte.weight", &[Axis::VOCAB, h], "embeddings", Embedding);
+        rows.one("transformer.wpe.weight", &[Axis::POSITION, h], "embeddings", Embedding);
+        let norm = |rows: &mut Rows, path: &str, module| {
+            rows.layered(LAYERS, &format!("{path}.weight"), &[h], module, NormWeight);
+            rows.layered(LAYERS, &format!("{path}.bias"), &[h], module, NormBias);
+        };
+        norm(&mut rows, "ln_1", "attention_norm");
+        let parts = [Axis::QUERY, Axis::KEY, Axis::VALUE];
+        for (part, (axis, name)) in parts.into_iter().zip(["query", "key", "value"]).enumerate() {
+            let path = "attn.c_attn";
+            rows.layered(LAYERS, &format!("{path}.{name}.weight"), &[axis, h], name, Weight)
+                .part(LAYERS.template(&format!("{path}.weight")), &parts, part, true);
+            rows.layered(LAYERS, &format!("{path}.{name}.bias"), &[axis], name, Bias)
+                .part(LAYERS.template(&format!("{path}.bias")), &parts, part, false);
+        }
+        // What each sub-layer adds to the residual stream starts smaller, the deeper the model (GPT-2's report, section 2.3).
+        let residual = Init::Normal(self.initializer_range / (2.0 * self.n_layer as f64).sqrt());
+        let mut matrix = |path: &str, out, input, module, init: Option<Init>| {
+            let row = rows.layered(LAYERS, &format!("{path}.weight"), &[out, input], module, Weight);
+            let row = row.transposed();
+            if let Some(init) = init {
+                row.init(init);
+            }
+            rows.layered(LAYERS, &format!("{path}.bias"), &[out], module, Bias);
+        };
+        matrix("attn.c_proj", h, Axis::VALUE, "attention_out", Some(residual));
+        matrix("mlp.c_fc", Axis::FFN, h, "ffn_in", None);
+        matrix("mlp.c_proj", h, Axis::FFN, "ffn_out", Some(residual));
+        norm(&mut rows, "ln_2", "ffn_norm");
+        let read = if self.tie_word_embeddings { Axis::HEAD_INPUT } else { h };
+        rows.one("transformer.ln_f.weight", &[read], "final_norm", NormWeight);
+        rows.one("transformer.ln_f.bias", &[read], "final_norm", NormBias);
+        let head = "lm_head.weight";
+        let mut ties = Vec::new();
+        if self.tie_word_embeddings {
+            ties.push((head.into(), "transformer.wte.weight".into()));
+        } else {
+            rows.one(head, &[Axis::VOCAB, h], "head", Weight);
+        }
+
+        let d = self.n_embd;
+        let mut sizes = vec![
+            (Axis::HIDDEN, d),
+            (Axis::QUERY, d),
+            (Axis::KEY, d),
+            (Axis::VALUE, d),
+            (Axis::FFN, self.inner()),
+            (Axis::VOCAB, self.vocab_size),
+            (Axis::POSITION, self.n_positions),
+        ];
+        let follows_hidden = Repeat {
+            of: Axis::HIDDEN,
+            block: d,
+            times: 1,
+        };
+        let tied_head = self.tie_word_embeddings.then_some((Axis::HEAD_INPUT, follows_hidden));
+        sizes.extend(tied_head.map(|(axis, _)| (axis, d)));
+        // The first of these is the causal mask of older files. `.c_attn.bias`, a parameter, has another ending.
+        ParamTable::new("gpt2", rows.0, sizes, [(LAYERS.name, self.n_layer)], ties)
+            .with_repeats(tied_head)
+            .with_buffers(&[".attn.bias", ".attn.masked_bias"])
+            .with_base_prefix("transformer.")
+    }
+
+    fn task(&self) -> Task {
+        Task::CausalLm
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes {
+            layers: self.n_layer,
+            class_layers: 0,
+            hidden: self.n_embd,
+            heads: self.n_head,
+            query: self.n_embd,
+            key_value: self.n_embd,
+            ffn: self.inner(),
+            ffn_matrices: 2,
+            outputs: self.vocab_size,
+            head_transform: false,
+            patch: 0,
+            tokens: None,
+        }
+    }
+
+    fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    fn max_sequence_tokens(&self) -> usize {
+        self.n_positions
+    }
+
+    fn initializer_range(&self) -> f64 {
+        self.initializer_range
+    }
+}

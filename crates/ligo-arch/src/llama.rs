@@ -1,0 +1,352 @@
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::family::{FamilyConfig, Sizes, Task, nonzero};
+use crate::rows::{Rows, Stack};
+use crate::{Axis, Error, ParamTable, Repeat, Role, RopeParameters};
+
+/// `config.json` of a Llama, a Mistral or a Qwen2, with the names of `transformers`' `LlamaConfig`.
+///
+/// The three differ in few things: Qwen2 has biases on queries, keys and values; Llama has them where the file says so;
+/// Mistral and Qwen2 may limit attention to a window. Fields that are not listed are kept in [`LlamaConfig::extra`] and
+/// written back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LlamaConfig {
+    /// `llama`, `mistral` or `qwen2`.
+    #[serde(default = "model_type")]
+    pub model_type: String,
+    /// Entries of the token table.
+    pub vocab_size: usize,
+    /// Width D of the residual stream.
+    pub hidden_size: usize,
+    /// Neurons of a feed-forward layer.
+    pub intermediate_size: usize,
+    /// Layers L.
+    pub num_hidden_layers: usize,
+    /// Query heads H.
+    pub num_attention_heads: usize,
+    /// Key-value heads G; must divide H. As many as query heads when absent.
+    #[serde(default)]
+    pub num_key_value_heads: Option<usize>,
+    /// Width d of a head; D/H when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_dim: Option<usize>,
+    /// Activation function; always `silu`.
+    #[serde(default = "silu")]
+    pub hidden_act: String,
+    /// Longest sequence that the model was made for.
+    #[serde(default = "positions")]
+    pub max_position_embeddings: usize,
+    /// Standard deviation of initial matrices.
+    #[serde(default = "init_std")]
+    pub initializer_range: f64,
+    /// ε of RMSNorm.
+    #[serde(default = "eps")]
+    pub rms_norm_eps: f64,
+    /// Whether the head shares the token table.
+    #[serde(default)]
+    pub tie_word_embeddings: bool,
+    /// Rotary embedding, as files have it since `transformers` 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_parameters: Option<RopeParameters>,
+    /// The base of its frequencies, as older files have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_theta: Option<f64>,
+    /// What older files have besides the base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_scaling: Option<RopeParameters>,
+    /// Dropout on attention probabilities.
+    #[serde(default)]
+    pub attention_dropout: f64,
+    /// Whether a Llama's projections of queries, keys, values and outputs have biases.
+    #[serde(default)]
+    pub attention_bias: bool,
+    /// Whether a Llama's feed-forward matrices have biases.
+    #[serde(default)]
+    pub mlp_bias: bool,
+    /// Everything else in the file.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// What `model_type` may say; also the family of the table.
+const FAMILIES: [&str; 3] = ["llama", "mistral", "qwen2"];
+
+/// The decoder.
+const LAYERS: Stack = Stack {
+    name: "decoder",
+    path: "model.layers",
+};
+
+/// What the attention output reads when several query heads share a value head: each value head once for each of them.
+const VALUE_HEADS: Axis = Axis::growing("value_heads");
+
+fn model_type() -> String {
+    "llama".into()
+}
+fn silu() -> String {
+    "silu".into()
+}
+fn positions() -> usize {
+    2048
+}
+fn init_std() -> f64 {
+    0.02
+}
+fn eps() -> f64 {
+    1e-6
+}
+
+impl LlamaConfig {
+    /// A Llama with the reference defaults: as many key-value heads as query heads, an untied head, no biases.
+    pub fn new(
+        vocab_size: usize,
+        hidden_size: usize,
+        num_hidden_layers: usize,
+        num_attention_heads: usize,
+        intermediate_size: usize,
+    ) -> Self {
+        let mut extra = Map::new();
+        extra.insert("architectures".into(), serde_json::json!(["LlamaForCausalLM"]));
+        Self {
+            model_type: model_type(),
+            vocab_size,
+            hidden_size,
+            intermediate_size,
+            num_hidden_layers,
+            num_attention_heads,
+            num_key_value_heads: Some(num_attention_heads),
+            head_dim: None,
+            hidden_act: silu(),
+            max_position_embeddings: positions(),
+            initializer_range: init_std(),
+            rms_norm_eps: eps(),
+            tie_word_embeddings: false,
+            rope_parameters: Some(RopeParameters::default()),
+            rope_theta: None,
+            rope_scaling: None,
+            attention_dropout: 0.0,
+            attention_bias: false,
+            mlp_bias: false,
+            extra,
+        }
+    }
+
+    /// The width of a head.
+    pub fn head_width(&self) -> usize {
+        let divided = || self.hidden_size.checked_div(self.num_attention_heads);
+        self.head_dim.or_else(divided).unwrap_or(0)
+    }
+
+    /// The number of key-value heads.
+    pub fn key_value_heads(&self) -> usize {
+        self.num_key_value_heads.unwrap_or(self.num_attention_heads)
+    }
+
+    /// The base of the rotary frequencies.
+    pub fn rope_base(&self) -> f64 {
+        let of = |rope: &Option<RopeParameters>| rope.as_ref().and_then(|r| r.rope_theta);
+        // In this order, as `transformers` reads files of either age.
+        let theta = of(&self.rope_scaling).or_else(|| of(&self.rope_parameters));
+        theta.or(self.rope_theta).unwrap_or(10_000.0)
+    }
+
+    /// Whether queries, keys and values have biases.
+    pub fn has_input_bias(&self) -> bool {
+        self.model_type == "qwen2" || self.has_output_bias()
+    }
+
+    /// Whether the attention output has one.
+    pub fn has_output_bias(&self) -> bool {
+        self.model_type == "llama" && self.attention_bias
+    }
+
+    /// Whether the feed-forward matrices have one.
+    pub fn has_ffn_bias(&self) -> bool {
+        self.model_type == "llama" && self.mlp_bias
+    }
+
+    /// How many positions back attention reaches, where the reference limits it. Up to that length the limit has no effect.
+    pub fn window(&self) -> Option<usize> {
+        let number = |field: &str| self.extra.get(field).and_then(Value::as_u64);
+        let window = number("sliding_window").and_then(|n| usize::try_from(n).ok());
+        match self.model_type.as_str() {
+            // The reference's default.
+            "mistral" if !self.extra.contains_key("sliding_window") => Some(4096),
+            "mistral" => window,
+            "qwen2" if self.extra.get("use_sliding_window").and_then(Value::as_bool) == Some(true) => window,
+            _ => None,
+        }
+    }
+
+    fn invalid(&self, reason: String) -> Error {
+        Error::Invalid {
+            model_type: self.model_type.clone(),
+            reason,
+        }
+    }
+}
+
+impl FamilyConfig for LlamaConfig {
+    fn validate(&self) -> Result<(), Error> {
+        if !FAMILIES.contains(&self.model_type.as_str()) {
+            return Err(Error::UnknownModelType {
+                found: self.model_type.clone(),
+                known: FAMILIES.join(", "),
+            });
+        }
+        nonzero([
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_attention_heads", self.num_attention_heads),
+            ("num_key_value_heads", self.key_value_heads()),
+            ("head_dim", self.head_dim.unwrap_or(1)),
+            ("intermediate_size", self.intermediate_size),
+            ("max_position_embeddings", self.max_position_embeddings),
+            ("sliding_window", self.window().unwrap_or(1)),
+        ])?;
+        let (heads, groups) = (self.num_attention_heads, self.key_value_heads());
+        // `transformers` wants this of a Llama even when `head_dim` says how wide a head is.
+        let divides = self.hidden_size.is_multiple_of(heads);
+        if !divides && (self.head_dim.is_none() || self.model_type == "llama") {
+            return Err(Error::HeadsDoNotDivide {
+                heads,
+                hidden: self.hidden_size,
+            });
+        }
+        if !heads.is_multiple_of(groups) {
+            return Err(self.invalid(format!(
+                "num_key_value_heads = {groups} does not divide num_attention_heads = {heads}"
+            )));
+        }
+        if !self.head_width().is_multiple_of(2) {
+            return Err(self.invalid(format!(
+                "heads have {} dimensions; rotary embedding needs an even number",
+                self.head_width()
+            )));
+        }
+        if self.hidden_act != "silu" {
+            return Err(Error::Unsupported {
+                field: "hidden_act",
+                found: self.hidden_act.clone(),
+                supported: "silu",
+            });
+        }
+        let ropes = [&self.rope_parameters, &self.rope_scaling];
+        ropes.into_iter().flatten().try_for_each(RopeParameters::validate)
+    }
+
+    /// The parameters of `LlamaForCausalLM`, `MistralForCausalLM` or `Qwen2ForCausalLM`.
+    ///
+    /// Gate and up projection share their neurons, so they share an axis, and the down projection reads it. With grouped
+    /// queries the attention output reads each value head once for every query head of its group: an axis that repeats
+    /// the blocks of `value`. The head reads the residual stream; a tied one through the columns of the token table, so that
+    /// what the last norm gives has an axis of its own.
+    fn table(&self) -> ParamTable {
+        use Role::{Bias, Embedding, NormWeight, Weight};
+        let (heads, groups, width) = (self.num_attention_heads, self.key_value_heads(), self.head_width());
+        let times = heads.checked_div(groups).unwrap_or(1);
+        let mut rows = Rows::default();
+        let h = Axis::HIDDEN;
+        let attended = if times > 1 { VALUE_HEADS } else { Axis::VALUE };
+        rows.one("model.embed_tokens.weight", &[Axis::VOCAB, h], "embeddings", Embedding);
+        let (inputs, output, ffn) = (self.has_input_bias(), self.has_output_bias(), self.has_ffn_bias());
+        for (path, out, input, module, bias) in [
+            ("self_attn.q_proj", Axis::QUERY, h, "query", inputs),
+            ("self_attn.k_proj", Axis::KEY, h, "key", inputs),
+            ("self_attn.v_proj", Axis::VALUE, h, "value", inputs),
+            ("self_attn.o_proj", h, attended, "attention_out", output),
+            ("mlp.gate_proj", Axis::FFN, h, "ffn_gate", ffn),
+            ("mlp.up_proj", Axis::FFN, h, "ffn_in", ffn),
+            ("mlp.down_proj", h, Axis::FFN, "ffn_out", ffn),
+        ] {
+            rows.layered(LAYERS, &format!("{path}.weight"), &[out, input], module, Weight);
+            if bias {
+                rows.layered(LAYERS, &format!("{path}.bias"), &[out], module, Bias);
+            }
+        }
+        for (path, module) in [
+            ("input_layernorm", "attention_norm"),
+            ("post_attention_layernorm", "ffn_norm"),
+        ] {
+            rows.layered(LAYERS, &format!("{path}.weight"), &[h], module, NormWeight);
+        }
+        let tied = self.tie_word_embeddings;
+        let read = if tied { Axis::HEAD_INPUT } else { h };
+        rows.one("model.norm.weight", &[read], "final_norm", NormWeight);
+        let head = "lm_head.weight";
+        let mut ties = Vec::new();
+        if tied {
+            ties.push((head.into(), "model.embed_tokens.weight".into()));
+        } else {
+            rows.one(head, &[Axis::VOCAB, h], "head", Weight);
+        }
+
+        let mut sizes = vec![
+            (Axis::HIDDEN, self.hidden_size),
+            (Axis::QUERY, heads * width),
+            (Axis::KEY, groups * width),
+            (Axis::VALUE, groups * width),
+            (Axis::FFN, self.intermediate_size),
+            (Axis::VOCAB, self.vocab_size),
+        ];
+        let mut repeats = Vec::new();
+        let mut repeat = |axis, size, of, block, times| {
+            sizes.push((axis, size));
+            repeats.push((axis, Repeat { of, block, times }));
+        };
+        if times > 1 {
+            repeat(VALUE_HEADS, heads * width, Axis::VALUE, width, times);
+        }
+        if tied {
+            repeat(Axis::HEAD_INPUT, self.hidden_size, h, self.hidden_size, 1);
+        }
+        let family = FAMILIES.into_iter().find(|family| *family == self.model_type);
+        ParamTable::new(
+            family.unwrap_or(FAMILIES[0]),
+            rows.0,
+            sizes,
+            [(LAYERS.name, self.num_hidden_layers)],
+            ties,
+        )
+        .with_repeats(repeats)
+        .with_buffers(&[".rotary_emb.inv_freq"])
+        .with_base_prefix("model.")
+    }
+
+    fn task(&self) -> Task {
+        Task::CausalLm
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes {
+            layers: self.num_hidden_layers,
+            class_layers: 0,
+            hidden: self.hidden_size,
+            heads: self.num_attention_heads,
+            query: self.num_attention_heads * self.head_width(),
+            key_value: self.key_value_heads() * self.head_width(),
+            ffn: self.intermediate_size,
+            ffn_matrices: 3,
+            outputs: self.vocab_size,
+            head_transform: false,
+            patch: 0,
+            tokens: None,
+        }
+    }
+
+    fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    /// Beyond the window of a model that has one, the reference computes something else.
+    fn max_sequence_tokens(&self) -> usize {
+        let window = self.window().unwrap_or(usize::MAX);
+        self.max_position_embeddings.min(window)
+    }
+
+    fn initializer_range(&self) -> f64 {
+        self.initializer_range
+    }
+}

@@ -1,0 +1,197 @@
+use crate::{Axis, Param, ParamTable};
+
+/// How files hold a parameter, where that is not a tensor of the parameter's own name and shape.
+///
+/// Parameters are `[out, in]` matrices with one axis per dimension, each with its own depth coefficients. Files may fuse
+/// several of them (GPT-2's `c_attn` is query, key and value), transpose them (its `Conv1D` weights are `[in, out]`) or
+/// give them more dimensions (the patch convolution of a vision transformer).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    /// Name of the tensor in files; holds the layer's placeholder when the parameter belongs to a stack.
+    pub template: String,
+    /// Its shape.
+    pub shape: Vec<Extent>,
+    /// Whether files hold `[in, out]`.
+    pub transposed: bool,
+    /// The row axes of all parameters in this tensor, in order.
+    pub parts: Vec<Axis>,
+    /// Which of them this one is.
+    pub part: usize,
+}
+
+/// One dimension of a stored tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Always this size.
+    Exactly(usize),
+    /// As large as an axis.
+    Axis(Axis),
+    /// As large as the row axes of all parts together.
+    Parts,
+}
+
+/// A tensor as files hold it, and the parameters inside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileTensor {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// What it holds, in order. One part for most tensors.
+    pub parts: Vec<FilePart>,
+}
+
+/// One parameter inside a stored tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FilePart {
+    /// The parameter's name.
+    pub param: String,
+    /// Where its values are.
+    pub slice: Slice,
+}
+
+/// Some rows of a matrix that may be stored transposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// The first row.
+    pub offset: usize,
+    /// The number of rows.
+    pub rows: usize,
+    /// Rows of the whole.
+    pub total: usize,
+    /// The number of columns; 1 for a vector.
+    pub columns: usize,
+    /// Whether the whole is stored column by column.
+    pub transposed: bool,
+}
+
+impl Slice {
+    /// Whether the parameter is the stored tensor, value by value.
+    pub fn is_whole(&self) -> bool {
+        self.rows == self.total && (!self.transposed || self.columns == 1 || self.rows == 1)
+    }
+
+    /// Takes the parameter, row by row, out of the stored values.
+    ///
+    /// # Panics
+    /// When `stored` does not hold `total · columns` values.
+    pub fn extract(&self, stored: &[f32]) -> Vec<f32> {
+        if !self.transposed {
+            let begin = self.offset * self.columns;
+            return stored[begin..begin + self.rows * self.columns].to_vec();
+        }
+        let mut values = Vec::with_capacity(self.rows * self.columns);
+        for row in self.offset..self.offset + self.rows {
+            values.extend((0..self.columns).map(|column| stored[column * self.total + row]));
+        }
+        values
+    }
+
+    /// Puts the parameter's values into the stored ones; the inverse of [`Slice::extract`].
+    ///
+    /// # Panics
+    /// As [`Slice::extract`], or when `values` does not hold `rows · columns` values.
+    pub fn insert(&self, values: &[f32], stored: &mut [f32]) {
+        if !self.transposed {
+            let begin = self.offset * self.columns;
+            stored[begin..begin + self.rows * self.columns].copy_from_slice(values);
+            return;
+        }
+        for (row, line) in values.chunks_exact(self.columns).enumerate() {
+            for (column, value) in line.iter().enumerate() {
+                stored[column * self.total + self.offset + row] = *value;
+            }
+        }
+    }
+}
+
+impl ParamTable {
+    /// Where files hold a parameter.
+    pub fn file_part(&self, param: &Param<'_>) -> (String, Vec<usize>, FilePart) {
+        let rows = param.shape.first().copied().unwrap_or(1);
+        let mut slice = Slice {
+            offset: 0,
+            rows,
+            total: rows,
+            columns: param.shape.iter().skip(1).product(),
+            transposed: false,
+        };
+        let part = |slice| FilePart {
+            param: param.name.clone(),
+            slice,
+        };
+        let Some(stored) = &param.spec.stored else {
+            return (param.name.clone(), param.shape.clone(), part(slice));
+        };
+        let sizes = || stored.parts.iter().map(|axis| self.size(*axis));
+        slice.offset = sizes().take(stored.part).sum();
+        slice.total = sizes().sum();
+        slice.transposed = stored.transposed;
+        let shape = stored.shape.iter().map(|extent| match extent {
+            Extent::Exactly(n) => *n,
+            Extent::Axis(axis) => self.size(*axis),
+            Extent::Parts => slice.total,
+        });
+        let name = crate::table::at_layer(&stored.template, param.layer);
+        (name, shape.collect(), part(slice))
+    }
+
+    /// The tensors of a file that hold these parameters, in the order of their first parameter.
+    pub fn file_tensors<'a, 'b: 'a>(&self, params: impl IntoIterator<Item = &'a Param<'b>>) -> Vec<FileTensor> {
+        let mut tensors: Vec<FileTensor> = Vec::new();
+        let mut index = std::collections::HashMap::new();
+        for param in params {
+            let (name, shape, part) = self.file_part(param);
+            let at = *index.entry(name.clone()).or_insert(tensors.len());
+            if at == tensors.len() {
+                let parts = Vec::new();
+                tensors.push(FileTensor { name, shape, parts });
+            }
+            tensors[at].parts.push(part);
+        }
+        tensors
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fused_transposed_tensor_falls_into_its_parts_and_back() {
+        // Two columns (inputs); rows (outputs) of 1, 2 and 1.
+        let stored: Vec<f32> = (0..8u8).map(f32::from).collect();
+        let slice = |offset, rows| Slice {
+            offset,
+            rows,
+            total: 4,
+            columns: 2,
+            transposed: true,
+        };
+        let parts = [slice(0, 1), slice(1, 2), slice(3, 1)];
+        let values: Vec<Vec<f32>> = parts.iter().map(|p| p.extract(&stored)).collect();
+        assert_eq!(values, [vec![0.0, 4.0], vec![1.0, 5.0, 2.0, 6.0], vec![3.0, 7.0]]);
+        let mut back = vec![0.0; 8];
+        for (part, values) in parts.iter().zip(&values) {
+            part.insert(values, &mut back);
+        }
+        assert_eq!(back, stored);
+        assert!(parts.iter().all(|p| !p.is_whole()));
+    }
+
+    #[test]
+    fn rows_of_an_ordinary_matrix_are_a_block() {
+        let stored: Vec<f32> = (0..6u8).map(f32::from).collect();
+        let slice = Slice {
+            offset: 1,
+            rows: 2,
+            total: 3,
+            columns: 2,
+            transposed: false,
+        };
+        assert_eq!(slice.extract(&stored), [2.0, 3.0, 4.0, 5.0]);
+        let mut back = vec![9.0; 6];
+        slice.insert(&[2.0, 3.0, 4.0, 5.0], &mut back);
+        assert_eq!(back, [9.0, 9.0, 2.0, 3.0, 4.0, 5.0]);
+    }
+}
