@@ -5,7 +5,7 @@
 
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use ligo_arch::{BertConfig, ModelConfig};
-use ligo_models::{DropoutStream, Error, MlmInputs, Model};
+use ligo_models::{DropoutStream, Error, Inputs, MlmInputs, Model};
 
 fn main() -> Result<(), Error> {
     let device = Device::flex();
@@ -27,14 +27,14 @@ fn main() -> Result<(), Error> {
     })?;
 
     // Two sequences of eight tokens; the third of the first and the second of the other are masked (id 4).
-    let inputs = MlmInputs {
+    let inputs = Inputs::Masked(MlmInputs {
         input_ids: Tensor::<2, Int>::from_data([[2, 41, 4, 77, 15, 608, 23, 3], [2, 4, 9, 310, 52, 88, 7, 3]], &device),
         token_type_ids: None,
         attention_mask: None,
         masked_positions: Tensor::<1, Int>::from_data([2, 9], &device),
         labels: Tensor::<1, Int>::from_data([512, 64], &device),
-    };
-    let loss = model.loss(&inputs, &DropoutStream::off()).into_scalar::<f32>();
+    });
+    let loss = model.loss(&inputs, &DropoutStream::off())?.into_scalar::<f32>();
     println!("{} tensors", model.param_shapes().len());
     println!(
         "loss {loss:.3}; one that knows nothing has ln 1000 = {:.3}",

@@ -43,4 +43,20 @@ pub enum Error {
         /// The names that can be asked for.
         known: String,
     },
+    /// A batch of another kind than the model learns from.
+    #[error("this model learns from {expected}; the batch holds {found}")]
+    WrongInputs {
+        /// What the model learns from.
+        expected: &'static str,
+        /// What the batch holds.
+        found: &'static str,
+    },
+    /// Features of another kind than the model reads.
+    #[error("this model reads {expected}, not {found}")]
+    WrongFeatures {
+        /// What the model reads.
+        expected: &'static str,
+        /// What it was given.
+        found: &'static str,
+    },
 }

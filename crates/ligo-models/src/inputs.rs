@@ -1,6 +1,72 @@
 use burn::tensor::{Int, Tensor};
 
-/// One batch of masked-language-model training: what the model reads and what it should say.
+/// What a model of text reads. `B` sequences of `L` tokens.
+#[derive(Clone, Debug)]
+pub struct TextFeatures {
+    /// Token ids `[B, L]`.
+    pub input_ids: Tensor<2, Int>,
+    /// Token types `[B, L]`; all 0 when absent. Only families with token types read them.
+    pub token_type_ids: Option<Tensor<2, Int>>,
+    /// `[B, L]`, 1 for a token and 0 for padding; all 1 when absent.
+    pub attention_mask: Option<Tensor<2>>,
+}
+
+impl TextFeatures {
+    /// Sequences without padding and of one type.
+    pub fn new(input_ids: Tensor<2, Int>) -> Self {
+        Self {
+            input_ids,
+            token_type_ids: None,
+            attention_mask: None,
+        }
+    }
+}
+
+/// What a model reads.
+#[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "handles to tensors, a few of them at a time")]
+pub enum Features {
+    /// Token ids.
+    Text(TextFeatures),
+    /// Normalised pixels `[B, C, H, W]`.
+    Images(Tensor<4>),
+}
+
+impl From<TextFeatures> for Features {
+    fn from(text: TextFeatures) -> Self {
+        Self::Text(text)
+    }
+}
+
+/// One batch of training: what the model reads and what it should say.
+#[derive(Clone, Debug)]
+pub enum Inputs {
+    /// Masked-language modelling.
+    Masked(MlmInputs),
+    /// Predicting the next token.
+    Causal(CausalInputs),
+    /// Classes of images.
+    Images(ImageInputs),
+    /// Classes of texts.
+    Sequences(SequenceInputs),
+    /// Where answers begin and end.
+    Spans(SpanInputs),
+}
+
+impl Inputs {
+    /// What it is, for messages.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Masked(_) => "masked tokens",
+            Self::Causal(_) => "next tokens",
+            Self::Images(_) => "images",
+            Self::Sequences(_) => "classes of texts",
+            Self::Spans(_) => "answer spans",
+        }
+    }
+}
+
+/// One batch of masked-language-model training.
 ///
 /// `B` sequences of `L` tokens, of which `N` in all are masked.
 #[derive(Clone, Debug)]
@@ -15,4 +81,51 @@ pub struct MlmInputs {
     pub masked_positions: Tensor<1, Int>,
     /// The original token at each of these positions, `[N]`; a negative label is not counted.
     pub labels: Tensor<1, Int>,
+}
+
+impl From<MlmInputs> for Inputs {
+    fn from(inputs: MlmInputs) -> Self {
+        Self::Masked(inputs)
+    }
+}
+
+/// One batch of causal training. `B` sequences of `L` tokens.
+#[derive(Clone, Debug)]
+pub struct CausalInputs {
+    /// Token ids `[B, L]`.
+    pub input_ids: Tensor<2, Int>,
+    /// The token that follows each, `[B, L]`; a negative label is not counted.
+    pub labels: Tensor<2, Int>,
+    /// The document of each token, `[B, L]`: tokens see their own document only, and positions count from its
+    /// first token here. Without it a sequence is one document.
+    pub documents: Option<Tensor<2, Int>>,
+}
+
+/// One batch of images. `B` images of `K` classes.
+#[derive(Clone, Debug)]
+pub struct ImageInputs {
+    /// Normalised pixels `[B, C, H, W]`.
+    pub pixels: Tensor<4>,
+    /// The probability of each class, `[B, K]`: one-hot, or mixed and smoothed.
+    pub targets: Tensor<2>,
+}
+
+/// One batch of texts with classes. `B` sequences of `L` tokens.
+#[derive(Clone, Debug)]
+pub struct SequenceInputs {
+    /// The texts.
+    pub text: TextFeatures,
+    /// Their classes, `[B]`.
+    pub labels: Tensor<1, Int>,
+}
+
+/// One batch of questions with answers in their text. `B` sequences of `L` tokens.
+#[derive(Clone, Debug)]
+pub struct SpanInputs {
+    /// Question and text.
+    pub text: TextFeatures,
+    /// The answer's first token, `[B]`; a label that is negative or behind the last token is not counted.
+    pub starts: Tensor<1, Int>,
+    /// Its last token, `[B]`; counted in the same way.
+    pub ends: Tensor<1, Int>,
 }

@@ -5,15 +5,15 @@
 //! result of a computation (learning a growth operator); gradients flow through them to whatever made them.
 //!
 //! A parameter's name is its path in the tree of structs, by one rule with two exceptions: `layer_norm` becomes
-//! `LayerNorm`, and an underscore at the end, there to avoid a keyword (`self_`), is dropped. Matrices are kept
-//! `[out, in]`, so no weight is ever transposed between a file and the model.
+//! `LayerNorm`, and an underscore at the end, there to avoid a keyword (`self_`) or the first exception (`layer_norm_`), is
+//! dropped. Matrices are kept `[out, in]`, so no weight is ever transposed between a file and the model.
 //!
 //! Do not use it to read or write files (that is `ligo-checkpoint`), or for models outside `ligo-arch`.
 //!
 //! ```
 //! use burn::tensor::{Device, Int, Tensor};
 //! use ligo_arch::{BertConfig, ModelConfig};
-//! use ligo_models::{Error, Model};
+//! use ligo_models::{Error, Model, TextFeatures};
 //!
 //! let device = Device::flex();
 //! let config = ModelConfig::Bert(BertConfig::new(100, 16, 2, 2));
@@ -22,31 +22,46 @@
 //!     Ok::<_, Error>(Tensor::<1>::full([shape.iter().product::<usize>()], 0.1, &device))
 //! })?;
 //! let input_ids = Tensor::<2, Int>::from_data([[2, 5, 7, 3]], &device);
-//! assert_eq!(model.logits(input_ids, None, None).dims(), [1, 4, 100]);
+//! assert_eq!(model.logits(&TextFeatures::new(input_ids).into())?.dims(), [1, 4, 100]);
 //! # Ok::<(), Error>(())
 //! ```
 
 mod activation;
 mod bert;
+pub mod cait;
+mod causal;
 mod dropout;
 mod embedding;
 mod error;
+pub mod gpt2;
+mod image;
 mod inputs;
 mod install;
 mod linear;
+pub mod llama;
 mod model;
 mod names;
+mod network;
 mod norm;
+mod rms_norm;
+mod roberta;
 mod skeleton;
+mod spans;
+pub mod vit;
 
 pub use bert::{
-    Attention, AttentionOutput, Bert, BertForMaskedLm, Decoder, Embeddings, Encoder, FeedForwardOutput, Heads,
-    Intermediate, Layer, Pooler, PredictionHead, SelfAttention, Transform,
+    Attention, AttentionOutput, Bert, BertForMaskedLm, BertForQuestionAnswering, BertForSequenceClassification,
+    Decoder, Embeddings, Encoder, FeedForwardOutput, Heads, Intermediate, Layer, Pooler, PredictionHead, SelfAttention,
+    Transform,
 };
 pub use dropout::DropoutStream;
 pub use embedding::Embedding;
 pub use error::Error;
-pub use inputs::MlmInputs;
+pub use inputs::{CausalInputs, Features, ImageInputs, Inputs, MlmInputs, SequenceInputs, SpanInputs, TextFeatures};
 pub use linear::Linear;
 pub use model::Model;
 pub use norm::LayerNorm;
+pub use rms_norm::RmsNorm;
+pub use roberta::{
+    ClassificationHead, LmHead, RobertaForMaskedLm, RobertaForQuestionAnswering, RobertaForSequenceClassification,
+};

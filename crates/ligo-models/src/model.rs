@@ -1,17 +1,87 @@
 use std::collections::HashMap;
 
-use burn::tensor::{Device, Int, Tensor};
-use ligo_arch::ModelConfig;
+use burn::tensor::{Device, Tensor};
+use ligo_arch::{BertConfig, ModelConfig, Task};
 
-use crate::{BertForMaskedLm, DropoutStream, Error, MlmInputs, install};
+use crate::bert::{BertForMaskedLm, BertForQuestionAnswering, BertForSequenceClassification};
+use crate::cait::Cait;
+use crate::gpt2::Gpt2LmHeadModel;
+use crate::llama::LlamaForCausalLm;
+use crate::network::Network;
+use crate::roberta::{RobertaForMaskedLm, RobertaForQuestionAnswering, RobertaForSequenceClassification};
+use crate::vit::{DeitForImageClassification, DeitWithTeacher, VitForImageClassification};
+use crate::{DropoutStream, Error, Features, Inputs, install};
 
-/// A model of any family.
-///
-/// Cloning is cheap: tensors are shared.
-#[derive(Clone, Debug)]
-pub enum Model {
+/// Declares [`Model`]: one variant for each kind of network.
+macro_rules! networks {
+    ($($(#[$doc:meta])* $variant:ident($network:ty)),+ $(,)?) => {
+        /// A model of any family.
+        ///
+        /// Cloning is cheap: tensors are shared.
+        #[derive(Clone, Debug)]
+        pub enum Model {
+            $($(#[$doc])* $variant($network)),+
+        }
+
+        impl Model {
+            fn network(&self) -> &dyn Network {
+                match self {
+                    $(Self::$variant(m) => m),+
+                }
+            }
+
+            /// Gives every parameter a value.
+            ///
+            /// `source` is asked once for each parameter, by its name in the table and its shape, and answers with the values in
+            /// row-major order. They are stored as they are: a tracked tensor, leaf or not, stays in its graph, and the
+            /// gradient of the loss flows through it. A model that already has values gets new ones.
+            ///
+            /// # Errors
+            /// Whatever `source` returns, and [`Error::Misshapen`] when a tensor has the wrong number of values.
+            pub fn install<E: From<Error>>(
+                self,
+                source: &mut dyn FnMut(&str, &[usize]) -> Result<Tensor<1>, E>,
+            ) -> Result<Self, E> {
+                Ok(match self {
+                    $(Self::$variant(m) => Self::$variant(install::install(m, source)?)),+
+                })
+            }
+
+            /// The name and the shape of every parameter. A tied decoder is not one.
+            pub fn param_shapes(&self) -> Vec<(String, Vec<usize>)> {
+                match self {
+                    $(Self::$variant(m) => install::param_shapes(m)),+
+                }
+            }
+        }
+    };
+}
+
+networks! {
     /// BERT with a masked-language-model head.
     Bert(BertForMaskedLm),
+    /// BERT with a classifier of texts.
+    BertForSequenceClassification(BertForSequenceClassification),
+    /// BERT that finds answers.
+    BertForQuestionAnswering(BertForQuestionAnswering),
+    /// RoBERTa with a masked-language-model head.
+    Roberta(RobertaForMaskedLm),
+    /// RoBERTa with a classifier of texts.
+    RobertaForSequenceClassification(RobertaForSequenceClassification),
+    /// RoBERTa that finds answers.
+    RobertaForQuestionAnswering(RobertaForQuestionAnswering),
+    /// ViT with a classifier.
+    Vit(VitForImageClassification),
+    /// DeiT with a classifier.
+    Deit(DeitForImageClassification),
+    /// DeiT with a classifier on each of its two tokens.
+    DeitWithTeacher(DeitWithTeacher),
+    /// CaiT.
+    Cait(Cait),
+    /// GPT-2.
+    Gpt2(Gpt2LmHeadModel),
+    /// Llama, Mistral or Qwen2.
+    Llama(LlamaForCausalLm),
 }
 
 impl Model {
@@ -42,31 +112,47 @@ impl Model {
         }
         let has = |prefix: &str| optional.iter().any(|name| name.starts_with(prefix));
         Ok(match config {
+            ModelConfig::Bert(c) if c.is_roberta() => Self::roberta(c, config.task(), has("roberta.pooler."), device),
             ModelConfig::Bert(c) => {
                 let (pooler, next_sentence) = (has("bert.pooler."), has("cls.seq_relationship."));
-                Self::Bert(BertForMaskedLm::skeleton(c, pooler, next_sentence, device))
+                Self::bert(c, config.task(), pooler, next_sentence, device)
             }
+            ModelConfig::Vit(c) if c.has_distillation_head() => {
+                Self::DeitWithTeacher(DeitWithTeacher::skeleton(c, has("deit.pooler."), device))
+            }
+            ModelConfig::Vit(c) if c.is_deit() => {
+                Self::Deit(DeitForImageClassification::skeleton(c, has("deit.pooler."), device))
+            }
+            ModelConfig::Vit(c) => Self::Vit(VitForImageClassification::skeleton(c, has("vit.pooler."), device)),
+            ModelConfig::Cait(c) => Self::Cait(Cait::skeleton(c, device)),
+            ModelConfig::Gpt2(c) => Self::Gpt2(Gpt2LmHeadModel::skeleton(c, device)),
+            ModelConfig::Llama(c) => Self::Llama(LlamaForCausalLm::skeleton(c, device)),
         })
     }
 
-    /// Gives every parameter a value.
-    ///
-    /// `source` is asked once for each parameter, by Hugging Face name and shape, and answers with the values in
-    /// row-major order. They are stored as they are: a tracked tensor, leaf or not, stays in its graph, and the
-    /// gradient of the loss flows through it. A model that already has values gets new ones.
-    ///
-    /// # Errors
-    /// Whatever `source` returns, and [`Error::Misshapen`] when a tensor has the wrong number of values.
-    pub fn install<E: From<Error>>(
-        self,
-        source: &mut dyn FnMut(&str, &[usize]) -> Result<Tensor<1>, E>,
-    ) -> Result<Self, E> {
-        Ok(match self {
-            Self::Bert(m) => Self::Bert(install::install(m, source)?),
-        })
+    fn bert(c: &BertConfig, task: Task, pooler: bool, next_sentence: bool, device: &Device) -> Self {
+        match task {
+            Task::SequenceClassification { labels } => {
+                Self::BertForSequenceClassification(BertForSequenceClassification::skeleton(c, labels, device))
+            }
+            Task::QuestionAnswering => Self::BertForQuestionAnswering(BertForQuestionAnswering::skeleton(c, device)),
+            _ => Self::Bert(BertForMaskedLm::skeleton(c, pooler, next_sentence, device)),
+        }
     }
 
-    /// Gives every parameter the value that the map holds under its Hugging Face name, in row-major order.
+    fn roberta(c: &BertConfig, task: Task, pooler: bool, device: &Device) -> Self {
+        match task {
+            Task::SequenceClassification { labels } => {
+                Self::RobertaForSequenceClassification(RobertaForSequenceClassification::skeleton(c, labels, device))
+            }
+            Task::QuestionAnswering => {
+                Self::RobertaForQuestionAnswering(RobertaForQuestionAnswering::skeleton(c, device))
+            }
+            _ => Self::Roberta(RobertaForMaskedLm::skeleton(c, pooler, device)),
+        }
+    }
+
+    /// Gives every parameter the value that the map holds under its name, in row-major order.
     ///
     /// # Errors
     /// [`Error::Missing`], [`Error::Misshapen`], or [`Error::Unexpected`] when something is left over.
@@ -86,44 +172,34 @@ impl Model {
         }
     }
 
-    /// The Hugging Face name and the shape of every parameter. A tied decoder is not one.
-    pub fn param_shapes(&self) -> Vec<(String, Vec<usize>)> {
-        match self {
-            Self::Bert(m) => install::param_shapes(m),
-        }
-    }
-
-    /// Mean over the masked positions of `-log softmax(logits)[label]`. The head runs at these positions only.
+    /// The mean loss over all labels that count: cross entropy of masked or next tokens, of classes, or of the ends of
+    /// answers. Heads run only where a label is.
     ///
     /// # Shapes
-    /// See [`MlmInputs`]; the result has one element, 0 when no label counts.
+    /// See [`Inputs`]; the result has one element, 0 when no label counts.
+    ///
+    /// # Errors
+    /// [`Error::WrongInputs`] when the model does not learn from such batches.
     ///
     /// # Panics
     /// When a sequence is longer than the model's position table, or an id, type, label or masked position is out
     /// of range; and on a skeleton.
-    pub fn loss(&self, inputs: &MlmInputs, dropout: &DropoutStream) -> Tensor<1> {
-        match self {
-            Self::Bert(m) => m.loss(inputs, dropout),
-        }
+    pub fn loss(&self, inputs: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
+        self.network().loss(inputs, dropout)
     }
 
-    /// Logits at every position, without dropout.
+    /// Logits without dropout: one row for each token, or one for each sequence or image where classes are predicted.
     ///
     /// # Shapes
-    /// `input_ids` and `token_type_ids [B, L]`; `attention_mask [B, L]`, 1 for a token and 0 for padding; the
-    /// result is `[B, L, V]`.
+    /// See [`Features`]; the result is `[B, L, V]`, `[B, 1, K]` for `K` classes, or `[B, L, 2]` for the ends of answers.
+    ///
+    /// # Errors
+    /// [`Error::WrongFeatures`] when the model reads something else.
     ///
     /// # Panics
     /// As [`Model::loss`].
-    pub fn logits(
-        &self,
-        input_ids: Tensor<2, Int>,
-        token_type_ids: Option<Tensor<2, Int>>,
-        attention_mask: Option<Tensor<2>>,
-    ) -> Tensor<3> {
-        match self {
-            Self::Bert(m) => m.logits(input_ids, token_type_ids, attention_mask),
-        }
+    pub fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
+        self.network().logits(features)
     }
 
     /// Hidden states `[B, L, D]` after the embeddings and after each layer, without dropout.
@@ -131,16 +207,12 @@ impl Model {
     /// # Shapes
     /// As [`Model::logits`].
     ///
+    /// # Errors
+    /// As [`Model::logits`].
+    ///
     /// # Panics
     /// As [`Model::loss`].
-    pub fn hidden_states(
-        &self,
-        input_ids: Tensor<2, Int>,
-        token_type_ids: Option<Tensor<2, Int>>,
-        attention_mask: Option<Tensor<2>>,
-    ) -> Vec<Tensor<3>> {
-        match self {
-            Self::Bert(m) => m.hidden_states(input_ids, token_type_ids, attention_mask),
-        }
+    pub fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
+        self.network().hidden_states(features)
     }
 }

@@ -1,5 +1,7 @@
 //! Multi-head scaled dot-product attention.
 
+use std::collections::HashMap;
+
 use burn::backend::{
     Flex,
     autodiff::{
@@ -8,7 +10,7 @@ use burn::backend::{
         ops::{Backward, Ops},
     },
 };
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 use burn_flex::FlexTensor;
 
 use crate::{
@@ -17,11 +19,27 @@ use crate::{
     kernels::attention::{self as kernel, Plan, Sequences},
 };
 
+/// What attention is told besides its tensors.
+#[derive(Clone, Debug, Default)]
+pub struct AttentionOptions {
+    /// The number `H` of query heads.
+    pub num_heads: usize,
+    /// `[B, L]`, 1 where a key may be attended to and 0 at padding; all 1 when absent.
+    pub key_padding_mask: Option<Tensor<2>>,
+    /// `[B, L]`, the document of each position: positions see their own document only.
+    pub documents: Option<Tensor<2, Int>>,
+    /// Whether a position sees itself and earlier positions only.
+    pub causal: bool,
+    /// Acts on the attention weights; element `((b·H + h)·L + i)·L + j` of the mask belongs to query `i` and key `j` of
+    /// head `h` in batch element `b`.
+    pub dropout: Option<Dropout>,
+}
+
 /// `softmax(q·kᵀ / √(D/H) + mask)·v` for each of the `H` heads (Vaswani et al., arXiv:1706.03762).
 ///
 /// Head `h` is the columns `h·D/H .. (h+1)·D/H`, read in place. `key_padding_mask` is 1 where a key may be attended to and 0 at padding;
-/// with `causal` a position sees itself and earlier positions only. A query without any visible key gives zeros. `dropout` acts on the
-/// attention weights; element `((b·H + h)·L + i)·L + j` of the mask belongs to query `i` and key `j` of head `h` in batch element `b`.
+/// with `causal` a position sees itself and earlier positions only. A query without any visible key gives zeros. For what else can be
+/// asked, see [`grouped_attention`], of which this is the common case.
 ///
 /// # Shapes
 /// `q`, `k`, `v` and the result `[B, L, D]`; `key_padding_mask [B, L]`.
@@ -37,39 +55,48 @@ pub fn attention(
     causal: bool,
     dropout: Option<Dropout>,
 ) -> Tensor<3> {
-    let [batch, length, width] = q.dims();
     assert!(
-        k.dims() == [batch, length, width] && v.dims() == [batch, length, width],
+        q.dims() == k.dims(),
         "attention needs q, k and v of one shape, found {:?}, {:?} and {:?}",
         q.dims(),
         k.dims(),
         v.dims()
     );
-    assert!(
-        num_heads > 0 && width % num_heads == 0,
-        "{num_heads} heads do not divide the width {width}"
-    );
-    let dropout = dropout.filter(|dropout| dropout.probability > 0.0);
-    let fast = graph::is_fast(&q) && graph::is_fast(&k) && graph::is_fast(&v);
-    if !fast || batch * length == 0 {
-        return composed::attention(q, k, v, num_heads, key_padding_mask, causal, dropout);
-    }
-    let visible = key_padding_mask.map(|mask| {
-        assert!(
-            mask.dims() == [batch, length],
-            "attention needs a key mask [{batch}, {length}], found {:?}",
-            mask.dims()
-        );
-        mask.into_data().iter::<f32>().map(|x| x > 0.5).collect()
-    });
-    let plan = Plan {
-        batch,
-        length,
-        heads: num_heads,
-        width: width / num_heads,
+    let options = AttentionOptions {
+        num_heads,
+        key_padding_mask,
+        documents: None,
         causal,
-        visible,
         dropout,
+    };
+    grouped_attention(q, k, v, options)
+}
+
+/// Attention whose keys and values may have fewer heads than its queries (Ainslie et al., arXiv:2305.13245), and that may be limited
+/// to documents.
+///
+/// Query head `h` of `H` reads key-value head `h / (H/G)` of `G`, in place: nothing is repeated in memory. `G` follows from the width
+/// of the keys, since all heads are equally wide. A query without any visible key gives zeros.
+///
+/// # Shapes
+/// `q` and the result `[B, L, H·d]`; `k` and `v` `[B, L, G·d]`.
+///
+/// # Panics
+/// When the shapes do not fit each other, `num_heads` does not divide the width of `q`, or `G` does not divide `num_heads`.
+pub fn grouped_attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, options: AttentionOptions) -> Tensor<3> {
+    let plan = plan(&q, &k, &v, &options);
+    let fast = graph::is_fast(&q) && graph::is_fast(&k) && graph::is_fast(&v);
+    if !fast || plan.batch * plan.length == 0 {
+        return composed::attention(q, k, v, plan.groups, options);
+    }
+    let plan = Plan {
+        visible: options
+            .key_padding_mask
+            .map(|mask| mask.into_data().iter::<f32>().map(|x| x > 0.5).collect()),
+        documents: options
+            .documents
+            .map(|documents| first_positions(&graph::integers(documents), plan.length)),
+        ..plan
     };
     let parts = [q, k, v].map(|x| {
         let mut part = Part::new(x);
@@ -78,8 +105,67 @@ pub fn attention(
     });
     let [qs, ks, vs] = parts.each_ref().map(|part| sequences(&part.values));
     let (out, log_sums) = kernel::forward(&plan, qs, ks, vs);
-    let out = graph::tensor(out, [batch, length, width]);
+    let out = graph::tensor(out, [plan.batch, plan.length, plan.heads * plan.width]);
     graph::record(Node, parts, out, |qkv| State { qkv, plan, log_sums })
+}
+
+/// Checks all shapes; masks are not read yet.
+fn plan(q: &Tensor<3>, k: &Tensor<3>, v: &Tensor<3>, options: &AttentionOptions) -> Plan {
+    let [batch, length, width] = q.dims();
+    let heads = options.num_heads;
+    assert!(
+        heads > 0 && width % heads == 0,
+        "{heads} heads do not divide the width {width}"
+    );
+    let head = width / heads;
+    let [_, _, shared] = k.dims();
+    assert!(
+        k.dims() == [batch, length, shared] && v.dims() == k.dims() && shared.is_multiple_of(head.max(1)),
+        "attention needs q [B, L, {heads}·d], k and v [B, L, G·d], found {:?}, {:?} and {:?}",
+        q.dims(),
+        k.dims(),
+        v.dims()
+    );
+    let groups = shared.checked_div(head).unwrap_or(heads);
+    assert!(
+        groups > 0 && heads.is_multiple_of(groups),
+        "{groups} key-value heads do not divide {heads} query heads"
+    );
+    let masks = [
+        options.key_padding_mask.as_ref().map(Tensor::dims),
+        options.documents.as_ref().map(Tensor::dims),
+    ];
+    for found in masks.into_iter().flatten() {
+        assert!(
+            found == [batch, length],
+            "attention needs a mask [{batch}, {length}], found {found:?}"
+        );
+    }
+    Plan {
+        batch,
+        length,
+        heads,
+        groups,
+        width: head,
+        causal: options.causal,
+        visible: None,
+        documents: None,
+        dropout: options.dropout.filter(|dropout| dropout.probability > 0.0),
+    }
+}
+
+/// For each position the first one of its sequence with the same document.
+fn first_positions(documents: &[i64], length: usize) -> Vec<u32> {
+    let mut firsts = Vec::with_capacity(documents.len());
+    for sequence in documents.chunks_exact(length) {
+        let mut seen = HashMap::new();
+        firsts.extend(
+            (0u32..)
+                .zip(sequence)
+                .map(|(i, document)| *seen.entry(*document).or_insert(i)),
+        );
+    }
+    firsts
 }
 
 /// Copies only where the elements of a row are not side by side.
@@ -120,9 +206,9 @@ impl Backward<Flex, 3> for Node {
         let dout = rows_contiguous(dout);
         let [q, k, v] = state.qkv.each_ref().map(sequences);
         let plan = &state.plan;
-        let shape = [plan.batch, plan.length, plan.heads * plan.width];
         let all = kernel::backward(plan, q, k, v, &state.log_sums, sequences(&dout));
-        for (index, grad) in all.into_iter().enumerate() {
+        for (index, (grad, heads)) in all.into_iter().zip([plan.heads, plan.groups, plan.groups]).enumerate() {
+            let shape = [plan.batch, plan.length, heads * plan.width];
             back.give(index, graph::tensor(grad, shape));
         }
     }

@@ -5,7 +5,7 @@
 
 use burn::tensor::{DType, Int, Tensor, TensorData, activation};
 
-use crate::{AdamwStep, Dropout, GeluKind};
+use crate::{AdamwStep, AttentionOptions, Dropout, GeluKind, HeadMix, RotaryAngles};
 
 pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     let mut dims = x.dims();
@@ -39,6 +39,31 @@ pub(crate) fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: 
     normalised * weight.unsqueeze::<D>() + bias.unsqueeze::<D>()
 }
 
+pub(crate) fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, eps: f64) -> Tensor<D> {
+    let mean_square = (x.clone() * x.clone()).mean_dim(D - 1);
+    x / mean_square.add_scalar(eps).sqrt() * weight.unsqueeze::<D>()
+}
+
+pub(crate) fn rotary(x: Tensor<3>, angles: &RotaryAngles) -> Tensor<3> {
+    let [batch, length, width] = x.dims();
+    let half = angles.half();
+    let heads = width / (2 * half);
+    let dtype = x.dtype();
+    let [cos, sin] = angles.tensors().map(|table| {
+        let [rows, _, _] = table.dims();
+        table.cast(dtype).reshape([rows, length, 1, half])
+    });
+    let x = x.reshape([batch, length, heads, 2 * half]);
+    let (a, b) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
+    let first = a.clone() * cos.clone() - b.clone() * sin.clone();
+    let second = b * cos + a * sin;
+    Tensor::cat(vec![first, second], 3).reshape([batch, length, width])
+}
+
+pub(crate) fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
+    activation::silu(gate) * up
+}
+
 /// The mask is made on the host: it has to be the same function of (seed, index) on every device.
 pub(crate) fn dropout<const D: usize>(x: Tensor<D>, dropout: &Dropout) -> Tensor<D> {
     let shape = x.shape();
@@ -48,52 +73,91 @@ pub(crate) fn dropout<const D: usize>(x: Tensor<D>, dropout: &Dropout) -> Tensor
     x * mask
 }
 
+/// `groups`: the number of key-value heads, which divides that of the query heads.
 pub(crate) fn attention(
     q: Tensor<3>,
     k: Tensor<3>,
     v: Tensor<3>,
-    num_heads: usize,
-    key_padding_mask: Option<Tensor<2>>,
-    causal: bool,
-    drop: Option<Dropout>,
+    groups: usize,
+    options: AttentionOptions,
 ) -> Tensor<3> {
     let [batch, length, width] = q.dims();
-    let head = width / num_heads;
-    let device = q.device();
-    let dtype = q.dtype();
-    let split = |t: Tensor<3>| t.reshape([batch, length, num_heads, head]).swap_dims(1, 2);
-    let scores = split(q)
+    let heads = options.num_heads;
+    let (head, times) = (width / heads, heads / groups);
+    let (device, dtype) = (q.device(), q.dtype());
+    let q = q.reshape([batch, length, heads, head]).swap_dims(1, 2);
+    // Each key-value head stands once for every query head that reads it.
+    let spread = |t: Tensor<3>| {
+        let t = t.reshape([batch, length, groups, head]).swap_dims(1, 2);
+        if times == 1 {
+            return t;
+        }
+        t.unsqueeze_dim::<5>(2)
+            .expand([batch, groups, times, length, head])
+            .reshape([batch, heads, length, head])
+    };
+    let scores = q
         .mul_scalar(1.0 / (head as f64).sqrt())
-        .matmul(split(k).swap_dims(2, 3));
+        .matmul(spread(k).swap_dims(2, 3));
 
-    let mut allowed: Option<Tensor<4>> = key_padding_mask.map(|mask| {
-        mask.cast(dtype)
-            .greater_elem(0.5)
-            .float()
-            .cast(dtype)
-            .reshape([batch, 1, 1, length])
+    let padding = options.key_padding_mask.map(|mask| {
+        let visible = mask.cast(dtype).greater_elem(0.5).float().cast(dtype);
+        visible.reshape([batch, 1, 1, length])
     });
-    if causal {
+    let own = options.documents.map(|documents| {
+        let shape = [batch, 1, length, length];
+        let queries = documents.clone().reshape([batch, 1, length, 1]).expand(shape);
+        let keys = documents.reshape([batch, 1, 1, length]).expand(shape);
+        queries.equal(keys).float().cast(dtype)
+    });
+    let earlier = options.causal.then(|| {
         let lower = (0..length * length)
             .map(|i| f32::from(i % length <= i / length))
             .collect::<Vec<_>>();
         let data = TensorData::new(lower, [1, 1, length, length]).convert_dtype(dtype);
-        let lower = Tensor::<4>::from_data(data, (&device, dtype));
-        allowed = Some(match allowed {
-            Some(mask) => mask * lower,
-            None => lower,
-        });
-    }
+        Tensor::<4>::from_data(data, (&device, dtype))
+    });
+    let allowed = [padding, own, earlier].into_iter().flatten().reduce(|a, b| a * b);
     let mut weights = match allowed {
         None => activation::softmax(scores, 3),
         Some(allowed) => {
             // A finite floor instead of -inf: a row without any allowed key then gives zeros, not NaN.
             let floor = if dtype == DType::F16 { -6.0e4 } else { -1.0e30 };
-            let allowed = allowed.expand([batch, num_heads, length, length]);
+            let allowed = allowed.expand([batch, heads, length, length]);
             let hidden = allowed.clone().lower_elem(0.5);
             activation::softmax(scores.mask_fill(hidden, floor), 3) * allowed
         }
     };
+    if let Some(drop) = options.dropout.filter(|drop| drop.probability > 0.0) {
+        weights = dropout(weights, &drop);
+    }
+    weights
+        .matmul(spread(v))
+        .swap_dims(1, 2)
+        .reshape([batch, length, width])
+}
+
+pub(crate) fn talking_heads(
+    q: Tensor<3>,
+    k: Tensor<3>,
+    v: Tensor<3>,
+    before: HeadMix,
+    after: HeadMix,
+    drop: Option<Dropout>,
+) -> Tensor<3> {
+    let [batch, length, width] = q.dims();
+    let [heads] = before.bias.dims();
+    let head = width / heads;
+    let split = |x: Tensor<3>| x.reshape([batch, length, heads, head]).swap_dims(1, 2);
+    let mix = |x: Tensor<4>, by: HeadMix| {
+        let x = x.reshape([batch, heads, length * length]);
+        let mixed = by.weight.unsqueeze::<3>().matmul(x) + by.bias.reshape([1, heads, 1]);
+        mixed.reshape([batch, heads, length, length])
+    };
+    let scores = split(q)
+        .mul_scalar(1.0 / (head as f64).sqrt())
+        .matmul(split(k).swap_dims(2, 3));
+    let mut weights = mix(activation::softmax(mix(scores, before), 3), after);
     if let Some(drop) = drop {
         weights = dropout(weights, &drop);
     }

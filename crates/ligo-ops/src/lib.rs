@@ -32,13 +32,17 @@ mod kernels;
 mod layer_norm;
 mod linear;
 mod reduce;
+mod rms_norm;
+mod rotary;
 mod simd;
+mod swiglu;
+mod talking_heads;
 #[cfg(test)]
 mod tests;
 
 pub use adamw::{AdamwStep, adamw};
 pub use allocator::tune_allocator;
-pub use attention::attention;
+pub use attention::{AttentionOptions, attention, grouped_attention};
 pub use cross_entropy::cross_entropy;
 pub use dropout::{Dropout, dropout};
 pub use embedding::embedding;
@@ -46,3 +50,7 @@ pub use gelu::{GeluKind, gelu};
 pub use layer_norm::{add_layer_norm, layer_norm};
 pub use linear::linear;
 pub use reduce::sum_of_squares;
+pub use rms_norm::rms_norm;
+pub use rotary::{RotaryAngles, rotary};
+pub use swiglu::swiglu;
+pub use talking_heads::{HeadMix, talking_heads};

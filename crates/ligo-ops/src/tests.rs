@@ -1,6 +1,9 @@
 //! The fast bodies against the composed ones, value by value and gradient by gradient.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod decoders;
+mod talking_heads;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::{dropout::hash, *};
@@ -37,8 +40,24 @@ fn assert_close(name: &str, found: &[f64], expected: &[f64], tolerance: f64) {
 
 /// A loss that weights every output element differently, so that no gradient cancels.
 fn loss<const D: usize>(y: Tensor<D>) -> Tensor<1> {
-    let weights = noise(y.dims(), 99, &y.device());
+    let weights = noise(y.dims(), 99, &y.device()).cast(y.dtype());
     (y * weights).sum()
+}
+
+/// The options of the common case.
+fn options(
+    num_heads: usize,
+    key_padding_mask: Option<Tensor<2>>,
+    causal: bool,
+    dropout: Option<Dropout>,
+) -> AttentionOptions {
+    AttentionOptions {
+        num_heads,
+        key_padding_mask,
+        documents: None,
+        causal,
+        dropout,
+    }
 }
 
 /// Result and gradients of `op` on leaves of shape `[rows, width]` each, fast and composed.
@@ -194,7 +213,7 @@ fn attention_equals_its_composition() {
                         },
                         |x| {
                             let [q, k, v] = x.map(|x| x.reshape(shape));
-                            composed::attention(q, k, v, heads, mask.clone(), causal, drop)
+                            composed::attention(q, k, v, heads, options(heads, mask.clone(), causal, drop))
                         },
                     );
                 }
@@ -232,7 +251,7 @@ fn attention_reads_slices_of_one_tensor_in_place() {
         |[x]| {
             let x = x.reshape([2, 9, 24]);
             let part = |i: usize| x.clone().slice([0..2, 0..9, 8 * i..8 * i + 8]);
-            composed::attention(part(0), part(1), part(2), 2, None, false, None)
+            composed::attention(part(0), part(1), part(2), 2, options(2, None, false, None))
         },
     );
 }

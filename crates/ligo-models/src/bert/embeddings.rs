@@ -9,7 +9,7 @@ use crate::{DropoutStream, Embedding, LayerNorm};
 pub struct Embeddings {
     /// `[V, D]`; also the decoder of a tied model.
     pub word_embeddings: Embedding,
-    /// `[max L, D]`.
+    /// `[positions, D]`.
     pub position_embeddings: Embedding,
     /// `[types, D]`.
     pub token_type_embeddings: Embedding,
@@ -18,7 +18,9 @@ pub struct Embeddings {
     #[module(skip)]
     dropout: f64,
     #[module(skip)]
-    max_positions: usize,
+    max_tokens: usize,
+    #[module(skip)]
+    padding: Option<usize>,
 }
 
 impl Embeddings {
@@ -30,17 +32,22 @@ impl Embeddings {
             token_type_embeddings: Embedding::skeleton(c.type_vocab_size, d, device),
             layer_norm: LayerNorm::skeleton(d, c.layer_norm_eps, device),
             dropout: c.hidden_dropout_prob,
-            max_positions: c.max_position_embeddings,
+            max_tokens: c.max_tokens(),
+            padding: c.position_padding(),
         }
     }
 
-    /// `dropout(LayerNorm(word[id] + position[l] + type[t]))`; every token is of type 0 when no types are given.
+    /// `dropout(LayerNorm(word[id] + position[p] + type[t]))`; every token is of type 0 when no types are given.
+    ///
+    /// A BERT's position `p` is the token's place `l`. A RoBERTa counts the tokens that are not padding: with padding token
+    /// `n`, padding is at position `n` and the `k`-th other token of a sequence at `n + k`, `k` from 1 (`transformers`'
+    /// `create_position_ids_from_input_ids`). The token itself decides what padding is, not an attention mask.
     ///
     /// # Shapes
     /// `input_ids` and `token_type_ids [B, L]`; the result is `[B, L, D]`.
     ///
     /// # Panics
-    /// When `L` is more than the number of positions, or an id or type is not in its table.
+    /// When `L` is more than the longest sequence, or an id or type is not in its table.
     pub fn forward(
         &self,
         input_ids: Tensor<2, Int>,
@@ -49,12 +56,15 @@ impl Embeddings {
     ) -> Tensor<3> {
         let [_, length] = input_ids.dims();
         assert!(
-            length <= self.max_positions,
-            "the sequence has {length} tokens; the model has {} positions",
-            self.max_positions
+            length <= self.max_tokens,
+            "the sequence has {length} tokens; the model has positions for {}",
+            self.max_tokens
         );
+        let positions = match self.padding {
+            Some(padding) => self.position_embeddings.forward(counted(input_ids.clone(), padding)),
+            None => self.position_embeddings.first(length),
+        };
         let words = self.word_embeddings.forward(input_ids);
-        let positions = self.position_embeddings.first(length);
         // The small tables are added first: without types that leaves one addition over the whole batch.
         let rest = match token_type_ids {
             Some(types) => self.token_type_embeddings.forward(types) + positions,
@@ -63,4 +73,14 @@ impl Embeddings {
         let x = self.layer_norm.forward(words + rest);
         ligo_ops::dropout(x, dropout.next(self.dropout))
     }
+}
+
+/// The positions of tokens that are counted from a padding token.
+///
+/// # Shapes
+/// `ids [B, L]`; the result is `[B, L]`.
+fn counted(ids: Tensor<2, Int>, padding: usize) -> Tensor<2, Int> {
+    let padding = i64::try_from(padding).unwrap_or(i64::MAX);
+    let real = ids.not_equal_elem(padding).int();
+    (real.clone().cumsum(1) * real).add_scalar(padding)
 }

@@ -45,9 +45,6 @@ pub struct Decoder {
 impl Heads {
     pub(super) fn skeleton(c: &BertConfig, next_sentence: bool, device: &Device) -> Self {
         let d = c.hidden_size;
-        let decoder = (!c.tie_word_embeddings).then(|| Decoder {
-            weight: vacant([c.vocab_size, d], device),
-        });
         Self {
             predictions: PredictionHead {
                 transform: Transform {
@@ -55,11 +52,24 @@ impl Heads {
                     layer_norm: LayerNorm::skeleton(d, c.layer_norm_eps, device),
                     activation: c.hidden_act,
                 },
-                decoder,
+                decoder: Decoder::skeleton(c, device),
                 bias: vacant([c.vocab_size], device),
             },
             seq_relationship: next_sentence.then(|| Linear::skeleton(d, 2, device)),
         }
+    }
+}
+
+impl Decoder {
+    pub(crate) fn skeleton(c: &BertConfig, device: &Device) -> Option<Self> {
+        (!c.tie_word_embeddings).then(|| Self {
+            weight: vacant([c.vocab_size, c.hidden_size], device),
+        })
+    }
+
+    /// What hidden states are decoded with: the token table where the model has no decoder of its own.
+    pub(crate) fn matrix(decoder: Option<&Self>, token_table: &Param<Tensor<2>>) -> Tensor<2> {
+        decoder.map_or_else(|| token_table.val(), |decoder| decoder.weight.val())
     }
 }
 
@@ -69,10 +79,7 @@ impl PredictionHead {
     /// # Shapes
     /// `x [.., D]`, `token_table [V, D]`; the result is `[.., V]`.
     pub fn forward<const N: usize>(&self, x: Tensor<N>, token_table: &Param<Tensor<2>>) -> Tensor<N> {
-        let matrix = match &self.decoder {
-            Some(decoder) => decoder.weight.val(),
-            None => token_table.val(),
-        };
+        let matrix = Decoder::matrix(self.decoder.as_ref(), token_table);
         let dense = self.transform.dense.forward(x);
         let x = self
             .transform

@@ -1,130 +1,115 @@
-//! BERT (Devlin et al., arXiv:1810.04805) as `transformers`' `BertForMaskedLM` computes it.
+//! BERT (Devlin et al., arXiv:1810.04805) as `transformers` computes it, with a head for masked tokens, classes of texts or
+//! answers. [RoBERTa](crate::roberta) shares everything below the heads.
 //!
-//! Letters in shapes: `B` sequences, `L` tokens, `D` hidden, `F` feed-forward, `V` vocabulary, `N` masked tokens.
+//! Letters in shapes: `B` sequences, `L` tokens, `D` hidden, `F` feed-forward, `V` vocabulary, `N` masked tokens, `K` classes.
 
+mod answering;
 mod attention;
+mod classification;
 mod embeddings;
 mod encoder;
 mod head;
 mod layer;
+mod masked_lm;
 mod pooler;
 
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 use ligo_arch::BertConfig;
 
+pub use answering::BertForQuestionAnswering;
 pub use attention::{Attention, AttentionOutput, SelfAttention};
+pub use classification::BertForSequenceClassification;
 pub use embeddings::Embeddings;
 pub use encoder::Encoder;
 pub use head::{Decoder, Heads, PredictionHead, Transform};
 pub use layer::{FeedForwardOutput, Intermediate, Layer};
+pub use masked_lm::BertForMaskedLm;
 pub use pooler::Pooler;
 
-use crate::{DropoutStream, MlmInputs};
+use crate::network::text;
+use crate::{DropoutStream, Error, Features, MlmInputs, TextFeatures};
 
-/// BERT with a masked-language-model head, normalised after each residual connection.
-#[derive(Module, Debug)]
-pub struct BertForMaskedLm {
-    /// Everything below the heads.
-    pub bert: Bert,
-    /// The heads.
-    pub cls: Heads,
-}
-
-/// Embeddings, layers and, where the checkpoint has one, a pooler.
+/// Embeddings, layers and, where the model has one, a pooler. Normalised after each residual connection.
 #[derive(Module, Debug)]
 pub struct Bert {
     /// The first hidden states.
     pub embeddings: Embeddings,
     /// The layers.
     pub encoder: Encoder,
-    /// Carried, never computed.
+    /// Summarises a sequence.
     pub pooler: Option<Pooler>,
 }
 
-impl BertForMaskedLm {
-    pub(crate) fn skeleton(c: &BertConfig, pooler: bool, next_sentence: bool, device: &Device) -> Self {
+impl Bert {
+    pub(crate) fn skeleton(c: &BertConfig, pooler: bool, device: &Device) -> Self {
         Self {
-            bert: Bert {
-                embeddings: Embeddings::skeleton(c, device),
-                encoder: Encoder::skeleton(c, device),
-                pooler: pooler.then(|| Pooler::skeleton(c, device)),
-            },
-            cls: Heads::skeleton(c, next_sentence, device),
+            embeddings: Embeddings::skeleton(c, device),
+            encoder: Encoder::skeleton(c, device),
+            pooler: pooler.then(|| Pooler::skeleton(c, device)),
         }
     }
 
-    /// Mean cross entropy at the masked positions; see [`Model::loss`](crate::Model::loss).
-    pub fn loss(&self, inputs: &MlmInputs, dropout: &DropoutStream) -> Tensor<1> {
-        let hidden = self.bert.forward(
-            inputs.input_ids.clone(),
-            inputs.token_type_ids.clone(),
-            inputs.attention_mask.clone(),
-            dropout,
-            |_| {},
-        );
-        let [batch, length, width] = hidden.dims();
-        // The head costs as much as several layers, and only one token in seven has a label.
-        let masked = hidden
-            .reshape([batch * length, width])
-            .select(0, inputs.masked_positions.clone());
-        ligo_ops::cross_entropy(self.predict(masked), inputs.labels.clone())
-    }
-
-    /// Logits at every position; see [`Model::logits`](crate::Model::logits).
-    pub fn logits(
-        &self,
-        input_ids: Tensor<2, Int>,
-        token_type_ids: Option<Tensor<2, Int>>,
-        attention_mask: Option<Tensor<2>>,
-    ) -> Tensor<3> {
-        let off = DropoutStream::off();
-        let hidden = self
-            .bert
-            .forward(input_ids, token_type_ids, attention_mask, &off, |_| {});
-        self.predict(hidden)
-    }
-
-    /// Hidden states after the embeddings and after each layer; see
-    /// [`Model::hidden_states`](crate::Model::hidden_states).
-    pub fn hidden_states(
-        &self,
-        input_ids: Tensor<2, Int>,
-        token_type_ids: Option<Tensor<2, Int>>,
-        attention_mask: Option<Tensor<2>>,
-    ) -> Vec<Tensor<3>> {
-        let mut states = Vec::with_capacity(self.bert.encoder.layer.len() + 1);
-        let off = DropoutStream::off();
-        let keep = |x: &Tensor<3>| states.push(x.clone());
-        self.bert.forward(input_ids, token_type_ids, attention_mask, &off, keep);
-        states
-    }
-
-    fn predict<const N: usize>(&self, hidden: Tensor<N>) -> Tensor<N> {
-        let token_table = &self.bert.embeddings.word_embeddings.weight;
-        self.cls.predictions.forward(hidden, token_table)
-    }
-}
-
-impl Bert {
     /// The hidden states after the last layer; `inspect` sees those after the embeddings and after each layer.
     ///
     /// # Shapes
-    /// `input_ids` and `token_type_ids [B, L]`; `attention_mask [B, L]`, 1 for a token and 0 for padding; the
-    /// result is `[B, L, D]`.
+    /// See [`TextFeatures`]; the result is `[B, L, D]`.
     ///
     /// # Panics
-    /// When `L` is more than the number of positions, or an id or type is not in its table.
+    /// When `L` is more than the longest sequence, or an id or type is not in its table.
     pub fn forward(
         &self,
-        input_ids: Tensor<2, Int>,
-        token_type_ids: Option<Tensor<2, Int>>,
-        attention_mask: Option<Tensor<2>>,
+        text: &TextFeatures,
         dropout: &DropoutStream,
         mut inspect: impl FnMut(&Tensor<3>),
     ) -> Tensor<3> {
-        let x = self.embeddings.forward(input_ids, token_type_ids, dropout);
+        let x = self
+            .embeddings
+            .forward(text.input_ids.clone(), text.token_type_ids.clone(), dropout);
         inspect(&x);
-        self.encoder.forward(x, attention_mask, dropout, inspect)
+        self.encoder.forward(x, text.attention_mask.clone(), dropout, inspect)
     }
+
+    /// The hidden states `[N, D]` after the last layer where tokens are masked.
+    pub(crate) fn at_masked(&self, inputs: &MlmInputs, dropout: &DropoutStream) -> Tensor<2> {
+        let text = TextFeatures {
+            input_ids: inputs.input_ids.clone(),
+            token_type_ids: inputs.token_type_ids.clone(),
+            attention_mask: inputs.attention_mask.clone(),
+        };
+        let hidden = self.forward(&text, dropout, |_| {});
+        let [batch, length, width] = hidden.dims();
+        // A head costs as much as several layers, and only one token in seven has a label.
+        hidden
+            .reshape([batch * length, width])
+            .select(0, inputs.masked_positions.clone())
+    }
+
+    /// The hidden states `[B, L, D]` after the last layer, without dropout.
+    pub(crate) fn evaluate(&self, features: &Features) -> Result<Tensor<3>, Error> {
+        Ok(self.forward(text(features)?, &DropoutStream::off(), |_| {}))
+    }
+
+    /// The hidden states `[B, L, D]` after the embeddings and after each layer, without dropout.
+    pub(crate) fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
+        let mut states = Vec::with_capacity(self.encoder.layer.len() + 1);
+        let keep = |x: &Tensor<3>| states.push(x.clone());
+        self.forward(text(features)?, &DropoutStream::off(), keep);
+        Ok(states)
+    }
+
+    /// The summary `[B, D]` of each sequence: its first token's state, through the pooler where there is one.
+    pub(crate) fn summary(&self, hidden: Tensor<3>) -> Tensor<2> {
+        let first = first_token(hidden);
+        match &self.pooler {
+            Some(pooler) => pooler.forward(first),
+            None => first,
+        }
+    }
+}
+
+/// The state of each sequence's first token: `[B, D]` of `[B, L, D]`.
+pub(crate) fn first_token(hidden: Tensor<3>) -> Tensor<2> {
+    let [batch, _, width] = hidden.dims();
+    hidden.slice_dim(1, 0..1).reshape([batch, width])
 }

@@ -1,20 +1,21 @@
 use burn::tensor::{Device, Int, Tensor};
 use ligo_arch::BertConfig;
-use ligo_models::{DropoutStream, Error, MlmInputs, Model};
+use ligo_models::{DropoutStream, Error, MlmInputs, Model, TextFeatures};
 
 use crate::common::{any, batch, number, tiny};
-use crate::tensor;
 
 fn filled(config: BertConfig, device: &Device) -> Model {
-    Model::skeleton(&any(config), device)
-        .unwrap()
-        .install(&mut |name: &str, shape: &[usize]| Ok::<_, Error>(tensor(name, shape, device)))
-        .unwrap()
+    crate::filled(&any(config), device)
 }
 
 fn logits(model: &Model, batch: &MlmInputs) -> Vec<f64> {
     let b = batch.clone();
-    let logits = model.logits(b.input_ids, b.token_type_ids, b.attention_mask);
+    let features = TextFeatures {
+        input_ids: b.input_ids,
+        token_type_ids: b.token_type_ids,
+        attention_mask: b.attention_mask,
+    };
+    let logits = model.logits(&features.into()).unwrap();
     logits.into_data().iter::<f64>().collect()
 }
 
@@ -43,7 +44,7 @@ fn the_loss_is_that_of_the_full_logits_at_the_masked_positions() {
             });
         let terms: Vec<f64> = terms.collect();
         let expected = terms.iter().sum::<f64>() / terms.len() as f64;
-        let found = number(model.loss(&batch, &DropoutStream::off()));
+        let found = number(model.loss(&batch.clone().into(), &DropoutStream::off()).unwrap());
         assert!((found - expected).abs() < 1e-5, "{found} and {expected}");
     }
 }
@@ -90,7 +91,7 @@ fn the_seed_of_the_stream_decides_what_is_dropped() {
     let device = Device::flex();
     let model = filled(tiny(), &device);
     let batch = batch(&device);
-    let loss = |stream: DropoutStream| number(model.loss(&batch, &stream));
+    let loss = |stream: DropoutStream| number(model.loss(&batch.clone().into(), &stream).unwrap());
     let off = loss(DropoutStream::off());
     let first = loss(DropoutStream::new(1));
     assert_eq!(first, loss(DropoutStream::new(1)));
@@ -105,7 +106,10 @@ fn the_seed_of_the_stream_decides_what_is_dropped() {
         },
         &device,
     );
-    assert_eq!(number(never.loss(&batch, &DropoutStream::new(1))), off);
+    assert_eq!(
+        number(never.loss(&batch.clone().into(), &DropoutStream::new(1)).unwrap()),
+        off
+    );
 }
 
 #[test]
@@ -119,8 +123,11 @@ fn each_probability_of_the_configuration_is_used_at_its_sites() {
             ..tiny()
         };
         let model = filled(config, &device);
-        let dropped = number(model.loss(&batch, &DropoutStream::new(5)));
-        assert_ne!(dropped, number(model.loss(&batch, &DropoutStream::off())));
+        let dropped = number(model.loss(&batch.clone().into(), &DropoutStream::new(5)).unwrap());
+        assert_ne!(
+            dropped,
+            number(model.loss(&batch.clone().into(), &DropoutStream::off()).unwrap())
+        );
     }
 }
 
@@ -128,7 +135,13 @@ fn each_probability_of_the_configuration_is_used_at_its_sites() {
 fn a_model_on_a_plain_device_says_what_a_tracked_one_says() {
     let plain = Device::flex();
     let tracked = Device::flex().autodiff();
-    let of = |device: &Device| number(filled(tiny(), device).loss(&batch(device), &DropoutStream::new(9)));
+    let of = |device: &Device| {
+        number(
+            filled(tiny(), device)
+                .loss(&batch(device).into(), &DropoutStream::new(9))
+                .unwrap(),
+        )
+    };
     assert_eq!(of(&plain), of(&tracked));
 }
 
@@ -143,7 +156,7 @@ fn a_model_can_be_filled_again() {
             Ok::<_, Error>(Tensor::zeros([shape.iter().product::<usize>()], &device))
         })
         .unwrap();
-    let loss = |m: &Model| number(m.loss(&batch, &DropoutStream::off()));
+    let loss = |m: &Model| number(m.loss(&batch.clone().into(), &DropoutStream::off()).unwrap());
     assert!((loss(&zeros) - 13_f64.ln()).abs() < 1e-6);
     assert!((loss(&model) - 13_f64.ln()).abs() > 1e-3);
 }
@@ -152,7 +165,9 @@ fn a_model_can_be_filled_again() {
 fn hidden_states_are_one_more_than_layers() {
     let device = Device::flex();
     let ids = Tensor::<2, Int>::from_data([[1, 2, 3]], &device);
-    let states = filled(tiny(), &device).hidden_states(ids, None, None);
+    let states = filled(tiny(), &device)
+        .hidden_states(&TextFeatures::new(ids).into())
+        .unwrap();
     let shapes: Vec<_> = states.iter().map(|s| s.dims()).collect();
     assert_eq!(shapes, [[1, 3, 8]; 3]);
 }
@@ -165,7 +180,11 @@ fn a_loss_without_labels_is_zero() {
         ..batch(&device)
     };
     assert_eq!(
-        number(filled(tiny(), &device).loss(&inputs, &DropoutStream::off())),
+        number(
+            filled(tiny(), &device)
+                .loss(&inputs.clone().into(), &DropoutStream::off())
+                .unwrap()
+        ),
         0.0
     );
 }

@@ -1,15 +1,21 @@
 //! Values for models that come from no file.
+#![allow(dead_code, reason = "not every test program uses all of it")]
+
+pub mod decoders;
+pub mod images;
 
 use burn::tensor::{Device, Int, Tensor};
 use ligo_arch::{BertConfig, ModelConfig};
-use ligo_models::MlmInputs;
+use ligo_models::{MlmInputs, SequenceInputs, SpanInputs, TextFeatures};
 
-/// The same values for the same name, spread over ±0.4, LayerNorm gains around 1.
+/// The same values for the same name, spread over ±0.4, gains of normalisations around 1.
 pub fn values(name: &str, shape: &[usize]) -> Vec<f64> {
     let mut state = name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |h, b| {
         (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01B3)
     });
-    let centre = if name.ends_with("LayerNorm.weight") { 1.0 } else { 0.0 };
+    // Only normalisations have a weight that is a vector.
+    let is_gain = shape.len() == 1 && name.ends_with(".weight");
+    let centre = if is_gain { 1.0 } else { 0.0 };
     let count = shape.iter().product();
     std::iter::repeat_with(|| {
         state = state
@@ -30,6 +36,19 @@ pub fn tiny() -> BertConfig {
     }
 }
 
+/// The same as a RoBERTa with two token types, whose padding is token 0.
+pub fn tiny_roberta() -> BertConfig {
+    let roberta = BertConfig {
+        intermediate_size: 12,
+        max_position_embeddings: 6,
+        type_vocab_size: 2,
+        ..BertConfig::roberta(13, 8, 2, 2)
+    };
+    let mut extra = roberta.extra.clone();
+    extra.insert("pad_token_id".into(), 0.into());
+    BertConfig { extra, ..roberta }
+}
+
 /// Two sequences of five tokens, three of them masked, with types and with the end of the second one padded.
 pub fn batch(device: &Device) -> MlmInputs {
     MlmInputs {
@@ -41,6 +60,33 @@ pub fn batch(device: &Device) -> MlmInputs {
         )),
         masked_positions: Tensor::<1, Int>::from_data([1, 4, 7], device),
         labels: Tensor::<1, Int>::from_data([6, 0, 11], device),
+    }
+}
+
+/// What [`batch`] reads.
+pub fn texts(device: &Device) -> TextFeatures {
+    let batch = batch(device);
+    TextFeatures {
+        input_ids: batch.input_ids,
+        token_type_ids: batch.token_type_ids,
+        attention_mask: batch.attention_mask,
+    }
+}
+
+/// The texts of [`batch`] with classes, of three or more.
+pub fn classes(device: &Device) -> SequenceInputs {
+    SequenceInputs {
+        text: texts(device),
+        labels: Tensor::<1, Int>::from_data([2, 0], device),
+    }
+}
+
+/// The texts of [`batch`] with answers; the second one ends behind the text.
+pub fn answers(device: &Device) -> SpanInputs {
+    SpanInputs {
+        text: texts(device),
+        starts: Tensor::<1, Int>::from_data([1, 2], device),
+        ends: Tensor::<1, Int>::from_data([3, 9], device),
     }
 }
 

@@ -1,4 +1,6 @@
-//! Attention of one head at a time: scores of a block of queries stay in the cache and are never stored.
+//! Attention, one head at a time: scores of a block of queries stay in the cache and are never stored.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -30,12 +32,17 @@ impl<'a> Sequences<'a> {
 pub(crate) struct Plan {
     pub(crate) batch: usize,
     pub(crate) length: usize,
+    /// Heads of the queries.
     pub(crate) heads: usize,
+    /// Heads of the keys and values; each serves as many consecutive query heads as there are for it.
+    pub(crate) groups: usize,
     /// Width of one head.
     pub(crate) width: usize,
     pub(crate) causal: bool,
     /// `[B, L]`, whether a key may be seen.
     pub(crate) visible: Option<Vec<bool>>,
+    /// `[B, L]`, the first position of the sequence that is of the same document.
+    pub(crate) documents: Option<Vec<u32>>,
     pub(crate) dropout: Option<Dropout>,
 }
 
@@ -53,32 +60,65 @@ impl Plan {
         if self.length <= 256 { 128 } else { 64 }.min(self.length)
     }
 
-    /// Blocks of queries: first query, number of queries, number of keys that any of them sees.
-    fn blocks(&self) -> impl Iterator<Item = (usize, usize, usize)> + '_ {
-        (0..self.length).step_by(self.block()).map(|first| {
+    /// Query heads for each key-value head.
+    fn times(&self) -> usize {
+        self.heads / self.groups
+    }
+
+    /// The blocks of queries of one sequence.
+    fn blocks(&self, batch: usize) -> impl DoubleEndedIterator<Item = Block> + '_ {
+        let documents = self
+            .documents
+            .as_ref()
+            .map(|d| &d[batch * self.length..][..self.length]);
+        (0..self.length.div_ceil(self.block())).map(move |index| {
+            let first = index * self.block();
             let count = self.block().min(self.length - first);
-            let keys = if self.causal { first + count } else { self.length };
-            (first, count, keys)
+            let begin = documents.and_then(|d| d[first..first + count].iter().min());
+            let end = if self.causal { first + count } else { self.length };
+            Block {
+                first,
+                count,
+                keys: begin.map_or(0, |begin| *begin as usize)..end,
+            }
         })
     }
 
     /// Sets the scores of keys that must not be seen to -∞.
-    fn hide(&self, scores: &mut [f32], batch: usize, first: usize, keys: usize) {
-        let visible = self.visible.as_ref().map(|v| &v[batch * self.length..][..keys]);
-        for (i, row) in scores.chunks_exact_mut(keys).enumerate() {
+    fn hide(&self, scores: &mut [f32], batch: usize, block: &Block) {
+        let Range { start, end } = block.keys;
+        let visible = self.visible.as_ref().map(|v| &v[batch * self.length..][start..end]);
+        let documents = self
+            .documents
+            .as_ref()
+            .map(|d| &d[batch * self.length..][..self.length]);
+        for (i, row) in scores.chunks_exact_mut(end - start).enumerate() {
+            let query = block.first + i;
             if let Some(visible) = visible {
                 hide_row(row, visible);
             }
+            if let Some(documents) = documents {
+                hide_others(row, &documents[start..end], documents[query]);
+            }
             if self.causal {
-                row[(first + i + 1).min(keys)..].fill(f32::NEG_INFINITY);
+                let hidden = (query + 1 - start).min(row.len());
+                row[hidden..].fill(f32::NEG_INFINITY);
             }
         }
     }
 
-    /// Index of the first element of a query's row in the dropout mask.
-    fn mask_index(&self, task: usize, query: usize) -> u64 {
-        (task as u64 * self.length as u64 + query as u64) * self.length as u64
+    /// Index of an element in the dropout mask; a task is a query head of a batch element.
+    fn mask_index(&self, task: usize, query: usize, key: usize) -> u64 {
+        (task as u64 * self.length as u64 + query as u64) * self.length as u64 + key as u64
     }
+}
+
+/// Some queries of a sequence that are worked on at once.
+struct Block {
+    first: usize,
+    count: usize,
+    /// The keys that any of them may see.
+    keys: Range<usize>,
 }
 
 /// The result `[B, L, D]` and `log Σ exp` of the scores of every query, `[B, H, L]`.
@@ -98,22 +138,29 @@ pub(crate) fn forward(plan: &Plan, q: Sequences<'_>, k: Sequences<'_>, v: Sequen
             .enumerate()
             .for_each(|(task, log_sums)| {
                 let (b, col) = (task / heads, task % heads * width);
+                let shared = task % heads / plan.times() * width;
                 let mut scores = filled(plan.block() * length, |s| s.fill(0.0));
-                for (first, count, keys) in plan.blocks() {
+                for block in plan.blocks(b) {
+                    let (first, count, begin) = (block.first, block.count, block.keys.start);
+                    let keys = block.keys.len();
                     let scores = &mut scores[..count * keys];
                     let row = b * length + first;
                     let target = Target::new(scores, keys);
-                    let (q, k, v) = (q.head(b, first, col), k.head(b, 0, col), v.head(b, 0, col));
+                    let (q, k, v) = (
+                        q.head(b, first, col),
+                        k.head(b, begin, shared),
+                        v.head(b, begin, shared),
+                    );
                     // SAFETY: `scores` belongs to this task.
                     unsafe { product_into(target, (0, 0), [count, keys, width], q, k.t(), Store::Replace) };
-                    plan.hide(scores, b, first, keys);
+                    plan.hide(scores, b, &block);
                     let mut inverse = [0.0; 128];
                     for (i, row) in scores.chunks_exact_mut(keys).enumerate() {
                         let [sum, log_sum] = soften(row, plan.scale());
                         inverse[i] = if sum > 0.0 { 1.0 / sum } else { sum };
                         log_sums[first + i] = log_sum;
                         if let Some(drop) = &plan.dropout {
-                            let index = plan.mask_index(task, first + i);
+                            let index = plan.mask_index(task, first + i, begin);
                             drop_mask(row, index, drop.seed, drop.threshold(), drop.scale());
                         }
                     }
@@ -149,6 +196,15 @@ fn hide_body<const FMA: bool>(row: &mut [f32], visible: &[bool]) {
     }
 }
 
+multiversion!(fn hide_others(row: &mut [f32], documents: &[u32], own: u32) = hide_others_body);
+
+#[inline(always)]
+fn hide_others_body<const FMA: bool>(row: &mut [f32], documents: &[u32], own: u32) {
+    for (x, &document) in row.iter_mut().zip(documents) {
+        *x = if document == own { *x } else { f32::NEG_INFINITY };
+    }
+}
+
 /// `e^x`, and 0 for a hidden score.
 #[inline(always)]
 fn weight<const FMA: bool>(score: f32, scale: f32, shift: f32) -> f32 {
@@ -176,7 +232,7 @@ fn soften_body<const FMA: bool>(row: &mut [f32], scale: f32) -> [f32; 2] {
     [sum, max + sum.ln()]
 }
 
-/// Gradients of q, k and v, each `[B, L, D]`.
+/// Gradients of q, k and v, each shaped like what it belongs to.
 pub(crate) fn backward(
     plan: &Plan,
     q: Sequences<'_>,
@@ -185,64 +241,95 @@ pub(crate) fn backward(
     log_sums: &[f32],
     dout: Sequences<'_>,
 ) -> [Vec<f32>; 3] {
-    let Plan {
-        length, heads, width, ..
-    } = *plan;
-    let size = plan.batch * length * plan.model_width();
+    let rows = plan.batch * plan.length;
+    let shared_width = plan.groups * plan.width;
     let (mut dk, mut dv) = (Vec::new(), Vec::new());
-    let dq = filled(size, |dq| {
-        dk = filled(size, |dk| {
-            dv = filled(size, |dv| {
-                let [dq, dk, dv] = [dq, dk, dv].map(|d| Target::new(d, plan.model_width()));
-                log_sums.par_chunks(length).enumerate().for_each(|(task, log_sums)| {
-                    let (b, col) = (task / heads, task % heads * width);
-                    let mut weights = vec![0.0; plan.block() * length];
-                    let mut grads = vec![0.0; plan.block() * length];
-                    let (k, v) = (k.head(b, 0, col), v.head(b, 0, col));
-                    // With `causal` the early blocks reach only the early keys: go backwards, so that the first block writes all.
-                    let blocks: Vec<_> = plan.blocks().collect();
-                    for (index, &(first, count, keys)) in blocks.iter().rev().enumerate() {
-                        let (weights, grads) = (&mut weights[..count * keys], &mut grads[..count * keys]);
-                        let (q, dout) = (q.head(b, first, col), dout.head(b, first, col));
-                        let store = if index == 0 { Store::Replace } else { Store::Add };
-                        let row = b * length;
-                        let target = Target::new(weights, keys);
-                        // SAFETY: `weights` belongs to this task.
-                        unsafe { product_into(target, (0, 0), [count, keys, width], q, k.t(), Store::Replace) };
-                        plan.hide(weights, b, first, keys);
-                        let target = Target::new(grads, keys);
-                        // SAFETY: `grads` belongs to this task.
-                        unsafe { product_into(target, (0, 0), [count, keys, width], dout, v.t(), Store::Replace) };
-                        for (i, (weights, grads)) in weights
-                            .chunks_exact_mut(keys)
-                            .zip(grads.chunks_exact_mut(keys))
-                            .enumerate()
-                        {
-                            if let Some(drop) = &plan.dropout {
-                                let index = plan.mask_index(task, first + i);
-                                drop_mask(grads, index, drop.seed, drop.threshold(), drop.scale());
-                            }
-                            soften_backward(weights, grads, plan.scale(), log_sums[first + i]);
-                            if let Some(drop) = &plan.dropout {
-                                let index = plan.mask_index(task, first + i);
-                                drop_mask(weights, index, drop.seed, drop.threshold(), drop.scale());
-                            }
-                        }
-                        let (weights, grads) = (Matrix::new(weights, keys), Matrix::new(grads, keys));
-                        // SAFETY: these rows and columns of the gradients belong to this task alone.
-                        unsafe {
-                            let at = (row, col);
-                            product_into(dv, at, [keys, width, count], weights.t(), dout, store);
-                            product_into(dk, at, [keys, width, count], grads.t(), q, store);
-                            let at = (row + first, col);
-                            product_into(dq, at, [count, width, keys], grads, k, Store::Replace);
-                        }
-                    }
-                });
+    let dq = filled(rows * plan.model_width(), |dq| {
+        dk = filled(rows * shared_width, |dk| {
+            dv = filled(rows * shared_width, |dv| {
+                let dq = Target::new(dq, plan.model_width());
+                let [dk, dv] = [dk, dv].map(|d| Target::new(d, shared_width));
+                // One task for all query heads that share keys: their gradients add up in a fixed order.
+                log_sums
+                    .par_chunks(plan.length * plan.times())
+                    .enumerate()
+                    .for_each(|(task, log_sums)| backward_group(plan, task, [q, k, v, dout], log_sums, [dq, dk, dv]));
             });
         });
     });
     [dq, dk, dv]
+}
+
+/// The gradients of one key-value head of a batch element and of the query heads that it serves.
+fn backward_group(
+    plan: &Plan,
+    task: usize,
+    [q, k, v, dout]: [Sequences<'_>; 4],
+    log_sums: &[f32],
+    [dq, dk, dv]: [Target<'_>; 3],
+) {
+    let Plan {
+        length, groups, width, ..
+    } = *plan;
+    let (b, group) = (task / groups, task % groups);
+    let (row, shared) = (b * length, group * width);
+    let mut weights = vec![0.0; plan.block() * length];
+    let mut grads = vec![0.0; plan.block() * length];
+    // Without documents the last block of queries reaches every key, so going backwards the first block writes all.
+    let mut store = Store::Replace;
+    if plan.documents.is_some() {
+        for row in row..row + length {
+            // SAFETY: these rows and columns of the gradients belong to this task alone.
+            unsafe {
+                dk.row(row, shared, width).fill(0.0);
+                dv.row(row, shared, width).fill(0.0);
+            }
+        }
+        store = Store::Add;
+    }
+    for (member, log_sums) in log_sums.chunks_exact(length).enumerate() {
+        let head = group * plan.times() + member;
+        let col = head * width;
+        let head = b * plan.heads + head;
+        for block in plan.blocks(b).rev() {
+            let (first, count, begin) = (block.first, block.count, block.keys.start);
+            let keys = block.keys.len();
+            let (weights, grads) = (&mut weights[..count * keys], &mut grads[..count * keys]);
+            let (q, dout) = (q.head(b, first, col), dout.head(b, first, col));
+            let (k, v) = (k.head(b, begin, shared), v.head(b, begin, shared));
+            let target = Target::new(weights, keys);
+            // SAFETY: `weights` belongs to this task.
+            unsafe { product_into(target, (0, 0), [count, keys, width], q, k.t(), Store::Replace) };
+            plan.hide(weights, b, &block);
+            let target = Target::new(grads, keys);
+            // SAFETY: `grads` belongs to this task.
+            unsafe { product_into(target, (0, 0), [count, keys, width], dout, v.t(), Store::Replace) };
+            for (i, (weights, grads)) in weights
+                .chunks_exact_mut(keys)
+                .zip(grads.chunks_exact_mut(keys))
+                .enumerate()
+            {
+                let index = plan.mask_index(head, first + i, begin);
+                if let Some(drop) = &plan.dropout {
+                    drop_mask(grads, index, drop.seed, drop.threshold(), drop.scale());
+                }
+                soften_backward(weights, grads, plan.scale(), log_sums[first + i]);
+                if let Some(drop) = &plan.dropout {
+                    drop_mask(weights, index, drop.seed, drop.threshold(), drop.scale());
+                }
+            }
+            let (weights, grads) = (Matrix::new(weights, keys), Matrix::new(grads, keys));
+            // SAFETY: these rows and columns of the gradients belong to this task alone.
+            unsafe {
+                let at = (row + begin, shared);
+                product_into(dv, at, [keys, width, count], weights.t(), dout, store);
+                product_into(dk, at, [keys, width, count], grads.t(), q, store);
+                let at = (row + first, col);
+                product_into(dq, at, [count, width, keys], grads, k, Store::Replace);
+            }
+            store = Store::Add;
+        }
+    }
 }
 
 multiversion!(

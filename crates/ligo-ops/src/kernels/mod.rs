@@ -6,4 +6,8 @@ pub(crate) mod loss;
 pub(crate) mod math;
 pub(crate) mod norm;
 pub(crate) mod optimiser;
+pub(crate) mod rms;
+pub(crate) mod rotary;
 pub(crate) mod rows;
+pub(crate) mod swiglu;
+pub(crate) mod talking_heads;

@@ -1,0 +1,42 @@
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use ligo_arch::BertConfig;
+
+use super::Bert;
+use crate::network::{Network, spans};
+use crate::spans::span_loss;
+use crate::{DropoutStream, Error, Features, Inputs, Linear};
+
+/// BERT that says where an answer begins and ends.
+#[derive(Module, Debug)]
+pub struct BertForQuestionAnswering {
+    /// Everything below the head.
+    pub bert: Bert,
+    /// `[2, D]`: begins here, ends here.
+    pub qa_outputs: Linear,
+}
+
+impl BertForQuestionAnswering {
+    pub(crate) fn skeleton(c: &BertConfig, device: &Device) -> Self {
+        Self {
+            bert: Bert::skeleton(c, false, device),
+            qa_outputs: Linear::skeleton(c.hidden_size, 2, device),
+        }
+    }
+}
+
+impl Network for BertForQuestionAnswering {
+    fn loss(&self, inputs: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
+        let inputs = spans(inputs)?;
+        let hidden = self.bert.forward(&inputs.text, dropout, |_| {});
+        Ok(span_loss(self.qa_outputs.forward(hidden), inputs))
+    }
+
+    fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
+        Ok(self.qa_outputs.forward(self.bert.evaluate(features)?))
+    }
+
+    fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
+        self.bert.hidden_states(features)
+    }
+}

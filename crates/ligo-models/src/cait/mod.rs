@@ -1,0 +1,126 @@
+//! CaiT (Touvron et al., arXiv:2103.17239) as `timm`'s `Cait` computes it.
+//!
+//! Letters in shapes: `B` images, `N` patches, `D` hidden, `H` heads, `F` feed-forward, `K` classes.
+
+mod block;
+mod class_block;
+mod mlp;
+mod talking_heads;
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+use ligo_arch::{CaitConfig, Patches};
+
+pub use block::Block;
+pub use class_block::{ClassAttention, ClassBlock};
+pub use mlp::Mlp;
+pub use talking_heads::{Qkv, Talk, TalkingHeads};
+
+use crate::image::{cut, repeat, soft_cross_entropy};
+use crate::network::{Network, images, pixels};
+use crate::skeleton::vacant;
+use crate::{DropoutStream, Error, Features, Inputs, LayerNorm, Linear};
+
+/// CaiT: patches attend to each other in one stack of layers, then a class token reads them in another.
+#[derive(Module, Debug)]
+pub struct Cait {
+    /// Enters before the second stack, `[D]`; files hold it as `[1, 1, D]`.
+    pub cls_token: Param<Tensor<1>>,
+    /// `[N, D]`; files hold it as `[1, N, D]`. The class token has no position.
+    pub pos_embed: Param<Tensor<2>>,
+    /// Makes a token of each patch.
+    pub patch_embed: PatchEmbed,
+    /// Layers in which patches attend to patches.
+    pub blocks: Vec<Block>,
+    /// Layers in which the class token attends to all.
+    pub blocks_token_only: Vec<ClassBlock>,
+    /// Behind the last layer.
+    pub norm: LayerNorm,
+    /// `[K, D]`; the classifier.
+    pub head: Linear,
+    #[module(skip)]
+    dropout: f64,
+}
+
+/// A convolution whose kernels do not overlap, as a linear layer on patches.
+#[derive(Module, Debug)]
+pub struct PatchEmbed {
+    /// `[D, C·P·P]`; files hold it as `[D, C, P, P]`.
+    pub proj: Linear,
+    #[module(skip)]
+    patches: Patches,
+}
+
+impl Cait {
+    pub(crate) fn skeleton(c: &CaitConfig, device: &Device) -> Self {
+        let (d, patches) = (c.hidden_size, c.patches());
+        let blocks = (0..c.num_hidden_layers).map(|_| Block::skeleton(c, device));
+        let class_blocks = (0..c.depth_token_only).map(|_| ClassBlock::skeleton(c, device));
+        Self {
+            cls_token: vacant([d], device),
+            pos_embed: vacant([patches.count(), d], device),
+            patch_embed: PatchEmbed {
+                proj: Linear::skeleton(patches.numbers(), d, device),
+                patches,
+            },
+            blocks: blocks.collect(),
+            blocks_token_only: class_blocks.collect(),
+            norm: LayerNorm::skeleton(d, c.layer_norm_eps, device),
+            head: Linear::skeleton(d, c.labels(), device),
+            dropout: c.hidden_dropout_prob,
+        }
+    }
+
+    /// The patches behind the first stack; `inspect` sees them after the embeddings and after each of its layers.
+    ///
+    /// # Shapes
+    /// `pixels [B, C, H, W]`; the result is `[B, N, D]`.
+    ///
+    /// # Panics
+    /// When the images are not of the model's size.
+    pub fn patches(
+        &self,
+        pixels: Tensor<4>,
+        dropout: &DropoutStream,
+        mut inspect: impl FnMut(&Tensor<3>),
+    ) -> Tensor<3> {
+        let patches = cut(pixels, &self.patch_embed.patches);
+        let x = self.patch_embed.proj.forward(patches) + self.pos_embed.val().unsqueeze();
+        let x = ligo_ops::dropout(x, dropout.next(self.dropout));
+        inspect(&x);
+        self.blocks.iter().fold(x, |x, block| {
+            let x = block.forward(x, dropout);
+            inspect(&x);
+            x
+        })
+    }
+
+    /// What the classifier says, `[B, 1, K]`.
+    fn classify(&self, pixels: &Tensor<4>, dropout: &DropoutStream) -> Tensor<3> {
+        let patches = self.patches(pixels.clone(), dropout, |_| {});
+        let token = repeat(self.cls_token.val(), patches.dims()[0]);
+        let layers = self.blocks_token_only.iter();
+        let token = layers.fold(token, |token, layer| layer.forward(token, patches.clone()));
+        self.head.forward(self.norm.forward(token))
+    }
+}
+
+impl Network for Cait {
+    fn loss(&self, inputs: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
+        let inputs = images(inputs)?;
+        let logits = self.classify(&inputs.pixels, dropout).squeeze_dim::<2>(1);
+        Ok(soft_cross_entropy(logits, inputs.targets.clone()))
+    }
+
+    fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
+        Ok(self.classify(pixels(features)?, &DropoutStream::off()))
+    }
+
+    fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
+        let mut states = Vec::with_capacity(self.blocks.len() + 1);
+        self.patches(pixels(features)?.clone(), &DropoutStream::off(), |x| {
+            states.push(x.clone());
+        });
+        Ok(states)
+    }
+}

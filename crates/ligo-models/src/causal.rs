@@ -1,0 +1,101 @@
+use std::collections::HashMap;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use ligo_ops::AttentionOptions;
+
+use crate::network::wrong;
+use crate::{CausalInputs, Error, Inputs, TextFeatures};
+
+/// What a decoder reads: tokens, and which of them see each other.
+#[derive(Clone, Debug)]
+pub(crate) struct Reading {
+    /// `[B, L]`.
+    pub(crate) input_ids: Tensor<2, Int>,
+    /// `[B, L]`, 0 at padding.
+    attention_mask: Option<Tensor<2>>,
+    /// `[B, L]`.
+    documents: Option<Tensor<2, Int>>,
+}
+
+impl From<&TextFeatures> for Reading {
+    /// Padding is hidden; it does not shift the positions of the tokens behind it, as in `transformers` when it is
+    /// given no positions.
+    fn from(text: &TextFeatures) -> Self {
+        Self {
+            input_ids: text.input_ids.clone(),
+            attention_mask: text.attention_mask.clone(),
+            documents: None,
+        }
+    }
+}
+
+impl From<&CausalInputs> for Reading {
+    fn from(inputs: &CausalInputs) -> Self {
+        Self {
+            input_ids: inputs.input_ids.clone(),
+            attention_mask: None,
+            documents: inputs.documents.clone(),
+        }
+    }
+}
+
+impl Reading {
+    /// Where its tensors are.
+    pub(crate) fn device(&self) -> Device {
+        self.input_ids.device()
+    }
+
+    /// The position of each token, counted from the first token of its document: `[1, L]` row by row, or `[B, L]` where
+    /// there are documents.
+    pub(crate) fn positions(&self) -> (Vec<usize>, [usize; 2]) {
+        let [batch, length] = self.input_ids.dims();
+        let Some(documents) = &self.documents else {
+            return ((0..length).collect(), [1, length]);
+        };
+        let documents: Vec<i64> = documents.to_data().iter().collect();
+        let mut positions = Vec::with_capacity(documents.len());
+        for sequence in documents.chunks_exact(length.max(1)) {
+            let mut begins = HashMap::new();
+            let own = sequence.iter().enumerate();
+            positions.extend(own.map(|(i, document)| i - *begins.entry(document).or_insert(i)));
+        }
+        (positions, [batch, length])
+    }
+
+    /// [`Reading::positions`] as ids for a table; `None` when they are `0, 1, …` in every sequence.
+    pub(crate) fn position_ids(&self) -> Option<Tensor<2, Int>> {
+        self.documents.as_ref()?;
+        let (positions, shape) = self.positions();
+        let positions: Vec<i64> = positions.into_iter().map(|p| p as i64).collect();
+        Some(Tensor::from_data(TensorData::new(positions, shape), &self.device()))
+    }
+
+    /// Causal attention of `num_heads` query heads over it.
+    pub(crate) fn attention(&self, num_heads: usize) -> AttentionOptions {
+        AttentionOptions {
+            num_heads,
+            key_padding_mask: self.attention_mask.clone(),
+            documents: self.documents.clone(),
+            causal: true,
+            dropout: None,
+        }
+    }
+}
+
+/// A batch of next tokens.
+pub(crate) fn causal(inputs: &Inputs) -> Result<&CausalInputs, Error> {
+    match inputs {
+        Inputs::Causal(inputs) => Ok(inputs),
+        other => Err(wrong("next tokens", other)),
+    }
+}
+
+/// The mean cross entropy of all positions whose label is not negative.
+///
+/// # Shapes
+/// `logits [B, L, V]`, `labels [B, L]`.
+pub(crate) fn next_token_loss(logits: Tensor<3>, labels: Tensor<2, Int>) -> Tensor<1> {
+    let [batch, length, vocab] = logits.dims();
+    let logits = logits.reshape([batch * length, vocab]);
+    ligo_ops::cross_entropy(logits, labels.reshape([batch * length]))
+}

@@ -1,0 +1,66 @@
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use ligo_arch::{Gpt2Config, HiddenAct};
+
+use super::Attention;
+use crate::causal::Reading;
+use crate::{DropoutStream, LayerNorm, Linear, activation::activate};
+
+/// One layer: attention and a feed-forward network, each behind a normalisation and added to the residual stream.
+#[derive(Module, Debug)]
+pub struct Block {
+    /// In front of the attention.
+    pub ln_1: LayerNorm,
+    /// Causal self-attention.
+    pub attn: Attention,
+    /// In front of the feed-forward network.
+    pub ln_2: LayerNorm,
+    /// The feed-forward network.
+    pub mlp: FeedForward,
+}
+
+/// Two matrices with an activation between them.
+#[derive(Module, Debug)]
+pub struct FeedForward {
+    /// `[F, D]`.
+    pub c_fc: Linear,
+    /// `[D, F]`.
+    pub c_proj: Linear,
+    #[module(skip)]
+    activation: HiddenAct,
+    #[module(skip)]
+    dropout: f64,
+}
+
+impl Block {
+    pub(super) fn skeleton(c: &Gpt2Config, device: &Device) -> Self {
+        let (d, f) = (c.n_embd, c.inner());
+        let norm = || LayerNorm::skeleton(d, c.layer_norm_epsilon, device);
+        Self {
+            ln_1: norm(),
+            attn: Attention::skeleton(c, device),
+            ln_2: norm(),
+            mlp: FeedForward {
+                c_fc: Linear::skeleton(d, f, device),
+                c_proj: Linear::skeleton(f, d, device),
+                activation: c.activation_function,
+                dropout: c.resid_pdrop,
+            },
+        }
+    }
+
+    /// `a = x + attn(ln_1(x))`, then `a + mlp(ln_2(a))`.
+    pub(super) fn forward(&self, x: Tensor<3>, reading: &Reading, dropout: &DropoutStream) -> Tensor<3> {
+        let attended = self.attn.forward(self.ln_1.forward(x.clone()), reading, dropout);
+        let x = x + attended;
+        let inner = self.mlp.forward(self.ln_2.forward(x.clone()), dropout);
+        x + inner
+    }
+}
+
+impl FeedForward {
+    fn forward(&self, x: Tensor<3>, dropout: &DropoutStream) -> Tensor<3> {
+        let inner = activate(self.c_fc.forward(x), self.activation);
+        ligo_ops::dropout(self.c_proj.forward(inner), dropout.next(self.dropout))
+    }
+}

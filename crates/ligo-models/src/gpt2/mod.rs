@@ -1,0 +1,115 @@
+//! GPT-2 (Radford et al., "Language Models are Unsupervised Multitask Learners") as `transformers`' `GPT2LMHeadModel`
+//! computes it.
+//!
+//! Letters in shapes: `B` sequences, `L` tokens, `D` hidden, `F` feed-forward, `V` vocabulary.
+
+mod attention;
+mod block;
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+use ligo_arch::Gpt2Config;
+
+pub use attention::{Attention, QueryKeyValue};
+pub use block::{Block, FeedForward};
+
+use crate::causal::{Reading, causal, next_token_loss};
+use crate::network::{Network, text};
+use crate::{DropoutStream, Embedding, Error, Features, Inputs, LayerNorm, Linear};
+
+/// GPT-2 with a language-model head.
+#[derive(Module, Debug)]
+pub struct Gpt2LmHeadModel {
+    /// Everything below the head.
+    pub transformer: Gpt2,
+    /// The head of an untied model, `[V, D]`; a tied one decodes with its token table.
+    pub lm_head: Option<Linear>,
+}
+
+/// Embeddings, layers and the last normalisation.
+#[derive(Module, Debug)]
+pub struct Gpt2 {
+    /// Tokens, `[V, D]`.
+    pub wte: Embedding,
+    /// Positions, `[max L, D]`.
+    pub wpe: Embedding,
+    /// The layers, first layer first.
+    pub h: Vec<Block>,
+    /// After the last layer.
+    pub ln_f: LayerNorm,
+    #[module(skip)]
+    dropout: f64,
+    #[module(skip)]
+    max_positions: usize,
+}
+
+impl Gpt2LmHeadModel {
+    pub(crate) fn skeleton(c: &Gpt2Config, device: &Device) -> Self {
+        let d = c.n_embd;
+        let head = || Linear::skeleton_with(d, c.vocab_size, false, device);
+        Self {
+            transformer: Gpt2 {
+                wte: Embedding::skeleton(c.vocab_size, d, device),
+                wpe: Embedding::skeleton(c.n_positions, d, device),
+                h: (0..c.n_layer).map(|_| Block::skeleton(c, device)).collect(),
+                ln_f: LayerNorm::skeleton(d, c.layer_norm_epsilon, device),
+                dropout: c.embd_pdrop,
+                max_positions: c.n_positions,
+            },
+            lm_head: (!c.tie_word_embeddings).then(head),
+        }
+    }
+
+    /// `LayerNorm(x) Eᵀ` with `E` the head or, when tied, the token table.
+    fn predict(&self, hidden: Tensor<3>) -> Tensor<3> {
+        let head = self.lm_head.as_ref().map(|head| &head.weight);
+        let matrix = head.unwrap_or(&self.transformer.wte.weight);
+        ligo_ops::linear(self.transformer.ln_f.forward(hidden), Param::val(matrix), None)
+    }
+}
+
+impl Gpt2 {
+    /// Hidden states before the last normalisation. Shows `inspect` what comes out of the embeddings and of each layer.
+    fn forward(&self, reading: &Reading, dropout: &DropoutStream, mut inspect: impl FnMut(&Tensor<3>)) -> Tensor<3> {
+        let [_, length] = reading.input_ids.dims();
+        assert!(
+            length <= self.max_positions,
+            "the sequence has {length} tokens; the model has {} positions",
+            self.max_positions
+        );
+        let positions = match reading.position_ids() {
+            Some(ids) => self.wpe.forward(ids),
+            None => self.wpe.first(length),
+        };
+        let x = self.wte.forward(reading.input_ids.clone()) + positions;
+        let x = ligo_ops::dropout(x, dropout.next(self.dropout));
+        inspect(&x);
+        self.h.iter().fold(x, |x, block| {
+            let x = block.forward(x, reading, dropout);
+            inspect(&x);
+            x
+        })
+    }
+}
+
+impl Network for Gpt2LmHeadModel {
+    fn loss(&self, inputs: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
+        let inputs = causal(inputs)?;
+        let hidden = self.transformer.forward(&inputs.into(), dropout, |_| {});
+        Ok(next_token_loss(self.predict(hidden), inputs.labels.clone()))
+    }
+
+    fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
+        let reading = text(features)?.into();
+        let hidden = self.transformer.forward(&reading, &DropoutStream::off(), |_| {});
+        Ok(self.predict(hidden))
+    }
+
+    fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
+        let mut states = Vec::with_capacity(self.transformer.h.len() + 1);
+        let reading = text(features)?.into();
+        let keep = |x: &Tensor<3>| states.push(x.clone());
+        self.transformer.forward(&reading, &DropoutStream::off(), keep);
+        Ok(states)
+    }
+}

@@ -1,0 +1,61 @@
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use ligo_arch::LlamaConfig;
+use ligo_ops::{AttentionOptions, RotaryAngles};
+
+use crate::causal::Reading;
+use crate::{DropoutStream, Linear};
+
+/// Causal self-attention with rotated queries and keys, of which several queries may share one.
+#[derive(Module, Debug)]
+pub struct Attention {
+    /// `[H·d, D]`.
+    pub q_proj: Linear,
+    /// `[G·d, D]`.
+    pub k_proj: Linear,
+    /// `[G·d, D]`.
+    pub v_proj: Linear,
+    /// Joins the heads, `[D, H·d]`.
+    pub o_proj: Linear,
+    #[module(skip)]
+    num_heads: usize,
+    #[module(skip)]
+    dropout: f64,
+}
+
+impl Attention {
+    pub(super) fn skeleton(c: &LlamaConfig, device: &Device) -> Self {
+        let d = c.hidden_size;
+        let (all, shared) = (
+            c.num_attention_heads * c.head_width(),
+            c.key_value_heads() * c.head_width(),
+        );
+        let input = |width| Linear::skeleton_with(d, width, c.has_input_bias(), device);
+        Self {
+            q_proj: input(all),
+            k_proj: input(shared),
+            v_proj: input(shared),
+            o_proj: Linear::skeleton_with(all, d, c.has_output_bias(), device),
+            num_heads: c.num_attention_heads,
+            dropout: c.attention_dropout,
+        }
+    }
+
+    /// `o_proj(heads(x))`.
+    pub(super) fn forward(
+        &self,
+        x: Tensor<3>,
+        reading: &Reading,
+        angles: &RotaryAngles,
+        dropout: &DropoutStream,
+    ) -> Tensor<3> {
+        let q = ligo_ops::rotary(self.q_proj.forward(x.clone()), angles);
+        let k = ligo_ops::rotary(self.k_proj.forward(x.clone()), angles);
+        let v = self.v_proj.forward(x);
+        let options = AttentionOptions {
+            dropout: dropout.next(self.dropout),
+            ..reading.attention(self.num_heads)
+        };
+        self.o_proj.forward(ligo_ops::grouped_attention(q, k, v, options))
+    }
+}

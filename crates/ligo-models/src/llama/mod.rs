@@ -1,0 +1,123 @@
+//! Llama (Touvron et al., arXiv:2302.13971), and Mistral and Qwen2 by the same code, as `transformers`'
+//! `LlamaForCausalLM` computes it.
+//!
+//! Letters in shapes: `B` sequences, `L` tokens, `D` hidden, `H` query heads and `G` key-value heads of width `d`, `F`
+//! feed-forward, `V` vocabulary.
+
+mod attention;
+mod layer;
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+use ligo_arch::LlamaConfig;
+use ligo_ops::RotaryAngles;
+
+pub use attention::Attention;
+pub use layer::{FeedForward, Layer};
+
+use crate::causal::{Reading, causal, next_token_loss};
+use crate::network::{Network, text};
+use crate::{DropoutStream, Embedding, Error, Features, Inputs, Linear, RmsNorm};
+
+/// Llama with a language-model head.
+#[derive(Module, Debug)]
+pub struct LlamaForCausalLm {
+    /// Everything below the head.
+    pub model: Llama,
+    /// The head of an untied model, `[V, D]`; a tied one decodes with its token table.
+    pub lm_head: Option<Linear>,
+}
+
+/// Token table, layers and the last normalisation.
+#[derive(Module, Debug)]
+pub struct Llama {
+    /// Tokens, `[V, D]`.
+    pub embed_tokens: Embedding,
+    /// First layer first.
+    pub layers: Vec<Layer>,
+    /// After the last layer.
+    pub norm: RmsNorm,
+    #[module(skip)]
+    rotation: Rotation,
+    #[module(skip)]
+    window: Option<usize>,
+}
+
+/// What the angles of a model depend on besides positions.
+#[derive(Clone, Copy, Debug)]
+struct Rotation {
+    head_dim: usize,
+    theta: f64,
+}
+
+impl LlamaForCausalLm {
+    pub(crate) fn skeleton(c: &LlamaConfig, device: &Device) -> Self {
+        let d = c.hidden_size;
+        let head = || Linear::skeleton_with(d, c.vocab_size, false, device);
+        Self {
+            model: Llama {
+                embed_tokens: Embedding::skeleton(c.vocab_size, d, device),
+                layers: (0..c.num_hidden_layers).map(|_| Layer::skeleton(c, device)).collect(),
+                norm: RmsNorm::skeleton(d, c.rms_norm_eps, device),
+                rotation: Rotation {
+                    head_dim: c.head_width(),
+                    theta: c.rope_base(),
+                },
+                window: c.window(),
+            },
+            lm_head: (!c.tie_word_embeddings).then(head),
+        }
+    }
+
+    /// `RMSNorm(x) Eᵀ` with `E` the head or, when tied, the token table.
+    fn predict(&self, hidden: Tensor<3>) -> Tensor<3> {
+        let head = self.lm_head.as_ref().map(|head| &head.weight);
+        let matrix = head.unwrap_or(&self.model.embed_tokens.weight);
+        ligo_ops::linear(self.model.norm.forward(hidden), Param::val(matrix), None)
+    }
+}
+
+impl Llama {
+    /// Hidden states before the last normalisation. Shows `inspect` what comes out of the token table and of each layer.
+    fn forward(&self, reading: &Reading, dropout: &DropoutStream, mut inspect: impl FnMut(&Tensor<3>)) -> Tensor<3> {
+        let [_, length] = reading.input_ids.dims();
+        if let Some(window) = self.window {
+            assert!(
+                length <= window,
+                "the sequence has {length} tokens; the model's attention reaches over {window}"
+            );
+        }
+        let Rotation { head_dim, theta } = self.rotation;
+        let (positions, shape) = reading.positions();
+        let angles = RotaryAngles::new(&positions, shape, head_dim, theta, &reading.device());
+        let x = self.embed_tokens.forward(reading.input_ids.clone());
+        inspect(&x);
+        self.layers.iter().fold(x, |x, layer| {
+            let x = layer.forward(x, reading, &angles, dropout);
+            inspect(&x);
+            x
+        })
+    }
+}
+
+impl Network for LlamaForCausalLm {
+    fn loss(&self, inputs: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
+        let inputs = causal(inputs)?;
+        let hidden = self.model.forward(&inputs.into(), dropout, |_| {});
+        Ok(next_token_loss(self.predict(hidden), inputs.labels.clone()))
+    }
+
+    fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
+        let reading = text(features)?.into();
+        let hidden = self.model.forward(&reading, &DropoutStream::off(), |_| {});
+        Ok(self.predict(hidden))
+    }
+
+    fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
+        let mut states = Vec::with_capacity(self.model.layers.len() + 1);
+        let reading = text(features)?.into();
+        let keep = |x: &Tensor<3>| states.push(x.clone());
+        self.model.forward(&reading, &DropoutStream::off(), keep);
+        Ok(states)
+    }
+}

@@ -1,0 +1,30 @@
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+
+use crate::skeleton::vacant;
+
+/// Root-mean-square normalisation over the last dimension (Zhang & Sennrich, arXiv:1910.07467).
+#[derive(Module, Debug)]
+pub struct RmsNorm {
+    /// Gain, `[D]`.
+    pub weight: Param<Tensor<1>>,
+    #[module(skip)]
+    eps: f64,
+}
+
+impl RmsNorm {
+    pub(crate) fn skeleton(width: usize, eps: f64, device: &Device) -> Self {
+        Self {
+            weight: vacant([width], device),
+            eps,
+        }
+    }
+
+    /// `x / √(mean(x²) + ε) · weight`.
+    ///
+    /// # Shapes
+    /// `x [.., D]`; the result has the same shape.
+    pub fn forward<const N: usize>(&self, x: Tensor<N>) -> Tensor<N> {
+        ligo_ops::rms_norm(x, self.weight.val(), self.eps)
+    }
+}

@@ -1,0 +1,62 @@
+//! Decoders that come from no file, and what they learn from.
+
+use burn::tensor::{Device, Tensor};
+use ligo_arch::{Gpt2Config, LlamaConfig, ModelConfig};
+use ligo_models::CausalInputs;
+
+/// Vocabulary 13, hidden 8, two layers, two heads, feed-forward 12.
+pub fn tiny_gpt2() -> Gpt2Config {
+    Gpt2Config {
+        n_inner: Some(12),
+        n_positions: 7,
+        ..Gpt2Config::new(13, 8, 2, 2)
+    }
+}
+
+/// Vocabulary 13, hidden 8, two layers, four query heads of width 4 that share two key-value heads, feed-forward 12.
+pub fn tiny_llama() -> LlamaConfig {
+    LlamaConfig {
+        num_key_value_heads: Some(2),
+        head_dim: Some(4),
+        attention_dropout: 0.1,
+        ..LlamaConfig::new(13, 8, 2, 4, 12)
+    }
+}
+
+/// The same as another model of the family.
+pub fn like_llama(model_type: &str) -> LlamaConfig {
+    LlamaConfig {
+        model_type: model_type.into(),
+        ..tiny_llama()
+    }
+}
+
+/// One of each kind, with dropout where it has any.
+pub fn kinds() -> Vec<ModelConfig> {
+    let untied = Gpt2Config {
+        tie_word_embeddings: false,
+        ..tiny_gpt2()
+    };
+    let tied = LlamaConfig {
+        tie_word_embeddings: true,
+        ..like_llama("qwen2")
+    };
+    let biased = LlamaConfig {
+        attention_bias: true,
+        mlp_bias: true,
+        num_key_value_heads: Some(4),
+        ..tiny_llama()
+    };
+    let llamas = [tiny_llama(), biased, like_llama("mistral"), tied];
+    let gpts = [tiny_gpt2(), untied].into_iter().map(ModelConfig::Gpt2);
+    gpts.chain(llamas.into_iter().map(ModelConfig::Llama)).collect()
+}
+
+/// Two sequences of five tokens, each of two documents; two labels do not count.
+pub fn next_tokens(device: &Device) -> CausalInputs {
+    CausalInputs {
+        input_ids: Tensor::from_data([[1, 12, 3, 4, 7], [5, 2, 9, 0, 6]], device),
+        labels: Tensor::from_data([[12, 3, 4, 7, -100], [2, 9, -1, 6, 1]], device),
+        documents: Some(Tensor::from_data([[0, 0, 0, 1, 1], [3, 3, 5, 5, 5]], device)),
+    }
+}

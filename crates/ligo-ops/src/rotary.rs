@@ -1,0 +1,126 @@
+//! Rotary position embedding.
+
+use burn::backend::{
+    Flex,
+    autodiff::{
+        checkpoint::base::Checkpointer,
+        grads::Gradients,
+        ops::{Backward, Ops},
+    },
+};
+use burn::tensor::{Device, Tensor, TensorData};
+use burn_flex::FlexTensor;
+
+use crate::{
+    composed,
+    graph::{self, Back, Part},
+    kernels::rotary::{self as kernel, Angles},
+    simd::filled,
+};
+
+/// The angles by which [`rotary`] turns queries and keys. Made once for a batch and used by all its layers.
+#[derive(Clone, Debug)]
+pub struct RotaryAngles {
+    /// `[1 or B, L, d/2]`.
+    cos: Tensor<3>,
+    sin: Tensor<3>,
+}
+
+impl RotaryAngles {
+    /// `position · theta^(-2i/d)` for pair `i` of a head of width `d = head_dim`.
+    ///
+    /// Frequencies and angles are rounded to `f32` where PyTorch rounds them: at position 4000 the rounding of an angle
+    /// is already larger than all other errors, and checkpoints were trained with it.
+    ///
+    /// # Shapes
+    /// `positions [R, L]` row by row, with one row for all sequences of a batch or one for each.
+    ///
+    /// # Panics
+    /// When `head_dim` is odd or 0, or `positions` does not hold `R · L` numbers.
+    pub fn new(positions: &[usize], shape: [usize; 2], head_dim: usize, theta: f64, device: &Device) -> Self {
+        assert!(
+            head_dim > 0 && head_dim.is_multiple_of(2),
+            "rotary embedding turns pairs; a head of width {head_dim} has none"
+        );
+        assert_eq!(positions.len(), shape[0] * shape[1], "positions of shape {shape:?}");
+        let half = head_dim / 2;
+        let frequencies: Vec<f32> = (0..half)
+            .map(|i| 1.0 / theta.powf(f64::from((2 * i) as f32 / head_dim as f32)) as f32)
+            .collect();
+        let table = |f: fn(f64) -> f64| {
+            let angles = positions
+                .iter()
+                .flat_map(|p| frequencies.iter().map(move |frequency| *p as f32 * frequency));
+            let values: Vec<f32> = angles.map(|angle| f(f64::from(angle)) as f32).collect();
+            Tensor::from_data(TensorData::new(values, [shape[0], shape[1], half]), device)
+        };
+        Self {
+            cos: table(f64::cos),
+            sin: table(f64::sin),
+        }
+    }
+
+    /// Half the width of a head.
+    pub(crate) fn half(&self) -> usize {
+        self.cos.dims()[2]
+    }
+
+    /// Cosines and sines.
+    pub(crate) fn tensors(&self) -> [Tensor<3>; 2] {
+        [self.cos.clone(), self.sin.clone()]
+    }
+}
+
+/// Turns elements `i` and `i + d/2` of every head by the angle of its position (Su et al., arXiv:2104.09864; the two
+/// halves of a head as `transformers` lays them out).
+///
+/// # Shapes
+/// `x` and the result `[B, L, H·d]`, for any number `H` of heads; `angles` of `B` or one sequences of `L` positions.
+///
+/// # Panics
+/// When the shapes do not fit each other.
+pub fn rotary(x: Tensor<3>, angles: &RotaryAngles) -> Tensor<3> {
+    let [batch, length, width] = x.dims();
+    let [rows, positions, half] = angles.cos.dims();
+    assert!(
+        (rows == 1 || rows == batch) && positions == length && width.is_multiple_of(2 * half),
+        "rotary embedding needs angles [1 or {batch}, {length}, d/2] with d dividing {width}, found {:?}",
+        [rows, positions, half]
+    );
+    if !(graph::is_fast(&x) && graph::is_fast(&angles.cos)) || batch * length * width == 0 {
+        return composed::rotary(x, angles);
+    }
+    let mut part = Part::new(x);
+    part.values = graph::contiguous(part.values);
+    let tables = angles.tensors().map(|table| graph::contiguous(graph::values(table)));
+    let y = turned(&part.values, &tables, 1.0);
+    graph::record(Node, [part], y, |_| tables)
+}
+
+/// `x`, which is contiguous, turned by the angles or, with `sign` -1, back.
+fn turned(x: &FlexTensor, [cos, sin]: &[FlexTensor; 2], sign: f32) -> FlexTensor {
+    let shape = x.layout().shape();
+    let [_, _, width] = shape.dims();
+    let [_, _, half] = cos.layout().shape().dims();
+    let angles = Angles {
+        cos: graph::slice(cos),
+        sin: graph::slice(sin),
+        half,
+    };
+    let values = graph::slice(x);
+    let y = filled(values.len(), |y| kernel::rotate(values, width, angles, sign, y));
+    graph::tensor(y, shape.clone())
+}
+
+#[derive(Debug)]
+struct Node;
+
+impl Backward<Flex, 1> for Node {
+    type State = [FlexTensor; 2];
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, check: &mut Checkpointer) {
+        let (dy, tables, mut back) = Back::open(ops, grads, check);
+        // A rotation's transpose turns back.
+        back.give(0, turned(&graph::contiguous(dy), &tables, -1.0));
+    }
+}
