@@ -23,7 +23,9 @@ pub enum Error {
         paths: String,
     },
     /// A file was named whose extension says nothing we can read.
-    #[error("`{path}` ends in `{extension}`; expected .txt or .jsonl, alone or followed by .gz or .zst")]
+    #[error(
+        "`{path}` ends in `{extension}`; expected .txt, .jsonl or .json, alone or followed by .gz or .zst, or .parquet"
+    )]
     UnknownExtension {
         /// The file.
         path: PathBuf,
@@ -48,13 +50,15 @@ pub enum Error {
         /// What the parser said.
         reason: String,
     },
-    /// A JSON object has no `text` field that is a string.
-    #[error("`{path}` line {line}: expected a string field `text`, found the keys {keys}")]
+    /// A JSON object has no text field that is a string.
+    #[error("`{path}` line {line}: expected a string field `{field}`, found the keys {keys}")]
     MissingText {
         /// The file.
         path: PathBuf,
         /// Line number, from 1.
         line: u64,
+        /// The field, `text` unless said otherwise.
+        field: String,
         /// The keys and the kinds of their values, e.g. "`id` (number), `body` (string)".
         keys: String,
     },
@@ -68,12 +72,80 @@ pub enum Error {
         /// The limit in bytes.
         limit_bytes: u64,
     },
+    /// A parquet file has no column of that name that holds one text a row.
+    #[error("`{path}` has no text column `{column}`; its columns are {columns}")]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column, `text` unless said otherwise.
+        column: String,
+        /// The columns there are, with their types.
+        columns: String,
+    },
+    /// A parquet file cannot be understood.
+    #[error("cannot read the parquet file `{path}`: {reason}")]
+    BadParquet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// `cargo metadata` did not answer.
     #[error("cannot list the packages of `{manifest}`: {reason}")]
     Metadata {
         /// The `Cargo.toml` that was asked about.
         manifest: PathBuf,
         /// What cargo said.
+        reason: String,
+    },
+    /// A text begins with `hf://` and is not an address on the hub.
+    #[error("`{address}` is not an address on the hub: expected {expected}")]
+    BadHubAddress {
+        /// The text.
+        address: String,
+        /// What should stand there.
+        expected: &'static str,
+    },
+    /// An address on the hub was given to a program that was built without access to it.
+    #[error("`{address}` is on the Hugging Face hub, and this program was built without the feature `hub`")]
+    NoHub {
+        /// The address.
+        address: String,
+    },
+    /// The hub has no such repository, revision or path.
+    #[error("`{address}` is not on the hub: there is no such {what}")]
+    HubNotFound {
+        /// The address.
+        address: String,
+        /// What is missing: "repository", "revision", "path".
+        what: &'static str,
+    },
+    /// The hub wants to know who asks.
+    #[error(
+        "the hub refuses `{address}` (HTTP {status}): it is private or gated, or does not exist; accept its conditions on {endpoint} and set HF_TOKEN to a token of an account that may read it"
+    )]
+    HubDenied {
+        /// The address.
+        address: String,
+        /// 401 without a valid token, 403 with one that may not.
+        status: u16,
+        /// The server.
+        endpoint: String,
+    },
+    /// HF_HUB_OFFLINE forbids to ask the hub, and the cache does not have it.
+    #[error("`{address}` is not in the cache `{cache}`, and HF_HUB_OFFLINE forbids to download it")]
+    HubNotCached {
+        /// The address.
+        address: String,
+        /// The folder of the cache.
+        cache: PathBuf,
+    },
+    /// The hub cannot be reached or answers something strange.
+    #[error("cannot get `{address}` from the hub: {reason}")]
+    HubFailed {
+        /// The address, or the server.
+        address: String,
+        /// The chain of reasons.
         reason: String,
     },
     /// A tokenizer file cannot be understood.
@@ -84,15 +156,25 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A special token that masked-language modelling needs is not in the vocabulary.
-    #[error("the tokenizer `{path}` has no {role} token; looked for {tried}")]
+    /// A special token that is needed is not in the vocabulary.
+    #[error("the tokenizer of `{path}` has no {role} token; looked for {tried}")]
     MissingSpecialToken {
-        /// The tokenizer's file or folder.
+        /// The tokenizer's file or folder, or the token store that was made with it.
         path: PathBuf,
         /// What the token is for, e.g. "mask".
         role: &'static str,
         /// The spellings that were tried.
         tried: String,
+    },
+    /// The tokenizer is another model's.
+    #[error(
+        "the tokenizer has {tokenizer_vocab} entries, but the model's vocabulary has {model_vocab}: is it the tokenizer of another model?"
+    )]
+    WrongTokenizer {
+        /// [`crate::Tokenizer::vocab_size`].
+        tokenizer_vocab: usize,
+        /// Rows of the model's embedding.
+        model_vocab: usize,
     },
     /// The same token stands twice in a `vocab.txt`.
     #[error("`{path}` line {line}: the token `{token}` already stands on line {first_line}")]
@@ -105,6 +187,16 @@ pub enum Error {
         first_line: usize,
         /// The token.
         token: String,
+    },
+    /// A line of a `merges.txt` is not two tokens.
+    #[error("`{path}` line {line}: expected two tokens with a space between them, found `{found}`")]
+    BadMerge {
+        /// The merges file.
+        path: PathBuf,
+        /// Line number, from 1.
+        line: usize,
+        /// The line, its first characters.
+        found: String,
     },
     /// The vocabulary size asked for cannot even hold the special tokens and the alphabet.
     #[error(
@@ -124,21 +216,21 @@ pub enum Error {
         /// What `tokenizers` said.
         reason: String,
     },
-    /// A token store is written once; the folder is already there.
-    #[error("`{path}` already exists; a token store is written once, remove it first")]
+    /// A store of tokens or images is written once; the folder is already there.
+    #[error("`{path}` already exists; a store is written once, remove it first")]
     StoreExists {
         /// The folder.
         path: PathBuf,
     },
-    /// `store.json` is not what this version writes.
-    #[error("`{path}` is not a token store description: {reason}")]
+    /// `store.json` or `images.json` is not what this version writes.
+    #[error("`{path}` is not a store description: {reason}")]
     BadStore {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
-    /// `tokens.bin` has not the length that `store.json` promises.
+    /// A file of a store has not the length that its description promises.
     #[error("`{path}` should have {expected_bytes} bytes but has {found_bytes}")]
     StoreSize {
         /// The file.
@@ -148,7 +240,7 @@ pub enum Error {
         /// Bytes found.
         found_bytes: u64,
     },
-    /// `tokens.bin` has not the SHA-256 that `store.json` promises.
+    /// A file of a store has not the SHA-256 that its description promises.
     #[error("`{path}` is damaged: SHA-256 should be {expected} but is {found}")]
     StoreHash {
         /// The file.
@@ -205,6 +297,156 @@ pub enum Error {
         expected: &'static str,
         /// The value found.
         found: String,
+    },
+    /// A path holds no pictures in a layout that is known.
+    #[error(
+        "`{path}` holds {found}; expected folders of JPEG or PNG files, one for each class (perhaps below `train` and `valid`), CIFAR records (`*.bin`), IDX files (`*-images-idx3-ubyte`, alone or followed by .gz) or parquet files with a column `image`"
+    )]
+    UnknownImageSource {
+        /// The path.
+        path: PathBuf,
+        /// What is there instead, in words.
+        found: String,
+    },
+    /// There is no picture.
+    #[error("no picture in `{path}`")]
+    EmptyImageSet {
+        /// The source, or the folder of one class.
+        path: PathBuf,
+    },
+    /// All pictures have the same class, so there is nothing to learn.
+    #[error("`{path}` has only one class, `{class}`; expected at least two")]
+    OneClass {
+        /// The source.
+        path: PathBuf,
+        /// The class.
+        class: String,
+    },
+    /// The validation pictures have a class that the training pictures do not have.
+    #[error("the class folder `{path}` has no counterpart among the training classes {known}")]
+    UnknownClass {
+        /// The folder.
+        path: PathBuf,
+        /// The classes of the training pictures.
+        known: String,
+    },
+    /// Training and validation pictures have different classes.
+    #[error("`{train}` ({train_classes} classes) and `{valid}` ({valid_classes} classes) do not have the same classes")]
+    ClassesDiffer {
+        /// The training source.
+        train: PathBuf,
+        /// Its classes.
+        train_classes: usize,
+        /// The validation source.
+        valid: PathBuf,
+        /// Its classes.
+        valid_classes: usize,
+    },
+    /// A picture cannot be decoded.
+    #[error("cannot decode {image} of `{path}`: {reason}")]
+    BadImage {
+        /// The source.
+        path: PathBuf,
+        /// The picture: a file below the source, or a file and a record.
+        image: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A parquet file has no pictures or no labels.
+    #[error("`{path}` has no {wanted}; its columns are {columns}")]
+    MissingImageColumn {
+        /// The file.
+        path: PathBuf,
+        /// What was looked for, in words.
+        wanted: &'static str,
+        /// The columns there are, with their types.
+        columns: String,
+    },
+    /// A file of records does not hold a whole number of them.
+    #[error("`{path}` has {found_bytes} bytes; expected a multiple of {record_bytes}, the length of a record")]
+    RecordFileSize {
+        /// The file.
+        path: PathBuf,
+        /// Bytes of one record.
+        record_bytes: u64,
+        /// Bytes found.
+        found_bytes: u64,
+    },
+    /// An IDX file does not begin as it should.
+    #[error("`{path}` begins with {found:#010x}; expected the IDX magic number {expected:#010x}")]
+    IdxMagic {
+        /// The file.
+        path: PathBuf,
+        /// The number of files of this kind.
+        expected: u32,
+        /// The number found.
+        found: u32,
+    },
+    /// An IDX file is shorter or longer than its header says.
+    #[error("`{path}` should have {expected_bytes} (unpacked) bytes but has {found_bytes} or more")]
+    IdxLength {
+        /// The file.
+        path: PathBuf,
+        /// Bytes promised, the header included.
+        expected_bytes: u64,
+        /// Bytes found; the file is not read further than needed to see that it is too long.
+        found_bytes: u64,
+    },
+    /// The two IDX files of a set do not belong together.
+    #[error("`{images_path}` has {images} pictures, but `{labels_path}` has {labels} labels")]
+    IdxCounts {
+        /// The file with pictures.
+        images_path: PathBuf,
+        /// Its pictures.
+        images: u64,
+        /// The file with labels.
+        labels_path: PathBuf,
+        /// Its labels.
+        labels: u64,
+    },
+    /// A label is not below the number of classes.
+    #[error("`{path}`: picture {position} has the label {label}, but there are only {classes} classes")]
+    ImageLabelOutOfRange {
+        /// The file.
+        path: PathBuf,
+        /// Position of the label, from 0.
+        position: u64,
+        /// The label found.
+        label: i64,
+        /// Classes of the set.
+        classes: usize,
+    },
+    /// The pictures of a set do not fill one batch.
+    #[error("the image set `{path}` is too small: one batch needs {batch_size} pictures, found {found}")]
+    TooFewImages {
+        /// The image set.
+        path: PathBuf,
+        /// Pictures in a batch.
+        batch_size: usize,
+        /// Pictures in the set.
+        found: u64,
+    },
+    /// The pictures of a set are smaller than the model's input and may not be stretched.
+    #[error(
+        "the pictures of `{path}` have {height}×{width} pixels, fewer than the model's {image_size}×{image_size}; allow upscaling to stretch them"
+    )]
+    ImagesTooSmall {
+        /// The image set.
+        path: PathBuf,
+        /// Rows of its pictures.
+        height: usize,
+        /// Columns of its pictures.
+        width: usize,
+        /// Height and width of the model's input.
+        image_size: usize,
+    },
+    /// A `preprocessor_config.json` cannot be understood.
+    #[error("cannot use the preprocessor `{path}`: {reason}")]
+    BadPreprocessor {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The caller asked to stop; nothing was left behind.
     #[error("interrupted")]

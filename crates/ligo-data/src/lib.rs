@@ -2,10 +2,11 @@
 //!
 //! # What it is for
 //!
-//! [`Corpus`] reads folders of text in a stream, [`rust_docs`] gathers real English from the sources that every Rust workspace has on
-//! disk, [`Tokenizer`] learns or loads a WordPiece vocabulary, [`TokenStore`] keeps the ids of a whole corpus in a memory-mapped file,
-//! and [`MlmLoader`] turns it into masked batches. Order and masks are pure functions of (seed, epoch, index), so a resumed run sees exactly
-//! what an uninterrupted one would have seen, and a cursor is two integers.
+//! [`Corpus`] reads text, JSONL and parquet in a stream, [`hub`] fetches it from the Hugging Face hub, [`rust_docs`] gathers real English from the
+//! sources that every Rust workspace has on disk. [`Tokenizer`] learns or loads a WordPiece or byte-level BPE vocabulary, [`TokenStore`] keeps the
+//! ids of a whole corpus in a memory-mapped file, and [`MlmLoader`] and [`CausalLoader`] turn it into masked and into causal batches.
+//! [`images`] does the same for pictures. Order and masks are pure functions of (seed, epoch, index), so a resumed run sees exactly what an
+//! uninterrupted one would have seen, and a cursor is two integers.
 //!
 //! # When not to use it
 //!
@@ -36,24 +37,39 @@
 //! # }
 //! ```
 
+mod batch;
+mod causal;
 pub mod corpus;
 mod error;
 mod hash;
+pub mod hub;
+pub mod images;
 mod loader;
 mod masking;
 mod order;
 mod rng;
 pub mod rust_docs;
+mod sampler;
 mod store;
 mod tokenizer;
 mod watch;
 
+pub use batch::Batch;
+pub use causal::{CausalBatch, CausalLoader, CausalSettings};
 pub use corpus::{Corpus, CorpusFile, Document, Documents, Layout, Packing, Part, TrainValid};
 pub use error::{Error, Result};
-pub use loader::{LoaderSettings, MlmBatch, MlmLoader, VALIDATION_SEED};
+pub use images::{
+    Augmentation, AugmentationPreset, DamagedImages, ImageBatch, ImageLoader, ImageLoaderSettings, ImageSet,
+    ImageSetInfo, ImageSetSettings, ImageSource, ImageSplit, PREPROCESSOR_CONFIG, Preprocessor,
+};
+pub use loader::{LoaderSettings, MlmBatch, MlmLoader};
 pub use masking::{MaskCount, Masking};
 pub use order::{Cursor, SampleOrder};
 pub use rust_docs::{RustDocs, RustDocsReport};
+pub use sampler::VALIDATION_SEED;
 pub use store::{StoreInfo, TokenStore, TokenWidth};
-pub use tokenizer::{SPECIAL_TOKENS, SpecialIds, TOKENIZER_FILES, Tokenizer, WordPieceTraining};
+pub use tokenizer::{
+    BpeFlavour, BpeTraining, SPECIAL_TOKENS, SpecialIds, TOKENIZER_FILES, Tokenizer, TokenizerKind, WordPieceTraining,
+    check_vocab_size,
+};
 pub use watch::Watch;

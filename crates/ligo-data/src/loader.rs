@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use crate::masking::{MaskVocab, sample_key};
-use crate::{Cursor, Error, Masking, Result, SampleOrder, TokenStore};
-
-/// The seed of validation masks and of the choice of validation samples. It belongs to no run, so every run is measured on the same.
-pub const VALIDATION_SEED: u64 = 0x7661_6c69_6461_7465;
+use crate::sampler::{Sampler, VALIDATION_SEED};
+use crate::{Cursor, Error, Masking, Result, TokenStore};
 
 /// Tokens that every sequence spends on `[CLS]` and `[SEP]`.
 const SPECIALS_PER_SEQUENCE: usize = 2;
@@ -45,14 +43,16 @@ pub struct LoaderSettings {
 
 /// Training batches from a token store.
 ///
-/// Sample `i` is `[CLS]`, the `L - 2` tokens from `i * (L - 2)` on, `[SEP]`; the tokens left over at the end are not used. A batch is a pure
+/// Sample `i` is `[CLS]`, the `L - 2` tokens from `i * (L - 2)` on, `[SEP]` (RoBERTa: `<s>` and `</s>`); the tokens left over at the end are
+/// not used. A batch is a pure
 /// function of (store, settings, cursor): asking twice, on another thread or after a restart gives the same. Batches run over the end of an
 /// epoch into the next, so each has `batch_size` sequences and each epoch visits every sample once.
 #[derive(Debug, Clone)]
 pub struct MlmLoader {
-    store: Arc<TokenStore>,
+    sampler: Sampler,
     settings: LoaderSettings,
-    order: SampleOrder,
+    cls: i32,
+    sep: i32,
     vocab: MaskVocab,
 }
 
@@ -60,7 +60,7 @@ impl MlmLoader {
     /// Joins a store with settings.
     ///
     /// # Errors
-    /// [`Error::BadSetting`].
+    /// [`Error::BadSetting`]; [`Error::MissingSpecialToken`] when the vocabulary has no opening, separating or mask token, as GPT-2's.
     pub fn new(store: Arc<TokenStore>, settings: LoaderSettings) -> Result<Self> {
         settings.masking.check()?;
         if settings.seq_len <= SPECIALS_PER_SEQUENCE {
@@ -70,24 +70,27 @@ impl MlmLoader {
                 found: settings.seq_len.to_string(),
             });
         }
-        let samples = store.len() / (settings.seq_len - SPECIALS_PER_SEQUENCE) as u64;
-        let vocab = MaskVocab::new(store.info().special, store.info().vocab_size);
+        let special = store.info().special;
+        let (cls, sep, mask) = special.for_masking(store.path())?;
+        let vocab = MaskVocab::new(special, mask, store.info().vocab_size);
+        let (seq_len, body) = (settings.seq_len, settings.seq_len - SPECIALS_PER_SEQUENCE);
         Ok(Self {
-            order: SampleOrder::new(settings.seed, samples, settings.shuffle),
-            store,
+            sampler: Sampler::new(store, seq_len, body, 0, settings.seed, settings.shuffle),
             settings,
+            cls: cls.cast_signed(),
+            sep: sep.cast_signed(),
             vocab,
         })
     }
 
     /// Samples in an epoch.
     pub fn epoch_len(&self) -> u64 {
-        self.order.len()
+        self.sampler.epoch_len()
     }
 
     /// The store.
     pub fn store(&self) -> &TokenStore {
-        &self.store
+        self.sampler.store()
     }
 
     /// The settings.
@@ -100,23 +103,7 @@ impl MlmLoader {
     /// # Errors
     /// [`Error::CorpusTooSmall`]; [`Error::BadSetting`] for a batch of nothing.
     pub fn check_batch_size(&self, batch_size: usize) -> Result<()> {
-        if batch_size == 0 {
-            return Err(Error::BadSetting {
-                name: "batch_size",
-                expected: "at least 1",
-                found: "0".to_owned(),
-            });
-        }
-        if self.epoch_len() < batch_size as u64 {
-            return Err(Error::CorpusTooSmall {
-                path: self.store.path().to_path_buf(),
-                batch_size,
-                seq_len: self.settings.seq_len,
-                needed_tokens: batch_size as u64 * (self.settings.seq_len - SPECIALS_PER_SEQUENCE) as u64,
-                found_tokens: self.store.len(),
-            });
-        }
-        Ok(())
+        self.sampler.check_batch_size(batch_size)
     }
 
     /// The (epoch, sample) pairs of the batch at a cursor, and the cursor behind it.
@@ -124,14 +111,7 @@ impl MlmLoader {
     /// # Errors
     /// [`Error::CursorOutOfRange`] and those of [`Self::check_batch_size`].
     pub fn samples_at(&self, cursor: Cursor, batch_size: usize) -> Result<(Vec<(u64, u64)>, Cursor)> {
-        self.check_batch_size(batch_size)?;
-        if cursor.index >= self.epoch_len() {
-            return Err(Error::CursorOutOfRange {
-                index: cursor.index,
-                samples: self.epoch_len(),
-            });
-        }
-        Ok(self.order.take(cursor, batch_size))
+        self.sampler.samples_at(cursor, batch_size)
     }
 
     /// The batch at a cursor, and the cursor behind it.
@@ -145,8 +125,6 @@ impl MlmLoader {
 
     fn batch(&self, samples: &[(u64, u64)], seed: u64) -> MlmBatch {
         let seq_len = self.settings.seq_len;
-        let body = (seq_len - SPECIALS_PER_SEQUENCE) as u64;
-        let special = self.store.info().special;
         let mut batch = MlmBatch {
             batch_size: samples.len(),
             seq_len,
@@ -157,11 +135,9 @@ impl MlmLoader {
         };
         for &(epoch, sample) in samples {
             let row = batch.input_ids.len();
-            batch.input_ids.push(special.cls.cast_signed());
-            batch
-                .input_ids
-                .extend(self.store.read(sample * body, body).map(u32::cast_signed));
-            batch.input_ids.push(special.sep.cast_signed());
+            batch.input_ids.push(self.cls);
+            batch.input_ids.extend(self.sampler.tokens(sample));
+            batch.input_ids.push(self.sep);
             let masked = self.settings.masking.apply(
                 &mut batch.input_ids[row..],
                 &self.vocab,
@@ -185,15 +161,7 @@ impl MlmLoader {
         batch_size: usize,
         max_batches: usize,
     ) -> Result<impl ExactSizeIterator<Item = MlmBatch> + '_> {
-        self.check_batch_size(batch_size)?;
-        let whole = usize::try_from(self.epoch_len() / batch_size as u64).unwrap_or(usize::MAX);
-        let order = SampleOrder::new(VALIDATION_SEED, self.epoch_len(), true);
-        Ok((0..whole.min(max_batches)).map(move |batch| {
-            let cursor = Cursor {
-                epoch: 0,
-                index: batch as u64 * batch_size as u64,
-            };
-            self.batch(&order.take(cursor, batch_size).0, VALIDATION_SEED)
-        }))
+        let samples = self.sampler.validation_samples(batch_size, max_batches)?;
+        Ok(samples.map(|samples| self.batch(&samples, VALIDATION_SEED)))
     }
 }

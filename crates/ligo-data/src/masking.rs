@@ -111,7 +111,7 @@ impl Masking {
                 let label = ids[at];
                 let draw = stream.unit();
                 if draw < self.mask_share {
-                    ids[at] = vocab.special.mask.cast_signed();
+                    ids[at] = vocab.mask.cast_signed();
                 } else if draw < self.mask_share + self.random_share {
                     ids[at] = vocab.random(&mut stream).cast_signed();
                 }
@@ -125,21 +125,23 @@ impl Masking {
 #[derive(Debug, Clone)]
 pub(crate) struct MaskVocab {
     special: SpecialIds,
+    mask: u32,
     /// Ids that are not special.
     ordinary: Vec<u32>,
 }
 
 impl MaskVocab {
-    pub(crate) fn new(special: SpecialIds, vocab_size: usize) -> Self {
+    pub(crate) fn new(special: SpecialIds, mask: u32, vocab_size: usize) -> Self {
         Self {
             special,
+            mask,
             ordinary: (0..vocab_size as u32).filter(|&id| !special.contains(id)).collect(),
         }
     }
 
     fn random(&self, stream: &mut Stream) -> u32 {
         let at = stream.below(self.ordinary.len().max(1) as u64) as usize;
-        self.ordinary.get(at).copied().unwrap_or(self.special.mask)
+        self.ordinary.get(at).copied().unwrap_or(self.mask)
     }
 }
 

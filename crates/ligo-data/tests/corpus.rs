@@ -49,6 +49,23 @@ fn every_layout_and_packing_gives_the_same_documents() {
 }
 
 #[test]
+fn shards_of_c4_are_jsonl_and_a_description_in_a_folder_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let shard = folder.path().join("c4-train.00000-of-01024.json.gz");
+    let line =
+        "{\"text\":\"One.\\nStill one.\",\"timestamp\":\"2019-04-25T12:57:54Z\",\"url\":\"https://example.org\"}\n";
+    fs::write(&shard, gzip(line.repeat(2).as_bytes())).unwrap();
+    let description = folder.path().join("dataset_info.json");
+    fs::write(&description, "{\"splits\": {}}").unwrap();
+    assert_eq!(texts(folder.path()).unwrap(), ["One.\nStill one.", "One.\nStill one."]);
+    assert_eq!(Corpus::open(&[folder.path()]).unwrap().skipped()[0], description);
+    assert!(
+        matches!(texts(&description), Err(Error::MissingText { line: 1, .. })),
+        "named directly it is read"
+    );
+}
+
+#[test]
 fn concatenated_gzip_members_and_zstandard_frames_are_all_read() {
     let folder = tempfile::tempdir().unwrap();
     // A skippable frame (magic 0x184D2A50, four bytes of content) between two data frames, as `pzstd` writes them.
@@ -129,7 +146,7 @@ fn a_json_line_without_text_is_reported_with_its_line_and_keys() {
     let file = folder.path().join("a.jsonl");
     fs::write(&file, "{\"text\": \"a\"}\n\n{\"id\": 3, \"body\": \"b\"}\n").unwrap();
     match texts(&file) {
-        Err(Error::MissingText { path, line, keys }) => {
+        Err(Error::MissingText { path, line, keys, .. }) => {
             assert_eq!((path, line), (file.clone(), 3));
             assert_eq!(keys, "`id` (number), `body` (string)");
         }

@@ -147,7 +147,10 @@ fn a_batch_holds_the_tokens_of_its_samples_between_special_tokens() {
     for (row, &(epoch, sample)) in unmasked(&batch).chunks(SEQ_LEN).zip(&samples) {
         assert_eq!(epoch, 3);
         let body: Vec<i32> = data.store.read(sample * 32, 32).map(|id| id as i32).collect();
-        assert_eq!((row[0], row[SEQ_LEN - 1]), (special.cls as i32, special.sep as i32));
+        assert_eq!(
+            (row[0], row[SEQ_LEN - 1]),
+            (special.cls.unwrap() as i32, special.sep.unwrap() as i32)
+        );
         assert_eq!(row[1..SEQ_LEN - 1], body);
     }
 }
@@ -174,7 +177,7 @@ fn masks_hide_the_right_share_and_never_a_special_token() {
         for (&at, &label) in batch.masked_positions.iter().zip(&batch.labels) {
             assert!(!special.contains(label as u32), "a special token was masked");
             let shown = batch.input_ids[at as usize];
-            if shown == special.mask as i32 {
+            if shown == special.mask.unwrap() as i32 {
                 masked += 1.0;
             } else {
                 assert!(!special.contains(shown as u32));

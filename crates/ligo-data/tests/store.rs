@@ -64,7 +64,7 @@ fn what_was_tokenised_is_read_back_with_separators_between_documents() {
         let mut expected = Vec::new();
         for document in setup.corpus.documents() {
             if !expected.is_empty() {
-                expected.push(setup.tokenizer.special().sep);
+                expected.push(setup.tokenizer.special().sep.unwrap());
             }
             expected.extend(setup.tokenizer.encode_text(&document.unwrap().text).unwrap());
         }
@@ -124,6 +124,28 @@ fn an_interrupted_build_leaves_nothing_and_the_next_one_succeeds() {
     assert!(matches!(result, Err(Error::Interrupted)));
     assert!(names(&setup.path("s")).is_empty());
     setup.build("s/a").unwrap();
+}
+
+#[test]
+fn what_a_killed_build_left_is_removed_and_what_another_build_fills_is_not() {
+    let setup = setup(0);
+    let unfinished = |name: &str| {
+        let folder = setup.path("s").join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("tokens.bin"), "half").unwrap();
+        folder
+    };
+    fs::File::create(unfinished(".unfinished-dead").join(".lock")).unwrap();
+    let held = fs::File::create(unfinished(".unfinished-alive").join(".lock")).unwrap();
+    held.try_lock().unwrap();
+    unfinished(".unfinished-just-made");
+    unfinished("other");
+    setup.build("s/a").unwrap();
+    assert_eq!(
+        names(&setup.path("s")),
+        [".unfinished-alive", ".unfinished-just-made", "a", "other"]
+    );
+    assert_eq!(names(&setup.path("s/a")), ["store.json", "tokens.bin"]);
 }
 
 #[test]

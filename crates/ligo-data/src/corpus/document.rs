@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::file::Layout;
 use crate::{Error, Result};
@@ -12,11 +13,13 @@ pub(super) const MAX_DOCUMENT_BYTES: usize = 1 << 20;
 /// A JSON object cannot be parsed in pieces, so its line has a limit.
 pub(super) const MAX_JSON_LINE_BYTES: u64 = 256 << 20;
 
-/// The documents of one file.
-pub(super) struct FileDocuments {
+/// The documents of one file that is read line by line.
+pub(super) struct LineDocuments {
     path: PathBuf,
     source: Box<dyn BufRead + Send>,
     layout: Layout,
+    /// The key of a JSON object that holds the document.
+    field: Arc<str>,
     /// Bytes of unpacked text consumed, for error messages.
     offset: u64,
     line: u64,
@@ -24,12 +27,13 @@ pub(super) struct FileDocuments {
     carried: Vec<u8>,
 }
 
-impl FileDocuments {
-    pub(super) fn new(path: &Path, source: Box<dyn BufRead + Send>, layout: Layout) -> Self {
+impl LineDocuments {
+    pub(super) fn new(path: &Path, source: Box<dyn BufRead + Send>, layout: Layout, field: Arc<str>) -> Self {
         Self {
             path: path.to_path_buf(),
             source,
             layout,
+            field,
             offset: 0,
             line: 0,
             carried: Vec::new(),
@@ -39,8 +43,9 @@ impl FileDocuments {
     /// The next document that is not blank; `None` at the end of the file.
     pub(super) fn next_document(&mut self) -> Result<Option<String>> {
         match self.layout {
-            Layout::Text => self.next_text(),
             Layout::JsonLines => self.next_json(),
+            // Parquet has a reader of its own.
+            Layout::Text | Layout::Parquet => self.next_text(),
         }
     }
 
@@ -91,7 +96,7 @@ impl FileDocuments {
         let Value::Object(mut object) = value else {
             return Err(bad(format!("found a {}", kind(&value))));
         };
-        if let Some(Value::String(text)) = object.get_mut("text") {
+        if let Some(Value::String(text)) = object.get_mut(&*self.field) {
             return Ok(std::mem::take(text));
         }
         let keys: Vec<String> = object
@@ -106,6 +111,7 @@ impl FileDocuments {
         Err(Error::MissingText {
             path: self.path.clone(),
             line: self.line,
+            field: self.field.to_string(),
             keys,
         })
     }

@@ -20,8 +20,10 @@ pub enum Packing {
 pub enum Layout {
     /// Plain text; a document ends at an empty line.
     Text,
-    /// One JSON object a line, the document in its `text` field.
+    /// One JSON object a line, the document in one of its fields.
     JsonLines,
+    /// A parquet file, the document in one of its columns.
+    Parquet,
 }
 
 /// One file of a corpus.
@@ -40,7 +42,8 @@ pub struct CorpusFile {
 }
 
 impl CorpusFile {
-    /// Reads layout and packing off a file name such as `a.jsonl.zst`; `None` when it ends otherwise.
+    /// Reads layout and packing off a file name such as `a.jsonl.zst`; `None` when it ends otherwise. A `.json` is taken for JSONL, as C4's
+    /// `.json.gz` shards are.
     pub fn kind(path: &Path) -> Option<(Layout, Packing)> {
         let name = path.file_name()?.to_str()?.to_ascii_lowercase();
         let (rest, packing) = if let Some(rest) = name.strip_suffix(".gz") {
@@ -52,8 +55,10 @@ impl CorpusFile {
         };
         if rest.ends_with(".txt") {
             Some((Layout::Text, packing))
-        } else if rest.ends_with(".jsonl") {
+        } else if rest.ends_with(".jsonl") || rest.ends_with(".json") {
             Some((Layout::JsonLines, packing))
+        } else if rest.ends_with(".parquet") && packing == Packing::Plain {
+            Some((Layout::Parquet, packing))
         } else {
             None
         }
@@ -118,7 +123,7 @@ fn walk(folder: &Path, prefix: &str, files: &mut Vec<CorpusFile>, skipped: &mut 
         let metadata = std::fs::metadata(&path).map_err(Error::io("open", &path))?;
         if metadata.is_dir() {
             walk(&path, &relative, files, skipped)?;
-        } else if let Some((layout, packing)) = CorpusFile::kind(&path) {
+        } else if let Some((layout, packing)) = CorpusFile::kind(&path).filter(|_| !is_description(&path)) {
             files.push(CorpusFile {
                 path,
                 name: relative,
@@ -131,4 +136,10 @@ fn walk(folder: &Path, prefix: &str, files: &mut Vec<CorpusFile>, skipped: &mut 
         }
     }
     Ok(())
+}
+
+/// A `.json` in a folder says something about the data more often than it is data; named directly it is read.
+fn is_description(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }

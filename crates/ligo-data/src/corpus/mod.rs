@@ -4,6 +4,7 @@
 
 mod document;
 mod file;
+mod parquet;
 mod reader;
 mod split;
 
@@ -15,7 +16,9 @@ pub use file::{CorpusFile, Layout, Packing};
 pub use split::{Part, TrainValid};
 
 use crate::{Error, Result};
-use document::FileDocuments;
+use document::LineDocuments;
+use parquet::ParquetDocuments;
+pub(crate) use parquet::{bad as bad_parquet, describe as describe_column, guarded};
 
 /// One document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,11 +45,16 @@ pub struct Corpus {
     files: Vec<CorpusFile>,
     skipped: Vec<PathBuf>,
     part: Part,
+    text_column: Arc<str>,
 }
 
+/// What the text is called in JSONL and parquet files, unless said otherwise.
+const TEXT_COLUMN: &str = "text";
+
 impl Corpus {
-    /// Finds the files of a corpus. Each path is a file (`.txt` or `.jsonl`, alone or packed as `.gz` or `.zst`) or a folder, which is
-    /// searched recursively in sorted order; files of folders with other extensions, and names that begin with a dot, are passed over.
+    /// Finds the files of a corpus. Each path is a file (`.txt`, `.jsonl` or `.json` with one object a line, alone or packed as `.gz` or
+    /// `.zst`; or `.parquet`) or a folder, which is searched recursively in sorted order; files of folders with other extensions, unpacked
+    /// `.json` files of folders, and names that begin with a dot, are passed over.
     ///
     /// # Errors
     /// [`Error::Io`] for a path that cannot be opened, [`Error::UnknownExtension`] for a file named directly, [`Error::EmptyCorpus`] when no
@@ -63,7 +71,18 @@ impl Corpus {
             files,
             skipped,
             part: Part::All,
+            text_column: TEXT_COLUMN.into(),
         })
+    }
+
+    /// The same files with the text in another field of JSONL and column of parquet files than `text`. A field of a parquet struct is named
+    /// with a dot: `article.body`.
+    #[must_use]
+    pub fn with_text_column(&self, name: &str) -> Self {
+        Self {
+            text_column: name.into(),
+            ..self.clone()
+        }
     }
 
     /// The same files with another choice of documents.
@@ -105,6 +124,31 @@ impl Corpus {
     }
 }
 
+/// The documents of one file.
+enum FileDocuments {
+    Lines(LineDocuments),
+    Parquet(Box<ParquetDocuments>),
+}
+
+impl FileDocuments {
+    fn open(file: &CorpusFile, column: &Arc<str>, bytes_read: Arc<AtomicU64>) -> Result<Self> {
+        if file.layout == Layout::Parquet {
+            let documents = ParquetDocuments::open(&file.path, column, file.bytes, bytes_read)?;
+            return Ok(Self::Parquet(Box::new(documents)));
+        }
+        let source = reader::open(&file.path, file.packing, bytes_read)?;
+        let documents = LineDocuments::new(&file.path, source, file.layout, Arc::clone(column));
+        Ok(Self::Lines(documents))
+    }
+
+    fn next_document(&mut self) -> Result<Option<String>> {
+        match self {
+            Self::Lines(documents) => documents.next_document(),
+            Self::Parquet(documents) => documents.next_document(),
+        }
+    }
+}
+
 /// Iterator over the documents of a [`Corpus`].
 pub struct Documents {
     corpus: Corpus,
@@ -128,8 +172,8 @@ impl Documents {
                 };
                 self.next_file += 1;
                 if self.corpus.part.keeps_file(file) {
-                    let source = reader::open(&file.path, file.packing, self.bytes_read.clone())?;
-                    self.current = Some(FileDocuments::new(&file.path, source, file.layout));
+                    let bytes_read = Arc::clone(&self.bytes_read);
+                    self.current = Some(FileDocuments::open(file, &self.corpus.text_column, bytes_read)?);
                 } else {
                     self.bytes_read.fetch_add(file.bytes, Ordering::Relaxed);
                 }

@@ -98,6 +98,18 @@ impl TrainValid {
     }
 }
 
+impl TrainValid {
+    /// The same files with the text in another field or column; see [`Corpus::with_text_column`].
+    #[must_use]
+    pub fn with_text_column(self, name: &str) -> Self {
+        Self {
+            train: self.train.with_text_column(name),
+            valid: self.valid.with_text_column(name),
+            how: self.how,
+        }
+    }
+}
+
 impl Corpus {
     fn only(&self, keep: impl Fn(&CorpusFile) -> bool) -> Option<Self> {
         let (files, left_out): (Vec<_>, Vec<_>) = self.files.iter().cloned().partition(keep);
@@ -106,7 +118,7 @@ impl Corpus {
         (!files.is_empty()).then_some(Self {
             files,
             skipped,
-            part: self.part,
+            ..self.clone()
         })
     }
 }

@@ -1,12 +1,13 @@
 //! Writing a token store: one thread reads and unpacks, the pool tokenises, the caller's thread writes.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use sha2::{Digest, Sha256};
 
+use super::folder::in_new_folder;
 use super::info::{FORMAT_VERSION, StoreInfo, TokenWidth};
 use super::{STORE_JSON, TOKENS_BIN, TokenStore};
 use crate::hash::hex;
@@ -29,14 +30,15 @@ struct ReadingDone {
 
 impl TokenStore {
     /// Tokenises a corpus into a new folder. The folder appears by one rename when everything is written; a build that is interrupted
-    /// leaves nothing and simply begins again. Documents follow each other with the separator token between them.
+    /// leaves nothing and simply begins again, and what a killed one left is removed by the next. Documents follow each other with [`crate::SpecialIds::separator`] between them.
     ///
     /// # Errors
-    /// Those of reading and tokenising; [`Error::StoreExists`]; [`Error::EmptyCorpus`] when no document gives a token;
+    /// Those of reading and tokenising; [`Error::MissingSpecialToken`] when there is no separator; [`Error::StoreExists`]; [`Error::EmptyCorpus`] when no document gives a token;
     /// [`Error::Interrupted`].
     pub fn build(folder: &Path, corpus: &Corpus, tokenizer: &Tokenizer, watch: Watch<'_>) -> Result<Self> {
+        let separator = tokenizer.special().need_separator(folder)?;
         in_new_folder(folder, |temporary| {
-            let info = write_tokens(&temporary.join(TOKENS_BIN), corpus, tokenizer, watch)?;
+            let info = write_tokens(&temporary.join(TOKENS_BIN), corpus, tokenizer, separator, watch)?;
             let json = serde_json::to_vec(&info).map_err(|error| Error::BadStore {
                 path: folder.join(STORE_JSON),
                 reason: error.to_string(),
@@ -48,64 +50,21 @@ impl TokenStore {
     }
 }
 
-/// Lets `write` fill a temporary folder beside `folder` and renames it when that worked; otherwise nothing is left.
-pub(crate) fn in_new_folder(folder: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    if folder.exists() {
-        return Err(Error::StoreExists {
-            path: folder.to_path_buf(),
-        });
-    }
-    let parent = match folder.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-        _ => PathBuf::from("."),
-    };
-    fs::create_dir_all(&parent).map_err(Error::io("create", &parent))?;
-    let temporary = temporary_folder(&parent)?;
-    write(temporary.path())?;
-    if folder.exists() {
-        return Err(Error::StoreExists {
-            path: folder.to_path_buf(),
-        });
-    }
-    fs::rename(temporary.path(), folder).map_err(Error::io("rename the finished folder to", folder))?;
-    // Renamed away: there is nothing left to remove.
-    let _ = temporary.keep();
-    sync_folder(&parent)
-}
-
-fn temporary_folder(parent: &Path) -> Result<tempfile::TempDir> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".unfinished-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // The usual permissions of a new folder (the umask applies) instead of the private ones of temporary files.
-        builder.permissions(fs::Permissions::from_mode(0o777));
-    }
-    builder
-        .tempdir_in(parent)
-        .map_err(Error::io("create a temporary folder in", parent))
-}
-
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = File::create(path).map_err(Error::io("create", path))?;
     file.write_all(bytes).map_err(Error::io("write", path))?;
     file.sync_all().map_err(Error::io("write", path))
 }
 
-fn sync_folder(folder: &Path) -> Result<()> {
-    // Windows cannot open a folder as a file; its rename is durable enough for data that can be made again.
-    if cfg!(unix) {
-        File::open(folder)
-            .and_then(|file| file.sync_all())
-            .map_err(Error::io("sync", folder))?;
-    }
-    Ok(())
-}
-
-fn write_tokens(path: &Path, corpus: &Corpus, tokenizer: &Tokenizer, watch: Watch<'_>) -> Result<StoreInfo> {
+fn write_tokens(
+    path: &Path,
+    corpus: &Corpus,
+    tokenizer: &Tokenizer,
+    separator: u32,
+    watch: Watch<'_>,
+) -> Result<StoreInfo> {
     let total = corpus.total_bytes();
-    let mut writer = TokenWriter::create(path, tokenizer)?;
+    let mut writer = TokenWriter::create(path, tokenizer, separator)?;
     let reading = std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(2);
         let reader = scope.spawn(move || read_batches(corpus, &sender));
@@ -180,13 +139,13 @@ struct TokenWriter {
 }
 
 impl TokenWriter {
-    fn create(path: &Path, tokenizer: &Tokenizer) -> Result<Self> {
+    fn create(path: &Path, tokenizer: &Tokenizer, separator: u32) -> Result<Self> {
         let file = File::create(path).map_err(Error::io("create", path))?;
         Ok(Self {
             path: path.to_path_buf(),
             file: BufWriter::with_capacity(1 << 20, file),
             width: TokenWidth::for_vocab(tokenizer.vocab_size()),
-            separator: tokenizer.special().sep,
+            separator,
             hash: Sha256::new(),
             tokens: 0,
             documents: 0,

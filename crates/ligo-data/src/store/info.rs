@@ -149,12 +149,7 @@ impl StoreInfo {
                 info.vocab_size
             )));
         }
-        if let Some(id) = info
-            .special
-            .as_array()
-            .into_iter()
-            .find(|&id| id as usize >= info.vocab_size)
-        {
+        if let Some(id) = info.special.ids().find(|&id| id as usize >= info.vocab_size) {
             return Err(bad(format!(
                 "the special id {id} is not below the vocabulary size {}",
                 info.vocab_size
@@ -180,11 +175,12 @@ mod tests {
             text_bytes: 1,
             vocab_size: unigram_counts.len(),
             special: SpecialIds {
-                pad: 0,
-                unk: 1,
-                cls: 2,
-                sep: 3,
-                mask: 4,
+                pad: Some(0),
+                unk: Some(1),
+                cls: Some(2),
+                sep: Some(3),
+                mask: Some(4),
+                ..SpecialIds::default()
             },
             tokenizer_sha256: String::new(),
             corpus_sha256: String::new(),

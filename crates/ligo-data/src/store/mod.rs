@@ -1,6 +1,7 @@
 //! Token ids on disk, read through a memory map.
 
 mod build;
+mod folder;
 mod info;
 
 use std::fs::{self, File};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
-pub(crate) use build::in_new_folder;
+pub(crate) use folder::in_new_folder;
 pub use info::{StoreInfo, TokenWidth};
 
 use crate::hash::sha256_hex;

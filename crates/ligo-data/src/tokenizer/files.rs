@@ -1,59 +1,58 @@
-//! Reading and writing tokenizer files as Hugging Face lays them out.
+//! Reading tokenizer files as Hugging Face lays them out.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Tokenizer;
-use super::train::BertStyle;
+use super::bert::BertStyle;
+use super::byte_level::{Bpe, BpeFlavour, END_OF_TEXT};
 use crate::{Error, Result};
 
-const TOKENIZER_JSON: &str = "tokenizer.json";
-const VOCAB_TXT: &str = "vocab.txt";
-const CONFIG_JSON: &str = "tokenizer_config.json";
-const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
+pub(super) const TOKENIZER_JSON: &str = "tokenizer.json";
+pub(super) const VOCAB_TXT: &str = "vocab.txt";
+pub(super) const VOCAB_JSON: &str = "vocab.json";
+pub(super) const MERGES_TXT: &str = "merges.txt";
+pub(super) const TOKENIZER_CONFIG_JSON: &str = "tokenizer_config.json";
+const CONFIG_JSON: &str = "config.json";
 
 impl Tokenizer {
-    /// Opens a tokenizer: a folder with `tokenizer.json` (preferred) or a BERT `vocab.txt`, or one of these files itself. With `vocab.txt`
-    /// the `tokenizer_config.json` beside it, if any, says `do_lower_case` (default true), `strip_accents` and `tokenize_chinese_chars`.
+    /// Opens a tokenizer: a folder with `tokenizer.json` (preferred), GPT-2's or RoBERTa's `vocab.json` and `merges.txt`, or a BERT
+    /// `vocab.txt`; or one of these files itself.
+    ///
+    /// The `tokenizer_config.json` beside it, if any, says which special tokens there are, for `vocab.txt` also `do_lower_case` (default true),
+    /// `strip_accents` and `tokenize_chinese_chars`, and for `vocab.json` `add_prefix_space` (default false). Whether a `vocab.json` is
+    /// GPT-2's or RoBERTa's is told by the class named there, else by the model type in `config.json`, else by its special tokens.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::BadTokenizer`], [`Error::DuplicateToken`], [`Error::MissingSpecialToken`].
+    /// [`Error::Io`], [`Error::NotUtf8`], [`Error::BadTokenizer`], [`Error::DuplicateToken`], [`Error::BadMerge`],
+    /// [`Error::MissingSpecialToken`].
     pub fn open(path: &Path) -> Result<Self> {
-        if !path.is_dir() {
-            let is_json = path.extension().is_some_and(|extension| extension == "json");
-            return if is_json {
-                Self::open_json(path)
-            } else {
-                Self::open_vocab(path)
-            };
-        }
-        let (json_file, vocab_file) = (path.join(TOKENIZER_JSON), path.join(VOCAB_TXT));
-        if json_file.is_file() {
-            Self::open_json(&json_file)
-        } else if vocab_file.is_file() {
-            Self::open_vocab(&vocab_file)
-        } else {
-            Err(Error::BadTokenizer {
+        let file = if path.is_dir() {
+            let known = [TOKENIZER_JSON, VOCAB_JSON, VOCAB_TXT];
+            let found = known.into_iter().find(|name| path.join(name).is_file());
+            path.join(found.ok_or_else(|| Error::BadTokenizer {
                 path: path.to_path_buf(),
-                reason: format!("the folder holds neither {TOKENIZER_JSON} nor {VOCAB_TXT}"),
-            })
+                reason: format!("the folder holds none of {}", known.join(", ")),
+            })?)
+        } else {
+            path.to_path_buf()
+        };
+        let config = read_json(&file.with_file_name(TOKENIZER_CONFIG_JSON))?.unwrap_or_default();
+        match file.file_name().and_then(|name| name.to_str()) {
+            Some(VOCAB_JSON | MERGES_TXT) => Self::open_bpe(&file.with_file_name(VOCAB_JSON), &config),
+            Some(name) if name.ends_with(".json") => {
+                let bytes = fs::read(&file).map_err(Error::io("read", &file))?;
+                Self::read(&file, &bytes, &config)
+            }
+            _ => Self::open_vocab(&file, &config),
         }
     }
 
-    fn open_json(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).map_err(Error::io("read", path))?;
-        Self::from_json(path, &bytes)
-    }
-
-    fn open_vocab(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).map_err(Error::io("read", path))?;
-        let text = String::from_utf8(bytes).map_err(|error| Error::NotUtf8 {
-            path: path.to_path_buf(),
-            offset: error.utf8_error().valid_up_to() as u64,
-        })?;
+    fn open_vocab(path: &Path, config: &Value) -> Result<Self> {
+        let text = read_text(path)?;
         let mut first_lines = HashMap::new();
         let mut tokens = Vec::new();
         for (index, line) in text.lines().enumerate() {
@@ -68,102 +67,103 @@ impl Tokenizer {
             }
             tokens.push(line.to_owned());
         }
-        let style = read_style(&path.with_file_name(CONFIG_JSON))?;
-        Self::from_wordpiece(path, &tokens, &style)
+        Self::from_wordpiece(path, &tokens, &BertStyle::of(config), config)
     }
 
-    /// Writes `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json` and, for a WordPiece tokenizer, `vocab.txt` into an existing
-    /// folder, so that `transformers.AutoTokenizer.from_pretrained(folder)` gives the same ids. The files are written in place: put them into a
-    /// folder that is renamed when whole.
-    ///
-    /// # Errors
-    /// [`Error::Io`]; [`Error::BadTokenizer`] when `tokenizers` cannot write its own description.
-    pub fn save(&self, folder: &Path) -> Result<()> {
-        let write = |name: &str, text: String| {
-            let path = folder.join(name);
-            fs::write(&path, text).map_err(Error::io("write", &path))
-        };
-        let description = self.inner.to_string(true).map_err(|error| Error::BadTokenizer {
-            path: folder.join(TOKENIZER_JSON),
-            reason: error.to_string(),
-        })?;
-        let value: Value = serde_json::from_str(&description).map_err(|error| Error::BadTokenizer {
-            path: folder.join(TOKENIZER_JSON),
-            reason: error.to_string(),
-        })?;
-        write(TOKENIZER_JSON, description)?;
-        let special = self.special();
-        let token = |id| self.token(id).unwrap_or_default();
-        let mut names = serde_json::Map::new();
-        for (name, id) in [
-            ("unk_token", special.unk),
-            ("sep_token", special.sep),
-            ("pad_token", special.pad),
-            ("cls_token", special.cls),
-            ("mask_token", special.mask),
-        ] {
-            names.insert(name.to_owned(), token(id).into());
-        }
-        write(SPECIAL_TOKENS_MAP, pretty(&Value::Object(names.clone())))?;
-        let mut config = names;
-        if value["model"]["type"] == "WordPiece" {
-            write(VOCAB_TXT, self.vocab_lines())?;
-            let normalizer = &value["normalizer"];
-            config.insert("tokenizer_class".to_owned(), "BertTokenizer".into());
-            config.insert(
-                "do_lower_case".to_owned(),
-                normalizer["lowercase"].as_bool().unwrap_or(false).into(),
-            );
-            config.insert("strip_accents".to_owned(), normalizer["strip_accents"].clone());
-            config.insert(
-                "tokenize_chinese_chars".to_owned(),
-                normalizer["handle_chinese_chars"].as_bool().unwrap_or(false).into(),
-            );
-        } else {
-            config.insert("tokenizer_class".to_owned(), "PreTrainedTokenizerFast".into());
-        }
-        config.insert("clean_up_tokenization_spaces".to_owned(), json!(true));
-        write(CONFIG_JSON, pretty(&Value::Object(config)))
-    }
-
-    /// One token a line, in the order of their ids.
-    fn vocab_lines(&self) -> String {
-        let mut tokens: Vec<(u32, String)> = self
-            .inner
-            .get_vocab(true)
-            .into_iter()
-            .map(|(token, id)| (id, token))
-            .collect();
-        tokens.sort();
-        tokens
-            .into_iter()
-            .flat_map(|(_, token)| [token, "\n".to_owned()])
-            .collect()
+    fn open_bpe(path: &Path, config: &Value) -> Result<Self> {
+        let vocab = read_vocab(path)?;
+        let merges = read_merges(&path.with_file_name(MERGES_TXT))?;
+        let model = read_json(&path.with_file_name(CONFIG_JSON))?.unwrap_or_default();
+        let flavour = flavour(path, &vocab, config, &model)?;
+        Self::from_bpe(path, &Bpe { vocab, merges }, flavour, config)
     }
 }
 
-fn pretty(value: &Value) -> String {
-    format!("{value:#}\n")
+/// GPT-2 or RoBERTa: by the tokenizer's class, else by the model's type, else by the special tokens.
+fn flavour(path: &Path, vocab: &[(String, u32)], config: &Value, model: &Value) -> Result<BpeFlavour> {
+    for named in [&config["tokenizer_class"], &config["model_type"], &model["model_type"]] {
+        let name = named.as_str().unwrap_or_default().to_ascii_lowercase();
+        // `GPT2TokenizerFast`, `RobertaTokenizer`, `gpt2`, `roberta`.
+        if name.starts_with("gpt2") {
+            return Ok(BpeFlavour::Gpt2);
+        } else if name.starts_with("roberta") {
+            return Ok(BpeFlavour::Roberta);
+        }
+    }
+    let has = |token: &str| vocab.iter().any(|(t, _)| t == token);
+    // RoBERTa's published vocabulary still holds GPT-2's `<|endoftext|>`.
+    if has("<s>") && has("<mask>") {
+        Ok(BpeFlavour::Roberta)
+    } else if has(END_OF_TEXT) {
+        Ok(BpeFlavour::Gpt2)
+    } else {
+        Err(Error::BadTokenizer {
+            path: path.to_path_buf(),
+            reason: format!("it has neither GPT-2's `{END_OF_TEXT}` nor RoBERTa's `<s>` and `<mask>`"),
+        })
+    }
 }
 
-fn read_style(path: &Path) -> Result<BertStyle> {
-    if !path.is_file() {
-        return Ok(BertStyle::default());
-    }
-    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
-    let config: Value = serde_json::from_str(&text).map_err(|error| Error::BadTokenizer {
+/// `vocab.json`: one object, token to id. No id may stand for two tokens.
+fn read_vocab(path: &Path) -> Result<Vec<(String, u32)>> {
+    let bad = |reason: String| Error::BadTokenizer {
         path: path.to_path_buf(),
-        reason: error.to_string(),
-    })?;
-    let style = BertStyle::default();
-    Ok(BertStyle {
-        lowercase: config["do_lower_case"].as_bool().unwrap_or(style.lowercase),
-        strip_accents: config["strip_accents"].as_bool(),
-        split_chinese: config["tokenize_chinese_chars"]
-            .as_bool()
-            .unwrap_or(style.split_chinese),
+        reason,
+    };
+    let text = read_text(path)?;
+    let entries: serde_json::Map<String, Value> =
+        serde_json::from_str(&text).map_err(|error| bad(format!("expected one object, token to id: {error}")))?;
+    let mut vocab = Vec::with_capacity(entries.len());
+    let mut owners: HashMap<u32, String> = HashMap::with_capacity(entries.len());
+    for (token, value) in entries {
+        let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
+        let id = id.ok_or_else(|| bad(format!("expected an id for `{token}`, found {value}")))?;
+        if let Some(other) = owners.insert(id, token.clone()) {
+            return Err(bad(format!("`{other}` and `{token}` both have the id {id}")));
+        }
+        vocab.push((token, id));
+    }
+    Ok(vocab)
+}
+
+/// `merges.txt`: two tokens a line; a first line `#version: …` is a comment.
+fn read_merges(path: &Path) -> Result<Vec<(String, String)>> {
+    let text = read_text(path)?;
+    let mut merges = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        if line.is_empty() || index == 0 && line.starts_with("#version") {
+            continue;
+        }
+        let pair = line.split_once(' ');
+        let (first, second) = pair
+            .filter(|(a, b)| !a.is_empty() && !b.is_empty() && !b.contains(' '))
+            .ok_or_else(|| Error::BadMerge {
+                path: path.to_path_buf(),
+                line: index + 1,
+                found: line.chars().take(80).collect(),
+            })?;
+        merges.push((first.to_owned(), second.to_owned()));
+    }
+    Ok(merges)
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    String::from_utf8(bytes).map_err(|error| Error::NotUtf8 {
+        path: path.to_path_buf(),
+        offset: error.utf8_error().valid_up_to() as u64,
     })
 }
 
-/// The names of the files that [`Tokenizer::save`] may write; useful when a model folder is copied.
-pub const TOKENIZER_FILES: [&str; 4] = [TOKENIZER_JSON, VOCAB_TXT, CONFIG_JSON, SPECIAL_TOKENS_MAP];
+/// The contents of a JSON file; `None` when it is not there.
+fn read_json(path: &Path) -> Result<Option<Value>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = read_text(path)?;
+    let value = serde_json::from_str(&text).map_err(|error| Error::BadTokenizer {
+        path: path.to_path_buf(),
+        reason: error.to_string(),
+    })?;
+    Ok(Some(value))
+}

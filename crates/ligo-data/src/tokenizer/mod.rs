@@ -1,7 +1,14 @@
 //! Text to token ids and back: a thin, checked layer over the `tokenizers` crate.
 
+mod bert;
+mod byte_level;
 mod chunk;
+mod count;
 mod files;
+mod fit;
+mod kind;
+mod merge;
+mod save;
 mod special;
 mod train;
 mod wordpiece;
@@ -10,24 +17,31 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
+use serde_json::Value;
 
-pub use files::TOKENIZER_FILES;
+pub use byte_level::BpeFlavour;
+pub use fit::check_vocab_size;
+pub use kind::TokenizerKind;
+pub use save::TOKENIZER_FILES;
 pub use special::SpecialIds;
-pub use train::{SPECIAL_TOKENS, WordPieceTraining};
+pub use train::{BpeTraining, SPECIAL_TOKENS, WordPieceTraining};
 
 use crate::hash::sha256_hex;
 use crate::{Error, Result};
-use chunk::Memory;
+use chunk::{Cut, Memory};
 
-/// A tokenizer with the special tokens of masked-language modelling.
+/// A tokenizer with its special tokens.
 pub struct Tokenizer {
     /// As described by its file.
     inner: tokenizers::Tokenizer,
     /// For running text: no truncation, no padding, and a `[MASK]` written in the text is text.
     plain: tokenizers::Tokenizer,
+    kind: TokenizerKind,
     special: SpecialIds,
     vocab_size: usize,
     hash: String,
+    /// Where running text may be cut into pieces, if anywhere.
+    cut: Option<Cut>,
     /// Remembered pieces, one memory per worker thread; empty when this tokenizer cannot be applied piece by piece.
     memories: Vec<Mutex<Memory>>,
 }
@@ -35,6 +49,7 @@ pub struct Tokenizer {
 impl std::fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tokenizer")
+            .field("kind", &self.kind)
             .field("vocab_size", &self.vocab_size)
             .field("hash", &self.hash)
             .finish_non_exhaustive()
@@ -42,35 +57,49 @@ impl std::fmt::Debug for Tokenizer {
 }
 
 impl Tokenizer {
-    /// Understands the bytes of a `tokenizer.json`; `path` is for error messages.
+    /// Understands the bytes of a `tokenizer.json`; `path` is for error messages. Its special tokens are known by their spelling.
     ///
     /// # Errors
-    /// [`Error::BadTokenizer`], [`Error::MissingSpecialToken`].
+    /// [`Error::BadTokenizer`].
     pub fn from_json(path: &Path, json: &[u8]) -> Result<Self> {
+        Self::read(path, json, &Value::Null)
+    }
+
+    /// [`Self::from_json`] with what `tokenizer_config.json` says about the special tokens, or null.
+    fn read(path: &Path, json: &[u8], config: &Value) -> Result<Self> {
         let bad = |reason: String| Error::BadTokenizer {
             path: path.to_path_buf(),
             reason,
         };
         let inner = tokenizers::Tokenizer::from_bytes(json).map_err(|error| bad(error.to_string()))?;
-        let special = SpecialIds::find(path, |token| inner.token_to_id(token))?;
+        let added = inner.get_added_tokens_decoder();
+        let special = SpecialIds::by_spelling(|token| {
+            // An ordinary token may be spelt like a special one, so where special tokens are declared only these count.
+            let declared = added.iter().find(|(_, added)| added.content == token);
+            if added.is_empty() {
+                inner.token_to_id(token)
+            } else {
+                declared.map(|(&id, _)| id)
+            }
+        })
+        .overridden_by(config, |token| inner.token_to_id(token));
         let mut plain = inner.clone();
         plain.with_truncation(None).map_err(|error| bad(error.to_string()))?;
         plain.with_padding(None);
         plain.set_encode_special_tokens(true);
         let description = inner.to_string(false).map_err(|error| bad(error.to_string()))?;
-        let value: serde_json::Value = serde_json::from_str(&description).map_err(|error| bad(error.to_string()))?;
-        let workers = if works_by_pieces(&value) {
-            rayon::current_num_threads() + 1
-        } else {
-            0
-        };
+        let value: Value = serde_json::from_str(&description).map_err(|error| bad(error.to_string()))?;
+        let cut = Cut::of(&value);
+        let workers = cut.map_or(0, |_| rayon::current_num_threads() + 1);
         let vocab_size = inner.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
         Ok(Self {
             inner,
             plain,
+            kind: TokenizerKind::of(&value),
             special,
             vocab_size,
             hash: sha256_hex(description.as_bytes()),
+            cut,
             memories: (0..workers).map(|_| Mutex::default()).collect(),
         })
     }
@@ -98,13 +127,13 @@ impl Tokenizer {
         let memory = rayon::current_thread_index()
             .and_then(|index| self.memories.get(index))
             .or(self.memories.last());
-        let Some(memory) = memory else {
+        let (Some(memory), Some(cut)) = (memory, self.cut) else {
             self.encode_piece(text, &mut ids)?;
             return Ok(ids);
         };
         // A memory holds only complete entries, so one that a panicking thread left behind is still good.
         let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.encode(text, &mut ids, |piece, ids| self.encode_piece(piece, ids))?;
+        memory.encode(text, cut, &mut ids, |piece, ids| self.encode_piece(piece, ids))?;
         Ok(ids)
     }
 
@@ -145,7 +174,12 @@ impl Tokenizer {
         self.inner.token_to_id(token)
     }
 
-    /// Ids of the special tokens.
+    /// Whose conventions it follows.
+    pub fn kind(&self) -> TokenizerKind {
+        self.kind
+    }
+
+    /// Ids of the special tokens, where the vocabulary has them.
     pub fn special(&self) -> SpecialIds {
         self.special
     }
@@ -166,22 +200,4 @@ fn encode_error(text: &str, error: &tokenizers::Error) -> Error {
         start: text.chars().take(40).collect(),
         reason: error.to_string(),
     }
-}
-
-/// Whether the ids of a text are the ids of its white-space separated pieces (see [`chunk`]).
-fn works_by_pieces(description: &serde_json::Value) -> bool {
-    let kind = |part: &str| description[part]["type"].as_str().unwrap_or_default().to_owned();
-    let simple = |token: &serde_json::Value| {
-        let content = token["content"].as_str().unwrap_or_default();
-        !content.contains(char::is_whitespace)
-            && ["lstrip", "rstrip", "single_word"]
-                .iter()
-                .all(|flag| token[flag] != true)
-    };
-    kind("normalizer") == "BertNormalizer"
-        && kind("pre_tokenizer") == "BertPreTokenizer"
-        && kind("model") == "WordPiece"
-        && description["added_tokens"]
-            .as_array()
-            .is_none_or(|tokens| tokens.iter().all(simple))
 }

@@ -1,16 +1,11 @@
-//! Learning a WordPiece vocabulary, the same bytes on every run and machine.
-//!
-//! The trainer inside `tokenizers` numbers continuation characters in the order of a randomly seeded hash map and breaks ties between equally
-//! frequent pairs by those numbers, so two runs over one corpus differ. This one sorts the words first and keeps one entry per pair.
-//! The algorithm is the same: byte-pair merges by frequency (Sennrich et al., ACL 2016, 1508.07909) over words whose characters after the first
-//! carry the prefix `##`.
+//! Learning a WordPiece vocabulary, the same bytes on every run and machine: merges by frequency (see [`super::merge`]) over words whose
+//! characters after the first carry the prefix `##`.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::merge::{Merger, Vocab, Word};
 use crate::{Error, Result, Watch};
-
-type Pair = (u32, u32);
 
 /// Prefix of a piece that continues a word.
 pub(super) const PREFIX: &str = "##";
@@ -75,7 +70,7 @@ pub(super) fn learn(
             }
         })
         .collect();
-    Merger::new(words).run(&mut vocab, settings, watch)?;
+    Merger::new(words).run(&mut vocab, settings.vocab_size, settings.min_frequency, PREFIX, watch)?;
     Ok(vocab.tokens)
 }
 
@@ -97,135 +92,4 @@ fn alphabet(word_counts: &BTreeMap<String, u64>, settings: &Settings<'_>) -> BTr
         .take(settings.alphabet_limit)
         .map(|(character, _)| character)
         .collect()
-}
-
-#[derive(Default)]
-struct Vocab {
-    tokens: Vec<String>,
-    ids: HashMap<String, u32>,
-}
-
-impl Vocab {
-    /// The id of a token, which is added when it is new.
-    fn id(&mut self, token: String) -> u32 {
-        if let Some(&id) = self.ids.get(&token) {
-            return id;
-        }
-        let id = self.tokens.len() as u32;
-        self.tokens.push(token.clone());
-        self.ids.insert(token, id);
-        id
-    }
-}
-
-struct Word {
-    pieces: Vec<u32>,
-    count: u64,
-}
-
-#[derive(Default)]
-struct PairState {
-    count: u64,
-    /// Words that hold the pair, or once did.
-    words: Vec<u32>,
-}
-
-struct Merger {
-    words: Vec<Word>,
-    pairs: HashMap<Pair, PairState>,
-    /// Candidates with the count they had when pushed. Equal entries are interchangeable, so the order of pushing has no influence.
-    queue: BinaryHeap<(u64, Reverse<Pair>)>,
-}
-
-impl Merger {
-    fn new(words: Vec<Word>) -> Self {
-        let mut pairs: HashMap<Pair, PairState> = HashMap::new();
-        for (index, word) in words.iter().enumerate() {
-            for window in word.pieces.windows(2) {
-                let state = pairs.entry((window[0], window[1])).or_default();
-                state.count += word.count;
-                if state.words.last() != Some(&(index as u32)) {
-                    state.words.push(index as u32);
-                }
-            }
-        }
-        let queue = pairs
-            .iter()
-            .map(|(&pair, state)| (state.count, Reverse(pair)))
-            .collect();
-        Self { words, pairs, queue }
-    }
-
-    fn run(&mut self, vocab: &mut Vocab, settings: &Settings<'_>, watch: Watch<'_>) -> Result<()> {
-        while vocab.tokens.len() < settings.vocab_size {
-            watch.check()?;
-            let Some((count, Reverse(pair))) = self.queue.pop() else {
-                break;
-            };
-            let now = self.pairs.get(&pair).map_or(0, |state| state.count);
-            if now != count {
-                // The count fell after this entry was pushed (a rise pushes a new one): put it back where it belongs.
-                if now > 0 && now < count {
-                    self.queue.push((now, Reverse(pair)));
-                }
-                continue;
-            }
-            if count < settings.min_frequency.max(1) {
-                break;
-            }
-            let second = &vocab.tokens[pair.1 as usize];
-            let second = second.strip_prefix(PREFIX).unwrap_or(second);
-            let merged = format!("{}{second}", vocab.tokens[pair.0 as usize]);
-            let id = vocab.id(merged);
-            self.merge(pair, id);
-        }
-        Ok(())
-    }
-
-    fn merge(&mut self, pair: Pair, id: u32) {
-        let Some(state) = self.pairs.remove(&pair) else { return };
-        let mut holders = state.words;
-        holders.sort_unstable();
-        holders.dedup();
-        let mut risen: BTreeSet<Pair> = BTreeSet::new();
-        for index in holders {
-            let word = &mut self.words[index as usize];
-            let old = std::mem::take(&mut word.pieces);
-            let mut new = Vec::with_capacity(old.len());
-            let mut at = 0;
-            while at < old.len() {
-                if at + 1 < old.len() && (old[at], old[at + 1]) == pair {
-                    new.push(id);
-                    at += 2;
-                } else {
-                    new.push(old[at]);
-                    at += 1;
-                }
-            }
-            if new.len() != old.len() {
-                for window in old.windows(2) {
-                    if let Some(state) = self.pairs.get_mut(&(window[0], window[1])) {
-                        state.count = state.count.saturating_sub(word.count);
-                    }
-                }
-                for window in new.windows(2) {
-                    let changed = (window[0], window[1]);
-                    let state = self.pairs.entry(changed).or_default();
-                    state.count += word.count;
-                    if window.contains(&id) {
-                        if state.words.last() != Some(&index) {
-                            state.words.push(index);
-                        }
-                        risen.insert(changed);
-                    }
-                }
-            }
-            word.pieces = new;
-        }
-        for pair in risen {
-            if let Some(state) = self.pairs.get(&pair) {
-                self.queue.push((state.count, Reverse(pair)));
-            }
-        }
-    }
 }

@@ -1,0 +1,190 @@
+//! Pictures with labels as they lie on a disk.
+//!
+//! What a path holds is found out by looking: class folders, CIFAR records, IDX files or parquet files.
+
+mod find;
+mod folder;
+mod idx;
+mod parquet;
+mod records;
+mod split;
+mod unpack;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use serde::{Deserialize, Serialize};
+
+pub use split::{ImagePart, ImageSplit};
+
+use super::image::Image;
+use crate::Result;
+
+/// How pictures and labels are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageFormat {
+    /// JPEG and PNG files in one folder per class.
+    ClassFolders,
+    /// Records of one label byte and 3,072 bytes, a 32×32 picture as three planes: CIFAR-10.
+    Cifar10,
+    /// The same with two label bytes, of which the second counts: CIFAR-100.
+    Cifar100,
+    /// Grey pictures and labels in two files, perhaps packed as `.gz`: MNIST.
+    Idx,
+    /// Encoded pictures and labels in columns: sets of the Hugging Face hub.
+    Parquet,
+}
+
+/// What a file's name says about its use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Train,
+    Valid,
+    Test,
+    Unknown,
+}
+
+/// One file with one picture (class folders) or many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SourceFile {
+    path: PathBuf,
+    /// Path below the path that was named, with `/`; the same on every machine.
+    name: String,
+    /// Size on disk, of the label file too.
+    bytes: u64,
+    role: Role,
+    labels: Labels,
+}
+
+/// Where the labels of a file are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Labels {
+    /// All its pictures have this one.
+    One(u32),
+    /// In the file itself.
+    Inside,
+    /// In a file of their own.
+    Beside(PathBuf),
+}
+
+/// Labelled pictures on a disk, and which of them are meant.
+///
+/// ```no_run
+/// # fn main() -> ligo_data::Result<()> {
+/// let split = ligo_data::ImageSplit::find("flowers".as_ref(), 0.1)?;
+/// println!("{} classes, divided by {}", split.train.class_names().len(), split.how);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct ImageSource {
+    path: PathBuf,
+    format: ImageFormat,
+    files: Vec<SourceFile>,
+    passed_over: Vec<PathBuf>,
+    class_names: Vec<String>,
+    part: ImagePart,
+}
+
+/// One labelled picture before it is decoded.
+pub(super) struct Sample {
+    /// For messages: the file, or the file and the record.
+    pub(super) name: String,
+    pub(super) label: u32,
+    pub(super) content: Content,
+}
+
+pub(super) enum Content {
+    Pixels(Image),
+    File(PathBuf),
+    /// The bytes of a JPEG or PNG file.
+    Encoded(Vec<u8>),
+}
+
+/// The samples of a source, in order. It ends after its first error.
+pub(super) type Samples<'a> = Box<dyn Iterator<Item = Result<Sample>> + Send + 'a>;
+
+impl ImageSource {
+    /// Finds the pictures of a path:
+    ///
+    /// * a folder with one folder of JPEG or PNG files for each class, perhaps below `train` and `valid` (`val`, `validation`, `dev`, `test`),
+    /// * a folder with CIFAR record files (`*.bin`), their classes named by `classes.txt`, `batches.meta.txt` or `fine_label_names.txt`,
+    /// * a folder with IDX files as MNIST's (`*-images-idx3-ubyte`, `*-labels-idx1-ubyte`, alone or followed by `.gz`),
+    /// * a folder, or a folder with a folder `data`, with parquet files as the hub has them: pictures in `image` or `img`, integers in `label`,
+    /// * or one file of the last three kinds.
+    ///
+    /// Everything that is found belongs to the source; [`ImageSplit::find`] tells train and valid apart.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`], [`crate::Error::UnknownImageSource`], [`crate::Error::EmptyImageSet`], [`crate::Error::OneClass`],
+    /// [`crate::Error::UnknownClass`], [`crate::Error::RecordFileSize`], [`crate::Error::MissingImageColumn`],
+    /// and those of IDX and parquet files.
+    pub fn open(path: &Path) -> Result<Self> {
+        find::find(path)
+    }
+
+    /// The path that was named.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How the pictures are laid out.
+    pub fn format(&self) -> ImageFormat {
+        self.format
+    }
+
+    /// The names of the classes; a label is an index into them. Numbers where the source has no names.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    /// Files that were passed over because of their extension or because they belong to no class.
+    pub fn passed_over(&self) -> &[PathBuf] {
+        &self.passed_over
+    }
+
+    /// Bytes of all files as they lie on disk.
+    pub fn total_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    pub(super) fn part(&self) -> ImagePart {
+        self.part
+    }
+
+    /// Reads the samples in order. `bytes_read` is increased by the bytes taken from disk, where they are read here.
+    pub(super) fn samples(&self, bytes_read: &Arc<AtomicU64>) -> Samples<'_> {
+        let classes = self.class_names.len();
+        let bytes_read = bytes_read.clone();
+        let files = self.files.iter();
+        match self.format {
+            ImageFormat::ClassFolders => Box::new(files.map(|file| Ok(folder::sample(file)))),
+            ImageFormat::Cifar10 | ImageFormat::Cifar100 => {
+                let label_bytes = self.format.label_bytes();
+                Box::new(until_error(files.flat_map(move |file| {
+                    records::samples(file, label_bytes, classes, &bytes_read)
+                })))
+            }
+            ImageFormat::Idx => Box::new(until_error(
+                files.flat_map(move |file| idx::samples(file, classes, &bytes_read)),
+            )),
+            ImageFormat::Parquet => Box::new(until_error(
+                files.flat_map(move |file| parquet::samples(file, classes, &bytes_read)),
+            )),
+        }
+    }
+}
+
+impl ImageFormat {
+    /// Bytes in front of the picture of a CIFAR record.
+    fn label_bytes(self) -> usize {
+        if self == Self::Cifar100 { 2 } else { 1 }
+    }
+}
+
+fn until_error<T>(items: impl Iterator<Item = Result<T>>) -> impl Iterator<Item = Result<T>> {
+    let mut failed = false;
+    items.take_while(move |item| !std::mem::replace(&mut failed, item.is_err()))
+}

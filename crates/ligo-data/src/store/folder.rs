@@ -1,0 +1,84 @@
+//! Folders that appear whole or not at all.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// How the names of folders begin that are being filled.
+const UNFINISHED: &str = ".unfinished-";
+/// Locked by whoever fills the folder.
+const LOCK: &str = ".lock";
+
+/// Lets `write` fill a temporary folder beside `folder` and renames it when that worked; otherwise nothing is left. Folders that a killed
+/// process left unfinished there are removed.
+pub(crate) fn in_new_folder(folder: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    if folder.exists() {
+        return Err(Error::StoreExists {
+            path: folder.to_path_buf(),
+        });
+    }
+    let parent = match folder.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    fs::create_dir_all(&parent).map_err(Error::io("create", &parent))?;
+    remove_abandoned(&parent);
+    let temporary = temporary_folder(&parent)?;
+    let lock_path = temporary.path().join(LOCK);
+    let lock = File::create(&lock_path).map_err(Error::io("create", &lock_path))?;
+    // A file system without locks has no one who could take this folder for an abandoned one either.
+    let _ = lock.try_lock();
+    write(temporary.path())?;
+    drop(lock);
+    fs::remove_file(&lock_path).map_err(Error::io("remove", &lock_path))?;
+    if folder.exists() {
+        return Err(Error::StoreExists {
+            path: folder.to_path_buf(),
+        });
+    }
+    fs::rename(temporary.path(), folder).map_err(Error::io("rename the finished folder to", folder))?;
+    // Renamed away: there is nothing left to remove.
+    let _ = temporary.keep();
+    sync_folder(&parent)
+}
+
+/// Removes unfinished folders whose lock nobody holds. One without a lock file was made or finished this moment, and is left alone; so is
+/// what cannot be removed.
+fn remove_abandoned(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            continue;
+        }
+        let Ok(lock) = File::open(entry.path().join(LOCK)) else {
+            continue;
+        };
+        if lock.try_lock().is_ok() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn temporary_folder(parent: &Path) -> Result<tempfile::TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(UNFINISHED);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // The usual permissions of a new folder (the umask applies) instead of the private ones of temporary files.
+        builder.permissions(fs::Permissions::from_mode(0o777));
+    }
+    builder
+        .tempdir_in(parent)
+        .map_err(Error::io("create a temporary folder in", parent))
+}
+
+fn sync_folder(folder: &Path) -> Result<()> {
+    // Windows cannot open a folder as a file; its rename is durable enough for data that can be made again.
+    if cfg!(unix) {
+        File::open(folder)
+            .and_then(|file| file.sync_all())
+            .map_err(Error::io("sync", folder))?;
+    }
+    Ok(())
+}
