@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use ligo_arch::{BertConfig, ModelConfig};
 use ligo_cli::load::open_model;
 use ligo_cli::{host_store, load_store, save_model};
-use ligo_data::{Corpus, Masking, MlmBatch, MlmLoader, TokenStore, Tokenizer, Watch};
+use ligo_data::{Batch, Corpus, Masking, MlmLoader, TokenStore, Tokenizer, Watch};
 use ligo_growth::stream::{GrowOptions, grow_directory};
 use ligo_growth::{LigoConfig, LigoOperator, Sharing, init};
 use ligo_train::{
@@ -66,13 +66,17 @@ fn config(hidden: usize, layers: usize, heads: usize) -> ModelConfig {
 
 struct Data {
     train: MlmLoader,
-    valid: Vec<MlmBatch>,
+    valid: Vec<Batch>,
 }
 
 impl Data {
     fn new(folder: &Path) -> Self {
         let valid = loader(folder, 2);
-        let valid = valid.validation_batches(16, usize::MAX).unwrap().collect();
+        let valid = valid
+            .validation_batches(16, usize::MAX)
+            .unwrap()
+            .map(Batch::from)
+            .collect();
         Self {
             train: loader(folder, 1),
             valid,

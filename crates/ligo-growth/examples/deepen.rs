@@ -25,6 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut large = small.clone();
     match &mut large {
         ModelConfig::Bert(config) => config.num_hidden_layers = 2 * config.num_hidden_layers - 1,
+        // Every other family has such a field too; this example grows BERTs.
+        other => return Err(format!("{} is not grown here", other.model_type()).into()),
     }
 
     // Depth coefficients for every module of every stack. No width matrices: an axis without one stays as it is.

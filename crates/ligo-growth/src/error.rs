@@ -33,6 +33,16 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// An operator cannot grow this pair of models.
+    #[error("{operator} cannot grow this pair: {reason}; {instead} can")]
+    CannotGrow {
+        /// The operator.
+        operator: &'static str,
+        /// Why.
+        reason: String,
+        /// Operators that can.
+        instead: &'static str,
+    },
     /// The settings of an operator contradict each other.
     #[error("operator settings: {0}")]
     Settings(String),

@@ -99,7 +99,10 @@ pub fn save_operator(path: &Path, map: &LinearMap, mut info: OperatorInfo) -> Re
             push(format!("{t}.depth.{stack}.{module}"), matrix)?;
         }
         for (side, factors) in [("out", Some(&term.out)), ("in", term.input.as_ref())] {
-            for (axis, matrices) in factors.iter().flat_map(|f| &f.matrices) {
+            // What follows from other matrices is computed again when the operator is read.
+            let Some(factors) = factors else { continue };
+            let own = factors.matrices.iter();
+            for (axis, matrices) in own.filter(|(axis, _)| !factors.derived.contains(axis)) {
                 for (layer, matrix) in matrices.iter().enumerate() {
                     let suffix = if matrices.len() == 1 {
                         String::new()
@@ -218,13 +221,13 @@ impl Reader<'_> {
                     found.push(matrix);
                 }
             }
-            if found.is_empty() && shape[0] != shape[1] {
+            if found.is_empty() && shape[0] != shape[1] && self.large.repeat(axis).is_none() {
                 return Err(Error::MissingOperatorTensor { name: base });
             }
             if !found.is_empty() {
                 matrices.insert(axis, found);
             }
         }
-        Ok(Factors::new(sharing, matrices))
+        Ok(Factors::new(sharing, matrices).with_repeats(self.small, self.large))
     }
 }

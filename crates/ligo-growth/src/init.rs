@@ -1,6 +1,6 @@
 //! Fresh weights, as a pure function of a seed and the tensor's name.
 
-use ligo_arch::{Param, ParamTable, Role};
+use ligo_arch::{Init, Param, ParamTable, Role};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -30,11 +30,17 @@ pub fn normal(rng: &mut ChaCha8Rng, std: f64, count: usize) -> Vec<f32> {
 }
 
 /// The fresh value of one parameter: matrices and tables from N(0, `initializer_range`²), gains 1, biases 0, as
-/// `transformers` initialises BERT.
+/// `transformers` initialises BERT, unless the table says otherwise.
 pub fn initial_value(param: &Param<'_>, initializer_range: f64, seed: u64) -> Vec<f32> {
     let count = param.num_elements();
+    let normal = |std| normal(&mut rng(seed, &param.name), std, count);
+    match param.spec.init {
+        Some(Init::Constant(value)) => return vec![value as f32; count],
+        Some(Init::Normal(std)) => return normal(std),
+        None => {}
+    }
     match param.spec.role {
-        Role::Weight | Role::Embedding => normal(&mut rng(seed, &param.name), initializer_range, count),
+        Role::Weight | Role::Embedding | Role::Token => normal(initializer_range),
         Role::NormWeight => vec![1.0; count],
         Role::Bias | Role::NormBias => vec![0.0; count],
     }

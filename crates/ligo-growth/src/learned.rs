@@ -86,7 +86,7 @@ impl LigoOperator {
         let growing: Vec<(Axis, usize)> = self
             .large
             .sizes()
-            .filter(|(a, n)| !a.is_fixed() && self.small.size(*a) != *n)
+            .filter(|(a, n)| !a.is_fixed() && self.large.repeat(*a).is_none() && self.small.size(*a) != *n)
             .collect();
         for (axis, large) in growing {
             let small = self.small.size(axis);
@@ -210,7 +210,7 @@ impl LigoOperator {
             .collect();
         let term = Term {
             depth,
-            out: Factors::new(self.config.sharing, widths),
+            out: Factors::new(self.config.sharing, widths).with_repeats(&self.small, &self.large),
             input: None,
         };
         LinearMap {

@@ -35,6 +35,7 @@
 mod depth;
 mod error;
 mod file;
+pub mod files;
 mod fill;
 pub mod init;
 mod learned;

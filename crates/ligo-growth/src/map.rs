@@ -1,7 +1,7 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use ligo_arch::{Axis, LAYER_PLACEHOLDER, Param, ParamSpec, ParamTable, StackName};
+use ligo_arch::{Axis, LAYER_PLACEHOLDER, Param, ParamSpec, ParamTable, Role, StackName};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Fill, WeightSource};
@@ -24,12 +24,41 @@ pub enum Sharing {
 pub struct Factors {
     pub(crate) sharing: Sharing,
     pub(crate) matrices: BTreeMap<Axis, Vec<Tensor<2>>>,
+    /// Axes whose matrices follow from those of the axis that they repeat.
+    pub(crate) derived: BTreeSet<Axis>,
 }
 
 impl Factors {
     /// Matrices by axis: one per axis, or one per layer for axes that `sharing` does not share.
     pub fn new(sharing: Sharing, matrices: BTreeMap<Axis, Vec<Tensor<2>>>) -> Self {
-        Self { sharing, matrices }
+        Self {
+            sharing,
+            matrices,
+            derived: BTreeSet::new(),
+        }
+    }
+
+    /// Adds the matrices of axes that repeat blocks of others, unless they have their own: entry (group, copy, d) follows entry (group, d).
+    ///
+    /// # Shapes
+    /// `[G2·b2, G1·b1]` becomes `[G2·t·b2, G1·t·b1]`, block-diagonal over the copies.
+    pub(crate) fn with_repeats(mut self, small: &ParamTable, large: &ParamTable) -> Self {
+        for (axis, wide) in large.repeats() {
+            let Some(matrices) = self.matrices.get(&wide.of) else {
+                continue;
+            };
+            if self.matrices.contains_key(&axis) {
+                continue;
+            }
+            let block = small.repeat(axis).map_or(wide.block, |r| r.block);
+            let repeated = matrices
+                .iter()
+                .map(|m| repeat_blocks(m, [wide.block, block], wide.times));
+            let repeated = repeated.collect();
+            self.derived.insert(axis);
+            self.matrices.insert(axis, repeated);
+        }
+        self
     }
 
     /// Whether this axis has a matrix per layer.
@@ -50,7 +79,7 @@ pub struct Term {
     pub depth: BTreeMap<(StackName, &'static str), Tensor<2>>,
     /// Row expansions `Out`.
     pub out: Factors,
-    /// Column expansions `In`; `None` ties them to `Out`, as LiGO does.
+    /// Column expansions `In` of matrices; `None` ties them to `Out`, as LiGO does. Look-up tables have `Out` on their columns.
     pub input: Option<Factors>,
 }
 
@@ -64,8 +93,13 @@ pub struct LinearMap {
 }
 
 impl Term {
-    fn inputs(&self) -> &Factors {
-        self.input.as_ref().unwrap_or(&self.out)
+    /// What widens the columns of a tensor of this row. Those of a look-up table are outputs: an entry is what is written
+    /// to the residual stream.
+    fn columns(&self, spec: &ParamSpec) -> &Factors {
+        match &self.input {
+            Some(input) if !matches!(spec.role, Role::Embedding | Role::Token) => input,
+            _ => &self.out,
+        }
     }
 
     /// Whether a tensor of this row must be widened layer by layer before layers are mixed.
@@ -80,7 +114,7 @@ impl Term {
 
     fn per_layer(&self, spec: &ParamSpec, sharing: Sharing) -> bool {
         let rows = &self.out;
-        let columns = self.inputs();
+        let columns = self.columns(spec);
         let out = rows.sharing == sharing && rows.is_per_layer(spec.axes[0]);
         let input = columns.sharing == sharing && spec.axes.get(1).is_some_and(|a| columns.is_per_layer(*a));
         out || input
@@ -92,7 +126,7 @@ impl Term {
     /// `[rows1, columns1]` to `[rows2, columns2]`; a vector is a matrix of one column.
     pub(crate) fn widen(&self, spec: &ParamSpec, weight: Tensor<2>, layer: usize) -> Tensor<2> {
         let out = self.out.get(spec.axes[0], layer);
-        let input = spec.axes.get(1).and_then(|a| self.inputs().get(*a, layer));
+        let input = spec.axes.get(1).and_then(|a| self.columns(spec).get(*a, layer));
         match (out, input) {
             (None, None) => weight,
             (Some(out), None) => out.clone().matmul(weight),
@@ -173,7 +207,7 @@ impl Term {
     fn widen_values(&self, spec: &ParamSpec, weight: Loaded, layer: usize, device: &Device) -> Result<Vec<f32>, Error> {
         let grows = |factors: &Factors, axis: Option<&Axis>| axis.and_then(|a| factors.get(*a, layer)).is_some();
         let rows_grow = grows(&self.out, spec.axes.first());
-        if !rows_grow && !grows(self.inputs(), spec.axes.get(1)) {
+        if !rows_grow && !grows(self.columns(spec), spec.axes.get(1)) {
             return Ok(weight.values);
         }
         let block = if rows_grow {
@@ -198,6 +232,14 @@ impl Term {
         }
         Ok(wide)
     }
+}
+
+fn repeat_blocks(matrix: &Tensor<2>, [large, small]: [usize; 2], times: usize) -> Tensor<2> {
+    let [rows, columns] = matrix.dims();
+    let (groups, sources) = (rows / large, columns / small);
+    let same_copy = Tensor::<2>::eye(times, &matrix.device()).reshape([1, times, 1, 1, times, 1]);
+    let blocks = matrix.clone().reshape([groups, 1, large, sources, 1, small]);
+    (blocks * same_copy).reshape([rows * times, columns * times])
 }
 
 /// Rows of a table that are widened at once.

@@ -1,12 +1,14 @@
 //! Growing tensor by tensor, in memory that does not depend on the number of layers.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use ligo_arch::{ModelConfig, Param, ParamTable};
+use ligo_arch::{FileTensor, ModelConfig, Param, ParamTable};
 use ligo_checkpoint::{AtomicDir, Card, Declared, Dtype, ModelDir, ModelWriter};
 
-use crate::{Error, LinearMap, WeightSource};
+use crate::{Error, LinearMap, WeightSource, files};
 
 /// Grows every tensor of the large model in table order and hands each to `sink` as row-major f32 values.
 ///
@@ -72,20 +74,29 @@ pub fn grow_directory(
     let own = source.names().next().and_then(|n| source.info(n)).map(|i| i.dtype);
     let dtype = options.dtype.or(own).unwrap_or(Dtype::F32);
     // Every tensor under its own name, and again under the names that the reference library stores beside it.
-    let mut written: Vec<(String, &Param<'_>)> = params.iter().map(|p| (p.name.clone(), p)).collect();
+    let mut tensors = large_table.file_tensors(&params);
     for (alias, source) in large_table.stored_aliases() {
-        written.extend(params.iter().filter(|p| p.name == *source).map(|p| (alias.clone(), p)));
+        let twin = tensors.iter().find(|t| t.name == *source).cloned();
+        tensors.extend(twin.map(|t| FileTensor {
+            name: alias.clone(),
+            ..t
+        }));
     }
-    let declared = written.iter().map(|(name, param)| Declared {
-        name: name.clone(),
+    let declared = tensors.iter().map(|tensor| Declared {
+        name: tensor.name.clone(),
         dtype,
-        shape: param.shape.clone(),
+        shape: tensor.shape.clone(),
     });
     let dir = AtomicDir::begin(target)?;
     let mut writer = ModelWriter::new(&dir, declared.collect(), options.max_shard_bytes.unwrap_or(u64::MAX))?;
-    let total = written.len();
-    for (done, (name, param)) in written.iter().enumerate() {
-        writer.write_f32(name, &map.grow_values(&small_table, param, source, device)?)?;
+    let by_name: HashMap<&str, &Param<'_>> = params.iter().map(|p| (p.name.as_str(), p)).collect();
+    let total = tensors.len();
+    for (done, tensor) in tensors.iter().enumerate() {
+        let values = files::join(tensor, &mut |name| {
+            let grown = map.grow_values(&small_table, by_name[name], source, device)?;
+            Ok(Cow::Owned(grown))
+        })?;
+        writer.write_f32(&tensor.name, &values)?;
         if !progress(done + 1, total) {
             return Err(Error::Interrupted);
         }

@@ -68,6 +68,8 @@ fn one_matrix(layers: usize, hidden: usize, query: usize) -> ParamTable {
         module: "query",
         role: Role::Weight,
         required: true,
+        init: None,
+        stored: None,
     };
     let specs = vec![
         spec("layer.{layer}", &[Axis::QUERY, Axis::HIDDEN], Some("encoder")),

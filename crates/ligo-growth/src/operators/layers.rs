@@ -75,14 +75,14 @@ fn copying(
     let mut widths = BTreeMap::new();
     for (axis, size) in large
         .sizes()
-        .filter(|(axis, size)| !axis.is_fixed() && small.size(*axis) != *size)
+        .filter(|(axis, size)| !axis.is_fixed() && large.repeat(*axis).is_none() && small.size(*axis) != *size)
     {
         let old = small.size(axis);
         widths.insert(axis, vec![matrix(identity_top(old, size), size, old, device)]);
     }
     let term = Term {
         depth,
-        out: Factors::new(Sharing::Shared, widths),
+        out: Factors::new(Sharing::Shared, widths).with_repeats(small, large),
         input: None,
     };
     LinearMap {

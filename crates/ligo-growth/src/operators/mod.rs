@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, LigoConfig, LigoOperator, LinearMap};
 
+mod hyper_cloning;
 mod layers;
+mod zero_blocks;
 
 /// A growth operator by name, with its settings; what a recipe says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +29,11 @@ pub enum OperatorSpec {
     DirectCopy,
     /// As [`OperatorSpec::Stackbert`], but new channels are zero.
     ZeroPad,
+    /// Every channel n times, added layers without effect (HyperCloning): the large model computes what the small one does,
+    /// where widths are whole multiples, heads keep their size and layers normalise their input.
+    HyperCloning,
+    /// Layers without effect between the small model's own (LLaMA Pro); widths stay.
+    ZeroBlocks,
     /// The learned operator, here with its starting values.
     Ligo(LigoConfig),
 }
@@ -41,12 +48,23 @@ impl OperatorSpec {
             Self::Layers { .. } => "layers",
             Self::DirectCopy => "direct-copy",
             Self::ZeroPad => "zero-pad",
+            Self::HyperCloning => "hyper-cloning",
+            Self::ZeroBlocks => "zero-blocks",
             Self::Ligo(_) => "ligo",
         }
     }
 
     /// Every name that [`OperatorSpec::from_name`] knows.
-    pub const NAMES: [&'static str; 6] = ["scratch", "stackbert", "interpose", "direct-copy", "zero-pad", "ligo"];
+    pub const NAMES: [&'static str; 8] = [
+        "scratch",
+        "stackbert",
+        "interpose",
+        "direct-copy",
+        "zero-pad",
+        "hyper-cloning",
+        "zero-blocks",
+        "ligo",
+    ];
 
     /// The operator with this name and default settings.
     pub fn from_name(name: &str) -> Option<Self> {
@@ -56,6 +74,8 @@ impl OperatorSpec {
             "interpose" => Self::Interpose,
             "direct-copy" => Self::DirectCopy,
             "zero-pad" => Self::ZeroPad,
+            "hyper-cloning" => Self::HyperCloning,
+            "zero-blocks" => Self::ZeroBlocks,
             "ligo" => Self::Ligo(LigoConfig::default()),
             _ => return None,
         })
@@ -93,6 +113,8 @@ impl OperatorSpec {
             Self::Interpose => layers::by_rule(small, large, device, crate::depth::interpose, fresh),
             Self::Layers { layers } => layers::by_list(small, large, device, layers, fresh),
             Self::DirectCopy => layers::own_layers(small, large, device, fresh),
+            Self::HyperCloning => hyper_cloning::build(small, large, device),
+            Self::ZeroBlocks => zero_blocks::build(small, large, device),
             Self::Ligo(config) => LigoOperator::new(small, large, config, seed)?.initial_map(device),
         }
     }

@@ -1,0 +1,73 @@
+//! Between a table's parameters and the tensors of files, where these differ.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use ligo_arch::{Param, ParamTable};
+use ligo_checkpoint::{Extract, ModelDir};
+
+use crate::Error;
+
+/// Makes the parameters that files fuse, transpose or reshape readable under their own names.
+#[must_use]
+pub fn with_params(dir: ModelDir, table: &ParamTable) -> ModelDir {
+    let differing = table.params().filter(|p| p.spec.stored.is_some());
+    let parts: Vec<_> = differing
+        .map(|param| {
+            let (stored, _, part) = table.file_part(&param);
+            let extract: Extract = Box::new(move |values| part.slice.extract(values));
+            (part.param, stored, extract)
+        })
+        .collect();
+    dir.with_parts(parts)
+}
+
+/// A tensor as files hold it: name, shape, values.
+pub type FileValues = (String, Vec<usize>, Vec<f32>);
+
+/// The tensors that a file holds for these parameters, in the order of the first parameter of each.
+///
+/// # Errors
+/// A parameter has no value, or one of another size.
+pub fn to_files(
+    table: &ParamTable,
+    params: &[Param<'_>],
+    mut values: HashMap<String, Vec<f32>>,
+) -> Result<Vec<FileValues>, Error> {
+    let tensors = table.file_tensors(params).into_iter();
+    tensors
+        .map(|tensor| {
+            let mut take = |name: &str| {
+                let found = values.remove(name);
+                found.ok_or_else(|| Error::MissingTensor { name: name.into() })
+            };
+            let joined = join(&tensor, &mut |name| take(name).map(Cow::Owned))?;
+            Ok((tensor.name, tensor.shape, joined))
+        })
+        .collect()
+}
+
+/// The values of a stored tensor from those of its parts.
+pub(crate) fn join<'a>(
+    tensor: &ligo_arch::FileTensor,
+    values: &mut dyn FnMut(&str) -> Result<Cow<'a, [f32]>, Error>,
+) -> Result<Vec<f32>, Error> {
+    let mut joined = Vec::new();
+    for part in &tensor.parts {
+        let own = values(&part.param)?;
+        let expected = part.slice.rows * part.slice.columns;
+        if own.len() != expected {
+            return Err(Error::Shape {
+                name: part.param.clone(),
+                expected: vec![part.slice.rows, part.slice.columns],
+                found: vec![own.len()],
+            });
+        }
+        if tensor.parts.len() == 1 && part.slice.is_whole() {
+            return Ok(own.into_owned());
+        }
+        joined.resize(tensor.shape.iter().product(), 0.0);
+        part.slice.insert(&own, &mut joined);
+    }
+    Ok(joined)
+}

@@ -1,0 +1,69 @@
+//! Blocks that do nothing at first (LLaMA Pro, arXiv 2401.02415): copies of a layer whose outputs into the residual stream are
+//! zero.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Device, Tensor};
+use ligo_arch::{Axis, ParamTable, StackName};
+
+use super::matrix;
+use crate::depth::{interpose, one_hot};
+use crate::{Error, Factors, Fill, LinearMap, Term};
+
+/// Exact for pre-norm families. A post-norm layer normalises again what it passes on, so that there the function changes.
+pub(super) fn build(small: &ParamTable, large: &ParamTable, device: &Device) -> Result<LinearMap, Error> {
+    let grown = large.sizes().find(|(axis, size)| small.size(*axis) != *size);
+    if let Some((axis, size)) = grown {
+        return Err(Error::CannotGrow {
+            operator: "zero-blocks",
+            reason: format!(
+                "it adds layers and keeps every width, and {axis} grows from {} to {size}",
+                small.size(axis)
+            ),
+            instead: "hyper-cloning, stackbert or ligo",
+        });
+    }
+    let term = Term {
+        depth: depth(small, large, device),
+        out: Factors::default(),
+        input: None,
+    };
+    Ok(LinearMap {
+        terms: vec![term],
+        fill: Fill::Zero,
+    })
+}
+
+/// Layer i copies layer ⌊i·L1/L2⌋. The first copy of each is the layer itself; in the others, modules that write to the
+/// residual stream are zero.
+pub(super) fn depth(
+    small: &ParamTable,
+    large: &ParamTable,
+    device: &Device,
+) -> BTreeMap<(StackName, &'static str), Tensor<2>> {
+    let mut depth = BTreeMap::new();
+    for (stack, layers) in large.depths() {
+        let known = small.depth(stack);
+        let list = interpose(known, layers);
+        let copies: Vec<Option<usize>> = list.iter().copied().map(Some).collect();
+        let firsts: Vec<Option<usize>> = (0..layers)
+            .map(|i| (i == 0 || list[i] != list[i - 1]).then_some(list[i]))
+            .collect();
+        for module in large.modules(stack) {
+            let list = if writes_residual(large, stack, module) {
+                &firsts
+            } else {
+                &copies
+            };
+            depth.insert((stack, module), matrix(one_hot(list, known), layers, known, device));
+        }
+    }
+    depth
+}
+
+/// Whether a module's matrix has the residual stream as its rows.
+fn writes_residual(table: &ParamTable, stack: StackName, module: &str) -> bool {
+    let rows = table.specs().iter();
+    rows.filter(|s| s.stack == Some(stack) && s.module == module)
+        .any(|s| s.axes.len() == 2 && s.axes[0] == Axis::HIDDEN)
+}
