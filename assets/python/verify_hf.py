@@ -3,8 +3,9 @@
 
     python verify_hf.py MODEL_DIR DUMP.safetensors [--tolerance 1e-4]
 
-DUMP holds `input_ids` and, where they were used, `attention_mask` and `token_type_ids`, with `logits` and
-optionally `hidden.0`, `hidden.1`, ... (0: after the embeddings). One line of JSON goes to standard output.
+DUMP holds `input_ids` and, where they were used, `attention_mask` and `token_type_ids`, or `pixel_values`; with `logits`
+and optionally `hidden.0`, `hidden.1`, ... (0: after the embeddings, k: after layer k and before any final norm).
+One line of JSON goes to standard output.
 
 Exit codes: 0 everything agrees; 1 a key or a number does not; 3 no torch or transformers here.
 """
@@ -25,17 +26,62 @@ except ImportError as error:
     print(json.dumps({"error": f"cannot import {error.name}"}))
     sys.exit(3)
 
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+INPUTS = ("input_ids", "attention_mask", "token_type_ids", "pixel_values")
+
+# The normalisation behind the last layer: `transformers` lists its output as the last hidden state, ligo its input.
+FINAL_NORMS = ("transformer.ln_f", "model.norm", "vit.layernorm", "deit.layernorm")
+
+
+def load_cait(model_dir):
+    """A CaiT is not in `transformers`; `timm` is its reference."""
+    import timm.models.cait
+
+    with open(os.path.join(model_dir, "config.json")) as file:
+        config = json.load(file)
+    labels = len(config["id2label"]) if "id2label" in config else config.get("num_labels", 2)
+    width, inner = config["hidden_size"], config["intermediate_size"]
+    model = timm.models.cait.Cait(
+        img_size=config.get("image_size", 224),
+        patch_size=config.get("patch_size", 16),
+        in_chans=config.get("num_channels", 3),
+        num_classes=labels,
+        embed_dim=width,
+        depth=config["num_hidden_layers"],
+        num_heads=config["num_attention_heads"],
+        mlp_ratio=inner / width,
+        qkv_bias=config.get("qkv_bias", True),
+        init_values=config.get("init_values", 1e-5),
+        depth_token_only=config.get("depth_token_only", 2),
+        mlp_ratio_token_only=config.get("intermediate_size_token_only", inner) / width,
+    )
+    weights = load_file(os.path.join(model_dir, "model.safetensors"))
+    keys = model.load_state_dict({name: weight.float() for name, weight in weights.items()}, strict=False)
+    return model.eval(), {"missing_keys": keys.missing_keys, "unexpected_keys": keys.unexpected_keys, "mismatched_keys": []}
+
+
+@torch.no_grad()
+def compute_cait(model, inputs):
+    hidden = []
+    handles = [block.register_forward_pre_hook(lambda _, args: hidden.append(args[0])) for block in model.blocks[:1]]
+    handles += [block.register_forward_hook(lambda _, args, out: hidden.append(out)) for block in model.blocks]
+    logits = model(inputs["pixel_values"])
+    for handle in handles:
+        handle.remove()
+    tensors = {f"hidden.{index}": state for index, state in enumerate(hidden)}
+    tensors["logits"] = logits.unsqueeze(1)
+    return tensors
+
+
+def is_cait(model_dir):
+    with open(os.path.join(model_dir, "config.json")) as file:
+        return json.load(file).get("model_type") == "cait"
 
 
 def load(model_dir):
     """The model in f32 with eager attention, and what `transformers` had to say about its keys."""
     config = transformers.AutoConfig.from_pretrained(model_dir)
-    # A pretraining checkpoint carries two more heads: only its own class expects their keys.
     named = (config.architectures or [""])[0]
-    loader = transformers.AutoModelForMaskedLM
-    if named.endswith("ForPreTraining"):
-        loader = transformers.AutoModelForPreTraining
+    loader = getattr(transformers, named, None) or transformers.AutoModelForMaskedLM
     model, info = loader.from_pretrained(
         model_dir,
         dtype=torch.float32,
@@ -46,11 +92,25 @@ def load(model_dir):
     return model.eval(), info
 
 
+def logits_of(output):
+    if hasattr(output, "start_logits"):
+        return torch.stack([output.start_logits, output.end_logits], dim=-1)
+    logits = output.logits if hasattr(output, "logits") else output.prediction_logits
+    return logits.unsqueeze(1) if logits.dim() == 2 else logits  # classes: one row for each text or image
+
+
 @torch.no_grad()
 def compute(model, inputs):
+    modules = dict(model.named_modules())
+    last = {}
+    for name in FINAL_NORMS:
+        if name in modules:
+            modules[name].register_forward_pre_hook(lambda _, args: last.update(hidden=args[0]))
     output = model(**inputs, output_hidden_states=True)
     tensors = {f"hidden.{index}": hidden for index, hidden in enumerate(output.hidden_states)}
-    tensors["logits"] = output.logits if hasattr(output, "logits") else output.prediction_logits
+    if last:
+        tensors[f"hidden.{len(output.hidden_states) - 1}"] = last["hidden"]
+    tensors["logits"] = logits_of(output)
     return tensors
 
 
@@ -72,7 +132,8 @@ def names(keys):
 
 def verify(model_dir, dump_file, tolerance):
     dump = load_file(dump_file)
-    model, info = load(model_dir)
+    reference, loaded = (compute_cait, load_cait) if is_cait(model_dir) else (compute, load)
+    model, info = loaded(model_dir)
     report = {
         "missing": names(info["missing_keys"]),
         "unexpected": names(info["unexpected_keys"]),
@@ -84,8 +145,8 @@ def verify(model_dir, dump_file, tolerance):
         "torch": torch.__version__,
     }
     keys_agree = not (report["missing"] or report["unexpected"] or report["mismatched"])
-    inputs = {name: dump[name].long() for name in INPUTS if name in dump}
-    theirs = compute(model, inputs)
+    inputs = {name: dump[name] for name in INPUTS if name in dump}
+    theirs = reference(model, inputs)
     hidden = sorted((n for n in dump if n.startswith("hidden.")), key=lambda n: int(n.split(".")[1]))
     for name in hidden:
         if name not in theirs:
@@ -106,6 +167,9 @@ def main():
     transformers.logging.disable_progress_bar()
     try:
         report, agrees = verify(arguments.model_dir, arguments.dump, arguments.tolerance)
+    except ImportError as error:
+        print(json.dumps({"error": f"cannot import {error.name}"}))
+        sys.exit(3)
     except Exception as error:  # whatever the loader says about a broken directory is the finding
         report, agrees = {"error": f"{type(error).__name__}: {error}", "transformers": transformers.__version__}, False
     print(json.dumps(report))

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use ligo_arch::{BertConfig, ModelConfig};
-use ligo_data::{Cursor, MlmBatch};
+use ligo_data::{Batch, Cursor, MlmBatch};
 use ligo_train::{BatchSource, Error, Optimizer, ParamInfo, ParamStore, PretrainObjective, TrainConfig, train_step};
 
 use crate::{Sizes, bits};
@@ -60,8 +60,8 @@ impl OneBatch {
 }
 
 impl BatchSource for OneBatch {
-    fn batch_at(&self, cursor: Cursor, _: usize) -> Result<(MlmBatch, Cursor), ligo_data::Error> {
-        Ok((self.0.clone(), cursor))
+    fn batch_at(&self, cursor: Cursor, _: usize) -> Result<(Batch, Cursor), ligo_data::Error> {
+        Ok((self.0.clone().into(), cursor))
     }
 
     fn identity(&self) -> serde_json::Value {

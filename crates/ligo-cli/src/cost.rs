@@ -1,25 +1,34 @@
 //! From a model's configuration to the numbers that its cost depends on.
 
-use ligo_arch::{ModelConfig, ParamTable};
+use ligo_arch::{ModelConfig, ParamTable, Task};
 use ligo_cost::{Predicted, TransformerDims, electra, exact};
 use ligo_growth::Sharing;
 use ligo_train::CostPerStep;
 
-/// The sizes that the counters need.
+/// The sizes that the counters need. Models of images have a sequence length of their own.
 pub fn dims(config: &ModelConfig, seq_len: usize, mask_probability: f64) -> TransformerDims {
-    match config {
-        ModelConfig::Bert(c) => TransformerDims {
-            layers: c.num_hidden_layers,
-            hidden: c.hidden_size,
-            ffn: c.intermediate_size,
-            heads: c.num_attention_heads,
-            vocab: c.vocab_size,
-            seq_len,
-            predicted: Predicted::Masked {
+    let sizes = config.sizes();
+    let seq_len = sizes.tokens.unwrap_or(seq_len);
+    TransformerDims {
+        layers: sizes.layers,
+        class_layers: sizes.class_layers,
+        hidden: sizes.hidden,
+        query: sizes.query,
+        key_value: sizes.key_value,
+        ffn: sizes.ffn,
+        ffn_matrices: sizes.ffn_matrices,
+        heads: sizes.heads,
+        vocab: sizes.outputs,
+        patch: sizes.patch,
+        seq_len,
+        predicted: match config.task() {
+            Task::MaskedLm => Predicted::Masked {
                 fraction: mask_probability * (seq_len as f64 - 2.0) / seq_len as f64,
             },
-            head_transform: true,
+            Task::CausalLm | Task::QuestionAnswering => Predicted::EveryToken,
+            Task::SequenceClassification { .. } | Task::ImageClassification { .. } => Predicted::EverySequence,
         },
+        head_transform: sizes.head_transform,
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a model directory to a model with weights.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -56,7 +56,7 @@ pub enum LoadError {
 /// Opens a model directory, checks it and gives its tensors today's names. Returns the configuration, the directory and
 /// the optional tensors that it has.
 ///
-/// Checked are the manifest's hashes when there is a manifest, and every tensor's presence, shape and dtype; payloads
+/// Checked are the manifest's hashes of the weights when there is a manifest, and every tensor's presence, shape and dtype; payloads
 /// are read later. `…gamma`/`…beta`, `cls.predictions.decoder.bias` and a tied decoder's weight are known under the
 /// names of the table.
 ///
@@ -64,7 +64,7 @@ pub enum LoadError {
 /// See [`LoadError`]; all missing and misshapen tensors are named together.
 pub fn open_model(path: &Path) -> Result<(ModelConfig, ModelDir, Vec<String>), LoadError> {
     if path.join(MANIFEST_FILE).exists() {
-        ligo_checkpoint::verify(path)?;
+        ligo_checkpoint::verify_weights(path)?;
     }
     let dir = ModelDir::open(path)?;
     let config = read_config(&dir)?;
@@ -103,20 +103,33 @@ pub(crate) fn read_config(dir: &ModelDir) -> Result<ModelConfig, LoadError> {
 /// Renames aliases and compares the tensors with the table. Returns the optional tensors there are, and the comparison.
 pub(crate) fn fit(dir: ModelDir, config: &ModelConfig) -> Result<(ModelDir, Vec<String>, Report), LoadError> {
     let table = config.table();
-    let dir = resolve_ties(dir, &table)?;
+    let dir = with_base_prefix(dir, &table)?;
+    let dir = ligo_growth::files::with_params(resolve_ties(dir, &table)?, &table);
     let optional = optional_tensors(&dir, &table);
-    let specs: Vec<TensorSpec> = table
+    let params: Vec<_> = table
         .params()
         .filter(|p| p.spec.required || optional.contains(&p.name))
-        .map(|p| TensorSpec::new(p.name, p.shape))
         .collect();
+    let tensors = table.file_tensors(&params).into_iter();
+    let specs: Vec<TensorSpec> = tensors.map(|t| TensorSpec::new(t.name, t.shape)).collect();
     let mut report = dir.check(&specs)?;
-    // Neither a tied tensor's second name nor the buffer of old checkpoints is anything that gets lost.
+    // Neither a tied tensor's second name nor a buffer of old checkpoints is anything that gets lost.
     let is_alias = |name: &String| table.ties().iter().any(|(alias, _)| alias == name);
-    report
-        .extra
-        .retain(|name| !is_alias(name) && !name.ends_with(".position_ids"));
+    report.extra.retain(|name| !is_alias(name) && !table.is_buffer(name));
     Ok((dir, optional, report))
+}
+
+/// Gives the tensors of a bare model the names that they have under a head.
+fn with_base_prefix(dir: ModelDir, table: &ParamTable) -> Result<ModelDir, LoadError> {
+    let Some(prefix) = table.base_prefix() else {
+        return Ok(dir);
+    };
+    let params: Vec<_> = table.params().collect();
+    let names: HashSet<String> = table.file_tensors(&params).into_iter().map(|t| t.name).collect();
+    Ok(dir.with_aliases(|name| {
+        let full = format!("{prefix}{name}");
+        (!names.contains(name) && names.contains(&full)).then_some(full)
+    })?)
 }
 
 /// Makes tied tensors known under the name that the table has for them.
@@ -165,19 +178,37 @@ fn optional_tensors(dir: &ModelDir, table: &ParamTable) -> Vec<String> {
         .collect()
 }
 
+/// A `model_type` as people write it.
+pub(crate) fn family_name(model_type: &str) -> &str {
+    match model_type {
+        "bert" => "BERT",
+        "roberta" => "RoBERTa",
+        "gpt2" => "GPT-2",
+        "llama" => "Llama",
+        "mistral" => "Mistral",
+        "qwen2" => "Qwen2",
+        "vit" => "ViT",
+        "deit" => "DeiT",
+        "cait" => "CaiT",
+        other => other,
+    }
+}
+
 /// The sizes of a model in one line.
 pub(crate) fn describe(config: &ModelConfig) -> String {
-    match config {
-        ModelConfig::Bert(c) => format!(
-            "BERT, {} layers, hidden {}, {} heads, feed-forward {}, vocabulary {}, {} positions",
-            c.num_hidden_layers,
-            c.hidden_size,
-            c.num_attention_heads,
-            c.intermediate_size,
-            c.vocab_size,
-            c.max_position_embeddings
-        ),
-    }
+    let sizes = config.sizes();
+    let reads = match config.vocab_size() {
+        0 => format!("{} classes", sizes.outputs),
+        words => format!("vocabulary {words}, {} positions", config.max_sequence_tokens()),
+    };
+    format!(
+        "{}, {} layers, hidden {}, {} heads, feed-forward {}, {reads}",
+        family_name(config.model_type()),
+        sizes.layers + sizes.class_layers,
+        sizes.hidden,
+        sizes.heads,
+        sizes.ffn,
+    )
 }
 
 #[cfg(test)]
@@ -293,6 +324,14 @@ mod tests {
             matches!(error, LoadError::Checkpoint(ligo_checkpoint::Error::FileHash { .. })),
             "{error}"
         );
+    }
+
+    #[test]
+    fn an_edited_card_and_a_file_more_do_no_harm() {
+        let folder = directory(tensors());
+        std::fs::write(folder.path().join("m/README.md"), "mine").unwrap();
+        std::fs::write(folder.path().join("m/notes.txt"), "mine").unwrap();
+        open_model(&folder.path().join("m")).unwrap();
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Progress {
     loss: Option<f64>,
     seconds_per_step: Option<f64>,
     valid: Option<f64>,
+    /// How speed is written.
+    speed: fn(f64) -> String,
 }
 
 const LINE_EVERY: Duration = Duration::from_secs(20);
@@ -38,7 +40,15 @@ impl Progress {
             loss: None,
             seconds_per_step: None,
             valid: None,
+            speed: format::tokens_per_second,
         }
+    }
+
+    /// Counts images instead of tokens.
+    #[must_use]
+    pub fn of_images(mut self) -> Self {
+        self.speed = format::images_per_second;
+        self
     }
 
     /// Takes the bar away.
@@ -71,7 +81,7 @@ impl Observer for Progress {
         let message = format!(
             "loss {:.3}{valid}  {}  {:.0} % of peak",
             self.loss.unwrap_or(report.loss),
-            format::tokens_per_second(report.step_tokens as f64 / seconds),
+            (self.speed)(report.step_tokens as f64 / seconds),
             100.0 * self.step_flops / seconds / self.peak_flops,
         );
         if self.bar.position() == 0 {

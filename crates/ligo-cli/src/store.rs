@@ -1,5 +1,6 @@
 //! Between model directories and the trainer's store of parameters.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use burn::tensor::Device;
@@ -18,8 +19,7 @@ pub fn host_store(
     values: impl IntoIterator<Item = (String, Vec<usize>, Vec<f32>)>,
     device: &Device,
 ) -> Result<ParamStore, Failure> {
-    let roles: std::collections::HashMap<String, bool> =
-        table.params().map(|p| (p.name, p.spec.role.decays())).collect();
+    let roles: HashMap<String, bool> = table.params().map(|p| (p.name, p.spec.role.decays())).collect();
     let params = values.into_iter().map(|(name, shape, values)| {
         let decay = roles.get(&name).copied().unwrap_or(shape.len() > 1);
         (ParamInfo { name, shape, decay }, values)
@@ -52,12 +52,12 @@ pub fn save_model(
     tokenizer: Option<&Path>,
     card: Option<Card>,
 ) -> Result<(), Failure> {
-    let mut tensors: Vec<_> = store
-        .to_values()?
-        .into_iter()
-        .map(|(info, values)| (info.name, info.shape, values))
-        .collect();
-    for (alias, source) in config.table().stored_aliases() {
+    let table = config.table();
+    let values = store.to_values()?.into_iter();
+    let values: HashMap<String, Vec<f32>> = values.map(|(info, values)| (info.name, values)).collect();
+    let params: Vec<_> = table.params().filter(|p| values.contains_key(&p.name)).collect();
+    let mut tensors = ligo_growth::files::to_files(&table, &params, values)?;
+    for (alias, source) in table.stored_aliases() {
         if let Some((_, shape, values)) = tensors.iter().find(|(name, ..)| name == source).cloned() {
             tensors.push((alias.clone(), shape, values));
         }

@@ -93,7 +93,7 @@ fn text_that_cannot_be_used_is_named() {
     for (data, parts) in [
         ("empty.txt", ["the corpus is empty", "empty.txt"].as_slice()),
         ("latin1.txt", &["latin1.txt", "is not UTF-8", "offset 3"]),
-        ("image.png", &["image.png", ".txt or .jsonl"]),
+        ("image.png", &["image.png", ".txt, .jsonl"]),
         ("broken.jsonl", &["broken.jsonl", "line 2"]),
         ("keys.jsonl", &["keys.jsonl", "line 1", "`text`", "`body`"]),
         ("nowhere", &["nowhere", "No such file"]),

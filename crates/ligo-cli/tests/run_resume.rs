@@ -51,7 +51,9 @@ fn check_training(folder: &Path, steps: u64) {
 fn check_model(folder: &Path, hidden: usize, layers: usize) {
     ligo_checkpoint::verify(folder).unwrap();
     let config = ModelConfig::from_json(&json(&folder.join("config.json"))).unwrap();
-    let ModelConfig::Bert(bert) = &config;
+    let ModelConfig::Bert(bert) = &config else {
+        panic!("{} is no BERT", config.model_type());
+    };
     assert_eq!((bert.hidden_size, bert.num_hidden_layers), (hidden, layers));
     let tokenizer = ligo_data::Tokenizer::open(folder).unwrap();
     assert_eq!(bert.vocab_size, tokenizer.vocab_size());

@@ -33,18 +33,32 @@ pub struct Summary {
     pub files: BTreeMap<String, String>,
 }
 
-/// The text a comparison was made on.
+/// What samples are made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Tokens of text.
+    #[default]
+    Tokens,
+    /// Images with classes.
+    Images,
+}
+
+/// The data a comparison was made on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Corpus {
     /// A name for people.
     pub name: String,
     /// Hash of the corpus, in hex.
     pub hash: String,
-    /// Tokens to train on.
+    /// What is counted below.
+    #[serde(default)]
+    pub unit: Unit,
+    /// Tokens (or images) to train on.
     pub train_tokens: u64,
-    /// Tokens to validate on.
+    /// Tokens (or images) to validate on.
     pub valid_tokens: u64,
-    /// Validation loss of the best model that ignores context, in nats.
+    /// Validation loss of the best model that ignores context (or the picture), in nats.
     #[serde(with = "crate::nan_is_null")]
     pub unigram_loss: f64,
     /// Masked loss of the best model that sees the masked position's own token and nothing around it; lower than the

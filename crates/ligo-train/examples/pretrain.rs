@@ -97,6 +97,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let loader = MlmLoader::new(Arc::new(tokens), config.loader_settings(64, Masking::default()))?;
     let valid: Vec<_> = loader
         .validation_batches(config.batch_size, config.eval_batches)?
+        .map(ligo_data::Batch::from)
         .collect();
     let data = RunData {
         train: &loader,

@@ -1,22 +1,22 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ligo_data::MlmBatch;
+use ligo_data::Batch;
 use ligo_models::DropoutStream;
 
-use crate::batch::{inputs_on, num_labels};
+use crate::batch::inputs_on;
 use crate::step::read_loss;
 use crate::{Error, Leaves, Objective, ParamStore};
 
-/// The mean loss over all masked tokens of these batches, without dropout and without gradients; `None` when asked to stop before the end.
+/// The mean loss over all labels of these batches, without dropout and without gradients; `None` when asked to stop before the end.
 ///
 /// The model is built once, which matters where building it is work (a grown model).
 ///
 /// # Errors
-/// [`Error::NothingToEvaluate`] when no token is masked; errors of the objective and the device.
+/// [`Error::NothingToEvaluate`] when there is no label; errors of the objective and the device.
 pub fn evaluate(
     objective: &dyn Objective,
     store: &ParamStore,
-    batches: &[MlmBatch],
+    batches: &[Batch],
     stop: &AtomicBool,
     done: &mut dyn FnMut(usize),
 ) -> Result<Option<f64>, Error> {
@@ -26,9 +26,9 @@ pub fn evaluate(
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let count = num_labels(batch);
+        let count = batch.num_labels();
         if count > 0 {
-            let loss = model.loss(&inputs_on(batch, store.device()), &DropoutStream::off());
+            let loss = model.loss(&inputs_on(batch, store.device()), &DropoutStream::off())?;
             sum += read_loss(&loss)? * count as f64;
             labels += count;
         }

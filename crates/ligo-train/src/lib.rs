@@ -15,10 +15,10 @@
 //!
 //! ```no_run
 //! use std::sync::atomic::AtomicBool;
-//! use ligo_data::{MlmBatch, MlmLoader};
+//! use ligo_data::{Batch, MlmLoader};
 //! use ligo_train::{Error, Objective, ParamStore, RunData, Silent, TrainConfig, Trainer};
 //!
-//! fn pretrain(objective: &dyn Objective, store: ParamStore, train: &MlmLoader, valid: &[MlmBatch]) -> Result<ParamStore, Error> {
+//! fn pretrain(objective: &dyn Objective, store: ParamStore, train: &MlmLoader, valid: &[Batch]) -> Result<ParamStore, Error> {
 //!     let config = TrainConfig { steps: 200, batch_size: 16, ..TrainConfig::default() };
 //!     let data = RunData { train, valid };
 //!     let mut trainer = Trainer::new(config, objective, store, data, "runs/small")?;

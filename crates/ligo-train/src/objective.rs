@@ -1,6 +1,6 @@
 use burn::tensor::{Device, Tensor};
 use ligo_arch::ModelConfig;
-use ligo_models::{DropoutStream, MlmInputs, Model};
+use ligo_models::{DropoutStream, Inputs, Model};
 
 use crate::{Error, Leaves};
 
@@ -15,12 +15,12 @@ pub trait Objective {
     /// A leaf is missing or does not fit.
     fn model(&self, leaves: &Leaves) -> Result<Model, Error>;
 
-    /// The mean loss over the masked tokens of a micro-batch, one element.
+    /// The mean loss over the labels of a micro-batch, one element.
     ///
     /// # Errors
     /// As [`Objective::model`].
-    fn loss(&self, leaves: &Leaves, batch: &MlmInputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
-        Ok(self.model(leaves)?.loss(batch, dropout))
+    fn loss(&self, leaves: &Leaves, batch: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
+        Ok(self.model(leaves)?.loss(batch, dropout)?)
     }
 }
 

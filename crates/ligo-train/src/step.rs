@@ -1,8 +1,8 @@
 use burn::tensor::Tensor;
-use ligo_data::Cursor;
+use ligo_data::{Batch, Cursor};
 use ligo_models::DropoutStream;
 
-use crate::batch::{BatchSource, inputs_on, num_labels};
+use crate::batch::{BatchSource, inputs_on};
 use crate::gradients::StepGradients;
 pub(crate) use crate::gradients::clip_scale;
 use crate::seed::dropout_seed;
@@ -11,13 +11,13 @@ use crate::{Error, Leaves, Objective, Optimizer, ParamStore, TrainConfig};
 
 /// What the forward and backward passes of a step found. Nothing was changed yet.
 pub(crate) struct Step {
-    /// The mean loss over all masked tokens of the step.
+    /// The mean loss over all labels of the step.
     pub(crate) loss: f64,
     /// The norm of the whole gradient.
     pub(crate) grad_norm: f64,
     /// Gradients in the store's order.
     pub(crate) gradients: Vec<Option<Tensor<1>>>,
-    /// Tokens read.
+    /// Tokens read; images where there are no tokens.
     pub(crate) tokens: u64,
     /// Where the next step's data begin.
     pub(crate) cursor: Cursor,
@@ -25,7 +25,7 @@ pub(crate) struct Step {
 
 /// Forward and backward over the micro-batches of a step.
 ///
-/// A micro-batch weighs as much as its share of the masked tokens, so that the sum is the gradient of the mean over the whole step:
+/// A micro-batch weighs as much as its share of the labels, so that the sum is the gradient of the mean over the whole step:
 /// accumulating two batches of B sequences equals one of 2B, whatever the masks.
 pub(crate) fn gradients(
     config: &TrainConfig,
@@ -41,7 +41,7 @@ pub(crate) fn gradients(
         batches.push(batch);
         cursor = next;
     }
-    let labels: usize = batches.iter().map(num_labels).sum();
+    let labels: usize = batches.iter().map(Batch::num_labels).sum();
     if labels == 0 {
         return Err(Error::NothingToLearn { step });
     }
@@ -51,8 +51,8 @@ pub(crate) fn gradients(
     let mut losses = Vec::with_capacity(batches.len());
     let mut tokens = 0;
     for (micro_step, batch) in batches.iter().enumerate() {
-        tokens += (batch.batch_size * batch.seq_len) as u64;
-        let share = num_labels(batch) as f64 / labels as f64;
+        tokens += batch.num_tokens() as u64;
+        let share = batch.num_labels() as f64 / labels as f64;
         if share == 0.0 {
             continue;
         }

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use ligo_checkpoint::Disk;
-use ligo_data::MlmBatch;
+use ligo_data::Batch;
 use serde_json::Value;
 
 use crate::checkpoint::{Checkpoints, RunIdentity};
@@ -22,7 +22,7 @@ pub struct RunData<'a> {
     /// Training batches.
     pub train: &'a dyn BatchSource,
     /// Validation batches, always the same ones.
-    pub valid: &'a [MlmBatch],
+    pub valid: &'a [Batch],
 }
 
 /// The one training loop: an objective, a store of parameters, data, and a folder in which the run lives.
@@ -59,7 +59,7 @@ impl<'a> Trainer<'a> {
             n => n.min(data.valid.len()),
         };
         let valid = &data.valid[..count];
-        if valid.iter().all(|batch| crate::batch::num_labels(batch) == 0) {
+        if valid.iter().all(|batch| Batch::num_labels(batch) == 0) {
             return Err(Error::NothingToEvaluate);
         }
         Ok(Self {

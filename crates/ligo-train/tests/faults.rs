@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use burn::tensor::Tensor;
 use ligo_checkpoint::{Change, Disk};
-use ligo_models::{DropoutStream, MlmInputs, Model};
+use ligo_models::{DropoutStream, Inputs, Model};
 use ligo_report::metrics::{Record, read};
 use ligo_train::{
     Error, Event, FailedSavePolicy, Leaves, NonFinitePolicy, Objective, Observer, Outcome, RunData, Silent, StepReport,
@@ -53,7 +53,7 @@ impl Objective for Poisoned<'_> {
         self.inner.model(leaves)
     }
 
-    fn loss(&self, leaves: &Leaves, batch: &MlmInputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
+    fn loss(&self, leaves: &Leaves, batch: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
         let call = self.calls.replace(self.calls.get() + 1);
         let loss = self.inner.loss(leaves, batch, dropout)?;
         if !(self.at)(call) {

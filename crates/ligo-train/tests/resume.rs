@@ -6,7 +6,7 @@ mod toy;
 use std::cell::RefCell;
 use std::path::Path;
 
-use ligo_data::{Cursor, MlmBatch, MlmLoader};
+use ligo_data::{Batch, Cursor, MlmLoader};
 use ligo_report::metrics::{Record, read};
 use ligo_train::{BatchSource, Event, Outcome, RunData, TrainConfig, Trainer};
 use toy::{Toy, Watcher, bits, config, run, timeless};
@@ -129,10 +129,10 @@ struct Recorder {
 }
 
 impl BatchSource for Recorder {
-    fn batch_at(&self, cursor: Cursor, batch_size: usize) -> Result<(MlmBatch, Cursor), ligo_data::Error> {
+    fn batch_at(&self, cursor: Cursor, batch_size: usize) -> Result<(Batch, Cursor), ligo_data::Error> {
         let (samples, _) = self.loader.samples_at(cursor, batch_size)?;
         self.seen.borrow_mut().extend(samples);
-        self.loader.batch_at(cursor, batch_size)
+        BatchSource::batch_at(&self.loader, cursor, batch_size)
     }
 
     fn identity(&self) -> serde_json::Value {

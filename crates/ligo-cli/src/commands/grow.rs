@@ -28,7 +28,7 @@ pub struct GrowArgs {
     /// The large model's config.json; a learned operator knows it already.
     #[arg(long, value_name = "FILE", required_unless_present = "operator")]
     pub large: Option<PathBuf>,
-    /// A fixed operator: scratch, stackbert, interpose, direct-copy, zero-pad, or ligo (unlearned).
+    /// A fixed operator: scratch, stackbert, interpose, direct-copy, zero-pad, hyper-cloning, zero-blocks, or ligo (unlearned).
     #[arg(long, value_name = "NAME", required_unless_present_any = ["operator", "layers"])]
     pub method: Option<String>,
     /// Source layers, one for each layer of the large model, such as 0,1,0,1.

@@ -44,14 +44,14 @@ pub struct LearnArgs {
 /// Whatever learning ends with.
 pub fn run(args: &LearnArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     let defaults = OperatorSection::default();
-    let text = args.tokens.text()?;
+    let (small, _, _) = crate::store::open_source(&args.small)?;
+    let dataset = args.tokens.dataset(small.task())?;
     let changes = crate::recipe::overrides(&args.operator)?;
     let ligo = merged(&defaults.ligo, &changes, "--operator").map_err(crate::run::faults)?;
     let train = seeded(&args.tokens.settings(&defaults.train)?, args.seed);
-    let (small, _, _) = crate::store::open_source(&args.small)?;
-    check_fit(&small, &text, args.tokens.seq_len)?;
+    check_fit(&small, &dataset, args.tokens.seq_len)?;
     let large = read_config(&args.large, small.vocab_size())?;
-    check_fit(&large, &text, args.tokens.seq_len)?;
+    check_fit(&large, &dataset, args.tokens.seq_len)?;
     let operator = LigoOperator::new(&small.table(), &large.table(), &ligo, args.seed)?;
     let session = Session::new(ui, picked);
     let mut name = args.out.file_name().unwrap_or_default().to_os_string();
@@ -70,9 +70,9 @@ pub fn run(args: &LearnArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         large: &large,
         train,
         data: &args.tokens.data(),
-        upstream: json!([text.fingerprint, args.small, ligo, args.seed, large.to_json()]),
+        upstream: json!([dataset.fingerprint, args.small, ligo, args.seed, large.to_json()]),
     };
-    learning.run(&text, &session)?;
+    learning.run(&dataset, &session)?;
     ui.result(format!(
         "operator in {}; look at it with: ligo inspect {}",
         args.out.display(),

@@ -3,22 +3,23 @@
 use std::path::PathBuf;
 
 use crate::device::Picked;
-use crate::recipe;
+use crate::recipe::{self, CorpusSource};
 use crate::{Failure, Ui};
 
 /// Arguments of `ligo run`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  ligo run                                          the demo\n  ligo run --recipe bert-mini --data my-texts/      your own text\n  ligo run --recipe bert-mini --data a.txt --set seed=2 --set large.train.steps=3000\n\nBuilt-in recipes: demo, bert-micro, bert-mini, bert-small-to-base.\nThe same command again continues an interrupted run."
+    after_help = "Examples:\n  ligo run                                          the demo\n  ligo run --recipe bert-mini --data my-texts/      your own text\n  ligo run --recipe vit-mini --data pictures/       images: a folder for each class, CIFAR or MNIST files\n  ligo run --recipe bert-mini --data a.txt --set seed=2 --set large.train.steps=3000\n\nBuilt-in recipes: demo; bert-micro, bert-mini, roberta-mini, gpt2-mini, llama-mini (text, on a CPU); vit-mini, deit-mini, cait-mini\n(images, on a CPU); and the LiGO paper's pairs, such as bert-small-to-base: see assets/recipes.\nThe same command again continues an interrupted run."
 )]
 pub struct RunArgs {
     /// A built-in recipe or a TOML file.
     #[arg(long, default_value = "demo", value_name = "NAME|FILE")]
     pub recipe: String,
-    /// Text to train on: files or folders of .txt, .jsonl (field `text`), also .gz and .zst.
+    /// What to train on. Text: files or folders of .txt, .jsonl (field `text`), also .gz and .zst, and .parquet. Images: a
+    /// folder.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
-    /// Text to validate on; without it, documents of --data are held out.
+    /// What to validate on; without it, documents or images of --data are held out.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub valid: Vec<PathBuf>,
     /// A tokenizer (folder, tokenizer.json or vocab.txt) to use instead of training one.
@@ -44,7 +45,6 @@ pub fn resolve(args: &RunArgs) -> Result<recipe::Recipe, Failure> {
     let quoted = |path: &PathBuf| toml::Value::String(absolute(path).display().to_string()).to_string();
     let list = |paths: &[PathBuf]| format!("[{}]", paths.iter().map(quoted).collect::<Vec<_>>().join(","));
     if !args.data.is_empty() {
-        overrides.push("corpus.source=\"files\"".into());
         overrides.push(format!("corpus.paths={}", list(&args.data)));
     }
     if !args.valid.is_empty() {
@@ -57,7 +57,11 @@ pub fn resolve(args: &RunArgs) -> Result<recipe::Recipe, Failure> {
         overrides.push(format!("small.path={}", quoted(path)));
     }
     overrides.extend(args.overrides.iter().cloned());
-    Ok(recipe::load(&args.recipe, &overrides)?)
+    let mut recipe = recipe::load(&args.recipe, &overrides)?;
+    if !args.data.is_empty() && recipe.corpus.source == CorpusSource::RustDocs {
+        recipe.corpus.source = CorpusSource::Files;
+    }
+    Ok(recipe)
 }
 
 fn absolute(path: &PathBuf) -> PathBuf {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use ligo_cost::format;
 use ligo_data::{TokenStore, Tokenizer, TrainValid};
 
+use crate::recipe::TrainedTokenizer;
 use crate::run::text::{build_store, train_tokenizer};
 use crate::{Failure, Ui};
 
@@ -26,6 +27,9 @@ pub struct TokenizeArgs {
     /// A tokenizer (folder, tokenizer.json or vocab.txt) to use instead of training one.
     #[arg(long, value_name = "PATH")]
     pub tokenizer: Option<PathBuf>,
+    /// What kind of tokenizer is trained.
+    #[arg(long, value_enum, default_value = "word-piece")]
+    pub kind: TrainedTokenizer,
     /// Vocabulary size of a trained tokenizer.
     #[arg(long, default_value_t = 8192)]
     pub vocab_size: usize,
@@ -46,7 +50,7 @@ pub fn run(args: &TokenizeArgs, ui: Ui) -> Result<(), Failure> {
     };
     let tokenizer = match &args.tokenizer {
         Some(path) => Tokenizer::open(path)?,
-        None => train_tokenizer(&corpus.train, args.vocab_size, true, ui)?,
+        None => train_tokenizer(&corpus.train, args.kind, args.vocab_size, true, ui)?,
     };
     let folder = args.out.join("tokenizer");
     std::fs::create_dir_all(&folder).map_err(Failure::io("create", &folder))?;

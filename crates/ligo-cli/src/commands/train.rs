@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ligo_arch::ModelConfig;
+use ligo_arch::{ModelConfig, Task};
 use ligo_data::{TokenStore, Tokenizer};
 use ligo_train::TrainConfig;
 use serde_json::json;
 
 use crate::device::Picked;
 use crate::recipe::{DataSection, Recipe, merged};
-use crate::run::text::Text;
-use crate::run::{Session, Training, stage};
+use crate::run::dataset::{Content, Tokens};
+use crate::run::{Dataset, Session, Training, stage};
 use crate::{Failure, Ui};
 
 /// Where tokens are and how they are read; shared by the commands that train.
@@ -23,32 +23,36 @@ pub struct TokenArgs {
     /// Tokens of a sample, special ones included.
     #[arg(long, default_value_t = 128)]
     pub seq_len: usize,
-    /// Share of tokens that are predicted.
+    /// Share of tokens that a masked model predicts.
     #[arg(long, default_value_t = 0.15)]
     pub mask_probability: f64,
+    /// Causal models: let a token see its own document only, and count positions anew in each.
+    #[arg(long)]
+    pub stay_in_document: bool,
     /// Change a training setting, for example steps=2000 or schedule.peak_lr=5e-4.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
 }
 
 impl TokenArgs {
-    /// The token stores.
+    /// The token stores, for models of this task.
     ///
     /// # Errors
     /// The folder is not one of `ligo tokenize`.
-    pub fn text(&self) -> Result<Text, Failure> {
+    pub fn dataset(&self, task: Task) -> Result<Dataset, Failure> {
         let tokenizer = self.tokens.join("tokenizer");
-        let train = TokenStore::open(&self.tokens.join("tokens/train"))?;
-        let valid = TokenStore::open(&self.tokens.join("tokens/valid"))?;
-        Ok(Text {
+        let tokens = Tokens {
+            train: Arc::new(TokenStore::open(&self.tokens.join("tokens/train"))?),
+            valid: Arc::new(TokenStore::open(&self.tokens.join("tokens/valid"))?),
             vocab_size: Tokenizer::open(&tokenizer)?.vocab_size(),
-            context_free_loss: crate::run::text::context_free(&train, &valid),
-            unigram_loss: train.info().unigram_loss(valid.info()).unwrap_or(f64::NAN),
-            name: self.tokens.display().to_string(),
-            fingerprint: stage::fingerprint(&json!([train.info().tokens_sha256, valid.info().tokens_sha256])),
-            train: Arc::new(train),
-            valid: Arc::new(valid),
             tokenizer,
+        };
+        let hashes = [&tokens.train, &tokens.valid].map(|store| store.info().tokens_sha256.clone());
+        Ok(Dataset {
+            baselines: tokens.baselines(task),
+            name: self.tokens.display().to_string(),
+            fingerprint: stage::fingerprint(&json!(hashes)),
+            content: Content::Text(tokens),
         })
     }
 
@@ -57,6 +61,8 @@ impl TokenArgs {
         DataSection {
             seq_len: self.seq_len,
             mask_probability: self.mask_probability,
+            stay_in_document: self.stay_in_document,
+            ..DataSection::default()
         }
     }
 
@@ -118,7 +124,7 @@ pub fn read_config(path: &Path, vocab_size: usize) -> Result<ModelConfig, Failur
 ///
 /// # Errors
 /// It is, or they do not.
-pub fn check_fit(config: &ModelConfig, text: &Text, seq_len: usize) -> Result<(), Failure> {
+pub fn check_fit(config: &ModelConfig, dataset: &Dataset, seq_len: usize) -> Result<(), Failure> {
     let positions = config.max_sequence_tokens();
     if positions < seq_len {
         return Err(Failure::other(
@@ -126,15 +132,15 @@ pub fn check_fit(config: &ModelConfig, text: &Text, seq_len: usize) -> Result<()
             format!("--seq-len {positions} fits"),
         ));
     }
-    if config.vocab_size() >= text.vocab_size {
+    if config.vocab_size() >= dataset.vocab_size() {
         return Ok(());
     }
     Err(Failure::other(
         format!(
             "the model has a vocabulary of {}, the tokens in {} one of {}",
             config.vocab_size(),
-            text.name,
-            text.vocab_size
+            dataset.name,
+            dataset.vocab_size()
         ),
         "tokenize the text with the model's own tokenizer: ligo tokenize --tokenizer MODEL_DIR",
     ))
@@ -145,22 +151,19 @@ pub fn check_fit(config: &ModelConfig, text: &Text, seq_len: usize) -> Result<()
 /// # Errors
 /// Whatever training ends with.
 pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
-    let text = args.tokens.text()?;
     let train = crate::run::seeded(&args.tokens.settings(&TrainConfig::default())?, args.seed);
     std::fs::create_dir_all(&args.out).map_err(Failure::io("create", &args.out))?;
     let _lock = ligo_checkpoint::RunLock::acquire(&args.out)?;
     let session = Session::new(ui, picked);
-    let (config, start, optional, upstream) = match (&args.init, &args.model) {
+    let (config, given, upstream) = match (&args.init, &args.model) {
         (Some(dir), _) => {
             let (config, store, optional) = crate::load_store(dir, &session.device)?;
-            (config, store, optional, json!({"init": dir}))
+            (config, Some((store, optional)), json!({"init": dir}))
         }
         (None, Some(file)) => {
-            let config = read_config(file, text.vocab_size)?;
-            let table = config.table();
-            let values = ligo_growth::init::initial_values(&table, config.initializer_range(), args.seed);
-            let store = crate::host_store(&table, values, &session.device)?;
-            (config, store, Vec::new(), json!({"seed": args.seed}))
+            let tokenizer = Tokenizer::open(&args.tokens.tokens.join("tokenizer"))?;
+            let config = read_config(file, tokenizer.vocab_size())?;
+            (config, None, json!({"seed": args.seed}))
         }
         (None, None) => {
             return Err(Failure::other(
@@ -169,7 +172,16 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
             ));
         }
     };
-    check_fit(&config, &text, args.tokens.seq_len)?;
+    let dataset = args.tokens.dataset(config.task())?;
+    let (start, optional) = match given {
+        Some(given) => given,
+        None => {
+            let table = config.table();
+            let values = ligo_growth::init::initial_values(&table, config.initializer_range(), args.seed);
+            (crate::host_store(&table, values, &session.device)?, Vec::new())
+        }
+    };
+    check_fit(&config, &dataset, args.tokens.seq_len)?;
     let recipe = Recipe {
         name: "ligo train".into(),
         ..Recipe::default()
@@ -180,17 +192,19 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         config: &config,
         start: &mut || Ok(start.clone()),
         train: &train,
-        text: &text,
+        dataset: &dataset,
         data: &args.tokens.data(),
-        upstream: json!([text.fingerprint, upstream]),
+        upstream: json!([dataset.fingerprint, upstream]),
         optional: &optional,
         card: session.card("trained model", args.init.as_deref(), "training", &recipe),
     })?;
+    let context_free = dataset.baselines.context_free;
+    let context_free = context_free.map(|loss| format!(", context-free {loss:.4}"));
     ui.result(format!(
-        "validation loss {:.4} (unigram {:.4}, context-free {:.4}); model in {}",
+        "validation loss {:.4} (unigram {:.4}{}); model in {}",
         result.final_loss().unwrap_or(f64::NAN),
-        text.unigram_loss,
-        text.context_free_loss,
+        dataset.baselines.unigram,
+        context_free.unwrap_or_default(),
         args.out.join("model").display()
     ));
     Ok(())

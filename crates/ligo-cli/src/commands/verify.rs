@@ -158,10 +158,10 @@ fn run_to(args: &VerifyArgs, device: &Device, out: &mut dyn Write) -> Result<(),
         None => Inputs::fixed(&loaded.config),
     };
     writeln!(out, "inputs: {inputs}")?;
-    let (ids, types, mask) = inputs.tensors(device);
-    let states = loaded.model.hidden_states(ids.clone(), types.clone(), mask.clone());
+    let features = inputs.features(device);
+    let states = loaded.model.hidden_states(&features).map_err(LoadError::from)?;
     let hidden = states.into_iter().map(Values::of).collect::<Result<Vec<_>, _>>()?;
-    let logits = Values::of(loaded.model.logits(ids, types, mask))?;
+    let logits = Values::of(loaded.model.logits(&features).map_err(LoadError::from)?)?;
     summarise(&logits, out)?;
     if let Some(path) = &args.dump {
         dump::write(path, &inputs, &logits, &hidden)?;

@@ -1,13 +1,34 @@
-/// Recipes that are part of the program: `(name, TOML)`.
-pub const BUILTIN: &[(&str, &str)] = &[
-    ("demo", include_str!("../../../../assets/recipes/demo.toml")),
-    ("bert-micro", include_str!("../../../../assets/recipes/bert-micro.toml")),
-    ("bert-mini", include_str!("../../../../assets/recipes/bert-mini.toml")),
-    (
-        "bert-small-to-base",
-        include_str!("../../../../assets/recipes/bert-small-to-base.toml"),
-    ),
-];
+/// A recipe file of the project, by name.
+macro_rules! recipes {
+    ($($name:literal),+ $(,)?) => {
+        /// Recipes that are part of the program: `(name, TOML)`.
+        pub const BUILTIN: &[(&str, &str)] = &[
+            $(($name, include_str!(concat!("../../../../assets/recipes/", $name, ".toml")))),+
+        ];
+    };
+}
+
+recipes!(
+    "demo",
+    "bert-micro",
+    "bert-mini",
+    "roberta-mini",
+    "gpt2-mini",
+    "llama-mini",
+    "vit-mini",
+    "deit-mini",
+    "cait-mini",
+    "bert-small-to-base",
+    "bert-base-to-large",
+    "bert-small-to-large",
+    "bert-depth-only",
+    "bert-width-only",
+    "roberta-small-to-base",
+    "gpt2-base-to-medium",
+    "smollm-135m-to-double",
+    "deit-small-to-base",
+    "cait-xs-to-s",
+);
 
 /// The built-in recipe of that name.
 pub fn builtin(name: &str) -> Option<&'static str> {

@@ -9,6 +9,7 @@ mod tests;
 
 use std::path::PathBuf;
 
+use ligo_data::{Augmentation, DamagedImages};
 use ligo_growth::{LigoConfig, OperatorSpec};
 use ligo_train::TrainConfig;
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ pub use builtin::{BUILTIN, builtin};
 pub(crate) use faults::nearest;
 pub use faults::{Fault, RecipeError};
 pub use parse::{load, merged, overrides, parse};
-pub use shape::ModelSection;
+pub use shape::{DataFacts, ModelSection};
 
 /// Everything that decides a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,8 +56,10 @@ pub struct CorpusSection {
     pub paths: Vec<PathBuf>,
     /// Files and folders of validation text; without any, documents are held out.
     pub valid_paths: Vec<PathBuf>,
-    /// Share of documents held out for validation.
+    /// Share of documents or images held out for validation.
     pub valid_fraction: f64,
+    /// What becomes of an image that cannot be decoded: `fail` or `skip`.
+    pub damaged_images: DamagedImages,
 }
 
 /// The kinds of corpus.
@@ -68,6 +71,8 @@ pub enum CorpusSource {
     Files,
     /// The documentation in the sources of this workspace's dependencies.
     RustDocs,
+    /// Images with classes: folders of JPEG and PNG, CIFAR's records, MNIST's IDX.
+    Images,
 }
 
 impl Default for CorpusSection {
@@ -77,6 +82,7 @@ impl Default for CorpusSection {
             paths: Vec::new(),
             valid_paths: Vec::new(),
             valid_fraction: 0.05,
+            damaged_images: DamagedImages::default(),
         }
     }
 }
@@ -85,11 +91,13 @@ impl Default for CorpusSection {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TokenizerSection {
-    /// A folder or file with a tokenizer; without one, WordPiece is trained on the corpus.
+    /// A folder or file with a tokenizer; without one, a tokenizer is trained on the corpus.
     pub path: Option<PathBuf>,
+    /// What is trained; by default what the model's family uses.
+    pub kind: Option<TrainedTokenizer>,
     /// Vocabulary size of a trained tokenizer.
     pub vocab_size: usize,
-    /// Whether a trained tokenizer merges characters into longer pieces; without, `vocab_size` does not matter.
+    /// Whether a trained WordPiece merges characters into longer pieces; without, `vocab_size` does not matter.
     pub merges: bool,
 }
 
@@ -97,8 +105,32 @@ impl Default for TokenizerSection {
     fn default() -> Self {
         Self {
             path: None,
+            kind: None,
             vocab_size: 8192,
             merges: true,
+        }
+    }
+}
+
+/// The tokenizers that can be trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrainedTokenizer {
+    /// BERT's: pieces of lower-cased words.
+    WordPiece,
+    /// GPT-2's: byte-level BPE with `<|endoftext|>` between documents.
+    Gpt2,
+    /// RoBERTa's: byte-level BPE with `<s>`, `</s>` and `<mask>`.
+    Roberta,
+}
+
+impl TrainedTokenizer {
+    /// The one that a family uses.
+    pub fn of(model_type: &str) -> Self {
+        match model_type {
+            "bert" => Self::WordPiece,
+            "roberta" => Self::Roberta,
+            _ => Self::Gpt2,
         }
     }
 }
@@ -109,8 +141,12 @@ impl Default for TokenizerSection {
 pub struct DataSection {
     /// Tokens of a sample, special ones included.
     pub seq_len: usize,
-    /// Share of tokens that are predicted.
+    /// Share of tokens that a masked model predicts; a causal one predicts all.
     pub mask_probability: f64,
+    /// Causal models: whether a token sees its own document only, with positions that count anew in each.
+    pub stay_in_document: bool,
+    /// Models of images: what happens to a training image. `preset` is `deit` (the default), `light` or `none`; other keys change it.
+    pub augmentation: toml::Table,
 }
 
 impl Default for DataSection {
@@ -118,7 +154,25 @@ impl Default for DataSection {
         Self {
             seq_len: 128,
             mask_probability: 0.15,
+            stay_in_document: false,
+            augmentation: toml::Table::new(),
         }
+    }
+}
+
+impl DataSection {
+    /// What happens to a training image.
+    ///
+    /// # Errors
+    /// A key is unknown or a value does not fit.
+    pub fn augmentation(&self) -> Result<Augmentation, Vec<Fault>> {
+        let table = toml::Value::Table(self.augmentation.clone());
+        table.try_into().map_err(|e: toml::de::Error| {
+            vec![Fault {
+                key: "data.augmentation".into(),
+                message: e.message().to_owned(),
+            }]
+        })
     }
 }
 
@@ -153,7 +207,8 @@ impl Default for OperatorSection {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MethodSection {
-    /// `scratch`, `stackbert`, `interpose`, `direct-copy`, `zero-pad`, `ligo`, `layers`, or any name with `operator`.
+    /// `scratch`, `stackbert`, `interpose`, `direct-copy`, `zero-pad`, `hyper-cloning`, `zero-blocks`,
+    /// `ligo`, `layers`, or any name with `operator`.
     pub name: String,
     /// Folder name when two entries have the same `name`.
     pub id: Option<String>,

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use super::faults::{Fault, RecipeError, nearest};
 use super::shape::unknown_key;
-use super::{BUILTIN, CorpusSource, MethodSection, Recipe, builtin};
+use super::{BUILTIN, CorpusSource, DataFacts, MethodSection, Recipe, builtin};
 
 /// Reads a recipe file or a built-in recipe, applies `--set key=value` overrides and checks everything.
 ///
@@ -240,10 +240,10 @@ fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
             "must be a folder name, found an empty one or one with slashes".into(),
         );
     }
-    if recipe.corpus.source == CorpusSource::Files && recipe.corpus.paths.is_empty() {
+    if recipe.corpus.source != CorpusSource::RustDocs && recipe.corpus.paths.is_empty() {
         fault(
             "corpus.paths",
-            "no text: name files or folders here or give --data PATH".into(),
+            "no data: name files or folders here or give --data PATH".into(),
         );
     }
     let fraction = recipe.corpus.valid_fraction;
@@ -279,19 +279,27 @@ fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
             "at least one method is needed, for example [[methods]] name = \"ligo\"".into(),
         );
     }
+    if recipe.corpus.source == CorpusSource::Images {
+        faults.extend(recipe.data.augmentation().err().into_iter().flatten());
+    }
     check_models(recipe, faults);
     check_methods(recipe, faults);
 }
 
 fn check_models(recipe: &Recipe, faults: &mut Vec<Fault>) {
     // The vocabulary is known once there is a tokenizer; any size will do for the checks.
-    let vocab = recipe.tokenizer.vocab_size.max(64);
+    let facts = match recipe.corpus.source {
+        CorpusSource::Images => DataFacts::images(2),
+        CorpusSource::Files | CorpusSource::RustDocs => {
+            DataFacts::text(recipe.tokenizer.vocab_size.max(64), recipe.data.seq_len)
+        }
+    };
     let small = recipe
         .small
         .path
         .is_none()
-        .then(|| recipe.small.config("small", vocab, recipe.data.seq_len));
-    let large = recipe.large.config("large", vocab, recipe.data.seq_len);
+        .then(|| recipe.small.config("small", &facts));
+    let large = recipe.large.config("large", &facts);
     match (small, large) {
         (Some(Ok(small)), Ok(large)) => {
             if let Err(error) = ligo_arch::check_growable(&small.table(), &large.table()) {

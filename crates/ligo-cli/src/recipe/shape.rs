@@ -1,9 +1,9 @@
 use std::path::PathBuf;
 
-use ligo_arch::{BertConfig, ModelConfig};
+use ligo_arch::ModelConfig;
 use ligo_train::TrainConfig;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::faults::{Fault, nearest};
 
@@ -13,18 +13,59 @@ use super::faults::{Fault, nearest};
 pub struct ModelSection {
     /// A finished model (a Hugging Face directory) to use instead of training one.
     pub path: Option<PathBuf>,
-    /// Fields of `config.json`; `vocab_size` comes from the tokenizer.
+    /// Fields of `config.json`; `model_type` is `bert` unless given, and `vocab_size` comes from the tokenizer.
     pub model: toml::Table,
     /// How it is trained.
     pub train: TrainConfig,
 }
 
+/// What the data decide of a model.
+#[derive(Clone, Copy, Debug)]
+pub struct DataFacts {
+    vocab_size: usize,
+    labels: Option<usize>,
+    seq_len: usize,
+}
+
+impl DataFacts {
+    /// Text of so many different tokens, in samples of `seq_len`.
+    pub fn text(vocab_size: usize, seq_len: usize) -> Self {
+        Self {
+            vocab_size,
+            labels: None,
+            seq_len,
+        }
+    }
+
+    /// Images of so many classes.
+    pub fn images(labels: usize) -> Self {
+        Self {
+            vocab_size: 1,
+            labels: Some(labels),
+            seq_len: 1,
+        }
+    }
+
+    /// Before the data were looked at: any vocabulary will do for the checks.
+    pub fn unknown(seq_len: usize) -> Self {
+        Self::text(1 << 16, seq_len)
+    }
+}
+
 impl ModelSection {
-    /// The configuration for a vocabulary of `vocab_size` and samples of `seq_len` tokens.
+    /// `model_type`.
+    pub fn model_type(&self) -> &str {
+        self.model
+            .get("model_type")
+            .and_then(toml::Value::as_str)
+            .unwrap_or("bert")
+    }
+
+    /// The configuration for these data.
     ///
     /// # Errors
     /// A field is unknown, of the wrong type, or does not fit the others.
-    pub fn config(&self, section: &str, vocab_size: usize, seq_len: usize) -> Result<ModelConfig, Vec<Fault>> {
+    pub fn config(&self, section: &str, facts: &DataFacts) -> Result<ModelConfig, Vec<Fault>> {
         let fault = |key: &str, message: String| Fault {
             key: format!("{section}.model{}{key}", if key.is_empty() { "" } else { "." }),
             message,
@@ -33,37 +74,34 @@ impl ModelSection {
         let Some(fields) = json.as_object_mut() else {
             return Err(vec![fault("", "must be a table".into())]);
         };
-        let template = serde_json::to_value(BertConfig::new(1, 1, 1, 1)).unwrap_or(Value::Null);
-        let known: Vec<&str> = template
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(k, _)| k.as_str())
+        let Some(example) = ModelConfig::example(self.model_type()) else {
+            let known = ModelConfig::MODEL_TYPES;
+            let near = nearest(self.model_type(), known.iter().copied());
+            let hint = near.map_or_else(
+                || format!("known ones are {}", known.join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
+            return Err(vec![fault(
+                "model_type",
+                format!("unknown family `{}`; {hint}", self.model_type()),
+            )]);
+        };
+        let known = ModelConfig::known_fields(self.model_type());
+        let known = || known.iter().map(String::as_str);
+        let unknown = fields.keys().filter(|k| !known().any(|name| name == k.as_str()));
+        let mut faults: Vec<Fault> = unknown
+            .map(|k| fault(k, unknown_key(k, known().collect::<Vec<_>>())))
             .collect();
-        let mut faults: Vec<Fault> = fields
-            .keys()
-            .filter(|k| !known.contains(&k.as_str()))
-            .map(|k| fault(k, unknown_key(k, known.iter().copied())))
-            .collect();
-        fields.entry("model_type").or_insert_with(|| "bert".into());
-        fields
-            .entry("architectures")
-            .or_insert_with(|| serde_json::json!(["BertForMaskedLM"]));
-        fields.insert("vocab_size".into(), vocab_size.into());
-        fields
-            .entry("max_position_embeddings")
-            .or_insert_with(|| seq_len.into());
-        if let Some(hidden) = fields.get("hidden_size").and_then(Value::as_u64) {
-            fields.entry("intermediate_size").or_insert_with(|| (4 * hidden).into());
-        }
+        complete(fields, &example, facts);
         match ModelConfig::from_json(&json) {
             Ok(config) if faults.is_empty() => {
-                if config.max_sequence_tokens() < seq_len {
+                let most = config.max_sequence_tokens();
+                if config.image_shape().is_none() && most < facts.seq_len {
                     let message = format!(
-                        "is {}, but data.seq_len is {seq_len}; positions must cover a sample",
-                        config.max_sequence_tokens()
+                        "are {most}, but data.seq_len is {}; positions must cover a sample",
+                        facts.seq_len
                     );
-                    return Err(vec![fault("max_position_embeddings", message)]);
+                    return Err(vec![fault(positions_field(&example), message)]);
                 }
                 Ok(config)
             }
@@ -74,6 +112,46 @@ impl ModelSection {
             }
         }
     }
+}
+
+/// What the family calls the size of its position table.
+fn positions_field(example: &ModelConfig) -> &'static str {
+    match example.model_type() {
+        "gpt2" => "n_positions",
+        _ => "max_position_embeddings",
+    }
+}
+
+/// Adds what a recipe need not say: what the family always has, and what the data decide.
+fn complete(fields: &mut Map<String, Value>, example: &ModelConfig, facts: &DataFacts) {
+    fields
+        .entry("model_type")
+        .or_insert_with(|| example.model_type().into());
+    let usual = example.to_json();
+    for name in ["architectures", "bos_token_id", "eos_token_id", "pad_token_id"] {
+        if let Some(value) = usual.get(name) {
+            fields.entry(name).or_insert_with(|| value.clone());
+        }
+    }
+    if let Some(hidden) = fields.get("hidden_size").and_then(Value::as_u64)
+        && ["bert", "roberta", "vit", "deit", "cait"].contains(&example.model_type())
+    {
+        fields.entry("intermediate_size").or_insert_with(|| (4 * hidden).into());
+    }
+    if example.image_shape().is_some() {
+        if let (Some(labels), None) = (facts.labels, fields.get("id2label")) {
+            fields.insert("num_labels".into(), labels.into());
+        }
+        return;
+    }
+    fields.insert("vocab_size".into(), facts.vocab_size.into());
+    let positions = positions_field(example);
+    // RoBERTa's table has two rows that no token uses.
+    let rows = usual.get(positions).and_then(Value::as_u64).unwrap_or_default() as usize;
+    let unused = rows.saturating_sub(example.max_sequence_tokens());
+    fields
+        .entry(positions)
+        .or_insert_with(|| (facts.seq_len + unused).into());
 }
 
 /// The message for a key that nothing reads.

@@ -17,11 +17,8 @@ fn keys(result: Result<Recipe, RecipeError>) -> Vec<String> {
 #[test]
 fn every_built_in_recipe_can_run() {
     for (name, _) in BUILTIN {
-        // Most leave the text to the user.
-        let given = [
-            "corpus.source=\"files\"".to_owned(),
-            "corpus.paths=[\"text.txt\"]".to_owned(),
-        ];
+        // Most leave the data to the user.
+        let given = ["corpus.paths=[\"data\"]".to_owned()];
         let recipe = load(name, &given).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(recipe.name, *name);
         assert!(!recipe.description.is_empty(), "{name} does not say what it is");
@@ -31,6 +28,68 @@ fn every_built_in_recipe_can_run() {
             "{name} compares {methods:?}"
         );
     }
+}
+
+#[test]
+fn every_built_in_recipe_has_a_price() {
+    for (name, _) in BUILTIN {
+        let recipe = load(name, &["corpus.paths=[\"data\"]".to_owned()]).unwrap();
+        let facts = match recipe.corpus.source {
+            CorpusSource::Images => DataFacts::images(1000),
+            CorpusSource::Files | CorpusSource::RustDocs => {
+                DataFacts::text(recipe.tokenizer.vocab_size, recipe.data.seq_len)
+            }
+        };
+        let model = |section: &ModelSection, key| section.config(key, &facts).unwrap();
+        let (small, large) = (model(&recipe.small, "small"), model(&recipe.large, "large"));
+        let dims = |config| crate::cost::dims(config, recipe.data.seq_len, recipe.data.mask_probability);
+        let step = |config| crate::cost::step(&dims(config), recipe.large.train.sequences_per_step());
+        let (cheap, dear) = (step(&small), step(&large));
+        assert!(
+            cheap.exact > 0.0 && cheap.exact < dear.exact,
+            "{name}: {cheap:?} {dear:?}"
+        );
+        let sharing = recipe.operator.ligo.sharing;
+        let learn = crate::cost::learn_step(
+            (&small, &dims(&small)),
+            (&large, &dims(&large)),
+            recipe.large.train.sequences_per_step(),
+            sharing,
+        );
+        assert!(
+            learn.exact > dear.exact && learn.electra > dear.electra,
+            "{name}: {learn:?}"
+        );
+        // Six FLOPs for each parameter and token is what everyone expects, give or take look-ups, heads and attention.
+        let tokens = dims(&large).seq_len * recipe.large.train.sequences_per_step();
+        let rule = 6.0 * large.table().num_parameters() as f64 * tokens as f64;
+        let ratio = dear.exact / rule;
+        assert!((0.3..1.6).contains(&ratio), "{name}: {ratio} of 6ND");
+    }
+}
+
+#[test]
+fn the_pairs_of_the_paper_have_its_sizes() {
+    let millions = |name: &str| {
+        let recipe = load(name, &["corpus.paths=[\"data\"]".to_owned()]).unwrap();
+        let facts = match recipe.corpus.source {
+            CorpusSource::Images => DataFacts::images(1000),
+            _ => DataFacts::text(recipe.tokenizer.vocab_size, recipe.data.seq_len),
+        };
+        let count = |section: &ModelSection, key| {
+            let parameters = section.config(key, &facts).unwrap().table().num_parameters();
+            (parameters as f64 / 1e5).round() / 10.0
+        };
+        [count(&recipe.small, "small"), count(&recipe.large, "large")]
+    };
+    // Published totals: BERT-Base 110 M (with the pooler, which a masked model lacks), BERT-Large 335 M, GPT-2 124 M and 355 M, DeiT 22 M and 86.6 M,
+    // CaiT 26.6 M and 46.9 M, SmolLM 134.5 M.
+    assert_eq!(millions("bert-small-to-base"), [35.1, 109.5]);
+    assert_eq!(millions("bert-base-to-large"), [109.5, 335.2]);
+    assert_eq!(millions("gpt2-base-to-medium"), [124.4, 354.8]);
+    assert_eq!(millions("deit-small-to-base"), [22.1, 86.6]);
+    assert_eq!(millions("cait-xs-to-s"), [26.6, 46.9]);
+    assert_eq!(millions("smollm-135m-to-double")[0], 134.5);
 }
 
 #[test]

@@ -12,9 +12,9 @@ use ligo_report::summary::{
 use ligo_train::TrainResult;
 
 use super::Small;
+use super::dataset::Dataset;
 use super::method::folder_of;
 use super::stage::write_whole;
-use super::text::Text;
 use super::training::read_result;
 use crate::recipe::{MethodSection, Recipe};
 use crate::{Failure, Ui};
@@ -36,7 +36,7 @@ struct Run {
 ///
 /// # Errors
 /// A run's result is missing, or a file cannot be written.
-pub fn compare(recipe: &Recipe, folder: &Path, text: &Text, small: &Small, ui: Ui) -> Result<(), Failure> {
+pub fn compare(recipe: &Recipe, folder: &Path, dataset: &Dataset, small: &Small, ui: Ui) -> Result<(), Failure> {
     let runs: Result<Vec<Run>, Failure> = recipe.methods.iter().map(|m| read_run(recipe, m, folder)).collect();
     let runs = runs?;
     let small_cost = small.trained.as_ref().map(|r| Cost {
@@ -49,30 +49,31 @@ pub fn compare(recipe: &Recipe, folder: &Path, text: &Text, small: &Small, ui: U
         runs.iter().map(|run| summarise(run, &runs, small_cost)).collect();
     let large = recipe
         .large
-        .config("large", text.vocab_size, recipe.data.seq_len)
+        .config("large", &dataset.facts(&recipe.data))
         .map_err(super::faults)?;
     let size = |config: &ligo_arch::ModelConfig| {
         let table = config.table();
         let layers: usize = table.depths().map(|(_, n)| n).sum();
         format!("({layers}, {})", table.size(ligo_arch::Axis::HIDDEN))
     };
-    let info = (text.train.info(), text.valid.info());
+    let (train_tokens, valid_tokens) = dataset.sizes();
     let summary = Summary {
         format: summary::FORMAT,
         title: format!(
             "{}: {} {} → {}",
             recipe.name,
-            large.model_type().to_uppercase(),
+            crate::load::family_name(large.model_type()),
             size(&small.config),
             size(&large)
         ),
         corpus: Corpus {
-            name: text.name.clone(),
-            hash: info.0.tokens_sha256.clone(),
-            train_tokens: text.train.len(),
-            valid_tokens: text.valid.len(),
-            unigram_loss: text.unigram_loss,
-            context_free_loss: Some(text.context_free_loss),
+            name: dataset.name.clone(),
+            hash: dataset.hash(),
+            train_tokens,
+            valid_tokens,
+            unigram_loss: dataset.baselines.unigram,
+            context_free_loss: dataset.baselines.context_free,
+            unit: dataset.unit(),
         },
         small: SmallModel {
             name: size(&small.config),
@@ -81,7 +82,7 @@ pub fn compare(recipe: &Recipe, folder: &Path, text: &Text, small: &Small, ui: U
         },
         target_loss,
         flags: Flags {
-            scratch_passed_unigram: target_loss < text.unigram_loss.min(text.context_free_loss),
+            scratch_passed_unigram: target_loss < dataset.baselines.lowest(),
             scratch_passed_small: target_loss < small.loss,
         },
         methods: methods?,
@@ -170,6 +171,8 @@ fn label(recipe: &Recipe, method: &MethodSection) -> String {
         Some(OperatorSpec::Interpose) => "interposition".into(),
         Some(OperatorSpec::DirectCopy) => "direct copy".into(),
         Some(OperatorSpec::ZeroPad) => "zero pad".into(),
+        Some(OperatorSpec::HyperCloning) => "HyperCloning".into(),
+        Some(OperatorSpec::ZeroBlocks) => "zero blocks".into(),
         _ => method.name.clone(),
     }
 }

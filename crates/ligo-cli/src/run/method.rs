@@ -8,8 +8,8 @@ use ligo_growth::{LigoOperator, LinearMap, OperatorInfo, OperatorSpec};
 use ligo_train::{OperatorObjective, TrainConfig};
 use serde_json::json;
 
+use super::dataset::Dataset;
 use super::stage::stage;
-use super::text::Text;
 use super::training::{Session, Training, read_result, save_result};
 use super::{Small, faults, seeded};
 use crate::recipe::{DataSection, MethodSection, Recipe, merged};
@@ -30,7 +30,7 @@ pub fn run(
     recipe: &Recipe,
     method: &MethodSection,
     run: &Path,
-    text: &Text,
+    dataset: &Dataset,
     small: &Small,
     session: &Session,
 ) -> Result<(), Failure> {
@@ -39,7 +39,7 @@ pub fn run(
     let seed = recipe.seed_of(method);
     let large = recipe
         .large
-        .config("large", text.vocab_size, recipe.data.seq_len)
+        .config("large", &dataset.facts(&recipe.data))
         .map_err(faults)?;
     // The recipe was checked when it was read.
     let Some(spec) = recipe.operator_of(method) else {
@@ -69,7 +69,7 @@ pub fn run(
             data: &recipe.data,
             upstream,
         };
-        learning.run(text, session)?
+        learning.run(dataset, session)?
     } else {
         stage(
             session.ui,
@@ -104,7 +104,7 @@ pub fn run(
                 &small.model,
                 &large,
                 &start_dir,
-                &text.tokenizer,
+                dataset.tokenizer(),
                 &spec,
                 recipe,
                 session,
@@ -117,7 +117,7 @@ pub fn run(
         config: &large,
         start: &mut || Ok(crate::load_store(&start_dir, &session.device)?.1),
         train: &train,
-        text,
+        dataset,
         data: &recipe.data,
         upstream: grown,
         optional: &crate::load_store(&start_dir, &session.device)?.2,
@@ -190,12 +190,12 @@ impl Learning<'_> {
     ///
     /// # Errors
     /// Whatever training ends with.
-    pub fn run(self, text: &Text, session: &Session) -> Result<String, Failure> {
+    pub fn run(self, dataset: &Dataset, session: &Session) -> Result<String, Failure> {
         let inputs = json!({"train": self.train, "data": self.data, "upstream": self.upstream});
         let folder = self.folder.clone();
         let label = self.label.clone();
         let print = stage(session.ui, &label, &folder, &inputs, || {
-            self.learn(text, session, &inputs)
+            self.learn(dataset, session, &inputs)
         })?;
         let result = read_result(&folder)?;
         session.ui.say(format!(
@@ -208,7 +208,7 @@ impl Learning<'_> {
         Ok(print)
     }
 
-    fn learn(self, text: &Text, session: &Session, inputs: &serde_json::Value) -> Result<(), Failure> {
+    fn learn(self, dataset: &Dataset, session: &Session, inputs: &serde_json::Value) -> Result<(), Failure> {
         let (_, mut source, _) = open_source(self.small_dir)?;
         let learned = self.operator.num_parameters();
         let sharing = self.operator.config().sharing;
@@ -226,9 +226,10 @@ impl Learning<'_> {
             &self.label,
             &self.folder,
             &objective,
+            self.large,
             start,
             &self.train,
-            text,
+            dataset,
             self.data,
             cost,
             inputs,

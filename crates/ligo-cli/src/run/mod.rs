@@ -1,6 +1,8 @@
 //! The whole road: text, small model, learned operator, grown large models, and the table of what was saved.
 
 mod compare;
+pub mod dataset;
+mod images;
 mod method;
 pub mod stage;
 pub mod text;
@@ -14,11 +16,12 @@ use ligo_train::TrainConfig;
 use serde_json::json;
 
 pub use compare::{compare, show};
+pub use dataset::Dataset;
 pub use method::Learning;
 pub use training::{Session, Training};
 
 use crate::device::Picked;
-use crate::recipe::Recipe;
+use crate::recipe::{CorpusSource, DataFacts, Recipe};
 use crate::{Failure, Ui};
 
 /// Where a run's files go unless the user says otherwise: named by the recipe and a hash of all its settings, so that
@@ -40,12 +43,27 @@ pub fn run(recipe: &Recipe, folder: &Path, picked: &Picked, ui: Ui) -> Result<()
     ui.say(format!("run: {} in {}", recipe.name, folder.display()));
     let session = Session::new(ui, picked);
 
-    let text = text::prepare(recipe, folder, ui)?;
-    let small = small_model(recipe, folder, &text, &session)?;
+    let kind = kind_of(recipe)?;
+    let dataset = match recipe.corpus.source {
+        CorpusSource::Images => images::prepare(recipe, &kind, folder, ui)?,
+        CorpusSource::Files | CorpusSource::RustDocs => text::prepare(recipe, &kind, folder, ui)?,
+    };
+    let small = small_model(recipe, folder, &dataset, &session)?;
     for method in &recipe.methods {
-        method::run(recipe, method, folder, &text, &small, &session)?;
+        method::run(recipe, method, folder, &dataset, &small, &session)?;
     }
-    compare(recipe, folder, &text, &small, ui)
+    compare(recipe, folder, &dataset, &small, ui)
+}
+
+/// What kind of model a recipe is about: the small one, but for the size of its vocabulary, which comes with the data.
+fn kind_of(recipe: &Recipe) -> Result<ModelConfig, Failure> {
+    match &recipe.small.path {
+        Some(path) => Ok(crate::store::open_source(path)?.0),
+        None => {
+            let config = recipe.small.config("small", &DataFacts::unknown(recipe.data.seq_len));
+            config.map_err(faults)
+        }
+    }
 }
 
 fn write_recipe(recipe: &Recipe, folder: &Path) -> Result<(), Failure> {
@@ -80,27 +98,27 @@ pub struct Small {
     pub fingerprint: String,
 }
 
-fn small_model(recipe: &Recipe, folder: &Path, text: &text::Text, session: &Session) -> Result<Small, Failure> {
+fn small_model(recipe: &Recipe, folder: &Path, dataset: &Dataset, session: &Session) -> Result<Small, Failure> {
     let train = seeded(&recipe.small.train, recipe.seed);
     if let Some(path) = &recipe.small.path {
         let (config, store, _) = crate::load_store(path, &session.device)?;
-        if config.vocab_size() != text.vocab_size {
+        if config.vocab_size() != dataset.vocab_size() {
             return Err(Failure::other(
                 format!(
                     "the model in {} has a vocabulary of {}, the tokenizer one of {}",
                     path.display(),
                     config.vocab_size(),
-                    text.vocab_size
+                    dataset.vocab_size()
                 ),
                 "set tokenizer.path to the tokenizer that the model was trained with (often the model's own folder)",
             ));
         }
-        let loss = session.evaluate(&config, &store, text, &recipe.data, &train)?;
+        let loss = session.evaluate(&config, &store, dataset, &recipe.data, &train)?;
         session.ui.say(format!(
             "small model: {} with validation loss {loss:.3}",
             path.display()
         ));
-        let fingerprint = stage::fingerprint(&json!([text.fingerprint, path, config.to_json(), loss.to_bits()]));
+        let fingerprint = stage::fingerprint(&json!([dataset.fingerprint, path, config.to_json(), loss.to_bits()]));
         return Ok(Small {
             model: path.clone(),
             config,
@@ -111,7 +129,7 @@ fn small_model(recipe: &Recipe, folder: &Path, text: &text::Text, session: &Sess
     }
     let config = recipe
         .small
-        .config("small", text.vocab_size, recipe.data.seq_len)
+        .config("small", &dataset.facts(&recipe.data))
         .map_err(faults)?;
     let dir = folder.join("small");
     let table = config.table();
@@ -126,9 +144,9 @@ fn small_model(recipe: &Recipe, folder: &Path, text: &text::Text, session: &Sess
         config: &config,
         start: &mut || Ok(start.clone()),
         train: &train,
-        text,
+        dataset,
         data: &recipe.data,
-        upstream: json!([text.fingerprint, recipe.seed]),
+        upstream: json!([dataset.fingerprint, recipe.seed]),
         optional: &[],
         card: session.card("the small model", None, "scratch", recipe),
     })?;

@@ -1,52 +1,40 @@
 //! The first stages: corpus, tokenizer, token store.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use ligo_arch::ModelConfig;
 use ligo_cost::format;
 use ligo_data::{
-    Corpus, LoaderSettings, Masking, MlmBatch, MlmLoader, RustDocs, TokenStore, Tokenizer, TrainValid, Watch,
-    WordPieceTraining,
+    BpeFlavour, BpeTraining, Corpus, RustDocs, TokenStore, Tokenizer, TrainValid, Watch, WordPieceTraining,
 };
 use serde_json::{Value, json};
 
+use super::dataset::{Content, Dataset, Tokens};
 use super::stage::stage;
-use crate::recipe::{CorpusSource, Recipe};
+use crate::recipe::{CorpusSource, Recipe, TrainedTokenizer};
 use crate::stop::STOP;
 use crate::{Failure, Ui};
-
-/// Tokens ready to train on.
-pub struct Text {
-    /// Training tokens.
-    pub train: Arc<TokenStore>,
-    /// Validation tokens.
-    pub valid: Arc<TokenStore>,
-    /// The tokenizer's folder.
-    pub tokenizer: PathBuf,
-    /// Its vocabulary.
-    pub vocab_size: usize,
-    /// Validation loss of the best model that ignores context.
-    pub unigram_loss: f64,
-    /// Masked loss of the best model that sees only the masked position's own token.
-    pub context_free_loss: f64,
-    /// What it is, for people.
-    pub name: String,
-    /// Decides all that follows.
-    pub fingerprint: String,
-}
 
 /// Gathers text, trains or loads the tokenizer, and writes the token store, each unless it is there already.
 ///
 /// # Errors
 /// The text or tokenizer cannot be read, the store cannot be written, or the user asked to stop.
-pub fn prepare(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<Text, Failure> {
+pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> Result<Dataset, Failure> {
     let (corpus, name, details, identity) = open_corpus(recipe, folder, ui)?;
     let tokenizer_dir = folder.join("tokenizer");
-    let tokenizer_inputs = json!({"corpus": identity, "tokenizer": recipe.tokenizer});
+    let tokenizer_inputs = json!({"corpus": identity, "tokenizer": recipe.tokenizer, "model_type": model.model_type()});
     let tokenizer_print = stage(ui, "tokenizer", &tokenizer_dir, &tokenizer_inputs, || {
         let tokenizer = match &recipe.tokenizer.path {
             Some(path) => Tokenizer::open(path)?,
-            None => train_tokenizer(&corpus.train, recipe.tokenizer.vocab_size, recipe.tokenizer.merges, ui)?,
+            None => {
+                let kind = recipe
+                    .tokenizer
+                    .kind
+                    .unwrap_or(TrainedTokenizer::of(model.model_type()));
+                let section = &recipe.tokenizer;
+                train_tokenizer(&corpus.train, kind, section.vocab_size, section.merges, ui)?
+            }
         };
         std::fs::create_dir_all(&tokenizer_dir).map_err(Failure::io("create", &tokenizer_dir))?;
         tokenizer.save(&tokenizer_dir)?;
@@ -61,43 +49,40 @@ pub fn prepare(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<Text, Failure> 
         }
         Ok(())
     })?;
-    let train = TokenStore::open(&tokens_dir.join("train"))?;
-    let valid = TokenStore::open(&tokens_dir.join("valid"))?;
-    let unigram_loss = train.info().unigram_loss(valid.info()).unwrap_or(f64::NAN);
-    let context_free_loss = context_free(&train, &valid);
+    let tokens = Tokens {
+        train: Arc::new(TokenStore::open(&tokens_dir.join("train"))?),
+        valid: Arc::new(TokenStore::open(&tokens_dir.join("valid"))?),
+        tokenizer: tokenizer_dir,
+        vocab_size: tokenizer.vocab_size(),
+    };
+    let baselines = tokens.baselines(model.task());
+    let context_free = baselines.context_free.map(|loss| format!(", context-free {loss:.3}"));
     ui.say(format!(
-        "text: {details}; {} to train on, {} to validate on, vocabulary {}, unigram loss {unigram_loss:.3}, context-free {context_free_loss:.3}",
-        format::tokens(train.len() as f64),
-        format::tokens(valid.len() as f64),
-        tokenizer.vocab_size(),
+        "text: {details}; {} to train on, {} to validate on, vocabulary {}, unigram loss {:.3}{}",
+        format::tokens(tokens.train.len() as f64),
+        format::tokens(tokens.valid.len() as f64),
+        tokens.vocab_size,
+        baselines.unigram,
+        context_free.unwrap_or_default(),
     ));
     let fingerprint = super::stage::fingerprint(&json!([
         tokenizer_print,
-        train.info().tokens_sha256,
-        valid.info().tokens_sha256
+        tokens.train.info().tokens_sha256,
+        tokens.valid.info().tokens_sha256
     ]));
-    Ok(Text {
-        train: Arc::new(train),
-        valid: Arc::new(valid),
-        tokenizer: tokenizer_dir,
-        vocab_size: tokenizer.vocab_size(),
-        unigram_loss,
-        context_free_loss,
+    Ok(Dataset {
+        content: Content::Text(tokens),
+        baselines,
         name,
         fingerprint,
     })
 }
 
-/// The loss of the best predictor without context, for the masking that all runs use.
-pub fn context_free(train: &TokenStore, valid: &TokenStore) -> f64 {
-    let loss = train.info().context_free_loss(valid.info(), &Masking::default());
-    loss.unwrap_or(f64::NAN)
-}
-
 fn open_corpus(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<(TrainValid, String, String, Value), Failure> {
     match recipe.corpus.source {
         CorpusSource::RustDocs => open_rust_docs(folder, ui),
-        CorpusSource::Files => {
+        // Images never come here; without text files the corpus says what is wrong.
+        CorpusSource::Files | CorpusSource::Images => {
             let section = &recipe.corpus;
             let corpus = if section.valid_paths.is_empty() {
                 TrainValid::split(&section.paths, section.valid_fraction)?
@@ -124,7 +109,8 @@ fn open_corpus(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<(TrainValid, St
     }
 }
 
-fn modified(path: &Path) -> Option<u64> {
+/// When a file was changed, in seconds since 1970.
+pub(super) fn modified(path: &Path) -> Option<u64> {
     let time = std::fs::metadata(path).ok()?.modified().ok()?;
     Some(time.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs())
 }
@@ -171,29 +157,50 @@ fn open_rust_docs(folder: &Path, ui: Ui) -> Result<(TrainValid, String, String, 
 }
 
 /// Removes a stage's former output, which belongs to other inputs.
-fn remove(folder: &Path) -> Result<(), Failure> {
+pub(super) fn remove(folder: &Path) -> Result<(), Failure> {
     match std::fs::remove_dir_all(folder) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Failure::io("remove", folder)(e)),
         _ => Ok(()),
     }
 }
 
-/// Trains WordPiece on a corpus.
+/// Trains a tokenizer on a corpus.
 ///
 /// # Errors
 /// As [`Tokenizer::train`].
-pub fn train_tokenizer(corpus: &Corpus, vocab_size: usize, merges: bool, ui: Ui) -> Result<Tokenizer, Failure> {
-    let training = WordPieceTraining {
-        vocab_size,
-        merges,
-        ..WordPieceTraining::default()
-    };
+pub fn train_tokenizer(
+    corpus: &Corpus,
+    kind: TrainedTokenizer,
+    vocab_size: usize,
+    merges: bool,
+    ui: Ui,
+) -> Result<Tokenizer, Failure> {
     let bar = ui.bytes_bar("training tokenizer");
     let report = |done: u64, total: u64| {
         bar.set_length(total);
         bar.set_position(done);
     };
-    let tokenizer = Tokenizer::train(corpus, &training, Watch::new(&report, &STOP))?;
+    let watch = Watch::new(&report, &STOP);
+    let byte_level = |flavour| {
+        let training = BpeTraining {
+            vocab_size,
+            flavour,
+            ..BpeTraining::default()
+        };
+        Tokenizer::train_bpe(corpus, &training, watch)
+    };
+    let tokenizer = match kind {
+        TrainedTokenizer::WordPiece => {
+            let training = WordPieceTraining {
+                vocab_size,
+                merges,
+                ..WordPieceTraining::default()
+            };
+            Tokenizer::train(corpus, &training, watch)?
+        }
+        TrainedTokenizer::Gpt2 => byte_level(BpeFlavour::Gpt2)?,
+        TrainedTokenizer::Roberta => byte_level(BpeFlavour::Roberta)?,
+    };
     bar.finish_and_clear();
     Ok(tokenizer)
 }
@@ -218,34 +225,4 @@ pub fn build_store(
     let store = TokenStore::build(folder, corpus, tokenizer, Watch::new(&report, &STOP))?;
     bar.finish_and_clear();
     Ok(store)
-}
-
-/// The training loader and the fixed validation batches of a run.
-///
-/// # Errors
-/// The text is smaller than one batch.
-pub fn batches(
-    train: &Arc<TokenStore>,
-    valid: &Arc<TokenStore>,
-    data: &crate::recipe::DataSection,
-    train_config: &ligo_train::TrainConfig,
-) -> Result<(MlmLoader, Vec<MlmBatch>), Failure> {
-    let settings = LoaderSettings {
-        seq_len: data.seq_len,
-        seed: train_config.data_order_seed,
-        shuffle: true,
-        masking: Masking {
-            rate: data.mask_probability,
-            ..Masking::default()
-        },
-    };
-    let loader = MlmLoader::new(Arc::clone(train), settings)?;
-    loader.check_batch_size(train_config.batch_size)?;
-    let valid = MlmLoader::new(Arc::clone(valid), settings)?;
-    let count = match train_config.eval_batches {
-        0 => usize::MAX,
-        n => n,
-    };
-    let batches = valid.validation_batches(train_config.batch_size, count)?.collect();
-    Ok((loader, batches))
 }

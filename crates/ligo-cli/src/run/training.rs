@@ -12,8 +12,8 @@ use ligo_train::{
 };
 use serde_json::{Value, json};
 
+use super::dataset::Dataset;
 use super::stage::{fingerprint, stage, write_whole};
-use super::text::{Text, batches};
 use crate::device::Picked;
 use crate::observer::Progress;
 use crate::recipe::{DataSection, Recipe};
@@ -44,8 +44,8 @@ pub struct Training<'a> {
     pub start: &'a mut dyn FnMut() -> Result<ParamStore, Failure>,
     /// How it is trained.
     pub train: &'a TrainConfig,
-    /// The tokens.
-    pub text: &'a Text,
+    /// What it is trained on.
+    pub dataset: &'a Dataset,
     /// How tokens become samples.
     pub data: &'a DataSection,
     /// What the start values depend on.
@@ -92,11 +92,11 @@ impl Session {
         &self,
         config: &ModelConfig,
         store: &ParamStore,
-        text: &Text,
+        dataset: &Dataset,
         data: &DataSection,
         train: &TrainConfig,
     ) -> Result<f64, Failure> {
-        let (_, valid) = batches(&text.train, &text.valid, data, train)?;
+        let (_, valid) = dataset.batches(config, data, train)?;
         let objective = PretrainObjective::new(config, &[], &self.device)?;
         let loss = ligo_train::evaluate(&objective, store, &valid, &STOP, &mut |_| {})?;
         loss.ok_or(Failure::Interrupted)
@@ -113,7 +113,7 @@ impl Session {
             config,
             start,
             train,
-            text,
+            dataset,
             data,
             upstream,
             optional,
@@ -126,8 +126,16 @@ impl Session {
             let dims = cost::dims(config, data.seq_len, data.mask_probability);
             let cost = cost::step(&dims, train.sequences_per_step());
             let store = start()?;
-            let (store, result) = self.steps(label, folder, &objective, store, train, text, data, cost, &inputs)?;
-            crate::save_model(&store, config, &folder.join("model"), Some(&text.tokenizer), Some(card))?;
+            let (store, result) = self.steps(
+                label, folder, &objective, config, store, train, dataset, data, cost, &inputs,
+            )?;
+            crate::save_model(
+                &store,
+                config,
+                &folder.join("model"),
+                Some(dataset.tokenizer()),
+                Some(card),
+            )?;
             save_result(folder, &result)
         })?;
         let result = read_result(folder)?;
@@ -150,19 +158,23 @@ impl Session {
         label: &str,
         folder: &Path,
         objective: &dyn Objective,
+        config: &ModelConfig,
         start: ParamStore,
         train: &TrainConfig,
-        text: &Text,
+        dataset: &Dataset,
         data: &DataSection,
         cost: CostPerStep,
         inputs: &Value,
     ) -> Result<(ParamStore, TrainResult), Failure> {
-        let (loader, valid) = batches(&text.train, &text.valid, data, train)?;
+        let (loader, valid) = dataset.batches(config, data, train)?;
         let run = RunData {
-            train: &loader,
+            train: loader.as_ref(),
             valid: &valid,
         };
         let mut progress = Progress::new(self.ui, label, train.steps, cost.exact, self.peak_flops);
+        if config.image_shape().is_some() {
+            progress = progress.of_images();
+        }
         let mut trainer = Trainer::new(train.clone(), objective, start, run, folder)?
             .with_cost(cost)
             .with_identity(json!({"inputs": fingerprint(inputs)}));

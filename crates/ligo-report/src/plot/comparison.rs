@@ -4,7 +4,7 @@ use super::colour::{self, AXIS, FAINT, INK, LINES, WARNING};
 use super::font;
 use super::panel::{Panel, spread};
 use super::svg::{Stroke, Svg, Text};
-use crate::summary::{Cost, Counter, MethodSummary, Summary};
+use crate::summary::{Cost, Counter, MethodSummary, Summary, Unit};
 use crate::units;
 
 const WIDTH: f64 = 1240.0;
@@ -127,7 +127,11 @@ fn heading(svg: &mut Svg, summary: &Summary) {
             ..Text::default()
         },
     );
-    let about = format!("{}, {} training tokens", corpus.name, units::count(corpus.train_tokens));
+    let unit = match corpus.unit {
+        Unit::Tokens => "tokens",
+        Unit::Images => "images",
+    };
+    let about = format!("{}, {} training {unit}", corpus.name, units::count(corpus.train_tokens));
     let caution = if !summary.flags.scratch_passed_unigram {
         "Scratch learnt nothing from context: this comparison means nothing."
     } else if !summary.flags.scratch_passed_small {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use ligo_report::summary::{
-    Corpus, Cost, CurvePoint, FORMAT, Flags, MethodSummary, Saving, SmallModel, Summary, ToTarget,
+    Corpus, Cost, CurvePoint, FORMAT, Flags, MethodSummary, Saving, SmallModel, Summary, ToTarget, Unit,
 };
 
 const STEPS: u64 = 1200;
@@ -95,6 +95,7 @@ pub fn summary() -> Summary {
             valid_tokens: 65_536,
             unigram_loss: 6.37,
             context_free_loss: None,
+            unit: Unit::Tokens,
         },
         small: SmallModel {
             name: "BERT (2, 128)".into(),

@@ -8,9 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
 use ligo_arch::{BertConfig, ModelConfig};
-use ligo_data::{
-    Corpus, LoaderSettings, Masking, MlmBatch, MlmLoader, TokenStore, Tokenizer, Watch, WordPieceTraining,
-};
+use ligo_data::{Batch, Corpus, LoaderSettings, Masking, MlmLoader, TokenStore, Tokenizer, Watch, WordPieceTraining};
 use ligo_train::{
     Error, EvalPoint, Event, LrSchedule, Objective, Observer, ParamInfo, ParamStore, PretrainObjective, RunData,
     ScheduleKind, StepReport, TrainConfig, TrainResult, Trainer,
@@ -24,7 +22,7 @@ pub struct Toy {
     pub tokens: Arc<TokenStore>,
     pub model: ModelConfig,
     pub objective: PretrainObjective,
-    pub valid: Vec<MlmBatch>,
+    pub valid: Vec<Batch>,
 }
 
 impl Toy {
@@ -51,7 +49,8 @@ impl Toy {
         let model = ModelConfig::Bert(bert);
         let objective = PretrainObjective::new(&model, &[], &Device::flex()).unwrap();
         let tokens = Arc::new(tokens);
-        let valid = loader(&tokens, 1, true).validation_batches(4, 3).unwrap().collect();
+        let validation = loader(&tokens, 1, true);
+        let valid = validation.validation_batches(4, 3).unwrap().map(Batch::from).collect();
         Self {
             folder,
             tokens,

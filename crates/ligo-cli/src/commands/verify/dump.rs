@@ -7,9 +7,12 @@ use ligo_arch::{Axis, ModelConfig};
 use ligo_checkpoint::{Dtype, TensorFile};
 use safetensors::tensor::TensorView;
 
-use super::inputs::Inputs;
+use super::inputs::{ImageInputs, Inputs, TextInputs};
 use super::python::Comparison;
 use super::{Error, write_error};
+
+/// Where a dump holds images.
+const PIXELS: &str = "pixel_values";
 
 /// A tensor on the host.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,17 +48,24 @@ impl Values {
 
 /// Writes inputs and outputs; an earlier file of this name stays until the new one is complete.
 pub fn write(path: &Path, inputs: &Inputs, logits: &Values, hidden: &[Values]) -> Result<(), Error> {
-    let shape = inputs.shape().to_vec();
     let mut tensors: BTreeMap<String, (safetensors::Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
-    let integers = [
-        ("input_ids", Some(&inputs.ids)),
-        ("attention_mask", inputs.mask.as_ref()),
-        ("token_type_ids", inputs.types.as_ref()),
-    ];
-    for (name, values) in integers {
-        if let Some(values) = values {
-            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            tensors.insert(name.into(), (safetensors::Dtype::I64, shape.clone(), bytes));
+    match inputs {
+        Inputs::Text(text) => {
+            let integers = [
+                ("input_ids", Some(&text.ids)),
+                ("attention_mask", text.mask.as_ref()),
+                ("token_type_ids", text.types.as_ref()),
+            ];
+            for (name, values) in integers {
+                if let Some(values) = values {
+                    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                    tensors.insert(name.into(), (safetensors::Dtype::I64, text.shape().to_vec(), bytes));
+                }
+            }
+        }
+        Inputs::Images(images) => {
+            let bytes = images.pixels.iter().flat_map(|value| value.to_le_bytes()).collect();
+            tensors.insert(PIXELS.into(), (safetensors::Dtype::F32, images.shape.to_vec(), bytes));
         }
     }
     let states = hidden
@@ -122,6 +132,27 @@ impl Dump {
 
     /// The inputs, checked against the model: an id that it does not know would be a panic later.
     pub fn inputs(&self, config: &ModelConfig) -> Result<Inputs, Error> {
+        match config.image_shape() {
+            None => self.text(config).map(Inputs::Text),
+            Some(shape) => self.images(shape).map(Inputs::Images),
+        }
+    }
+
+    fn images(&self, [channels, height, width]: [usize; 3]) -> Result<ImageInputs, Error> {
+        let info = self.file.info(PIXELS);
+        let shape = info.map(|info| info.shape.clone()).unwrap_or_default();
+        match shape[..] {
+            [count, c, h, w] if count > 0 && [c, h, w] == [channels, height, width] => Ok(ImageInputs {
+                shape: [count, c, h, w],
+                pixels: self.file.read_f32(PIXELS)?,
+            }),
+            _ => Err(self.bad(format!(
+                "expected `{PIXELS}` of shape [_, {channels}, {height}, {width}], found {shape:?}"
+            ))),
+        }
+    }
+
+    fn text(&self, config: &ModelConfig) -> Result<TextInputs, Error> {
         let info = self.file.info("input_ids");
         let shape = info.map(|info| info.shape.clone()).unwrap_or_default();
         let [sequences, length] = shape[..] else {
@@ -135,7 +166,7 @@ impl Dump {
         }
         let types = config.table().size(Axis::TOKEN_TYPE);
         let ids = self.integers("input_ids", &shape, config.vocab_size())?;
-        Ok(Inputs {
+        Ok(TextInputs {
             sequences,
             length,
             ids: ids.ok_or_else(|| self.bad("expected `input_ids`, found none".into()))?,

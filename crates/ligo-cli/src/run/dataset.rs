@@ -1,0 +1,242 @@
+//! What a run trains on, ready to be cut into batches.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ligo_arch::{ModelConfig, Task};
+use ligo_data::{
+    Batch, CausalLoader, CausalSettings, ImageLoader, ImageLoaderSettings, ImageSet, LoaderSettings, Masking,
+    MlmLoader, Preprocessor, TokenStore,
+};
+use ligo_report::summary::Unit;
+use ligo_train::{BatchSource, TrainConfig};
+
+use crate::Failure;
+use crate::recipe::{DataFacts, DataSection};
+
+/// What a run trains on and validates on.
+pub struct Dataset {
+    /// The data.
+    pub content: Content,
+    /// The losses of predictors that learn nothing from what surrounds a token.
+    pub baselines: Baselines,
+    /// What it is, for people.
+    pub name: String,
+    /// Decides all that follows.
+    pub fingerprint: String,
+}
+
+/// Data of one kind.
+pub enum Content {
+    /// Token ids.
+    Text(Tokens),
+    /// Images with classes.
+    Images(Images),
+}
+
+/// Decoded images.
+pub struct Images {
+    /// Images to train on.
+    pub train: Arc<ImageSet>,
+    /// Images to validate on.
+    pub valid: Arc<ImageSet>,
+    /// From pixels to the model's input.
+    pub preprocessor: Preprocessor,
+    /// The folder that holds both sets and the preprocessor's file.
+    pub folder: PathBuf,
+}
+
+/// Text as token ids.
+pub struct Tokens {
+    /// Training tokens.
+    pub train: Arc<TokenStore>,
+    /// Validation tokens.
+    pub valid: Arc<TokenStore>,
+    /// The tokenizer's folder.
+    pub tokenizer: PathBuf,
+    /// Its vocabulary.
+    pub vocab_size: usize,
+}
+
+/// Validation losses that a model must pass to have learned anything.
+#[derive(Clone, Copy, Debug)]
+pub struct Baselines {
+    /// Of the best predictor that knows only how frequent each token or class is.
+    pub unigram: f64,
+    /// Masked models: of the best one that sees only the masked position's own token.
+    pub context_free: Option<f64>,
+}
+
+impl Baselines {
+    /// The lowest of them.
+    pub fn lowest(&self) -> f64 {
+        self.context_free.map_or(self.unigram, |loss| loss.min(self.unigram))
+    }
+}
+
+impl Tokens {
+    /// The baselines for a task.
+    pub fn baselines(&self, task: Task) -> Baselines {
+        let (train, valid) = (self.train.info(), self.valid.info());
+        let masked = task == Task::MaskedLm;
+        Baselines {
+            unigram: train.unigram_loss(valid).unwrap_or(f64::NAN),
+            context_free: masked.then(|| {
+                let loss = train.context_free_loss(valid, &Masking::default());
+                loss.unwrap_or(f64::NAN)
+            }),
+        }
+    }
+}
+
+impl Dataset {
+    /// The folder whose tokenizer or preprocessor files a model takes along.
+    pub fn tokenizer(&self) -> &Path {
+        match &self.content {
+            Content::Text(tokens) => &tokens.tokenizer,
+            Content::Images(images) => &images.folder,
+        }
+    }
+
+    /// What the data decide of a model.
+    pub fn facts(&self, data: &DataSection) -> DataFacts {
+        match &self.content {
+            Content::Text(tokens) => DataFacts::text(tokens.vocab_size, data.seq_len),
+            Content::Images(images) => DataFacts::images(images.train.num_classes()),
+        }
+    }
+
+    /// Words of the tokenizer; 0 for images.
+    pub fn vocab_size(&self) -> usize {
+        match &self.content {
+            Content::Text(tokens) => tokens.vocab_size,
+            Content::Images(_) => 0,
+        }
+    }
+
+    /// Tokens or images to train on and to validate on.
+    pub fn sizes(&self) -> (u64, u64) {
+        match &self.content {
+            Content::Text(tokens) => (tokens.train.len(), tokens.valid.len()),
+            Content::Images(images) => (images.train.len(), images.valid.len()),
+        }
+    }
+
+    /// What they are.
+    pub fn unit(&self) -> Unit {
+        match &self.content {
+            Content::Text(_) => Unit::Tokens,
+            Content::Images(_) => Unit::Images,
+        }
+    }
+
+    /// The hash of the training data.
+    pub fn hash(&self) -> String {
+        match &self.content {
+            Content::Text(tokens) => tokens.train.info().tokens_sha256.clone(),
+            Content::Images(images) => images.train.info().images_sha256.clone(),
+        }
+    }
+
+    /// The training batches and the fixed validation batches of a run.
+    ///
+    /// # Errors
+    /// The data are less than one batch, or of a kind that the model does not learn from.
+    pub fn batches(
+        &self,
+        model: &ModelConfig,
+        data: &DataSection,
+        train: &TrainConfig,
+    ) -> Result<(Box<dyn BatchSource>, Vec<Batch>), Failure> {
+        match (&self.content, model.task()) {
+            (Content::Text(tokens), Task::MaskedLm) => tokens.masked(data, train),
+            (Content::Text(tokens), Task::CausalLm) => tokens.causal(data, train),
+            (Content::Images(images), Task::ImageClassification { .. }) => images.batches(model, data, train),
+            (Content::Text(_), task) => Err(cannot("text files", task)),
+            (Content::Images(_), task) => Err(cannot("images", task)),
+        }
+    }
+}
+
+fn cannot(found: &str, task: Task) -> Failure {
+    Failure::other(
+        format!("a model for {} cannot be trained on {found}", task_name(task)),
+        "choose a model and data that fit each other",
+    )
+}
+
+/// Batches to train on, and fixed ones to validate on.
+type Loaders = (Box<dyn BatchSource>, Vec<Batch>);
+
+/// The number of validation batches.
+fn eval_batches(train: &TrainConfig) -> usize {
+    match train.eval_batches {
+        0 => usize::MAX,
+        n => n,
+    }
+}
+
+impl Tokens {
+    fn masked(&self, data: &DataSection, train: &TrainConfig) -> Result<Loaders, Failure> {
+        let settings = LoaderSettings {
+            seq_len: data.seq_len,
+            seed: train.data_order_seed,
+            shuffle: true,
+            masking: Masking {
+                rate: data.mask_probability,
+                ..Masking::default()
+            },
+        };
+        let loader = MlmLoader::new(Arc::clone(&self.train), settings)?;
+        loader.check_batch_size(train.batch_size)?;
+        let valid = MlmLoader::new(Arc::clone(&self.valid), settings)?;
+        let valid = valid.validation_batches(train.batch_size, eval_batches(train))?;
+        let valid = valid.map(Batch::from).collect();
+        Ok((Box::new(loader), valid))
+    }
+
+    fn causal(&self, data: &DataSection, train: &TrainConfig) -> Result<Loaders, Failure> {
+        let settings = CausalSettings {
+            seq_len: data.seq_len,
+            seed: train.data_order_seed,
+            shuffle: true,
+            stay_in_document: data.stay_in_document,
+        };
+        let loader = CausalLoader::new(Arc::clone(&self.train), settings)?;
+        loader.check_batch_size(train.batch_size)?;
+        let valid = CausalLoader::new(Arc::clone(&self.valid), settings)?;
+        let valid = valid.validation_batches(train.batch_size, eval_batches(train))?;
+        let valid = valid.map(Batch::from).collect();
+        Ok((Box::new(loader), valid))
+    }
+}
+
+impl Images {
+    fn batches(&self, model: &ModelConfig, data: &DataSection, train: &TrainConfig) -> Result<Loaders, Failure> {
+        let settings = ImageLoaderSettings {
+            seed: train.data_order_seed,
+            shuffle: true,
+            augmentation: data.augmentation().map_err(super::faults)?,
+            preprocessor: self.preprocessor.clone(),
+            channels: model.image_shape().map(|[channels, ..]| channels),
+            upscale: true,
+        };
+        let loader = ImageLoader::new(Arc::clone(&self.train), settings.clone())?;
+        loader.check_batch_size(train.batch_size)?;
+        let valid = ImageLoader::new(Arc::clone(&self.valid), settings)?;
+        let valid = valid.validation_batches(train.batch_size, eval_batches(train))?;
+        let valid = valid.map(Batch::from).collect();
+        Ok((Box::new(loader), valid))
+    }
+}
+
+/// A task for people.
+pub fn task_name(task: Task) -> &'static str {
+    match task {
+        Task::MaskedLm => "masked language modelling",
+        Task::CausalLm => "causal language modelling",
+        Task::SequenceClassification { .. } => "classification of texts",
+        Task::QuestionAnswering => "question answering",
+        Task::ImageClassification { .. } => "classification of images",
+    }
+}
