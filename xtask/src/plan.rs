@@ -10,6 +10,11 @@ pub fn ligo(ligo: &Ligo, backend: Backend, has_avx512: bool) -> CargoCommand {
     if has_avx512 {
         features.push("avx512");
     }
+    // It brings an HTTP stack and an async runtime, which nobody should build who reads from the disk.
+    let on_hub = |argument: &OsString| argument.to_string_lossy().contains("hf://");
+    if ligo.arguments.iter().any(on_hub) {
+        features.push("hub");
+    }
     let mut command = CargoCommand::new(["run", "--release", "--package", "ligo-cli", "--bin", "ligo"]);
     if !features.is_empty() {
         command = command.with(["--features", &features.join(",")]);
@@ -133,6 +138,16 @@ mod tests {
                 format!("{start} {features}{end}")
             );
         }
+    }
+
+    #[test]
+    fn access_to_the_hub_is_built_in_only_for_an_address_on_it() {
+        let arguments = ligo_with(&["run", "--data", "hf://datasets/wikimedia/wikipedia/20231101.en"]);
+        assert_eq!(
+            ligo(&arguments, Backend::Cpu, true).to_string(),
+            "cargo run --release --package ligo-cli --bin ligo --features avx512,hub \
+             -- run --data hf://datasets/wikimedia/wikipedia/20231101.en"
+        );
     }
 
     #[test]

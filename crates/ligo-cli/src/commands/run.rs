@@ -15,8 +15,8 @@ pub struct RunArgs {
     /// A built-in recipe or a TOML file.
     #[arg(long, default_value = "demo", value_name = "NAME|FILE")]
     pub recipe: String,
-    /// What to train on. Text: files or folders of .txt, .jsonl (field `text`), also .gz and .zst, and .parquet. Images: a
-    /// folder.
+    /// What to train on. Text: files or folders of .txt, .jsonl (field `text`), also .gz and .zst, and .parquet, or hf://datasets/OWNER/NAME/PATH.
+    /// Images: a folder.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
     /// What to validate on; without it, documents or images of --data are held out.
@@ -64,7 +64,11 @@ pub fn resolve(args: &RunArgs) -> Result<recipe::Recipe, Failure> {
     Ok(recipe)
 }
 
+/// Addresses on the hub stay as they are.
 fn absolute(path: &PathBuf) -> PathBuf {
+    if path.to_string_lossy().starts_with("hf://") {
+        return path.clone();
+    }
     std::path::absolute(path).unwrap_or_else(|_| path.clone())
 }
 

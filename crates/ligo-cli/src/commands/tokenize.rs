@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use ligo_cost::format;
-use ligo_data::{TokenStore, Tokenizer, TrainValid};
+use ligo_data::TokenStore;
 
 use crate::recipe::TrainedTokenizer;
-use crate::run::text::{build_store, train_tokenizer};
+use crate::run::text::{build_store, open_texts, open_tokenizer, train_tokenizer};
 use crate::{Failure, Ui};
 
 /// Arguments of `ligo tokenize`.
@@ -15,7 +15,7 @@ use crate::{Failure, Ui};
     after_help = "Examples:\n  ligo tokenize --data texts/ --out corpus                       train WordPiece with 8,192 entries\n  ligo tokenize --data a.txt.zst --tokenizer bert-base/ --out corpus\n\nThe folder then holds tokenizer/, tokens/train and tokens/valid for `ligo train` and `ligo learn`."
 )]
 pub struct TokenizeArgs {
-    /// Files or folders of .txt, .jsonl (field `text`), also .gz and .zst.
+    /// Files or folders of .txt, .jsonl, also .gz and .zst, and .parquet; or hf://datasets/OWNER/NAME/PATH.
     #[arg(long, required = true, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
     /// Validation text; without it, documents of --data are held out.
@@ -24,6 +24,9 @@ pub struct TokenizeArgs {
     /// Share of documents held out.
     #[arg(long, default_value_t = 0.05)]
     pub valid_fraction: f64,
+    /// The field of .jsonl and the column of .parquet that holds the text.
+    #[arg(long, default_value = "text", value_name = "NAME")]
+    pub text_column: String,
     /// A tokenizer (folder, tokenizer.json or vocab.txt) to use instead of training one.
     #[arg(long, value_name = "PATH")]
     pub tokenizer: Option<PathBuf>,
@@ -43,13 +46,9 @@ pub struct TokenizeArgs {
 /// # Errors
 /// The text or tokenizer cannot be read, or the folder cannot be written.
 pub fn run(args: &TokenizeArgs, ui: Ui) -> Result<(), Failure> {
-    let corpus = if args.valid.is_empty() {
-        TrainValid::split(&args.data, args.valid_fraction)?
-    } else {
-        TrainValid::from_paths(&args.data, &args.valid)?
-    };
+    let corpus = open_texts(&args.data, &args.valid, args.valid_fraction, &args.text_column, ui)?;
     let tokenizer = match &args.tokenizer {
-        Some(path) => Tokenizer::open(path)?,
+        Some(path) => open_tokenizer(path)?,
         None => train_tokenizer(&corpus.train, args.kind, args.vocab_size, true, ui)?,
     };
     let folder = args.out.join("tokenizer");

@@ -58,6 +58,8 @@ pub struct CorpusSection {
     pub valid_paths: Vec<PathBuf>,
     /// Share of documents or images held out for validation.
     pub valid_fraction: f64,
+    /// The field of JSONL and the column of parquet that holds the text.
+    pub text_column: String,
     /// What becomes of an image that cannot be decoded: `fail` or `skip`.
     pub damaged_images: DamagedImages,
 }
@@ -82,6 +84,7 @@ impl Default for CorpusSection {
             paths: Vec::new(),
             valid_paths: Vec::new(),
             valid_fraction: 0.05,
+            text_column: "text".into(),
             damaged_images: DamagedImages::default(),
         }
     }

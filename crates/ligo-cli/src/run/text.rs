@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ligo_arch::ModelConfig;
 use ligo_cost::format;
 use ligo_data::{
-    BpeFlavour, BpeTraining, Corpus, RustDocs, TokenStore, Tokenizer, TrainValid, Watch, WordPieceTraining,
+    BpeFlavour, BpeTraining, Corpus, RustDocs, TokenStore, Tokenizer, TrainValid, Watch, WordPieceTraining, hub,
 };
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> R
     let tokenizer_inputs = json!({"corpus": identity, "tokenizer": recipe.tokenizer, "model_type": model.model_type()});
     let tokenizer_print = stage(ui, "tokenizer", &tokenizer_dir, &tokenizer_inputs, || {
         let tokenizer = match &recipe.tokenizer.path {
-            Some(path) => Tokenizer::open(path)?,
+            Some(path) => open_tokenizer(path)?,
             None => {
                 let kind = recipe
                     .tokenizer
@@ -84,11 +84,13 @@ fn open_corpus(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<(TrainValid, St
         // Images never come here; without text files the corpus says what is wrong.
         CorpusSource::Files | CorpusSource::Images => {
             let section = &recipe.corpus;
-            let corpus = if section.valid_paths.is_empty() {
-                TrainValid::split(&section.paths, section.valid_fraction)?
-            } else {
-                TrainValid::from_paths(&section.paths, &section.valid_paths)?
-            };
+            let corpus = open_texts(
+                &section.paths,
+                &section.valid_paths,
+                section.valid_fraction,
+                &section.text_column,
+                ui,
+            )?;
             let files = |c: &Corpus| -> Vec<Value> {
                 c.files()
                     .iter()
@@ -107,6 +109,45 @@ fn open_corpus(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<(TrainValid, St
             Ok((corpus, name, details, identity))
         }
     }
+}
+
+/// Finds training and validation text, on the disk or on the hub.
+///
+/// # Errors
+/// A path is missing, holds no text or cannot be fetched.
+pub fn open_texts<P: AsRef<Path>>(
+    paths: &[P],
+    valid_paths: &[P],
+    valid_fraction: f64,
+    column: &str,
+    ui: Ui,
+) -> Result<TrainValid, Failure> {
+    let bar = ui.bytes_bar("fetching text");
+    let report = |done: u64, total: u64| {
+        bar.set_length(total);
+        bar.set_position(done);
+    };
+    let watch = Watch::new(&report, &STOP);
+    let (train, valid) = (hub::local_texts(paths, watch)?, hub::local_texts(valid_paths, watch)?);
+    bar.finish_and_clear();
+    let corpus = if valid.is_empty() {
+        TrainValid::split(&train, valid_fraction)?
+    } else {
+        TrainValid::from_paths(&train, &valid)?
+    };
+    Ok(corpus.with_text_column(column))
+}
+
+/// A tokenizer on the disk or on the hub.
+///
+/// # Errors
+/// It cannot be found, fetched or read.
+pub fn open_tokenizer(path: &Path) -> Result<Tokenizer, Failure> {
+    let silent = |_: u64, _: u64| {};
+    Ok(Tokenizer::open(&hub::local_tokenizer(
+        path,
+        Watch::new(&silent, &STOP),
+    )?)?)
 }
 
 /// When a file was changed, in seconds since 1970.
