@@ -75,7 +75,10 @@ pub fn comparison(summary: &Summary, counter: Counter) -> String {
     svg.text(
         22.0,
         top + PANEL_HEIGHT / 2.0,
-        "validation loss (nats per predicted token)",
+        match summary.corpus.unit {
+            Unit::Tokens => "validation loss (nats per predicted token)",
+            Unit::Images => "validation loss (nats per image)",
+        },
         &axis,
     );
     svg.finish()
