@@ -28,7 +28,7 @@ fn loss(graph: &OperatorGraph, current: &HashMap<String, Tensor<1>>, device: &De
 }
 
 fn scalar(tensor: Tensor<1>) -> f64 {
-    tensor.into_data().to_vec::<f64>().unwrap()[0]
+    tensor.into_data().try_to_vec::<f64>().unwrap()[0]
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn the_gradient_of_the_operator_equals_central_differences() {
                     .grad(&gradients)
                     .unwrap()
                     .into_data()
-                    .to_vec::<f64>()
+                    .try_to_vec::<f64>()
                     .unwrap();
                 for entry in [0, start.len() / 2, start.len() - 1] {
                     let shifted = |delta: f64| {

@@ -42,7 +42,7 @@ fn grow_all(
 }
 
 fn values(tensor: Tensor<1>) -> Vec<f32> {
-    tensor.into_data().to_vec::<f32>().unwrap()
+    tensor.into_data().try_to_vec::<f32>().unwrap()
 }
 
 fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
