@@ -136,6 +136,20 @@ impl ParamTable {
         (name, shape.collect(), part(slice))
     }
 
+    /// The tensors that are written for these parameters: [`ParamTable::file_tensors`], and once more those that the
+    /// reference library stores under a second name.
+    pub fn written_tensors<'a, 'b: 'a>(&self, params: impl IntoIterator<Item = &'a Param<'b>>) -> Vec<FileTensor> {
+        let mut tensors = self.file_tensors(params);
+        for (alias, source) in self.stored_aliases() {
+            let twin = tensors.iter().find(|t| t.name == *source).cloned();
+            tensors.extend(twin.map(|t| FileTensor {
+                name: alias.clone(),
+                ..t
+            }));
+        }
+        tensors
+    }
+
     /// The tensors of a file that hold these parameters, in the order of their first parameter.
     pub fn file_tensors<'a, 'b: 'a>(&self, params: impl IntoIterator<Item = &'a Param<'b>>) -> Vec<FileTensor> {
         let mut tensors: Vec<FileTensor> = Vec::new();

@@ -56,15 +56,7 @@ pub fn save_model(
     let values = store.to_values()?.into_iter();
     let values: HashMap<String, Vec<f32>> = values.map(|(info, values)| (info.name, values)).collect();
     let params: Vec<_> = table.params().filter(|p| values.contains_key(&p.name)).collect();
-    let mut tensors = ligo_growth::files::to_files(&table, &params, values)?;
-    for (alias, source) in table.stored_aliases() {
-        if let Some((_, shape, values)) = tensors.iter().find(|(name, ..)| name == source).cloned() {
-            tensors.push((alias.clone(), shape, values));
-        }
-    }
-    let tensors = tensors
-        .into_iter()
-        .map(|(name, shape, values)| (name, shape, values.into()));
+    let tensors = ligo_growth::files::to_files(&table, &params, &values)?;
     let options = WriteOptions {
         tokenizer_from: tokenizer.map(Path::to_path_buf),
         card,

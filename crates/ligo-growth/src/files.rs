@@ -23,25 +23,27 @@ pub fn with_params(dir: ModelDir, table: &ParamTable) -> ModelDir {
 }
 
 /// A tensor as files hold it: name, shape, values.
-pub type FileValues = (String, Vec<usize>, Vec<f32>);
+pub type FileValues<'a> = (String, Vec<usize>, Cow<'a, [f32]>);
 
-/// The tensors that a file holds for these parameters, in the order of the first parameter of each.
+/// The tensors that a file holds for these parameters, in the order of the first parameter of each, and once more those
+/// that are stored under a second name.
 ///
 /// # Errors
 /// A parameter has no value, or one of another size.
-pub fn to_files(
+pub fn to_files<'a>(
     table: &ParamTable,
     params: &[Param<'_>],
-    mut values: HashMap<String, Vec<f32>>,
-) -> Result<Vec<FileValues>, Error> {
-    let tensors = table.file_tensors(params).into_iter();
+    values: &'a HashMap<String, Vec<f32>>,
+) -> Result<Vec<FileValues<'a>>, Error> {
+    let value = |name: &str| {
+        let found = values.get(name);
+        let found = found.ok_or_else(|| Error::MissingTensor { name: name.into() })?;
+        Ok(Cow::Borrowed(found.as_slice()))
+    };
+    let tensors = table.written_tensors(params).into_iter();
     tensors
         .map(|tensor| {
-            let mut take = |name: &str| {
-                let found = values.remove(name);
-                found.ok_or_else(|| Error::MissingTensor { name: name.into() })
-            };
-            let joined = join(&tensor, &mut |name| take(name).map(Cow::Owned))?;
+            let joined = join(&tensor, &mut |name| value(name))?;
             Ok((tensor.name, tensor.shape, joined))
         })
         .collect()
@@ -51,7 +53,7 @@ pub fn to_files(
 pub(crate) fn join<'a>(
     tensor: &ligo_arch::FileTensor,
     values: &mut dyn FnMut(&str) -> Result<Cow<'a, [f32]>, Error>,
-) -> Result<Vec<f32>, Error> {
+) -> Result<Cow<'a, [f32]>, Error> {
     let mut joined = Vec::new();
     for part in &tensor.parts {
         let own = values(&part.param)?;
@@ -64,10 +66,10 @@ pub(crate) fn join<'a>(
             });
         }
         if tensor.parts.len() == 1 && part.slice.is_whole() {
-            return Ok(own.into_owned());
+            return Ok(own);
         }
         joined.resize(tensor.shape.iter().product(), 0.0);
         part.slice.insert(&own, &mut joined);
     }
-    Ok(joined)
+    Ok(joined.into())
 }

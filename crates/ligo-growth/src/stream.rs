@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use ligo_arch::{FileTensor, ModelConfig, Param, ParamTable};
+use ligo_arch::{ModelConfig, Param, ParamTable};
 use ligo_checkpoint::{AtomicDir, Card, Declared, Dtype, ModelDir, ModelWriter};
 
 use crate::{Error, LinearMap, WeightSource, files};
@@ -73,15 +73,7 @@ pub fn grow_directory(
     let params = target_params(&small_table, &large_table, source);
     let own = source.names().next().and_then(|n| source.info(n)).map(|i| i.dtype);
     let dtype = options.dtype.or(own).unwrap_or(Dtype::F32);
-    // Every tensor under its own name, and again under the names that the reference library stores beside it.
-    let mut tensors = large_table.file_tensors(&params);
-    for (alias, source) in large_table.stored_aliases() {
-        let twin = tensors.iter().find(|t| t.name == *source).cloned();
-        tensors.extend(twin.map(|t| FileTensor {
-            name: alias.clone(),
-            ..t
-        }));
-    }
+    let tensors = large_table.written_tensors(&params);
     let declared = tensors.iter().map(|tensor| Declared {
         name: tensor.name.clone(),
         dtype,

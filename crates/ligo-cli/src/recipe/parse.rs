@@ -287,13 +287,7 @@ fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
 }
 
 fn check_models(recipe: &Recipe, faults: &mut Vec<Fault>) {
-    // The vocabulary is known once there is a tokenizer; any size will do for the checks.
-    let facts = match recipe.corpus.source {
-        CorpusSource::Images => DataFacts::images(2),
-        CorpusSource::Files | CorpusSource::RustDocs => {
-            DataFacts::text(recipe.tokenizer.vocab_size.max(64), recipe.data.seq_len)
-        }
-    };
+    let facts = DataFacts::expected(recipe);
     let small = recipe
         .small
         .path

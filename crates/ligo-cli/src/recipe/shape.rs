@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::faults::{Fault, nearest};
+use super::{CorpusSource, Recipe};
 
 /// A model and how it is trained.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -46,9 +47,14 @@ impl DataFacts {
         }
     }
 
-    /// Before the data were looked at: any vocabulary will do for the checks.
-    pub fn unknown(seq_len: usize) -> Self {
-        Self::text(1 << 16, seq_len)
+    /// Before the data were looked at: any vocabulary and any number of classes will do for the checks.
+    pub fn expected(recipe: &Recipe) -> Self {
+        match recipe.corpus.source {
+            CorpusSource::Images => Self::images(2),
+            CorpusSource::Files | CorpusSource::RustDocs => {
+                Self::text(recipe.tokenizer.vocab_size.max(64), recipe.data.seq_len)
+            }
+        }
     }
 }
 

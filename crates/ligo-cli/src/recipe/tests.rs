@@ -30,16 +30,21 @@ fn every_built_in_recipe_can_run() {
     }
 }
 
+/// The data that the recipes are made for: a vocabulary as they name it, ImageNet's classes.
+fn published(recipe: &Recipe) -> DataFacts {
+    match recipe.corpus.source {
+        CorpusSource::Images => DataFacts::images(1000),
+        CorpusSource::Files | CorpusSource::RustDocs => {
+            DataFacts::text(recipe.tokenizer.vocab_size, recipe.data.seq_len)
+        }
+    }
+}
+
 #[test]
 fn every_built_in_recipe_has_a_price() {
     for (name, _) in BUILTIN {
         let recipe = load(name, &["corpus.paths=[\"data\"]".to_owned()]).unwrap();
-        let facts = match recipe.corpus.source {
-            CorpusSource::Images => DataFacts::images(1000),
-            CorpusSource::Files | CorpusSource::RustDocs => {
-                DataFacts::text(recipe.tokenizer.vocab_size, recipe.data.seq_len)
-            }
-        };
+        let facts = published(&recipe);
         let model = |section: &ModelSection, key| section.config(key, &facts).unwrap();
         let (small, large) = (model(&recipe.small, "small"), model(&recipe.large, "large"));
         let dims = |config| crate::cost::dims(config, recipe.data.seq_len, recipe.data.mask_probability);
@@ -72,10 +77,7 @@ fn every_built_in_recipe_has_a_price() {
 fn the_pairs_of_the_paper_have_its_sizes() {
     let millions = |name: &str| {
         let recipe = load(name, &["corpus.paths=[\"data\"]".to_owned()]).unwrap();
-        let facts = match recipe.corpus.source {
-            CorpusSource::Images => DataFacts::images(1000),
-            _ => DataFacts::text(recipe.tokenizer.vocab_size, recipe.data.seq_len),
-        };
+        let facts = published(&recipe);
         let count = |section: &ModelSection, key| {
             let parameters = section.config(key, &facts).unwrap().table().num_parameters();
             (parameters as f64 / 1e5).round() / 10.0

@@ -120,7 +120,7 @@ pub fn run(
         dataset,
         data: &recipe.data,
         upstream: grown,
-        optional: &crate::load_store(&start_dir, &session.device)?.2,
+        optional: &open_source(&start_dir)?.2,
         card: session.card(&format!("large model by {id}"), Some(&small.model), spec.name(), recipe),
     })?;
     Ok(())

@@ -11,7 +11,7 @@ mod training;
 use std::path::{Path, PathBuf};
 
 use ligo_arch::ModelConfig;
-use ligo_checkpoint::RunLock;
+use ligo_checkpoint::{ModelDir, RunLock};
 use ligo_train::TrainConfig;
 use serde_json::json;
 
@@ -58,9 +58,10 @@ pub fn run(recipe: &Recipe, folder: &Path, picked: &Picked, ui: Ui) -> Result<()
 /// What kind of model a recipe is about: the small one, but for the size of its vocabulary, which comes with the data.
 fn kind_of(recipe: &Recipe) -> Result<ModelConfig, Failure> {
     match &recipe.small.path {
-        Some(path) => Ok(crate::store::open_source(path)?.0),
+        // Its weights are read, and their hashes checked, when it is loaded.
+        Some(path) => Ok(crate::load::read_config(&ModelDir::open(path)?)?),
         None => {
-            let config = recipe.small.config("small", &DataFacts::unknown(recipe.data.seq_len));
+            let config = recipe.small.config("small", &DataFacts::expected(recipe));
             config.map_err(faults)
         }
     }
