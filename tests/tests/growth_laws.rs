@@ -42,7 +42,7 @@ fn bert(config: &ModelConfig) -> BertConfig {
 
 /// Grows a model directory with `spec`.
 fn grow(small: &Path, large: &ModelConfig, spec: &OperatorSpec, target: &Path) {
-    let (config, ..) = open_model(small).unwrap();
+    let config = open_model(small).unwrap().config;
     let device = Device::flex();
     let map = spec
         .build(&config.table(), &large.table(), &device, large.initializer_range(), 5)
@@ -51,7 +51,11 @@ fn grow(small: &Path, large: &ModelConfig, spec: &OperatorSpec, target: &Path) {
 }
 
 fn grow_with(map: &LinearMap, small: &Path, large: &ModelConfig, target: &Path) {
-    let (config, mut source, _) = open_model(small).unwrap();
+    let ligo_cli::load::Source {
+        config,
+        dir: mut source,
+        ..
+    } = open_model(small).unwrap();
     let options = GrowOptions {
         dtype: Some(Dtype::F32),
         ..GrowOptions::default()
@@ -201,7 +205,7 @@ fn every_operator(layers: usize) -> Vec<OperatorSpec> {
 fn tied_embeddings_stay_tied_whatever_the_operator() {
     let folder = tempfile::tempdir().unwrap();
     let small = fixture("tied_4_heads");
-    let (config, ..) = open_model(&small).unwrap();
+    let config = open_model(&small).unwrap().config;
     let large = widened(&config, 6);
     let tie = (DECODER.to_owned(), WORDS.to_owned());
     assert!(large.table().ties().contains(&tie));
@@ -239,7 +243,7 @@ fn tied_embeddings_stay_tied_whatever_the_operator() {
 fn pooler_and_next_sentence_head_are_grown_with_the_rest() {
     let folder = tempfile::tempdir().unwrap();
     let small = fixture("pretraining_legacy_names");
-    let (config, ..) = open_model(&small).unwrap();
+    let config = open_model(&small).unwrap().config;
     let large = widened(&config, 6);
     let table = large.table();
     for (i, spec) in every_operator(table.depth("encoder")).iter().enumerate() {
@@ -258,7 +262,7 @@ fn pooler_and_next_sentence_head_are_grown_with_the_rest() {
             assert_eq!(found[param.name.as_str()], param.shape, "{spec:?}: {}", param.name);
         }
         assert_eq!(found["cls.seq_relationship.weight"], [2, 48]);
-        let (_, _, optional) = open_model(&target).unwrap();
+        let optional = open_model(&target).unwrap().optional;
         assert_eq!(optional.len(), 4, "{spec:?}: {optional:?}");
     }
 }
@@ -268,7 +272,7 @@ fn a_saved_operator_grows_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let device = Device::flex();
     let small = fixture("sharded");
-    let (config, ..) = open_model(&small).unwrap();
+    let config = open_model(&small).unwrap().config;
     let large = widened(&config, 6);
     for (i, spec) in every_operator(large.table().depth("encoder")).iter().enumerate() {
         let path = |what: &str| folder.path().join(format!("{i}-{what}"));
@@ -294,7 +298,7 @@ fn an_exact_operator_is_saved_with_what_no_other_matrix_says() {
     let folder = tempfile::tempdir().unwrap();
     let device = Device::flex();
     let small = fixture("sharded");
-    let (config, ..) = open_model(&small).unwrap();
+    let config = open_model(&small).unwrap().config;
     let small_bert = bert(&config);
     let double = ModelConfig::Bert(BertConfig {
         hidden_size: 2 * small_bert.hidden_size,

@@ -140,7 +140,7 @@ fn a_learned_operator_lowers_the_loss_and_is_written_as_it_was_learned() {
         .into_iter()
         .enumerate()
     {
-        let (_, mut source, _) = open_model(&folder.path().join("small")).unwrap();
+        let mut source = open_model(&folder.path().join("small")).unwrap().dir;
         let ligo = LigoConfig {
             sharing,
             fixed_identity: i == 1,

@@ -4,7 +4,9 @@ use serde_json::{Map, Value};
 use crate::family::{FamilyConfig, Sizes, Task, nonzero};
 use crate::image::{check_labels, default_channels, default_image, default_patch, is_zero, label_count, set_labels};
 use crate::rows::{Rows, Stack};
-use crate::{Axis, Error, Extent, HiddenAct, Init, ModelConfig, ParamTable, Patches, PositionGrid, Role, Sides};
+use crate::{
+    Axis, Error, Extent, HiddenAct, Init, ModelConfig, ParamTable, Patches, PositionGrid, Resample, Role, Sides,
+};
 
 /// `config.json` of a CaiT (Touvron et al., arXiv:2103.17239) as `timm`'s `Cait` computes it.
 ///
@@ -314,7 +316,15 @@ impl FamilyConfig for CaitConfig {
             tensor: "pos_embed".into(),
             prefix: 0,
             grid: self.patches().grid(),
+            filter: Resample::Antialiased,
         })
+    }
+
+    fn with_image(&self, image: Sides) -> Option<ModelConfig> {
+        Some(ModelConfig::Cait(Self {
+            image_size: image,
+            ..self.clone()
+        }))
     }
 
     fn patches(&self) -> Option<Patches> {

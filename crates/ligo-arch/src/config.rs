@@ -2,7 +2,8 @@ use serde_json::Value;
 
 use crate::family::FamilyConfig;
 use crate::{
-    BertConfig, CaitConfig, Error, Gpt2Config, LlamaConfig, ParamTable, Patches, PositionGrid, Sizes, Task, VitConfig,
+    BertConfig, CaitConfig, Error, Gpt2Config, LlamaConfig, ParamTable, Patches, PositionGrid, Sides, Sizes, Task,
+    VitConfig,
 };
 
 /// The families: variant, type of the configuration, `model_type`s that it reads.
@@ -148,6 +149,17 @@ impl ModelConfig {
     /// The position table of a model of images; `None` for models of text.
     pub fn position_grid(&self) -> Option<PositionGrid> {
         self.family().position_grid()
+    }
+
+    /// The same model for images of `[height, width]`; `None` for models of text.
+    ///
+    /// Only the position table changes: [`PositionGrid::resample`] makes the new one.
+    ///
+    /// # Errors
+    /// The patches do not fill such an image.
+    pub fn with_image(&self, image: [usize; 2]) -> Result<Option<Self>, Error> {
+        let config = self.family().with_image(Sides::of(image));
+        config.map(|config| config.validate().map(|()| config)).transpose()
     }
 }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{Error, ModelConfig, ParamTable, Patches, PositionGrid};
+use crate::{Error, ModelConfig, ParamTable, Patches, PositionGrid, Sides};
 
 /// What a model is trained to predict; decides its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +90,10 @@ pub(crate) trait FamilyConfig {
     }
     /// Its positions, where they are those of an image's patches.
     fn position_grid(&self) -> Option<PositionGrid> {
+        None
+    }
+    /// The same model for images of this size; `None` for text.
+    fn with_image(&self, _image: Sides) -> Option<ModelConfig> {
         None
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Error, Extent};
+use crate::{Error, Extent, Resample, resample_positions};
 
 /// Height and width of an image or a patch: one number, or both as `[height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,15 @@ pub enum Sides {
 }
 
 impl Sides {
+    /// From `[height, width]`; one number where they are equal, as most files write it.
+    pub const fn of(sides: [usize; 2]) -> Self {
+        if sides[0] == sides[1] {
+            Self::Square(sides[0])
+        } else {
+            Self::Each(sides)
+        }
+    }
+
     /// `[height, width]`.
     pub const fn both(self) -> [usize; 2] {
         match self {
@@ -78,7 +87,7 @@ impl Patches {
 
 /// Where the position table of an image model is, and what it means.
 ///
-/// [`resample_positions`](crate::resample_positions) makes a table for another grid.
+/// [`PositionGrid::resample`] makes a table for another grid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PositionGrid {
     /// Its name.
@@ -87,6 +96,19 @@ pub struct PositionGrid {
     pub prefix: usize,
     /// `[rows, columns]` of patches, row by row.
     pub grid: [usize; 2],
+    /// How the family's reference library makes a table for another grid.
+    pub filter: Resample,
+}
+
+impl PositionGrid {
+    /// The table for another grid, see [`resample_positions`]. `values` is `[prefix + rows · columns, width]`, whatever its width.
+    ///
+    /// # Panics
+    /// When `values` does not fill this grid.
+    pub fn resample(&self, values: &[f32], to: [usize; 2]) -> Vec<f32> {
+        let width = values.len() / (self.prefix + self.grid[0] * self.grid[1]);
+        resample_positions(values, self.prefix, self.grid, to, width, self.filter)
+    }
 }
 
 /// The number of classes, counted as `transformers` does: the entries of `id2label`, or `num_labels`, or 2.

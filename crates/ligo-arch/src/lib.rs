@@ -32,6 +32,7 @@ mod image;
 mod llama;
 mod pair;
 mod positions;
+mod recognise;
 mod rope;
 mod rows;
 mod stored;

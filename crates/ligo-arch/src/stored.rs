@@ -137,7 +137,7 @@ impl ParamTable {
     }
 
     /// The tensors that are written for these parameters: [`ParamTable::file_tensors`], and once more those that the
-    /// reference library stores under a second name.
+    /// reference library stores under a second name. By name, as the `safetensors` library orders a file.
     pub fn written_tensors<'a, 'b: 'a>(&self, params: impl IntoIterator<Item = &'a Param<'b>>) -> Vec<FileTensor> {
         let mut tensors = self.file_tensors(params);
         for (alias, source) in self.stored_aliases() {
@@ -147,6 +147,7 @@ impl ParamTable {
                 ..t
             }));
         }
+        tensors.sort_by(|a, b| a.name.cmp(&b.name));
         tensors
     }
 

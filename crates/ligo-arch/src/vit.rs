@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use crate::family::{FamilyConfig, Sizes, Task, nonzero};
 use crate::image::{check_labels, default_channels, default_image, default_patch, is_zero, label_count, set_labels};
 use crate::rows::{Rows, Stack};
-use crate::{Axis, Error, Extent, HiddenAct, ModelConfig, ParamTable, Patches, PositionGrid, Role, Sides};
+use crate::{Axis, Error, Extent, HiddenAct, ModelConfig, ParamTable, Patches, PositionGrid, Resample, Role, Sides};
 
 /// `config.json` of a ViT or a DeiT, with the names of `transformers`' `ViTConfig` and `DeiTConfig`.
 ///
@@ -345,7 +345,15 @@ impl FamilyConfig for VitConfig {
             tensor: format!("{}.embeddings.position_embeddings", self.base()),
             prefix: self.prefix_tokens(),
             grid: self.patches().grid(),
+            filter: Resample::Bicubic,
         })
+    }
+
+    fn with_image(&self, image: Sides) -> Option<ModelConfig> {
+        Some(ModelConfig::Vit(Self {
+            image_size: image,
+            ..self.clone()
+        }))
     }
 
     fn patches(&self) -> Option<Patches> {

@@ -48,13 +48,47 @@ pub enum LoadError {
         /// The tensor that is tied to.
         source_name: String,
     },
+    /// `config.json` is another model's.
+    #[error(
+        "{}: config.json says {says}, the tensors are those of {found}; the files of two models seem to be mixed",
+        path.display()
+    )]
+    OtherFamily {
+        /// The directory.
+        path: PathBuf,
+        /// The family of `config.json`.
+        says: String,
+        /// The family of the tensors.
+        found: String,
+    },
     /// The weights do not fit the model.
     #[error(transparent)]
     Model(#[from] ligo_models::Error),
 }
 
-/// Opens a model directory, checks it and gives its tensors today's names. Returns the configuration, the directory and
-/// the optional tensors that it has.
+/// A model directory whose weights are read when they are asked for.
+#[derive(Debug)]
+pub struct Source {
+    /// What `config.json` says.
+    pub config: ModelConfig,
+    /// The tensors, under the names of the table.
+    pub dir: ModelDir,
+    /// The optional tensors that it has, such as a pooler's.
+    pub optional: Vec<String>,
+}
+
+impl Source {
+    /// The same model for images as large as those of `wanted`, see [`ligo_growth::files::at_resolution`].
+    ///
+    /// # Errors
+    /// The patches do not fill such an image.
+    pub fn at(self, wanted: &ModelConfig) -> Result<Self, ligo_growth::Error> {
+        let (dir, config) = ligo_growth::files::at_resolution(self.dir, self.config, wanted)?;
+        Ok(Self { dir, config, ..self })
+    }
+}
+
+/// Opens a model directory, checks it and gives its tensors today's names.
 ///
 /// Checked are the manifest's hashes of the weights when there is a manifest, and every tensor's presence, shape and dtype; payloads
 /// are read later. `…gamma`/`…beta`, `cls.predictions.decoder.bias` and a tied decoder's weight are known under the
@@ -62,14 +96,14 @@ pub enum LoadError {
 ///
 /// # Errors
 /// See [`LoadError`]; all missing and misshapen tensors are named together.
-pub fn open_model(path: &Path) -> Result<(ModelConfig, ModelDir, Vec<String>), LoadError> {
+pub fn open_model(path: &Path) -> Result<Source, LoadError> {
     if path.join(MANIFEST_FILE).exists() {
         ligo_checkpoint::verify_weights(path)?;
     }
     let dir = ModelDir::open(path)?;
     let config = read_config(&dir)?;
     let (dir, optional, _) = fit(dir, &config)?;
-    Ok((config, dir, optional))
+    Ok(Source { config, dir, optional })
 }
 
 /// Loads a model onto a device.
@@ -77,7 +111,7 @@ pub fn open_model(path: &Path) -> Result<(ModelConfig, ModelDir, Vec<String>), L
 /// # Errors
 /// As [`open_model`].
 pub fn load_model(path: &Path, device: &Device) -> Result<Loaded, LoadError> {
-    let (config, dir, optional) = open_model(path)?;
+    let Source { config, dir, optional } = open_model(path)?;
     let names: Vec<&str> = optional.iter().map(String::as_str).collect();
     let skeleton = Model::skeleton_with(&config, &names, device)?;
     let model = skeleton.install(&mut |name: &str, _: &[usize]| {
@@ -112,11 +146,27 @@ pub(crate) fn fit(dir: ModelDir, config: &ModelConfig) -> Result<(ModelDir, Vec<
         .collect();
     let tensors = table.file_tensors(&params).into_iter();
     let specs: Vec<TensorSpec> = tensors.map(|t| TensorSpec::new(t.name, t.shape)).collect();
-    let mut report = dir.check(&specs)?;
+    let mut report = dir
+        .check(&specs)
+        .map_err(|error| other_family(&dir, config).unwrap_or(error.into()))?;
     // Neither a tied tensor's second name nor a buffer of old checkpoints is anything that gets lost.
     let is_alias = |name: &String| table.ties().iter().any(|(alias, _)| alias == name);
     report.extra.retain(|name| !is_alias(name) && !table.is_buffer(name));
     Ok((dir, optional, report))
+}
+
+/// The plainer complaint when hundreds of tensors are missing since they are another family's.
+fn other_family(dir: &ModelDir, config: &ModelConfig) -> Option<LoadError> {
+    let found = ModelConfig::recognise(dir.names())?;
+    let table = config.table();
+    let params: Vec<_> = table.params().collect();
+    let own = table.file_tensors(&params);
+    let expected = ModelConfig::recognise(own.iter().map(|t| t.name.as_str()))?;
+    (found != expected).then(|| LoadError::OtherFamily {
+        path: dir.path().to_path_buf(),
+        says: family_name(config.model_type()).into(),
+        found: family_name(found).into(),
+    })
 }
 
 /// Gives the tensors of a bare model the names that they have under a head.
@@ -244,7 +294,7 @@ mod tests {
         folder
     }
 
-    fn open(tensors: Tensors) -> Result<(ModelConfig, ModelDir, Vec<String>), LoadError> {
+    fn open(tensors: Tensors) -> Result<Source, LoadError> {
         open_model(&directory(tensors).path().join("m"))
     }
 
@@ -273,7 +323,7 @@ mod tests {
     fn the_decoders_own_bias_is_the_one_that_counts() {
         let mut tensors = tensors();
         tensors.push(("cls.predictions.decoder.bias".into(), vec![11], vec![0.5; 11]));
-        let (_, dir, _) = open(tensors).unwrap();
+        let dir = open(tensors).unwrap().dir;
         assert_eq!(dir.read_f32("cls.predictions.bias").unwrap(), [0.5; 11]);
     }
 
@@ -285,7 +335,7 @@ mod tests {
             .find(|(name, ..)| name.ends_with("word_embeddings.weight"))
             .unwrap();
         words.0 = "cls.predictions.decoder.weight".into();
-        let (_, dir, _) = open(tensors).unwrap();
+        let dir = open(tensors).unwrap().dir;
         assert_eq!(
             dir.info("bert.embeddings.word_embeddings.weight").unwrap().shape,
             [11, 8]

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use burn::tensor::Device;
-use ligo_arch::{ModelConfig, ParamTable};
-use ligo_checkpoint::{Card, ModelDir, WriteOptions};
+use ligo_arch::{ModelConfig, Param, ParamTable};
+use ligo_checkpoint::{Card, WriteOptions};
 use ligo_train::{ParamInfo, ParamStore};
 
-use crate::{Failure, load};
+use crate::Failure;
+use crate::load::{self, Source};
 
 /// A store from host values, with decay by role. Tensors that the table does not know decay when they are matrices.
 ///
@@ -32,13 +33,24 @@ pub fn host_store(
 /// # Errors
 /// The directory is not a model of a known family, or a tensor is missing, misshapen or damaged.
 pub fn load_store(path: &Path, device: &Device) -> Result<(ModelConfig, ParamStore, Vec<String>), Failure> {
-    let (config, dir, optional) = load::open_model(path)?;
-    let table = config.table();
+    let source = open_source(path)?;
+    let store = read(&source, device)?;
+    Ok((source.config, store, source.optional))
+}
+
+/// Reads an opened model into a store.
+///
+/// # Errors
+/// A tensor cannot be read.
+pub fn read(source: &Source, device: &Device) -> Result<ParamStore, Failure> {
+    let table = source.config.table();
+    let has = |param: &Param<'_>| param.spec.required || source.optional.contains(&param.name);
     let mut values = Vec::new();
-    for param in table.params().filter(|p| p.spec.required || optional.contains(&p.name)) {
-        values.push((param.name.clone(), param.shape.clone(), dir.read_f32(&param.name)?));
+    for param in table.params().filter(has) {
+        let read = source.dir.read_f32(&param.name)?;
+        values.push((param.name, param.shape, read));
     }
-    Ok((config, host_store(&table, values, device)?, optional))
+    host_store(&table, values, device)
 }
 
 /// Writes a store as a Hugging Face directory that appears whole or not at all.
@@ -70,6 +82,6 @@ pub fn save_model(
 ///
 /// # Errors
 /// As [`load_store`].
-pub fn open_source(path: &Path) -> Result<(ModelConfig, ModelDir, Vec<String>), Failure> {
+pub fn open_source(path: &Path) -> Result<Source, Failure> {
     Ok(load::open_model(path)?)
 }

@@ -435,3 +435,58 @@ fn weights_that_are_not_numbers_are_refused() {
     assert_says(&message, &["NaN", "small"]);
     assert!(place.files("run") == before);
 }
+
+// Images.
+
+/// Class folders with so many pictures each, in `pictures/`.
+fn class_folders(place: &Place, classes: &[&str], count: u8) {
+    for (c, class) in classes.iter().enumerate() {
+        fs::create_dir_all(place.path(&format!("pictures/{class}"))).unwrap();
+        for i in 0..count {
+            let colour = |x: u32, y: u32| image::Rgb([(80 * c) as u8 + i, (x * 3) as u8, (y * 3) as u8]);
+            let picture = image::RgbImage::from_fn(40, 36, colour);
+            picture.save(place.path(&format!("pictures/{class}/{i}.jpg"))).unwrap();
+        }
+    }
+}
+
+const PICTURES: [&str; 7] = ["run", "--recipe", "vit-mini", "--out", "run", "--data", "pictures"];
+
+#[test]
+fn a_corrupt_picture_is_named_and_fatal_or_counted_and_left_out() {
+    let place = Place::new();
+    class_folders(&place, &["cat", "dog"], 60);
+    let broken = place.path("pictures/dog/17.jpg");
+    let whole = fs::read(&broken).unwrap();
+    fs::write(&broken, &whole[..whole.len() / 3]).unwrap();
+    assert_says(&place.refused(&PICTURES), &["dog/17.jpg", "damaged_images"]);
+    fs::remove_dir_all(place.path("run")).unwrap();
+    let short = [
+        "corpus.damaged_images=skip",
+        "corpus.valid_fraction=0.2",
+        "small.train.steps=2",
+        "small.train.batch_size=4",
+        "small.train.eval_every=0",
+        "small.train.eval_batches=2",
+        "small.train.schedule.warmup_steps=0",
+        "large.train.steps=2",
+        "large.train.batch_size=4",
+        "large.train.eval_every=0",
+        "large.train.eval_batches=2",
+        "large.train.schedule.warmup_steps=0",
+        "methods=[{name=\"scratch\"}]",
+    ];
+    let set = short.into_iter().flat_map(|setting| ["--set", setting]);
+    let said = place.shown(&PICTURES.into_iter().chain(set).collect::<Vec<_>>());
+    assert_says(&said, &["dog/17.jpg is left out"]);
+}
+
+#[test]
+fn a_folder_with_one_class_and_one_with_none_are_refused() {
+    let place = Place::new();
+    class_folders(&place, &["cat"], 3);
+    assert_says(&place.refused(&PICTURES), &["only one class, `cat`"]);
+    fs::remove_dir_all(place.path("pictures")).unwrap();
+    fs::create_dir(place.path("pictures")).unwrap();
+    assert_says(&place.refused(&PICTURES), &["pictures"]);
+}

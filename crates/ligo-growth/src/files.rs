@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use ligo_arch::{Param, ParamTable};
+use ligo_arch::{ModelConfig, Param, ParamTable};
 use ligo_checkpoint::{Extract, ModelDir};
 
 use crate::Error;
@@ -20,6 +20,30 @@ pub fn with_params(dir: ModelDir, table: &ParamTable) -> ModelDir {
         })
         .collect();
     dir.with_parts(parts)
+}
+
+/// The same model for images as large as those of `wanted`: its positions are resampled when they are read, as the
+/// family's reference library does. Models of text, and models of that size, stay as they are.
+///
+/// # Errors
+/// The patches do not fill such an image.
+pub fn at_resolution(
+    dir: ModelDir,
+    config: ModelConfig,
+    wanted: &ModelConfig,
+) -> Result<(ModelDir, ModelConfig), Error> {
+    let (Some([_, height, width]), Some(table)) = (wanted.image_shape(), config.position_grid()) else {
+        return Ok((dir, config));
+    };
+    let Some(config) = config.with_image([height, width])? else {
+        return Ok((dir, config));
+    };
+    let Some(to) = config.position_grid().map(|p| p.grid) else {
+        return Ok((dir, config));
+    };
+    let name = table.tensor.clone();
+    let extract: Extract = Box::new(move |values| table.resample(values, to));
+    Ok((dir.with_parts([(name.clone(), name, extract)]), config))
 }
 
 /// A tensor as files hold it: name, shape, values.

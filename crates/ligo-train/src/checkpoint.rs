@@ -41,7 +41,14 @@ impl RunIdentity {
         compare("objective", &json!(saved.objective), &json!(self.objective));
         compare("cost per step", &json!(saved.cost), &json!(self.cost));
         compare("data", &saved.data, &self.data);
-        compare("identity", &saved.extra, &self.extra);
+        match (&saved.extra, &self.extra) {
+            (Value::Object(before), Value::Object(now)) if before.keys().eq(now.keys()) => {
+                for (name, now) in now {
+                    compare(name, &before[name], now);
+                }
+            }
+            (before, now) => compare("identity", before, now),
+        }
         differences
     }
 }

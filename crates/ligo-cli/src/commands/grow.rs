@@ -64,11 +64,13 @@ pub enum DtypeArg {
 /// # Errors
 /// The pair cannot be grown, or files cannot be read or written.
 pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
-    let (small, mut source, _) = crate::store::open_source(&args.small)?;
-    let (map, large, name) = match &args.operator {
+    let source = crate::store::open_source(&args.small)?;
+    let (mut source, map, large, name) = match &args.operator {
         Some(dir) => {
             let (map, info) = ligo_growth::load_operator(dir, &picked.device)?;
-            if info.small()?.table() != small.table() {
+            let large = info.large()?;
+            let source = source.at(&large)?;
+            if info.small()?.table() != source.config.table() {
                 return Err(Failure::other(
                     format!(
                         "the operator in {} was made for another small model than {}",
@@ -78,7 +80,7 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
                     "ligo inspect shows the sizes of both",
                 ));
             }
-            (map, info.large()?, info.operator.name())
+            (source, map, large, info.operator.name())
         }
         None => {
             let spec = spec(args)?;
@@ -86,15 +88,16 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
                 .large
                 .as_ref()
                 .ok_or_else(|| Failure::other("--large is missing", "see `ligo grow --help`"))?;
-            let large = read_config(file, small.vocab_size())?;
+            let large = read_config(file, source.config.vocab_size())?;
+            let source = source.at(&large)?;
             let map = spec.build(
-                &small.table(),
+                &source.config.table(),
                 &large.table(),
                 &picked.device,
                 large.initializer_range(),
                 args.seed,
             )?;
-            (map, large, spec.name())
+            (source, map, large, spec.name())
         }
     };
     let options = GrowOptions {
@@ -116,8 +119,8 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     let start = Instant::now();
     let result = grow_directory(
         &map,
-        &mut source,
-        &small,
+        &mut source.dir,
+        &source.config,
         &large,
         &args.out,
         &options,
@@ -134,7 +137,7 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         "grew {} into {} by {name}: {} → {} parameters in {}",
         args.small.display(),
         args.out.display(),
-        small.table().num_parameters(),
+        source.config.table().num_parameters(),
         large.table().num_parameters(),
         crate::ui::duration(start.elapsed().as_secs_f64()),
     ));

@@ -44,11 +44,12 @@ pub struct LearnArgs {
 /// Whatever learning ends with.
 pub fn run(args: &LearnArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     let defaults = OperatorSection::default();
-    let (small, _, _) = crate::store::open_source(&args.small)?;
+    let small = crate::store::open_source(&args.small)?.config;
     let dataset = args.tokens.dataset(small.task())?;
     let changes = crate::recipe::overrides(&args.operator)?;
     let ligo = merged(&defaults.ligo, &changes, "--operator").map_err(crate::run::faults)?;
     let train = seeded(&args.tokens.settings(&defaults.train)?, args.seed);
+    dataset.check_pretrained(&small, &args.small)?;
     check_fit(&small, &dataset, args.tokens.seq_len)?;
     let large = read_config(&args.large, small.vocab_size())?;
     check_fit(&large, &dataset, args.tokens.seq_len)?;

@@ -173,6 +173,9 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         }
     };
     let dataset = args.tokens.dataset(config.task())?;
+    if let Some(dir) = &args.init {
+        dataset.check_pretrained(&config, dir)?;
+    }
     let (start, optional) = match given {
         Some(given) => given,
         None => {

@@ -2,6 +2,7 @@
 
 mod builtin;
 mod faults;
+mod pair;
 mod parse;
 mod shape;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use builtin::{BUILTIN, builtin};
 pub(crate) use faults::nearest;
 pub use faults::{Fault, RecipeError};
+pub use pair::Pair;
 pub use parse::{load, merged, overrides, parse};
 pub use shape::{DataFacts, ModelSection};
 

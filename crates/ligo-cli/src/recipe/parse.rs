@@ -287,27 +287,7 @@ fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
 }
 
 fn check_models(recipe: &Recipe, faults: &mut Vec<Fault>) {
-    let facts = DataFacts::expected(recipe);
-    let small = recipe
-        .small
-        .path
-        .is_none()
-        .then(|| recipe.small.config("small", &facts));
-    let large = recipe.large.config("large", &facts);
-    match (small, large) {
-        (Some(Ok(small)), Ok(large)) => {
-            if let Err(error) = ligo_arch::check_growable(&small.table(), &large.table()) {
-                faults.push(Fault {
-                    key: "large.model".into(),
-                    message: error.to_string(),
-                });
-            }
-        }
-        (small, large) => {
-            faults.extend(small.and_then(Result::err).into_iter().flatten());
-            faults.extend(large.err().into_iter().flatten());
-        }
-    }
+    faults.extend(recipe.pair(&DataFacts::expected(recipe)).err().into_iter().flatten());
     let sections = [
         ("small.train", &recipe.small.train),
         ("large.train", &recipe.large.train),

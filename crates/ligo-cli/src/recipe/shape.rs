@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use ligo_arch::ModelConfig;
+use ligo_arch::{ModelConfig, Task};
 use ligo_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -12,7 +12,8 @@ use super::{CorpusSource, Recipe};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelSection {
-    /// A finished model (a Hugging Face directory) to use instead of training one.
+    /// A finished model (a Hugging Face directory) to use instead of training one. What `large.model` does not say is
+    /// then as it is there.
     pub path: Option<PathBuf>,
     /// Fields of `config.json`; `model_type` is `bert` unless given, and `vocab_size` comes from the tokenizer.
     pub model: toml::Table,
@@ -21,11 +22,12 @@ pub struct ModelSection {
 }
 
 /// What the data decide of a model.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct DataFacts {
     vocab_size: usize,
     labels: Option<usize>,
     seq_len: usize,
+    like: Option<ModelConfig>,
 }
 
 impl DataFacts {
@@ -35,6 +37,7 @@ impl DataFacts {
             vocab_size,
             labels: None,
             seq_len,
+            like: None,
         }
     }
 
@@ -44,6 +47,22 @@ impl DataFacts {
             vocab_size: 1,
             labels: Some(labels),
             seq_len: 1,
+            like: None,
+        }
+    }
+
+    /// Beside the data, a finished small model: what a recipe does not say of the large one is as it is there.
+    #[must_use]
+    pub fn like(self, small: &ModelConfig) -> Self {
+        let labels = match small.task() {
+            Task::ImageClassification { labels } => Some(labels),
+            _ => self.labels,
+        };
+        Self {
+            vocab_size: small.vocab_size(),
+            labels,
+            like: Some(small.clone()),
+            ..self
         }
     }
 
@@ -59,12 +78,11 @@ impl DataFacts {
 }
 
 impl ModelSection {
-    /// `model_type`.
-    pub fn model_type(&self) -> &str {
-        self.model
-            .get("model_type")
-            .and_then(toml::Value::as_str)
-            .unwrap_or("bert")
+    /// `model_type`: its own, or a finished small model's, or `bert`.
+    fn model_type<'a>(&'a self, facts: &'a DataFacts) -> &'a str {
+        let own = self.model.get("model_type").and_then(toml::Value::as_str);
+        let like = facts.like.as_ref().map(ModelConfig::model_type);
+        own.or(like).unwrap_or("bert")
     }
 
     /// The configuration for these data.
@@ -80,24 +98,36 @@ impl ModelSection {
         let Some(fields) = json.as_object_mut() else {
             return Err(vec![fault("", "must be a table".into())]);
         };
-        let Some(example) = ModelConfig::example(self.model_type()) else {
+        let model_type = self.model_type(facts);
+        let Some(example) = ModelConfig::example(model_type) else {
             let known = ModelConfig::MODEL_TYPES;
-            let near = nearest(self.model_type(), known.iter().copied());
+            let near = nearest(model_type, known.iter().copied());
             let hint = near.map_or_else(
                 || format!("known ones are {}", known.join(", ")),
                 |near| format!("did you mean `{near}`?"),
             );
             return Err(vec![fault(
                 "model_type",
-                format!("unknown family `{}`; {hint}", self.model_type()),
+                format!("unknown family `{model_type}`; {hint}"),
             )]);
         };
-        let known = ModelConfig::known_fields(self.model_type());
+        let known = ModelConfig::known_fields(model_type);
         let known = || known.iter().map(String::as_str);
         let unknown = fields.keys().filter(|k| !known().any(|name| name == k.as_str()));
         let mut faults: Vec<Fault> = unknown
-            .map(|k| fault(k, unknown_key(k, known().collect::<Vec<_>>())))
+            .map(|k| {
+                fault(
+                    k,
+                    format!(
+                        "no field of a {model_type}: {}",
+                        unknown_key(k, known().collect::<Vec<_>>())
+                    ),
+                )
+            })
             .collect();
+        if let Some(like) = &facts.like {
+            inherit(fields, &like.to_json());
+        }
         complete(fields, &example, facts);
         match ModelConfig::from_json(&json) {
             Ok(config) if faults.is_empty() => {
@@ -125,6 +155,20 @@ fn positions_field(example: &ModelConfig) -> &'static str {
     match example.model_type() {
         "gpt2" => "n_positions",
         _ => "max_position_embeddings",
+    }
+}
+
+/// Adds what a finished small model says, but for the size of the feed-forward part where another width was asked for.
+fn inherit(fields: &mut Map<String, Value>, small: &Value) {
+    let widths = ["hidden_size", "n_embd"];
+    let widened = widths
+        .iter()
+        .any(|k| fields.get(*k).is_some_and(|v| small.get(k) != Some(v)));
+    for (key, value) in small.as_object().into_iter().flatten() {
+        let follows_width = ["intermediate_size", "n_inner"].contains(&key.as_str());
+        if !(follows_width && widened) && !fields.contains_key(key) {
+            fields.insert(key.clone(), value.clone());
+        }
     }
 }
 

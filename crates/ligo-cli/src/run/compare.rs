@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use ligo_arch::ModelConfig;
 use ligo_cost::{Charges, CostToReach, Curve};
 use ligo_growth::OperatorSpec;
 use ligo_report::Table;
@@ -36,7 +37,14 @@ struct Run {
 ///
 /// # Errors
 /// A run's result is missing, or a file cannot be written.
-pub fn compare(recipe: &Recipe, folder: &Path, dataset: &Dataset, small: &Small, ui: Ui) -> Result<(), Failure> {
+pub fn compare(
+    recipe: &Recipe,
+    large: &ModelConfig,
+    folder: &Path,
+    dataset: &Dataset,
+    small: &Small,
+    ui: Ui,
+) -> Result<(), Failure> {
     let runs: Result<Vec<Run>, Failure> = recipe.methods.iter().map(|m| read_run(recipe, m, folder)).collect();
     let runs = runs?;
     let small_cost = small.trained.as_ref().map(|r| Cost {
@@ -47,11 +55,7 @@ pub fn compare(recipe: &Recipe, folder: &Path, dataset: &Dataset, small: &Small,
     let target_loss = scratch_for(&runs, recipe.seed).map_or(f64::NAN, final_loss);
     let methods: Result<Vec<MethodSummary>, Failure> =
         runs.iter().map(|run| summarise(run, &runs, small_cost)).collect();
-    let large = recipe
-        .large
-        .config("large", &dataset.facts(&recipe.data))
-        .map_err(super::faults)?;
-    let size = |config: &ligo_arch::ModelConfig| {
+    let size = |config: &ModelConfig| {
         let table = config.table();
         let layers: usize = table.depths().map(|(_, n)| n).sum();
         format!("({layers}, {})", table.size(ligo_arch::Axis::HIDDEN))
@@ -64,7 +68,7 @@ pub fn compare(recipe: &Recipe, folder: &Path, dataset: &Dataset, small: &Small,
             recipe.name,
             crate::load::family_name(large.model_type()),
             size(&small.config),
-            size(&large)
+            size(large)
         ),
         corpus: Corpus {
             name: dataset.name.clone(),

@@ -106,6 +106,35 @@ impl Dataset {
         }
     }
 
+    /// Refuses a finished model that was trained with another tokenizer or on other classes, as far as numbers can tell.
+    ///
+    /// # Errors
+    /// The numbers differ.
+    pub fn check_pretrained(&self, config: &ModelConfig, path: &Path) -> Result<(), Failure> {
+        match (&self.content, config.task()) {
+            (Content::Text(tokens), _) => {
+                let fits = ligo_data::check_vocab_size(tokens.vocab_size, config.vocab_size());
+                fits.map_err(|error| {
+                    Failure::other(
+                        format!("{}: {error}", path.display()),
+                        "use the tokenizer that the model was trained with, often in the model's own folder: --tokenizer DIR",
+                    )
+                })
+            }
+            (Content::Images(images), Task::ImageClassification { labels }) if labels != images.train.num_classes() => {
+                Err(Failure::other(
+                    format!(
+                        "the model in {} knows {labels} classes, the images have {}",
+                        path.display(),
+                        images.train.num_classes()
+                    ),
+                    "grow it with the images that it was trained on, or train a small model on these: leave --small out",
+                ))
+            }
+            (Content::Images(_), _) => Ok(()),
+        }
+    }
+
     /// Words of the tokenizer; 0 for images.
     pub fn vocab_size(&self) -> usize {
         match &self.content {

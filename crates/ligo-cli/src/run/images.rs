@@ -82,13 +82,13 @@ pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> R
     })
 }
 
-/// The given small model's own preprocessing, or ImageNet's at the model's size.
+/// The given small model's own preprocessing, or ImageNet's; at the model's size.
 fn preprocessor(recipe: &Recipe, model: &ModelConfig) -> Result<Preprocessor, Failure> {
     let given: Option<&PathBuf> = recipe.small.path.as_ref();
-    if let Some(own) = given.map(|path| Preprocessor::open(path)).transpose()?.flatten() {
-        return Ok(own);
-    }
     let [_, height, _] = model.image_shape().unwrap_or_default();
+    if let Some(own) = given.map(|path| Preprocessor::open(path)).transpose()?.flatten() {
+        return Ok(own.at(height));
+    }
     Ok(Preprocessor::imagenet(height))
 }
 
@@ -116,7 +116,13 @@ fn build(folder: &Path, source: &ImageSource, settings: &ImageSetSettings, part:
         bar.set_length(total);
         bar.set_position(done);
     };
-    ImageSet::build(folder, source, settings, Watch::new(&report, &STOP))?;
+    ImageSet::build(folder, source, settings, Watch::new(&report, &STOP)).map_err(|error| match error {
+        ligo_data::Error::BadImage { .. } => Failure::other(
+            error.to_string(),
+            "repair or remove it, or leave out all that cannot be decoded: --set corpus.damaged_images=skip",
+        ),
+        other => other.into(),
+    })?;
     bar.finish_and_clear();
     Ok(())
 }

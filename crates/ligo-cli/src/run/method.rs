@@ -29,6 +29,7 @@ pub fn folder_of(run: &Path, method: &MethodSection) -> PathBuf {
 pub fn run(
     recipe: &Recipe,
     method: &MethodSection,
+    large: &ModelConfig,
     run: &Path,
     dataset: &Dataset,
     small: &Small,
@@ -37,10 +38,6 @@ pub fn run(
     let folder = folder_of(run, method);
     let id = method.id();
     let seed = recipe.seed_of(method);
-    let large = recipe
-        .large
-        .config("large", &dataset.facts(&recipe.data))
-        .map_err(faults)?;
     // The recipe was checked when it was read.
     let Some(spec) = recipe.operator_of(method) else {
         return Err(Failure::other(
@@ -64,7 +61,7 @@ pub fn run(
             operator: LigoOperator::new(&small.config.table(), &large.table(), config, seed)?,
             small_dir: &small.model,
             small: &small.config,
-            large: &large,
+            large,
             train: seeded(&learn, seed.wrapping_add(LEARN_SEED)),
             data: &recipe.data,
             upstream,
@@ -84,7 +81,7 @@ pub fn run(
                     large.initializer_range(),
                     seed,
                 )?;
-                let info = OperatorInfo::new(spec.clone(), &small.config, &large, json!({"seed": seed}));
+                let info = OperatorInfo::new(spec.clone(), &small.config, large, json!({"seed": seed}));
                 ligo_growth::save_operator(&operator_dir, &map, info)?;
                 Ok(())
             },
@@ -101,8 +98,8 @@ pub fn run(
             let (map, _) = ligo_growth::load_operator(&operator_dir, &session.device)?;
             grow(
                 &map,
-                &small.model,
-                &large,
+                small,
+                large,
                 &start_dir,
                 dataset.tokenizer(),
                 &spec,
@@ -114,13 +111,13 @@ pub fn run(
     session.train(Training {
         label: &id,
         folder: &folder,
-        config: &large,
+        config: large,
         start: &mut || Ok(crate::load_store(&start_dir, &session.device)?.1),
         train: &train,
         dataset,
         data: &recipe.data,
         upstream: grown,
-        optional: &open_source(&start_dir)?.2,
+        optional: &open_source(&start_dir)?.optional,
         card: session.card(&format!("large model by {id}"), Some(&small.model), spec.name(), recipe),
     })?;
     Ok(())
@@ -132,7 +129,7 @@ const LEARN_SEED: u64 = 0x4c69_474f;
 /// Grows the small model into `target`.
 fn grow(
     map: &LinearMap,
-    small: &Path,
+    small: &Small,
     large: &ModelConfig,
     target: &Path,
     tokenizer: &Path,
@@ -140,16 +137,21 @@ fn grow(
     recipe: &Recipe,
     session: &Session,
 ) -> Result<(), Failure> {
-    let (config, mut source, _) = open_source(small)?;
+    let mut source = open_source(&small.model)?.at(&small.config)?;
     let options = GrowOptions {
         tokenizer: Some(tokenizer.to_path_buf()),
-        card: Some(session.card("large model before its first step", Some(small), spec.name(), recipe)),
+        card: Some(session.card(
+            "large model before its first step",
+            Some(&small.model),
+            spec.name(),
+            recipe,
+        )),
         ..GrowOptions::default()
     };
     grow_directory(
         map,
-        &mut source,
-        &config,
+        &mut source.dir,
+        &source.config,
         large,
         target,
         &options,
@@ -209,10 +211,10 @@ impl Learning<'_> {
     }
 
     fn learn(self, dataset: &Dataset, session: &Session, inputs: &serde_json::Value) -> Result<(), Failure> {
-        let (_, mut source, _) = open_source(self.small_dir)?;
+        let mut source = open_source(self.small_dir)?.at(self.small)?;
         let learned = self.operator.num_parameters();
         let sharing = self.operator.config().sharing;
-        let objective = OperatorObjective::new(self.operator, self.large, &mut source, &session.device)?;
+        let objective = OperatorObjective::new(self.operator, self.large, &mut source.dir, &session.device)?;
         let start = objective.start(&session.device)?;
         let dims = |config| cost::dims(config, self.data.seq_len, self.data.mask_probability);
         let (small, large) = (dims(self.small), dims(self.large));

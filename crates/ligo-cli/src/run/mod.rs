@@ -11,7 +11,7 @@ mod training;
 use std::path::{Path, PathBuf};
 
 use ligo_arch::ModelConfig;
-use ligo_checkpoint::{ModelDir, RunLock};
+use ligo_checkpoint::RunLock;
 use ligo_train::TrainConfig;
 use serde_json::json;
 
@@ -43,28 +43,18 @@ pub fn run(recipe: &Recipe, folder: &Path, picked: &Picked, ui: Ui) -> Result<()
     ui.say(format!("run: {} in {}", recipe.name, folder.display()));
     let session = Session::new(ui, picked);
 
-    let kind = kind_of(recipe)?;
+    // What kind of model it is, but for what comes with the data: the vocabulary, the number of classes.
+    let kind = recipe.pair(&DataFacts::expected(recipe)).map_err(faults)?.small;
     let dataset = match recipe.corpus.source {
         CorpusSource::Images => images::prepare(recipe, &kind, folder, ui)?,
         CorpusSource::Files | CorpusSource::RustDocs => text::prepare(recipe, &kind, folder, ui)?,
     };
-    let small = small_model(recipe, folder, &dataset, &session)?;
+    let pair = recipe.pair(&dataset.facts(&recipe.data)).map_err(faults)?;
+    let small = small_model(recipe, pair.small, folder, &dataset, &session)?;
     for method in &recipe.methods {
-        method::run(recipe, method, folder, &dataset, &small, &session)?;
+        method::run(recipe, method, &pair.large, folder, &dataset, &small, &session)?;
     }
-    compare(recipe, folder, &dataset, &small, ui)
-}
-
-/// What kind of model a recipe is about: the small one, but for the size of its vocabulary, which comes with the data.
-fn kind_of(recipe: &Recipe) -> Result<ModelConfig, Failure> {
-    match &recipe.small.path {
-        // Its weights are read, and their hashes checked, when it is loaded.
-        Some(path) => Ok(crate::load::read_config(&ModelDir::open(path)?)?),
-        None => {
-            let config = recipe.small.config("small", &DataFacts::expected(recipe));
-            config.map_err(faults)
-        }
-    }
+    compare(recipe, &pair.large, folder, &dataset, &small, ui)
 }
 
 fn write_recipe(recipe: &Recipe, folder: &Path) -> Result<(), Failure> {
@@ -99,21 +89,18 @@ pub struct Small {
     pub fingerprint: String,
 }
 
-fn small_model(recipe: &Recipe, folder: &Path, dataset: &Dataset, session: &Session) -> Result<Small, Failure> {
+fn small_model(
+    recipe: &Recipe,
+    config: ModelConfig,
+    folder: &Path,
+    dataset: &Dataset,
+    session: &Session,
+) -> Result<Small, Failure> {
     let train = seeded(&recipe.small.train, recipe.seed);
     if let Some(path) = &recipe.small.path {
-        let (config, store, _) = crate::load_store(path, &session.device)?;
-        if config.vocab_size() != dataset.vocab_size() {
-            return Err(Failure::other(
-                format!(
-                    "the model in {} has a vocabulary of {}, the tokenizer one of {}",
-                    path.display(),
-                    config.vocab_size(),
-                    dataset.vocab_size()
-                ),
-                "set tokenizer.path to the tokenizer that the model was trained with (often the model's own folder)",
-            ));
-        }
+        dataset.check_pretrained(&config, path)?;
+        let source = crate::store::open_source(path)?.at(&config)?;
+        let store = crate::store::read(&source, &session.device)?;
         let loss = session.evaluate(&config, &store, dataset, &recipe.data, &train)?;
         session.ui.say(format!(
             "small model: {} with validation loss {loss:.3}",
@@ -128,10 +115,6 @@ fn small_model(recipe: &Recipe, folder: &Path, dataset: &Dataset, session: &Sess
             fingerprint,
         });
     }
-    let config = recipe
-        .small
-        .config("small", &dataset.facts(&recipe.data))
-        .map_err(faults)?;
     let dir = folder.join("small");
     let table = config.table();
     let start = crate::host_store(

@@ -24,7 +24,7 @@ pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> R
     let (corpus, name, details, identity) = open_corpus(recipe, folder, ui)?;
     let tokenizer_dir = folder.join("tokenizer");
     let tokenizer_inputs = json!({"corpus": identity, "tokenizer": recipe.tokenizer, "model_type": model.model_type()});
-    let tokenizer_print = stage(ui, "tokenizer", &tokenizer_dir, &tokenizer_inputs, || {
+    stage(ui, "tokenizer", &tokenizer_dir, &tokenizer_inputs, || {
         let tokenizer = match &recipe.tokenizer.path {
             Some(path) => open_tokenizer(path)?,
             None => {
@@ -65,8 +65,9 @@ pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> R
         baselines.unigram,
         context_free.unwrap_or_default(),
     ));
+    // By content: copies and touched files change nothing that follows.
     let fingerprint = super::stage::fingerprint(&json!([
-        tokenizer_print,
+        tokenizer.hash(),
         tokens.train.info().tokens_sha256,
         tokens.valid.info().tokens_sha256
     ]));

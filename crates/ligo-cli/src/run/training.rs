@@ -177,14 +177,35 @@ impl Session {
         }
         let mut trainer = Trainer::new(train.clone(), objective, start, run, folder)?
             .with_cost(cost)
-            .with_identity(json!({"inputs": fingerprint(inputs)}));
+            .with_identity(identity(inputs));
         let result = trainer.run(&STOP, &mut progress);
         progress.finish();
-        let result = result?;
+        let result = result.map_err(explained)?;
         if matches!(result.outcome, Outcome::Interrupted { .. }) {
             return Err(Failure::Interrupted);
         }
         Ok((trainer.into_store(), result))
+    }
+}
+
+/// A hash for each part of a stage's inputs, so that a run which cannot go on says which of them changed.
+fn identity(inputs: &Value) -> Value {
+    let parts = inputs.as_object().into_iter().flatten();
+    parts
+        .map(|(name, part)| (name.clone(), Value::from(&fingerprint(part)[..12])))
+        .collect()
+}
+
+fn explained(error: ligo_train::Error) -> Failure {
+    match error {
+        ligo_train::Error::OtherRun { ref dir, .. } => {
+            let help = format!(
+                "to begin anew, remove {}; to keep both, give another --out",
+                dir.display()
+            );
+            Failure::other(error.to_string(), help)
+        }
+        other => Failure::Train(other),
     }
 }
 

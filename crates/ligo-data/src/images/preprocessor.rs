@@ -42,6 +42,20 @@ pub struct Preprocessor {
 }
 
 impl Preprocessor {
+    /// The same for another size of the model's input; what is cut away keeps its share.
+    #[must_use]
+    pub fn at(self, image_size: usize) -> Self {
+        if image_size == self.image_size {
+            return self;
+        }
+        let share = self.resize_side as f64 / self.image_size as f64;
+        Self {
+            image_size,
+            resize_side: (image_size as f64 * share).round() as usize,
+            ..self
+        }
+    }
+
     /// ImageNet's mean and standard deviation, and DeiT's sizes: validation resizes to `image_size / 0.875` first, but models of up to 32
     /// pixels see the whole picture.
     pub fn imagenet(image_size: usize) -> Self {

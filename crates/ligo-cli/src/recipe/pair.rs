@@ -1,0 +1,53 @@
+use ligo_arch::{ModelConfig, check_growable};
+use ligo_checkpoint::ModelDir;
+
+use super::{DataFacts, Fault, Recipe};
+
+/// The two models of a recipe.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// The small one. A finished model of images is read at the resolution of the large one.
+    pub small: ModelConfig,
+    /// The large one.
+    pub large: ModelConfig,
+}
+
+impl Recipe {
+    /// The models for these data. Reads the configuration of a finished small model, not its weights.
+    ///
+    /// # Errors
+    /// A field is unknown, of the wrong type or does not fit the others; the finished model cannot be read; the small
+    /// model cannot grow into the large one.
+    pub fn pair(&self, facts: &DataFacts) -> Result<Pair, Vec<Fault>> {
+        let (small, large) = match &self.small.path {
+            Some(path) => {
+                let small = ModelDir::open(path).map_err(Into::into);
+                let small = small.and_then(|dir| crate::load::read_config(&dir));
+                let small = small.map_err(|error| fault("small.path", &error))?;
+                let large = self.large.config("large", &facts.clone().like(&small))?;
+                (at_resolution(small, &large)?, large)
+            }
+            None => match (self.small.config("small", facts), self.large.config("large", facts)) {
+                (Ok(small), Ok(large)) => (small, large),
+                (small, large) => return Err([small.err(), large.err()].into_iter().flatten().flatten().collect()),
+            },
+        };
+        check_growable(&small.table(), &large.table()).map_err(|error| fault("large.model", &error))?;
+        Ok(Pair { small, large })
+    }
+}
+
+fn at_resolution(small: ModelConfig, large: &ModelConfig) -> Result<ModelConfig, Vec<Fault>> {
+    let Some([_, height, width]) = large.image_shape() else {
+        return Ok(small);
+    };
+    let resized = small.with_image([height, width]);
+    Ok(resized.map_err(|error| fault("small.path", &error))?.unwrap_or(small))
+}
+
+fn fault(key: &str, error: &dyn std::error::Error) -> Vec<Fault> {
+    vec![Fault {
+        key: key.into(),
+        message: error.to_string(),
+    }]
+}
