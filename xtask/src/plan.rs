@@ -72,6 +72,11 @@ pub fn test(test: &Test, has_nextest: bool) -> Vec<CargoCommand> {
             runner
         });
     }
+    // The hub's client brings a network stack of its own; the crate that has it does without burn.
+    if test.arguments.is_empty() {
+        let hub = ["--package", "ligo-data", "--features", "hub", "--test", "hub"];
+        commands.push(CargoCommand::new(["test", "--release"]).with(hub));
+    }
     commands
 }
 
@@ -163,6 +168,7 @@ mod tests {
             [
                 "cargo nextest run --release --workspace --features ligo-cli/wgpu",
                 "cargo test --doc --release --workspace --features ligo-cli/wgpu",
+                "cargo test --release --package ligo-data --features hub --test hub",
             ]
         );
     }
@@ -171,7 +177,10 @@ mod tests {
     fn without_nextest_cargo_runs_the_tests() {
         assert_eq!(
             shown(&test(&Test::default(), false)),
-            ["cargo test --release --workspace"]
+            [
+                "cargo test --release --workspace",
+                "cargo test --release --package ligo-data --features hub --test hub",
+            ]
         );
         let long = Test {
             long: true,
@@ -179,7 +188,10 @@ mod tests {
         };
         assert_eq!(
             shown(&test(&long, false)),
-            ["cargo test --release --workspace -- --include-ignored"]
+            [
+                "cargo test --release --workspace -- --include-ignored",
+                "cargo test --release --package ligo-data --features hub --test hub",
+            ]
         );
         let filtered = Test {
             long: true,
@@ -206,6 +218,7 @@ mod tests {
                 "cargo clippy --workspace --all-targets -- -D warnings",
                 "cargo nextest run --release --workspace --run-ignored all",
                 "cargo test --doc --release --workspace",
+                "cargo test --release --package ligo-data --features hub --test hub",
             ]
         );
     }

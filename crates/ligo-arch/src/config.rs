@@ -151,15 +151,21 @@ impl ModelConfig {
         self.family().position_grid()
     }
 
-    /// The same model for images of `[height, width]`; `None` for models of text.
+    /// The same model for images as large as those of `wanted`; models of text stay as they are.
     ///
     /// Only the position table changes: [`PositionGrid::resample`] makes the new one.
     ///
     /// # Errors
     /// The patches do not fill such an image.
-    pub fn with_image(&self, image: [usize; 2]) -> Result<Option<Self>, Error> {
-        let config = self.family().with_image(Sides::of(image));
-        config.map(|config| config.validate().map(|()| config)).transpose()
+    pub fn at_resolution_of(&self, wanted: &Self) -> Result<Self, Error> {
+        let sides = wanted
+            .image_shape()
+            .map(|[_, height, width]| Sides::of([height, width]));
+        let Some(config) = sides.and_then(|sides| self.family().with_image(sides)) else {
+            return Ok(self.clone());
+        };
+        config.validate()?;
+        Ok(config)
     }
 }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{compare, grow, inspect, learn, run, tokenize, train, verify};
+use crate::commands::{compare, grow, images, inspect, learn, run, tokenize, train, verify};
 use crate::device::{self, DeviceChoice, Picked};
 use crate::{Failure, Ui, stop};
 
@@ -33,7 +33,9 @@ enum Command {
     Run(run::RunArgs),
     /// Turn text into a token store, and train a tokenizer unless one is given.
     Tokenize(tokenize::TokenizeArgs),
-    /// Train one model on a token store.
+    /// Decode pictures into an image set.
+    Images(images::ImagesArgs),
+    /// Train one model on tokens or images.
     Train(train::TrainArgs),
     /// Learn a growth operator from a small model to a larger one.
     Learn(learn::LearnArgs),
@@ -82,6 +84,7 @@ fn dispatch(cli: &Cli, ui: Ui) -> Result<(), Failure> {
     match &cli.command {
         Command::Run(args) => run::run(args, &pick()?, ui),
         Command::Tokenize(args) => tokenize::run(args, ui),
+        Command::Images(args) => images::run(args, ui),
         Command::Train(args) => train::run(args, &pick()?, ui),
         Command::Learn(args) => learn::run(args, &pick()?, ui),
         Command::Grow(args) => grow::run(args, &pick()?, ui),

@@ -32,18 +32,13 @@ pub fn at_resolution(
     config: ModelConfig,
     wanted: &ModelConfig,
 ) -> Result<(ModelDir, ModelConfig), Error> {
-    let (Some([_, height, width]), Some(table)) = (wanted.image_shape(), config.position_grid()) else {
-        return Ok((dir, config));
-    };
-    let Some(config) = config.with_image([height, width])? else {
-        return Ok((dir, config));
-    };
-    let Some(to) = config.position_grid().map(|p| p.grid) else {
+    let resized = config.at_resolution_of(wanted)?;
+    let (Some(table), Some(to)) = (config.position_grid(), resized.position_grid()) else {
         return Ok((dir, config));
     };
     let name = table.tensor.clone();
-    let extract: Extract = Box::new(move |values| table.resample(values, to));
-    Ok((dir.with_parts([(name.clone(), name, extract)]), config))
+    let extract: Extract = Box::new(move |values| table.resample(values, to.grid));
+    Ok((dir.with_parts([(name.clone(), name, extract)]), resized))
 }
 
 /// A tensor as files hold it: name, shape, values.

@@ -8,7 +8,7 @@ use ligo_checkpoint::{Card, Dtype};
 use ligo_growth::OperatorSpec;
 use ligo_growth::stream::{GrowOptions, grow_directory};
 
-use super::train::read_config;
+use super::config_file::{kept, read_config};
 use crate::device::Picked;
 use crate::recipe::nearest;
 use crate::{Failure, Ui, stop};
@@ -88,7 +88,7 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
                 .large
                 .as_ref()
                 .ok_or_else(|| Failure::other("--large is missing", "see `ligo grow --help`"))?;
-            let large = read_config(file, source.config.vocab_size())?;
+            let large = read_config(file, kept(&source.config))?;
             let source = source.at(&large)?;
             let map = spec.build(
                 &source.config.table(),

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use ligo_growth::{LigoOperator, OperatorSpec};
 use serde_json::json;
 
-use super::train::{TokenArgs, check_fit, read_config};
+use super::config_file::{kept, read_config};
+use super::data_args::DataArgs;
 use crate::device::Picked;
 use crate::recipe::{OperatorSection, merged};
 use crate::run::{Learning, Session, seeded};
@@ -23,9 +24,9 @@ pub struct LearnArgs {
     /// The large model's config.json.
     #[arg(long, value_name = "FILE")]
     pub large: PathBuf,
-    /// Tokens and training settings.
+    /// Data and training settings.
     #[command(flatten)]
-    pub tokens: TokenArgs,
+    pub data: DataArgs,
     /// Change a setting of the operator: sharing, width_init, width_noise, depth_init, depth_noise, fixed_identity,
     /// tune_width, tune_depth.
     #[arg(long = "operator", value_name = "KEY=VALUE")]
@@ -45,14 +46,16 @@ pub struct LearnArgs {
 pub fn run(args: &LearnArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     let defaults = OperatorSection::default();
     let small = crate::store::open_source(&args.small)?.config;
-    let dataset = args.tokens.dataset(small.task())?;
+    let data = args.data.open()?;
+    let large = read_config(&args.large, kept(&small))?;
+    let small = small.at_resolution_of(&large)?;
+    let dataset = data.dataset(small.task());
     let changes = crate::recipe::overrides(&args.operator)?;
     let ligo = merged(&defaults.ligo, &changes, "--operator").map_err(crate::run::faults)?;
-    let train = seeded(&args.tokens.settings(&defaults.train)?, args.seed);
+    let train = seeded(&args.data.settings(&defaults.train)?, args.seed);
     dataset.check_pretrained(&small, &args.small)?;
-    check_fit(&small, &dataset, args.tokens.seq_len)?;
-    let large = read_config(&args.large, small.vocab_size())?;
-    check_fit(&large, &dataset, args.tokens.seq_len)?;
+    args.data.check_fit(&small, &dataset)?;
+    args.data.check_fit(&large, &dataset)?;
     let operator = LigoOperator::new(&small.table(), &large.table(), &ligo, args.seed)?;
     let session = Session::new(ui, picked);
     let mut name = args.out.file_name().unwrap_or_default().to_os_string();
@@ -70,7 +73,7 @@ pub fn run(args: &LearnArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         small: &small,
         large: &large,
         train,
-        data: &args.tokens.data(),
+        data: &args.data.data(),
         upstream: json!([dataset.fingerprint, args.small, ligo, args.seed, large.to_json()]),
     };
     learning.run(&dataset, &session)?;

@@ -1,7 +1,10 @@
 //! The program's commands, one file each.
 
 pub mod compare;
+mod config_file;
+pub mod data_args;
 pub mod grow;
+pub mod images;
 pub mod inspect;
 pub mod learn;
 pub mod run;

@@ -25,7 +25,8 @@ impl Recipe {
                 let small = small.and_then(|dir| crate::load::read_config(&dir));
                 let small = small.map_err(|error| fault("small.path", &error))?;
                 let large = self.large.config("large", &facts.clone().like(&small))?;
-                (at_resolution(small, &large)?, large)
+                let small = small.at_resolution_of(&large);
+                (small.map_err(|error| fault("small.path", &error))?, large)
             }
             None => match (self.small.config("small", facts), self.large.config("large", facts)) {
                 (Ok(small), Ok(large)) => (small, large),
@@ -35,14 +36,6 @@ impl Recipe {
         check_growable(&small.table(), &large.table()).map_err(|error| fault("large.model", &error))?;
         Ok(Pair { small, large })
     }
-}
-
-fn at_resolution(small: ModelConfig, large: &ModelConfig) -> Result<ModelConfig, Vec<Fault>> {
-    let Some([_, height, width]) = large.image_shape() else {
-        return Ok(small);
-    };
-    let resized = small.with_image([height, width]);
-    Ok(resized.map_err(|error| fault("small.path", &error))?.unwrap_or(small))
 }
 
 fn fault(key: &str, error: &dyn std::error::Error) -> Vec<Fault> {

@@ -10,7 +10,9 @@ use ligo_data::{
 };
 use ligo_report::summary::Unit;
 use ligo_train::{BatchSource, TrainConfig};
+use serde_json::json;
 
+use super::stage::fingerprint;
 use crate::Failure;
 use crate::recipe::{DataFacts, DataSection};
 
@@ -74,17 +76,28 @@ impl Baselines {
     }
 }
 
-impl Tokens {
+impl Content {
     /// The baselines for a task.
     pub fn baselines(&self, task: Task) -> Baselines {
-        let (train, valid) = (self.train.info(), self.valid.info());
-        let masked = task == Task::MaskedLm;
-        Baselines {
-            unigram: train.unigram_loss(valid).unwrap_or(f64::NAN),
-            context_free: masked.then(|| {
-                let loss = train.context_free_loss(valid, &Masking::default());
-                loss.unwrap_or(f64::NAN)
-            }),
+        match self {
+            Self::Text(tokens) => {
+                let (train, valid) = (tokens.train.info(), tokens.valid.info());
+                let masked = task == Task::MaskedLm;
+                Baselines {
+                    unigram: train.unigram_loss(valid).unwrap_or(f64::NAN),
+                    context_free: masked.then(|| {
+                        let loss = train.context_free_loss(valid, &Masking::default());
+                        loss.unwrap_or(f64::NAN)
+                    }),
+                }
+            }
+            Self::Images(images) => {
+                let loss = images.train.info().class_prior_loss(images.valid.info());
+                Baselines {
+                    unigram: loss.unwrap_or(f64::NAN),
+                    context_free: None,
+                }
+            }
         }
     }
 }
@@ -156,6 +169,14 @@ impl Dataset {
         match &self.content {
             Content::Text(_) => Unit::Tokens,
             Content::Images(_) => Unit::Images,
+        }
+    }
+
+    /// What people call the loss of a model that knows only how frequent tokens or classes are.
+    pub fn prior_name(&self) -> &'static str {
+        match &self.content {
+            Content::Text(_) => "unigram",
+            Content::Images(_) => "class prior",
         }
     }
 
@@ -241,6 +262,15 @@ impl Tokens {
 }
 
 impl Images {
+    /// Decides what models see: the pixels, the classes and how they are preprocessed.
+    pub fn fingerprint(&self) -> String {
+        let hashes = [&self.train, &self.valid].map(|set| {
+            let info = set.info();
+            json!([info.images_sha256, info.labels_sha256])
+        });
+        fingerprint(&json!([hashes, self.preprocessor]))
+    }
+
     fn batches(&self, model: &ModelConfig, data: &DataSection, train: &TrainConfig) -> Result<Loaders, Failure> {
         let settings = ImageLoaderSettings {
             seed: train.data_order_seed,

@@ -4,15 +4,31 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ligo_arch::ModelConfig;
-use ligo_data::{ImageSet, ImageSetSettings, ImageSource, ImageSplit, PREPROCESSOR_CONFIG, Preprocessor, Watch};
+use ligo_data::{
+    DamagedImages, ImageSet, ImageSetSettings, ImageSource, ImageSplit, PREPROCESSOR_CONFIG, Preprocessor, Watch,
+};
 use serde_json::json;
 
-use super::dataset::{Baselines, Content, Dataset, Images};
-use super::stage::{fingerprint, stage, write_whole};
+use super::dataset::{Content, Dataset, Images};
+use super::stage::{stage, write_whole};
 use super::text::{modified, remove};
 use crate::recipe::Recipe;
 use crate::stop::STOP;
 use crate::{Failure, Ui};
+
+/// Which images, and how they are decoded.
+pub struct Wanted<'a> {
+    /// A folder or file.
+    pub paths: &'a [PathBuf],
+    /// What to validate on; without it, images of `paths` are held out.
+    pub valid_paths: &'a [PathBuf],
+    /// Share held out.
+    pub valid_fraction: f64,
+    /// What becomes of one that cannot be decoded.
+    pub damaged: DamagedImages,
+    /// From pixels to the model's input.
+    pub preprocessor: Preprocessor,
+}
 
 /// Decodes the images of a recipe unless that was done before.
 ///
@@ -20,22 +36,45 @@ use crate::{Failure, Ui};
 /// The images cannot be found, read or written, or the user asked to stop.
 pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> Result<Dataset, Failure> {
     let section = &recipe.corpus;
-    let split = match (section.paths.as_slice(), section.valid_paths.as_slice()) {
-        ([path], []) => ImageSplit::find(path, section.valid_fraction)?,
+    let wanted = Wanted {
+        paths: &section.paths,
+        valid_paths: &section.valid_paths,
+        valid_fraction: section.valid_fraction,
+        damaged: section.damaged_images,
+        preprocessor: preprocessor(recipe, model)?,
+    };
+    let images = decode(&wanted, folder, ui)?;
+    let fingerprint = images.fingerprint();
+    let stem = section.paths[0].file_stem().unwrap_or_default();
+    let content = Content::Images(images);
+    Ok(Dataset {
+        baselines: content.baselines(model.task()),
+        name: stem.to_string_lossy().into_owned(),
+        fingerprint,
+        content,
+    })
+}
+
+/// Decodes images into `folder/images` unless that was done before.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn decode(wanted: &Wanted<'_>, folder: &Path, ui: Ui) -> Result<Images, Failure> {
+    let split = match (wanted.paths, wanted.valid_paths) {
+        ([path], []) => ImageSplit::find(path, wanted.valid_fraction)?,
         ([train], [valid]) => ImageSplit::from_paths(train, valid)?,
         _ => {
             return Err(Failure::other(
-                "a run on images takes one folder or file, and at most one to validate on",
+                "images come from one folder or file, and at most one to validate on",
                 "--data FOLDER, or corpus.paths and corpus.valid_paths with one entry each",
             ));
         }
     };
-    let preprocessor = preprocessor(recipe, model)?;
-    let images = folder.join("images");
+    let images = folder.join(FOLDER);
     std::fs::create_dir_all(&images).map_err(Failure::io("create", &images))?;
     let settings = ImageSetSettings {
-        side: preprocessor.resize_side,
-        damaged: section.damaged_images,
+        side: wanted.preprocessor.resize_side,
+        damaged: wanted.damaged,
         ..ImageSetSettings::default()
     };
     let files = |source: &ImageSource| json!([source.path(), source.total_bytes(), modified(source.path())]);
@@ -47,40 +86,48 @@ pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> R
         }
         Ok(())
     })?;
-    write_whole(&images.join(PREPROCESSOR_CONFIG), &config_of(&preprocessor))?;
-    let train = ImageSet::open(&images.join("train"))?;
-    let valid = ImageSet::open(&images.join("valid"))?;
-    for skipped in train.info().skipped.iter().chain(&valid.info().skipped) {
+    write_whole(&images.join(PREPROCESSOR_CONFIG), &config_of(&wanted.preprocessor))?;
+    let images = open(folder)?;
+    for skipped in images.train.info().skipped.iter().chain(&images.valid.info().skipped) {
         ui.say(format!("images: {} is left out: {}", skipped.name, skipped.reason));
     }
-    let unigram = train.info().class_prior_loss(valid.info()).unwrap_or(f64::NAN);
-    let info = train.info();
+    let info = images.train.info();
     ui.say(format!(
-        "images: {} to train on, {} to validate on ({}), {} classes, {} × {} pixels, class-prior loss {unigram:.3}",
-        train.len(),
-        valid.len(),
+        "images: {} to train on, {} to validate on ({}), {} classes, {} × {} pixels, class-prior loss {:.3}",
+        images.train.len(),
+        images.valid.len(),
         split.how,
-        train.num_classes(),
+        images.train.num_classes(),
         info.height,
         info.width,
+        info.class_prior_loss(images.valid.info()).unwrap_or(f64::NAN),
     ));
-    let hashes = [train.info(), valid.info()].map(|i| json!([i.images_sha256, i.labels_sha256]));
-    let stem = section.paths[0].file_stem().unwrap_or_default();
-    Ok(Dataset {
-        baselines: Baselines {
-            unigram,
-            context_free: None,
-        },
-        name: stem.to_string_lossy().into_owned(),
-        fingerprint: fingerprint(&json!([hashes, preprocessor])),
-        content: Content::Images(Images {
-            train: Arc::new(train),
-            valid: Arc::new(valid),
-            preprocessor,
-            folder: images,
-        }),
+    Ok(images)
+}
+
+/// Opens what [`decode`] left in a folder.
+///
+/// # Errors
+/// It is not there, or damaged.
+pub fn open(folder: &Path) -> Result<Images, Failure> {
+    let folder = folder.join(FOLDER);
+    let preprocessor = if folder.is_dir() { Preprocessor::open(&folder)? } else { None };
+    let preprocessor = preprocessor.ok_or_else(|| {
+        Failure::other(
+            format!("there is no {}", folder.join(PREPROCESSOR_CONFIG).display()),
+            "expected a folder that `ligo images` or a run on images made",
+        )
+    })?;
+    Ok(Images {
+        train: Arc::new(ImageSet::open(&folder.join("train"))?),
+        valid: Arc::new(ImageSet::open(&folder.join("valid"))?),
+        preprocessor,
+        folder,
     })
 }
+
+/// Where the sets are inside a run's folder.
+const FOLDER: &str = "images";
 
 /// The given small model's own preprocessing, or ImageNet's; at the model's size.
 fn preprocessor(recipe: &Recipe, model: &ModelConfig) -> Result<Preprocessor, Failure> {

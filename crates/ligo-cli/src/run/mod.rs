@@ -2,7 +2,7 @@
 
 mod compare;
 pub mod dataset;
-mod images;
+pub mod images;
 mod method;
 pub mod stage;
 pub mod text;

@@ -55,24 +55,27 @@ pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> R
         tokenizer: tokenizer_dir,
         vocab_size: tokenizer.vocab_size(),
     };
-    let baselines = tokens.baselines(model.task());
+    let (train, valid) = (Arc::clone(&tokens.train), Arc::clone(&tokens.valid));
+    let vocab_size = tokens.vocab_size;
+    let content = Content::Text(tokens);
+    let baselines = content.baselines(model.task());
     let context_free = baselines.context_free.map(|loss| format!(", context-free {loss:.3}"));
     ui.say(format!(
         "text: {details}; {} to train on, {} to validate on, vocabulary {}, unigram loss {:.3}{}",
-        format::tokens(tokens.train.len() as f64),
-        format::tokens(tokens.valid.len() as f64),
-        tokens.vocab_size,
+        format::tokens(train.len() as f64),
+        format::tokens(valid.len() as f64),
+        vocab_size,
         baselines.unigram,
         context_free.unwrap_or_default(),
     ));
     // By content: copies and touched files change nothing that follows.
     let fingerprint = super::stage::fingerprint(&json!([
         tokenizer.hash(),
-        tokens.train.info().tokens_sha256,
-        tokens.valid.info().tokens_sha256
+        train.info().tokens_sha256,
+        valid.info().tokens_sha256
     ]));
     Ok(Dataset {
-        content: Content::Text(tokens),
+        content,
         baselines,
         name,
         fingerprint,
