@@ -41,7 +41,7 @@ enum Command {
     Learn(learn::LearnArgs),
     /// Apply an operator: write the large model's starting point.
     Grow(grow::GrowArgs),
-    /// Print the table of a finished run and draw its pictures anew.
+    /// Several methods and seeds on the same data; or the table and pictures of a finished run, again.
     Compare(compare::CompareArgs),
     /// Run a model on fixed inputs, and compare with `transformers` where Python has it.
     Verify(verify::VerifyArgs),
@@ -88,7 +88,7 @@ fn dispatch(cli: &Cli, ui: Ui) -> Result<(), Failure> {
         Command::Train(args) => train::run(args, &pick()?, ui),
         Command::Learn(args) => learn::run(args, &pick()?, ui),
         Command::Grow(args) => grow::run(args, &pick()?, ui),
-        Command::Compare(args) => compare::run(args, ui),
+        Command::Compare(args) => compare::run(args, cli.device, ui),
         Command::Verify(args) => Ok(verify::run(args, &pick()?.device)?),
         Command::Inspect(args) => Ok(inspect::run(args)?),
         Command::ProbeGpu { .. } => Ok(()),

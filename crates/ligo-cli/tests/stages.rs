@@ -125,3 +125,76 @@ fn pictures_to_a_grown_model_of_images() {
         &["pictures/images", "ligo images"],
     );
 }
+
+#[test]
+fn a_method_of_several_stages_grows_from_one_to_the_next() {
+    let place = Place::new();
+    let stages = "name = \"gradual\"\noperator = { kind = \"ligo\" }\nstages = [{ model = { num_hidden_layers = 2 }, share = 0.25 }, {}]";
+    let deeper = common::RECIPE.replace("num_hidden_layers = 2", "num_hidden_layers = 4");
+    place.write("recipe.toml", format!("{deeper}\n[[methods]]\n{stages}\n"));
+    let run = [
+        "compare",
+        "--recipe",
+        "recipe.toml",
+        "--data",
+        "text.txt",
+        "--out",
+        "run",
+    ];
+    let said = place.shown(&run);
+    assert_says(
+        &said,
+        &[
+            "gradual, stage 1 of 2: validation loss",
+            "after 5 steps",
+            "gradual, stage 2 of 2",
+            "after 15 steps",
+        ],
+    );
+    let depth = |folder: &str| {
+        let config = std::fs::read_to_string(place.path(folder).join("config.json")).unwrap();
+        let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+        config["num_hidden_layers"].as_u64().unwrap()
+    };
+    assert_eq!(depth("run/methods/gradual/stage-1/model"), 2);
+    assert_eq!(depth("run/methods/gradual/model"), 4);
+    let summary = std::fs::read_to_string(place.path("run/summary.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+    let methods = summary["methods"].as_array().unwrap();
+    let gradual = methods.iter().find(|m| m["name"] == "gradual").unwrap();
+    assert_eq!(gradual["steps"], 20);
+    let steps: Vec<u64> = gradual["curve"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["step"].as_u64().unwrap())
+        .collect();
+    assert!(steps.is_sorted_by(|a, b| a < b) && steps.contains(&5), "{steps:?}");
+    // Its first steps are those of a smaller model, and cheaper.
+    let scratch = methods.iter().find(|m| m["name"] == "scratch").unwrap();
+    assert!(gradual["cost"]["flops_exact"].as_f64() < scratch["cost"]["flops_exact"].as_f64());
+    // More methods and seeds later find what there is.
+    let more = place.shown(&[&run[..], &["--methods", "gradual,stackbert", "--seeds", "2"]].concat());
+    assert_says(
+        &more,
+        &[
+            "gradual, stage 2 of 2: complete, skipped",
+            "stackbert-seed4",
+            "gradual-seed4",
+        ],
+    );
+    // A last stage that is not the large model, and shares that leave nothing.
+    for (bad, part) in [
+        (
+            "stages=[{share=0.5},{model={num_hidden_layers=3}}]",
+            "the last stage trains the large model",
+        ),
+        ("stages=[{share=1.0},{}]", "every share but the last"),
+        ("stages=[{share=0.5,model={num_hidden_layers=9}},{}]", "layers of"),
+    ] {
+        let recipe = format!("{deeper}\n[[methods]]\nname = \"gradual\"\noperator = {{ kind = \"ligo\" }}\n{bad}\n");
+        place.write("bad.toml", recipe);
+        let refused = place.refused(&["compare", "--recipe", "bad.toml", "--data", "text.txt", "--out", "bad"]);
+        assert_says(&refused, &[part]);
+    }
+}

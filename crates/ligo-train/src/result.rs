@@ -73,6 +73,37 @@ impl TrainResult {
         self.tokens as f64 / self.seconds.max(1e-9)
     }
 
+    /// This run and another one that took over where it ended, as one: steps, tokens and costs go on counting. At the seam
+    /// the curve shows what the second run began with, since growing costs no step and may raise the loss.
+    #[must_use]
+    pub fn followed_by(mut self, next: Self) -> Self {
+        let shifted = next.curve.iter().map(|p| EvalPoint {
+            step: p.step + self.steps,
+            tokens: p.tokens + self.tokens,
+            flops_exact: p.flops_exact + self.flops_exact,
+            flops_electra: p.flops_electra + self.flops_electra,
+            seconds: p.seconds + self.seconds,
+            loss: p.loss,
+        });
+        self.curve.pop();
+        self.curve.extend(shifted);
+        self.skipped_steps
+            .extend(next.skipped_steps.iter().map(|step| step + self.steps));
+        Self {
+            outcome: next.outcome,
+            steps: self.steps + next.steps,
+            curve: self.curve,
+            last_train_loss: next.last_train_loss,
+            tokens: self.tokens + next.tokens,
+            flops_exact: self.flops_exact + next.flops_exact,
+            flops_electra: self.flops_electra + next.flops_electra,
+            seconds: self.seconds + next.seconds,
+            eval_seconds: self.eval_seconds + next.eval_seconds,
+            save_seconds: self.save_seconds + next.save_seconds,
+            skipped_steps: self.skipped_steps,
+        }
+    }
+
     /// The last validation loss.
     pub fn final_loss(&self) -> Option<f64> {
         self.curve.last().map(|p| p.loss)

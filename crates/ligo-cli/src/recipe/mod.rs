@@ -1,10 +1,12 @@
 //! Recipes: one TOML file that says everything about a run.
 
 mod builtin;
+mod compare;
 mod faults;
 mod pair;
 mod parse;
 mod shape;
+mod stages;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +23,7 @@ pub use faults::{Fault, RecipeError};
 pub use pair::Pair;
 pub use parse::{load, merged, overrides, parse};
 pub use shape::{DataFacts, ModelSection};
+pub use stages::{Stage, StageSection};
 
 /// Everything that decides a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -225,6 +228,8 @@ pub struct MethodSection {
     pub train: toml::Table,
     /// Settings that differ from `[operator.train]`.
     pub learn: toml::Table,
+    /// The stretches of a method that trains several models one after the other, each grown from the one before.
+    pub stages: Vec<StageSection>,
 }
 
 impl MethodSection {

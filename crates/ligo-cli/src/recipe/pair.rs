@@ -36,6 +36,14 @@ impl Recipe {
         check_growable(&small.table(), &large.table()).map_err(|error| fault("large.model", &error))?;
         Ok(Pair { small, large })
     }
+
+    /// What data and a finished small model decide together.
+    pub(super) fn facts(&self, data: DataFacts, pair: &Pair) -> DataFacts {
+        match &self.small.path {
+            Some(_) => data.like(&pair.small),
+            None => data,
+        }
+    }
 }
 
 fn fault(key: &str, error: &dyn std::error::Error) -> Vec<Fault> {

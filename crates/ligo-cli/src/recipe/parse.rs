@@ -227,7 +227,7 @@ fn overlay(base: &mut Table, changes: &Table) {
     }
 }
 
-fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
+pub(super) fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
     let mut fault = |key: &str, message: String| {
         faults.push(Fault {
             key: key.into(),
@@ -287,7 +287,18 @@ fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
 }
 
 fn check_models(recipe: &Recipe, faults: &mut Vec<Fault>) {
-    faults.extend(recipe.pair(&DataFacts::expected(recipe)).err().into_iter().flatten());
+    let facts = DataFacts::expected(recipe);
+    match recipe.pair(&facts) {
+        Ok(pair) => {
+            let staged = recipe.methods.iter().filter(|m| !m.stages.is_empty());
+            faults.extend(
+                staged
+                    .filter_map(|m| recipe.stages_of(m, &pair, &facts).err())
+                    .flatten(),
+            );
+        }
+        Err(found) => faults.extend(found),
+    }
     let sections = [
         ("small.train", &recipe.small.train),
         ("large.train", &recipe.large.train),

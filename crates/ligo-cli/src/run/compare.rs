@@ -14,10 +14,10 @@ use ligo_train::TrainResult;
 
 use super::Small;
 use super::dataset::Dataset;
-use super::method::folder_of;
+use super::method::{folder_of, stage_folder};
 use super::stage::write_whole;
 use super::training::read_result;
-use crate::recipe::{MethodSection, Recipe};
+use crate::recipe::{MethodSection, Pair, Recipe};
 use crate::{Failure, Ui};
 
 /// One of the three ways to count.
@@ -39,13 +39,17 @@ struct Run {
 /// A run's result is missing, or a file cannot be written.
 pub fn compare(
     recipe: &Recipe,
-    large: &ModelConfig,
+    pair: &Pair,
     folder: &Path,
     dataset: &Dataset,
     small: &Small,
     ui: Ui,
 ) -> Result<(), Failure> {
-    let runs: Result<Vec<Run>, Failure> = recipe.methods.iter().map(|m| read_run(recipe, m, folder)).collect();
+    let runs: Result<Vec<Run>, Failure> = recipe
+        .methods
+        .iter()
+        .map(|m| read_run(recipe, m, pair, dataset, folder))
+        .collect();
     let runs = runs?;
     let small_cost = small.trained.as_ref().map(|r| Cost {
         flops_exact: r.flops_exact,
@@ -66,9 +70,9 @@ pub fn compare(
         title: format!(
             "{}: {} {} → {}",
             recipe.name,
-            crate::load::family_name(large.model_type()),
+            crate::load::family_name(pair.large.model_type()),
             size(&small.config),
-            size(large)
+            size(&pair.large)
         ),
         corpus: Corpus {
             name: dataset.name.clone(),
@@ -142,43 +146,60 @@ pub fn show(summary: &Summary, folder: &Path, ui: Ui) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read_run(recipe: &Recipe, method: &MethodSection, folder: &Path) -> Result<Run, Failure> {
+/// What a method did, its stages one after the other, and what learning its operators cost.
+fn read_run(
+    recipe: &Recipe,
+    method: &MethodSection,
+    pair: &Pair,
+    dataset: &Dataset,
+    folder: &Path,
+) -> Result<Run, Failure> {
     let folder = folder_of(folder, method);
-    let learned = recipe.operator_of(method).is_some_and(|o| o.is_learned());
-    let operator = if learned {
-        let learn = read_result(&folder.join("learn"))?;
-        Cost {
-            flops_exact: learn.flops_exact,
-            flops_electra: learn.flops_electra,
-            seconds: learn.seconds,
+    let stages = recipe
+        .stages_of(method, pair, &dataset.facts(&recipe.data))
+        .map_err(super::faults)?;
+    let mut operator = Cost::default();
+    let mut whole: Option<TrainResult> = None;
+    for stage in &stages {
+        let folder = stage_folder(&folder, stage);
+        if stage.operator.is_learned() {
+            let learn = read_result(&folder.join("learn"))?;
+            operator.flops_exact += learn.flops_exact;
+            operator.flops_electra += learn.flops_electra;
+            operator.seconds += learn.seconds;
         }
-    } else {
-        Cost::default()
-    };
+        let result = read_result(&folder)?;
+        whole = Some(match whole {
+            Some(before) => before.followed_by(result),
+            None => result,
+        });
+    }
+    let result =
+        whole.ok_or_else(|| Failure::other("a method without stages", "this is a fault of ligo; please report it"))?;
     Ok(Run {
         name: method.name.clone(),
         label: label(recipe, method),
         seed: recipe.seed_of(method),
-        result: read_result(&folder)?,
+        result,
         operator,
     })
 }
 
+/// A method for people: its id where it has one, else the usual name of the operator that it is called after.
 fn label(recipe: &Recipe, method: &MethodSection) -> String {
-    if method.id.is_some() {
-        return method.id();
-    }
-    match recipe.operator_of(method) {
-        Some(OperatorSpec::Ligo(_)) => "LiGO".into(),
-        Some(OperatorSpec::Stackbert) => "StackBERT".into(),
-        Some(OperatorSpec::Scratch) => "scratch".into(),
-        Some(OperatorSpec::Interpose) => "interposition".into(),
-        Some(OperatorSpec::DirectCopy) => "direct copy".into(),
-        Some(OperatorSpec::ZeroPad) => "zero pad".into(),
-        Some(OperatorSpec::HyperCloning) => "HyperCloning".into(),
-        Some(OperatorSpec::ZeroBlocks) => "zero blocks".into(),
-        _ => method.name.clone(),
-    }
+    let name = method.id.as_ref().unwrap_or(&method.name);
+    let operator = recipe.operator_of(method).filter(|spec| spec.name() == name);
+    let label = match operator {
+        Some(OperatorSpec::Ligo(_)) => "LiGO",
+        Some(OperatorSpec::Stackbert) => "StackBERT",
+        Some(OperatorSpec::Interpose) => "interposition",
+        Some(OperatorSpec::DirectCopy) => "direct copy",
+        Some(OperatorSpec::ZeroPad) => "zero pad",
+        Some(OperatorSpec::HyperCloning) => "HyperCloning",
+        Some(OperatorSpec::ZeroBlocks) => "zero blocks",
+        _ => name,
+    };
+    label.to_owned()
 }
 
 fn final_loss(run: &Run) -> f64 {

@@ -111,7 +111,11 @@ pub fn decode(wanted: &Wanted<'_>, folder: &Path, ui: Ui) -> Result<Images, Fail
 /// It is not there, or damaged.
 pub fn open(folder: &Path) -> Result<Images, Failure> {
     let folder = folder.join(FOLDER);
-    let preprocessor = if folder.is_dir() { Preprocessor::open(&folder)? } else { None };
+    let preprocessor = if folder.is_dir() {
+        Preprocessor::open(&folder)?
+    } else {
+        None
+    };
     let preprocessor = preprocessor.ok_or_else(|| {
         Failure::other(
             format!("there is no {}", folder.join(PREPROCESSOR_CONFIG).display()),

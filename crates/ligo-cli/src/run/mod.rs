@@ -24,10 +24,18 @@ use crate::device::Picked;
 use crate::recipe::{CorpusSource, DataFacts, Recipe};
 use crate::{Failure, Ui};
 
-/// Where a run's files go unless the user says otherwise: named by the recipe and a hash of all its settings, so that
-/// another setting never meets another run's files.
+/// A folder holds any number of methods, as long as everything else is the same.
+fn without_methods(recipe: &Recipe) -> Recipe {
+    Recipe {
+        methods: Vec::new(),
+        ..recipe.clone()
+    }
+}
+
+/// Where a run's files go unless the user says otherwise: named by the recipe and a hash of all that its methods have in
+/// common, so that another setting never meets another run's files, and another method finds what can be used again.
 pub fn default_folder(recipe: &Recipe) -> PathBuf {
-    let settings = serde_json::to_value(recipe).unwrap_or_default();
+    let settings = serde_json::to_value(without_methods(recipe)).unwrap_or_default();
     let hash = stage::fingerprint(&settings);
     Path::new("runs").join(format!("{}-{}", recipe.name, &hash[..8]))
 }
@@ -50,29 +58,33 @@ pub fn run(recipe: &Recipe, folder: &Path, picked: &Picked, ui: Ui) -> Result<()
         CorpusSource::Files | CorpusSource::RustDocs => text::prepare(recipe, &kind, folder, ui)?,
     };
     let pair = recipe.pair(&dataset.facts(&recipe.data)).map_err(faults)?;
-    let small = small_model(recipe, pair.small, folder, &dataset, &session)?;
+    let small = small_model(recipe, pair.small.clone(), folder, &dataset, &session)?;
     for method in &recipe.methods {
-        method::run(recipe, method, &pair.large, folder, &dataset, &small, &session)?;
+        method::run(recipe, method, &pair, folder, &dataset, &small, &session)?;
     }
-    compare(recipe, &pair.large, folder, &dataset, &small, ui)
+    compare(recipe, &pair, folder, &dataset, &small, ui)
 }
 
 fn write_recipe(recipe: &Recipe, folder: &Path) -> Result<(), Failure> {
     let path = folder.join("recipe.toml");
-    let text = recipe
-        .to_toml()
-        .map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
-    match std::fs::read_to_string(&path) {
-        Ok(old) if old != text => Err(Failure::other(
-            format!(
-                "{} holds a run with other settings (see its recipe.toml)",
-                folder.display()
-            ),
-            "choose another folder with --out, or remove that one",
-        )),
-        Ok(_) => Ok(()),
-        Err(_) => stage::write_whole(&path, text.as_bytes()),
+    let fault = |e: toml::ser::Error| Failure::other(e.to_string(), "this is a fault of ligo; please report it");
+    let text = recipe.to_toml().map_err(fault)?;
+    if let Ok(old) = std::fs::read_to_string(&path) {
+        let common = without_methods(recipe).to_toml().map_err(fault)?;
+        let old = toml::from_str(&old)
+            .ok()
+            .and_then(|old| without_methods(&old).to_toml().ok());
+        if old != Some(common) {
+            return Err(Failure::other(
+                format!(
+                    "{} holds a run with other settings (see its recipe.toml)",
+                    folder.display()
+                ),
+                "choose another folder with --out, or remove that one",
+            ));
+        }
     }
+    stage::write_whole(&path, text.as_bytes())
 }
 
 /// The small model, trained or given.
