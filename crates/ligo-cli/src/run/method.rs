@@ -18,9 +18,9 @@ use crate::stop;
 use crate::store::open_source;
 use crate::{Failure, cost};
 
-/// The folder of a method.
-pub fn folder_of(run: &Path, method: &MethodSection) -> PathBuf {
-    run.join("methods").join(method.id())
+/// The folder of a method inside the run's own.
+pub fn folder_of(method: &MethodSection) -> String {
+    format!("methods/{}", method.id())
 }
 
 /// Runs one method from the small model to the trained large one.
@@ -54,7 +54,7 @@ pub fn run(
             recipe,
             method,
             label,
-            folder: stage_folder(&folder_of(run, method), stage),
+            folder: stage_folder(&run.join(folder_of(method)), stage),
             seed: recipe.seed_of(method),
         };
         before = grown.run(stage, &before, dataset, session)?;

@@ -10,6 +10,7 @@ use ligo_cost::format;
 use ligo_train::{
     CostPerStep, Objective, Outcome, ParamStore, PretrainObjective, RunData, TrainConfig, TrainResult, Trainer,
 };
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::dataset::Dataset;
@@ -60,7 +61,7 @@ impl Session {
     /// Measures the device's peak.
     pub fn new(ui: Ui, picked: &Picked) -> Self {
         let peak_flops = crate::peak::matmul_peak(&picked.device, Duration::from_millis(400));
-        ui.say(format!(
+        ui.note(format!(
             "device: {} ({}), matmul peak {}",
             picked.name,
             picked.reason,
@@ -224,8 +225,15 @@ pub fn save_result(folder: &Path, result: &TrainResult) -> Result<(), Failure> {
 /// # Errors
 /// The file is missing or damaged.
 pub fn read_result(folder: &Path) -> Result<TrainResult, Failure> {
-    let path = folder.join(RESULT_JSON);
-    let text = std::fs::read(&path).map_err(Failure::io("read", &path))?;
+    read_json(&folder.join(RESULT_JSON))
+}
+
+/// Reads a file that a stage left.
+///
+/// # Errors
+/// As [`read_result`].
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+    let text = std::fs::read(path).map_err(Failure::io("read", path))?;
     serde_json::from_slice(&text).map_err(|e| {
         Failure::other(
             format!("{} is damaged: {e}", path.display()),
