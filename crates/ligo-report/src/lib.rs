@@ -3,10 +3,11 @@
 //! * [`metrics`]: `metrics.jsonl`, appended while training and cut back on resume.
 //! * [`TensorBoardWriter`]: the same numbers as TensorBoard event files.
 //! * [`summary`]: the types of `summary.json`, the result of a comparison of growth methods.
-//! * [`Table`]: the closing table as text, Markdown and CSV.
+//! * [`Table`]: the closing table as text, Markdown, LaTeX, CSV and JSON.
+//! * [`verdict()`]: the same in a sentence, with what speaks against it.
 //! * [`plot`]: pictures as SVG, and as PNG with a font of their own, so that they look alike on every machine.
 //!
-//! Not for computing anything: FLOPs and savings come from `ligo-cost`, losses from the training loop.
+//! Not for computing anything but means over seeds: FLOPs and savings come from `ligo-cost`, losses from the training loop.
 //!
 //! ```
 //! use ligo_report::metrics::{EvalRecord, MetricsWriter, read};
@@ -32,9 +33,11 @@ pub mod summary;
 mod table;
 mod tensorboard;
 pub mod units;
+mod verdict;
 
 pub use error::{Error, Result};
 pub use metrics::MetricsWriter;
 pub use summary::{Counter, Summary};
 pub use table::Table;
 pub use tensorboard::TensorBoardWriter;
+pub use verdict::{Verdict, verdict};

@@ -1,6 +1,8 @@
 //! A made-up comparison with the shapes that real ones have: smooth curves, nothing measured.
 #![allow(dead_code)]
 
+pub mod many;
+
 use std::collections::BTreeMap;
 
 use ligo_report::summary::{
