@@ -5,6 +5,7 @@
 //! * [`summary`]: the types of `summary.json`, the result of a comparison of growth methods.
 //! * [`Table`]: the closing table as text, Markdown, LaTeX, CSV and JSON.
 //! * [`verdict()`]: the same in a sentence, with what speaks against it.
+//! * [`html`]: the report, one HTML file with everything in it.
 //! * [`plot`]: pictures as SVG, and as PNG with a font of their own, so that they look alike on every machine.
 //!
 //! Not for computing anything but means over seeds: FLOPs and savings come from `ligo-cost`, losses from the training loop.
@@ -26,6 +27,7 @@
 
 mod error;
 mod files;
+pub mod html;
 pub mod metrics;
 mod nan_is_null;
 pub mod plot;

@@ -76,6 +76,17 @@ pub enum Unit {
     Images,
 }
 
+impl Unit {
+    /// What one calls them in a sentence.
+    #[must_use]
+    pub fn samples(self) -> &'static str {
+        match self {
+            Self::Tokens => "tokens",
+            Self::Images => "images",
+        }
+    }
+}
+
 /// The data a comparison was made on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Corpus {

@@ -11,8 +11,12 @@ use crate::units;
 pub struct Verdict {
     /// One sentence.
     pub headline: String,
-    /// Sentences that say how far it goes: intervals, methods that cannot be told apart, the small model's price.
+    /// Sentences that say how far it goes: the interval, wall time, the small model's price.
     pub details: Vec<String>,
+    /// Which methods the seeds do not tell from the best one.
+    pub rivals: Option<String>,
+    /// The [`key`](Group::key) of the method that saved most.
+    pub best: Option<String>,
     /// Why not to believe it, the gravest first; empty when nothing is wrong.
     pub cautions: Vec<String>,
 }
@@ -21,6 +25,7 @@ pub struct Verdict {
 /// are: a mean over the lucky seeds would favour unreliable methods.
 #[must_use]
 pub fn verdict(summary: &Summary, counter: Counter) -> Verdict {
+    let summary = &*summary.with_groups();
     let names = labels(&summary.groups);
     let mut ranked: Vec<(&str, &Group, Estimate)> = names
         .iter()
@@ -40,14 +45,16 @@ pub fn verdict(summary: &Summary, counter: Counter) -> Verdict {
     let Some(&(best, group, saving)) = ranked.first() else {
         return Verdict {
             headline: nothing(summary).to_string(),
-            details: Vec::new(),
             cautions,
+            ..Verdict::default()
         };
     };
     let untrusted = !summary.flags.scratch_passed_unigram || !summary.flags.scratch_passed_small;
     Verdict {
         headline: headline(best, saving, untrusted),
-        details: details(summary, counter, &ranked, group),
+        details: details(counter, best, saving, group),
+        rivals: not_told_apart(summary, counter, &ranked),
+        best: Some(group.key.clone()),
         cautions,
     }
 }
@@ -76,14 +83,13 @@ fn headline(best: &str, saving: Estimate, untrusted: bool) -> String {
                 "{best} seems to save {percent} of the FLOPs, but the seeds differ too much to be sure of any saving"
             )
         }
-        _ => format!("{best} reached scratch's final loss with {percent} fewer FLOPs"),
+        _ => format!("{best} reached scratch’s final loss with {percent} fewer FLOPs"),
     }
 }
 
-fn details(summary: &Summary, counter: Counter, ranked: &[(&str, &Group, Estimate)], group: &Group) -> Vec<String> {
+fn details(counter: Counter, best: &str, saving: Estimate, group: &Group) -> Vec<String> {
     let mut details = Vec::new();
-    if let Some(&(best, _, saving)) = ranked.first().filter(|(.., saving)| saving.half_width.is_some()) {
-        let half = saving.half_width.unwrap_or(f64::NAN);
+    if let Some(half) = saving.half_width {
         details.push(format!(
             "Over {} seeds the mean saving of {best} is {} (95 % interval {} to {}).",
             saving.seeds,
@@ -92,13 +98,12 @@ fn details(summary: &Summary, counter: Counter, ranked: &[(&str, &Group, Estimat
             units::percent(saving.mean + half)
         ));
     }
-    details.extend(not_told_apart(summary, counter, ranked));
     if let Some(time) = group.saving.seconds {
         details.push(format!("By wall time it saved {}.", share(Some(time))));
     }
     if let Some(small) = group.saving_with_small.flops(counter) {
         details.push(format!(
-            "With the small model's training charged to it, {} of the FLOPs.",
+            "With the small model’s training charged to it, {} of the FLOPs.",
             share(Some(small))
         ));
     }

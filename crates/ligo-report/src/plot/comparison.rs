@@ -41,6 +41,7 @@ pub fn curves(summary: &Summary, counter: Counter) -> String {
 }
 
 fn panels(summary: &Summary, counter: Counter, axes: &[Axis]) -> String {
+    let summary = &*summary.with_groups();
     let series = series::series(summary);
     let legend = Legend::new(&series, counter, (MARGIN, WIDTH - ENDS), width(&series));
     let row = PANEL_HEIGHT + BENEATH + BETWEEN;
@@ -127,11 +128,12 @@ fn heading(svg: &mut Svg, summary: &Summary) {
             ..Text::default()
         },
     );
-    let unit = match corpus.unit {
-        Unit::Tokens => "tokens",
-        Unit::Images => "images",
-    };
-    let about = format!("{}, {} training {unit}", corpus.name, units::count(corpus.train_tokens));
+    let samples = corpus.unit.samples();
+    let about = format!(
+        "{}, {} training {samples}",
+        corpus.name,
+        units::count(corpus.train_tokens)
+    );
     let most = summary.groups.iter().map(|group| group.seeds.len()).max().unwrap_or(0);
     let about = if most > 1 {
         format!("{about}; thin lines are seeds, bold ones the means of up to {most}")

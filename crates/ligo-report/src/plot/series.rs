@@ -41,9 +41,9 @@ impl Axis {
 
     /// The panel's title, the label beneath its axis, and how much one unit of that label is.
     pub(super) fn texts(self, largest: f64, unit: Unit) -> (String, String, f64) {
-        let (samples, many) = match unit {
-            Unit::Tokens => ("tokens", "tokens read"),
-            Unit::Images => ("images", "images seen"),
+        let many = match unit {
+            Unit::Tokens => "tokens read",
+            Unit::Images => "images seen",
         };
         let scale = |name: &str| match largest {
             l if l >= 1e9 => (format!("{name}, in billions"), 1e9),
@@ -71,7 +71,7 @@ impl Axis {
                 )
             }
             Self::Steps => ("steps", scale("steps of the large model")),
-            Self::Tokens => (samples, scale(many)),
+            Self::Tokens => (unit.samples(), scale(many)),
         };
         (format!("Validation loss against {title}"), label, size)
     }

@@ -1,5 +1,6 @@
 //! One row for each method over its seeds. `ligo_cost::seeds` says how savings over seeds are taken.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use ligo_cost::seeds::{self, Evaluation};
@@ -143,6 +144,15 @@ impl CostEstimate {
 const MEASURES: [fn(&Cost) -> f64; 3] = [|cost| cost.flops_exact, |cost| cost.flops_electra, |cost| cost.seconds];
 
 impl Summary {
+    /// The summary with its groups, which a caller may have left to us.
+    pub(crate) fn with_groups(&self) -> Cow<'_, Self> {
+        if self.groups.is_empty() && !self.methods.is_empty() {
+            Cow::Owned(self.clone().grouped())
+        } else {
+            Cow::Borrowed(self)
+        }
+    }
+
     /// The summary with [`groups`](Self::groups) and [`reference`](Self::reference) made from its runs.
     #[must_use]
     pub fn grouped(mut self) -> Self {

@@ -9,6 +9,8 @@ mod text;
 
 use std::collections::BTreeMap;
 
+pub(crate) use bands::energy;
+
 use crate::summary::{Counter, Estimate, Group, Summary};
 use crate::{Error, Result, units};
 
@@ -51,6 +53,7 @@ impl Table {
     /// The table of a comparison, its FLOPs by the given count; the notes name the other count's savings.
     #[must_use]
     pub fn new(summary: &Summary, counter: Counter) -> Self {
+        let summary = &*summary.with_groups();
         Self {
             title: summary.title.clone(),
             methods: labels(&summary.groups),
