@@ -3,6 +3,7 @@
 //! * [`electra`] counts FLOPs as the LiGO paper did, so that our numbers stand beside the published ones.
 //! * [`exact`] counts the multiplications that really happen, so that our numbers stand beside a machine's peak.
 //! * [`savings`] compares two loss curves: what did each method pay to reach the same loss?
+//! * [`seeds`] sums up runs that differ in their seed: means with intervals, mean curves.
 //! * [`mod@format`] writes FLOPs, durations and token counts for people.
 //!
 //! Use it to price a run before it starts, to count a run as it goes, or to compare two runs of any other program.
@@ -39,6 +40,7 @@ mod error;
 pub mod exact;
 pub mod format;
 pub mod savings;
+pub mod seeds;
 
 pub use curve::{CostToReach, Curve, Point};
 pub use dims::{Predicted, TransformerDims};
