@@ -4,6 +4,7 @@
 //! * [`TensorBoardWriter`]: the same numbers as TensorBoard event files.
 //! * [`summary`]: the types of `summary.json`, the result of a comparison of growth methods.
 //! * [`Table`]: the closing table as text, Markdown, LaTeX, CSV and JSON.
+//! * [`Listing`]: the small tables beside it.
 //! * [`verdict()`]: the same in a sentence, with what speaks against it.
 //! * [`html`]: the report, one HTML file with everything in it.
 //! * [`plot`]: pictures as SVG, and as PNG with a font of their own, so that they look alike on every machine.
@@ -40,6 +41,6 @@ mod verdict;
 pub use error::{Error, Result};
 pub use metrics::MetricsWriter;
 pub use summary::{Counter, Summary};
-pub use table::Table;
+pub use table::{Listing, Table};
 pub use tensorboard::TensorBoardWriter;
 pub use verdict::{Verdict, verdict};

@@ -7,6 +7,7 @@ mod group;
 mod operator;
 mod prediction;
 mod provenance;
+mod search;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,6 +18,7 @@ pub use group::{CostEstimate, Estimate, Group, MeanCurve, Reference};
 pub use operator::{MAX_VALUES, OperatorSummary, WidthMatrix, thinned};
 pub use prediction::{Figures, PredictedRun, Prediction};
 pub use provenance::Provenance;
+pub use search::{Search, Sweep, Trial, Variant};
 
 use crate::{Error, Result, files};
 
@@ -63,6 +65,12 @@ pub struct Summary {
     /// What a plan said before the runs.
     #[serde(default)]
     pub prediction: Option<Prediction>,
+    /// The searches for learning rates.
+    #[serde(default)]
+    pub searches: Vec<Search>,
+    /// Settings that were tried against each other.
+    #[serde(default)]
+    pub sweep: Option<Sweep>,
 }
 
 /// What samples are made of.

@@ -154,7 +154,7 @@ fn three(cost: &CostEstimate) -> Vec<String> {
 }
 
 /// A text as RFC 4180 wants it.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {

@@ -3,6 +3,7 @@
 mod bands;
 mod csv;
 mod latex;
+mod listing;
 mod markdown;
 mod notes;
 mod text;
@@ -10,6 +11,7 @@ mod text;
 use std::collections::BTreeMap;
 
 pub(crate) use bands::energy;
+pub use listing::Listing;
 
 use crate::summary::{Counter, Estimate, Group, Summary};
 use crate::{Error, Result, units};

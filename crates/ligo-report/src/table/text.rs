@@ -167,7 +167,7 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-fn ascii(text: &str) -> String {
+pub(super) fn ascii(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -115,6 +115,8 @@ pub fn summary() -> Summary {
         provenance: None,
         operators: Vec::new(),
         prediction: None,
+        searches: Vec::new(),
+        sweep: None,
     }
     .grouped()
 }

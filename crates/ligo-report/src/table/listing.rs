@@ -1,0 +1,288 @@
+//! Small tables beside the one of the comparison: the searches for learning rates, and a sweep's ranking.
+
+use std::fmt::Write as _;
+
+use super::csv::quoted;
+use super::text::ascii;
+use super::{NEVER, NONE};
+use crate::summary::{Cost, Search, Sweep, Trial};
+use crate::units;
+
+/// A plain table with a heading and remarks.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Listing {
+    title: String,
+    headings: Vec<String>,
+    /// The first cell is a name, the others are numbers.
+    rows: Vec<Vec<String>>,
+    notes: Vec<String>,
+    csv: String,
+}
+
+const DIVERGED: &str = "diverged";
+
+impl Listing {
+    /// Final losses by learning rate, a row for each method; nothing when nothing was searched.
+    #[must_use]
+    pub fn searches(searches: &[Search]) -> Option<Self> {
+        let mut rates: Vec<f64> = searches
+            .iter()
+            .flat_map(|s| &s.trials)
+            .map(|t| t.learning_rate)
+            .collect();
+        rates.sort_by(f64::total_cmp);
+        rates.dedup();
+        if rates.is_empty() {
+            return None;
+        }
+        let mut listing = Self {
+            title: "Learning rates: validation loss at the end of a trial, * the one that was taken".into(),
+            headings: std::iter::once("method".to_owned())
+                .chain(rates.iter().map(|rate| format!("{rate:e}")))
+                .collect(),
+            csv: "method,learning_rate,loss,chosen,flops_exact,flops_electra,seconds\n".into(),
+            ..Self::default()
+        };
+        let mut whole = Cost::default();
+        for search in searches {
+            let cell = |rate: &f64| {
+                let found = search.trials.iter().find(|trial| trial.learning_rate == *rate);
+                found.map_or(NONE.to_owned(), |trial| {
+                    let star = if search.chosen == Some(*rate) { " *" } else { "" };
+                    format!("{}{star}", loss(trial))
+                })
+            };
+            let name = std::iter::once(search.label.clone());
+            listing.rows.push(name.chain(rates.iter().map(cell)).collect());
+            for Trial {
+                learning_rate,
+                loss,
+                cost,
+            } in &search.trials
+            {
+                whole = whole + *cost;
+                let chosen = search.chosen == Some(*learning_rate);
+                let _ = writeln!(
+                    listing.csv,
+                    "{},{learning_rate},{loss},{chosen},{},{},{}",
+                    quoted(&search.method),
+                    cost.flops_exact,
+                    cost.flops_electra,
+                    cost.seconds
+                );
+            }
+        }
+        let at_edge: Vec<&str> = searches
+            .iter()
+            .filter(|s| s.at_edge)
+            .map(|s| s.label.as_str())
+            .collect();
+        if !at_edge.is_empty() {
+            listing.notes.push(format!(
+                "At the edge of the list, so a better rate may lie beyond it: {}.",
+                at_edge.join(", ")
+            ));
+        }
+        listing.notes.push(format!(
+            "All trials together took {} and {}; no method is charged for them.",
+            units::flops(whole.flops_exact),
+            units::seconds(whole.seconds)
+        ));
+        Some(listing)
+    }
+
+    /// The variants of a sweep from the best to the worst; nothing without any.
+    #[must_use]
+    pub fn sweep(sweep: &Sweep) -> Option<Self> {
+        if sweep.variants.is_empty() {
+            return None;
+        }
+        let mut csv =
+            String::from("rank,id,saving_flops_exact,loss_start,loss_final,operator_flops_exact,operator_seconds\n");
+        let headings = ["settings", "rank", "saving", "loss at start", "final loss", "operator"];
+        let mut rows = Vec::new();
+        for (i, variant) in sweep.variants.iter().enumerate() {
+            let has_ended = variant.loss_final.is_finite();
+            let saving = match variant.saving {
+                Some(saving) => units::percent(saving),
+                None if has_ended => NEVER.to_owned(),
+                None => DIVERGED.to_owned(),
+            };
+            rows.push(vec![
+                variant.id.clone(),
+                (i + 1).to_string(),
+                saving,
+                units::loss(variant.loss_start),
+                units::loss(variant.loss_final),
+                units::flops(variant.operator_cost.flops_exact),
+            ]);
+            let _ = writeln!(
+                csv,
+                "{},{},{},{},{},{},{}",
+                i + 1,
+                quoted(&variant.id),
+                variant.saving.map_or(String::new(), |saving| saving.to_string()),
+                variant.loss_start,
+                variant.loss_final,
+                variant.operator_cost.flops_exact,
+                variant.operator_cost.seconds
+            );
+        }
+        Some(Self {
+            title: format!(
+                "Sweep of {}, by the FLOPs that were saved, the operator charged",
+                sweep.method
+            ),
+            headings: headings.map(str::to_owned).to_vec(),
+            rows,
+            notes: vec!["One seed each: differences of a few points mean nothing.".into()],
+            csv,
+        })
+    }
+
+    /// Aligned columns; without `unicode` only ASCII comes out.
+    #[must_use]
+    pub fn text(&self, unicode: bool) -> String {
+        let all = || std::iter::once(&self.headings).chain(&self.rows);
+        let width = |column: usize| all().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..self.headings.len()).map(width).collect();
+        let mut text = format!("{}\n\n", self.title);
+        for (i, row) in all().enumerate() {
+            let mut line = String::new();
+            for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                let _ = match column {
+                    0 => write!(line, "{cell:<width$}"),
+                    _ => write!(line, "  {cell:>width$}"),
+                };
+            }
+            text += line.trim_end();
+            text.push('\n');
+            if i == 0 {
+                text += &"─".repeat(widths.iter().sum::<usize>() + 2 * (widths.len() - 1));
+                text.push('\n');
+            }
+        }
+        text.push('\n');
+        self.notes.iter().for_each(|note| _ = writeln!(text, "• {note}"));
+        if unicode { text } else { ascii(&text) }
+    }
+
+    /// The same in Markdown.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | ").replace('\n', " "));
+        let mut text = format!("{}:\n\n{}| --- |", self.title, line(&self.headings));
+        (1..self.headings.len()).for_each(|_| text += " ---: |");
+        text.push('\n');
+        self.rows.iter().for_each(|row| text += &line(row));
+        text.push('\n');
+        self.notes.iter().for_each(|note| _ = writeln!(text, "* {note}"));
+        text
+    }
+
+    /// Every number, unrounded.
+    #[must_use]
+    pub fn csv(&self) -> &str {
+        &self.csv
+    }
+}
+
+fn loss(trial: &Trial) -> String {
+    if trial.loss.is_finite() {
+        units::loss(trial.loss)
+    } else {
+        DIVERGED.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::summary::Variant;
+
+    #[test]
+    fn a_search_shows_every_rate_and_the_chosen_one() {
+        let trial = |learning_rate, loss| Trial {
+            learning_rate,
+            loss,
+            cost: Cost {
+                flops_exact: 1e12,
+                flops_electra: 1e12,
+                seconds: 30.0,
+            },
+        };
+        let search = |label: &str, trials, chosen, at_edge| Search {
+            method: label.to_lowercase(),
+            label: label.into(),
+            trials,
+            chosen,
+            at_edge,
+        };
+        let searches = [
+            search("scratch", vec![trial(1e-3, 2.5), trial(2e-3, 2.25)], Some(2e-3), true),
+            search(
+                "LiGO",
+                vec![trial(1e-3, 2.125), trial(2e-3, f64::NAN)],
+                Some(1e-3),
+                true,
+            ),
+        ];
+        let listing = Listing::searches(&searches).unwrap();
+        let text = listing.text(true);
+        for part in [
+            "1e-3",
+            "2e-3",
+            "2.250 *",
+            "2.125 *",
+            "diverged",
+            "scratch, LiGO",
+            "4.00 TFLOP",
+        ] {
+            assert!(text.contains(part), "{part}:\n{text}");
+        }
+        assert!(
+            listing.csv().contains("ligo,0.002,NaN,false,1000000000000"),
+            "{}",
+            listing.csv()
+        );
+        assert!(
+            listing.markdown().contains("| LiGO | 2.125 * | diverged |"),
+            "{}",
+            listing.markdown()
+        );
+        assert!(listing.text(false).is_ascii());
+        assert_eq!(Listing::searches(&[]), None);
+    }
+
+    #[test]
+    fn a_sweep_is_listed_as_it_is_ranked() {
+        let variant = |id: &str, saving, loss_final| Variant {
+            id: id.into(),
+            saving,
+            loss_final,
+            ..Variant::default()
+        };
+        let sweep = Sweep {
+            method: "ligo".into(),
+            variants: vec![
+                variant("ligo/lr=1e-3,steps=10", Some(0.5), 2.0),
+                variant("ligo", None, 2.5),
+                variant("ligo/lr=1", None, f64::NAN),
+            ],
+        };
+        let text = Listing::sweep(&sweep).unwrap().text(true);
+        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("ligo")).collect();
+        assert!(
+            rows[0].contains("50.0 %") && rows[1].contains("never") && rows[2].contains("diverged"),
+            "{text}"
+        );
+        assert!(
+            Listing::sweep(&sweep)
+                .unwrap()
+                .csv()
+                .contains("1,\"ligo/lr=1e-3,steps=10\",0.5")
+        );
+        assert_eq!(Listing::sweep(&Sweep::default()), None);
+    }
+}
