@@ -153,56 +153,65 @@ pub fn pick(choice: DeviceChoice) -> Result<Picked, DeviceError> {
     }
 }
 
-/// The numbers that `gpu:N` takes for what a comparison can divide its runs among: one GPU that was asked for by number,
-/// else all hardware GPUs that work, or a software one where it was asked for and there is nothing better.
+/// A GPU that works.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gpu {
+    /// What `gpu:N` takes for it.
+    pub number: usize,
+    /// What the driver calls it.
+    pub name: String,
+}
+
+/// What a comparison can divide its runs among: one GPU that was asked for by number, else all hardware GPUs that work, or a
+/// software one where it was asked for and there is nothing better.
 ///
 /// # Errors
 /// As [`pick`]: a GPU was asked for and cannot be had. `auto` never fails.
-pub fn gpus(choice: DeviceChoice) -> Result<Vec<usize>, DeviceError> {
+pub fn gpus(choice: DeviceChoice) -> Result<Vec<Gpu>, DeviceError> {
     let this_program = Subprocess::default();
     let prober = (!gpu::COMPILED.is_empty()).then_some(&this_program as &dyn Prober);
     all_gpus(choice, prober)
 }
 
-fn all_gpus(choice: DeviceChoice, prober: Option<&dyn Prober>) -> Result<Vec<usize>, DeviceError> {
+fn all_gpus(choice: DeviceChoice, prober: Option<&dyn Prober>) -> Result<Vec<Gpu>, DeviceError> {
     let Some(prober) = prober else {
         return match choice {
             DeviceChoice::Auto | DeviceChoice::Cpu => Ok(Vec::new()),
             DeviceChoice::Gpu(_) => Err(DeviceError::CpuBuild { asked: choice }),
         };
     };
-    match choice {
-        DeviceChoice::Cpu => return Ok(Vec::new()),
-        DeviceChoice::Gpu(Some(number)) => return decide(choice, Some(prober)).map(|_| vec![number]),
-        DeviceChoice::Auto | DeviceChoice::Gpu(None) => {}
-    }
     let list = match (found(choice, prober), choice) {
-        (Err(_), DeviceChoice::Auto) => return Ok(Vec::new()),
+        (_, DeviceChoice::Cpu) | (Err(_), DeviceChoice::Auto) => return Ok(Vec::new()),
         (list, _) => list?,
     };
-    let works = |spec: &GpuSpec| {
-        let name = prober.probe(spec);
-        name.is_ok_and(|name| choice != DeviceChoice::Auto || !gpu::is_software_name(&name))
-    };
-    let working = |software: bool| -> Vec<usize> {
+    if let DeviceChoice::Gpu(Some(number)) = choice {
+        let name = match decide(choice, Some(prober))? {
+            Decision::Gpu { name, .. } => name,
+            Decision::Cpu { reason } => reason,
+        };
+        return Ok(vec![Gpu { number, name }]);
+    }
+    let working = |software: bool| -> Vec<Gpu> {
         let numbered = list
             .iter()
             .enumerate()
             .filter(|(_, spec)| spec.is_software() == software);
-        numbered
-            .filter(|(_, spec)| works(spec))
-            .map(|(number, _)| number)
-            .collect()
+        let tried = numbered.filter_map(|(number, spec)| {
+            let name = prober.probe(spec).ok()?;
+            (choice != DeviceChoice::Auto || !gpu::is_software_name(&name)).then_some(Gpu { number, name })
+        });
+        tried.collect()
     };
     let hardware = working(false);
     if choice == DeviceChoice::Auto || !hardware.is_empty() {
         return Ok(hardware);
     }
-    match working(true).first() {
-        Some(number) => Ok(vec![*number]),
+    let software = working(true);
+    if software.is_empty() {
         // Says what is wrong with each.
-        None => first_working(choice, prober).map(|_| Vec::new()),
+        first_working(choice, prober)?;
     }
+    Ok(software.into_iter().take(1).collect())
 }
 
 /// A command that starts this very program again, even when its file has been replaced or removed since.
@@ -340,10 +349,15 @@ fn on_gpu(spec: GpuSpec, name: String, reason: String) -> Decision {
     }
 }
 
+/// The processor's name, `AMD EPYC 7R13`.
+pub fn cpu_model() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    model_name(&info).unwrap_or_else(|| format!("{} CPU", std::env::consts::ARCH))
+}
+
 /// The CPU's name and how many threads compute, `AMD EPYC 7R13, 2 threads`.
 fn cpu_name() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = model_name(&info).unwrap_or_else(|| format!("{} CPU", std::env::consts::ARCH));
+    let model = cpu_model();
     let threads = threads();
     format!("{model}, {threads} thread{}", if threads == 1 { "" } else { "s" })
 }

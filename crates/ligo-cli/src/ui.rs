@@ -86,6 +86,13 @@ impl Ui {
         let _ = out.flush();
     }
 
+    /// Columns of the terminal that results go to; without end where they go to a file.
+    pub fn columns(&self) -> usize {
+        let is_terminal = std::io::stdout().is_terminal();
+        let size = is_terminal.then(terminal_size::terminal_size).flatten();
+        size.map_or(usize::MAX, |(width, _)| usize::from(width.0))
+    }
+
     /// A bar over bytes or items; hidden where there is no terminal.
     pub fn bar(&self, label: &str, total: u64, template: &str) -> ProgressBar {
         let bar = if self.draws_bars() {

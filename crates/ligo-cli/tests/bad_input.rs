@@ -25,9 +25,7 @@ fn bert(hidden: usize, layers: usize, heads: usize) -> ModelConfig {
 /// A small model, untrained, in `small`.
 fn small(place: &Place, change: impl FnOnce(&mut Tensors)) {
     let config = bert(8, 1, 2);
-    let mut tensors: Tensors = ligo_growth::init::initial_values(&config.table(), 0.02, 1)
-        .into_iter()
-        .collect();
+    let mut tensors: Tensors = ligo_growth::init::initial_values(&config.table(), 0.02, 1).collect();
     change(&mut tensors);
     let tensors = tensors
         .into_iter()

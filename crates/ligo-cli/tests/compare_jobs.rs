@@ -171,7 +171,7 @@ fn a_stop_is_passed_on_and_everything_is_saved() {
         }
     }
     let told = place.shown(&compare("run", "2"));
-    assert_says(&told, &["ligo: continues at step", "scratch: continues at step"]);
+    assert_says(&told, &["continues at step"]);
     assert_eq!(losses(&place, "run"), losses(&place, "whole"));
 }
 

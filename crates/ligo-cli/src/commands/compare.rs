@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ligo_report::summary::Summary;
 
-use super::run::{RunArgs, resolve};
+use super::run::{RunArgs, resolve_with};
 use crate::device::{self, DeviceChoice};
 use crate::run::{Crew, Workers};
 use crate::{Failure, Ui};
@@ -15,8 +15,8 @@ use crate::{Failure, Ui};
     after_help = "Examples:\n  ligo compare --recipe bert-micro --data texts/ --methods ligo,stackbert,interpose --seeds 3\n  ligo compare --recipe bert-mini --small bert-small/ --tokenizer bert-small/ --data texts/\n  ligo compare runs/demo-1a2b3c4d                    the table and pictures of a finished run, again\n\nscratch is always among the methods. What is complete is not run again, so methods and seeds can be added later; Ctrl-C saves,\nand the same command continues."
 )]
 pub struct CompareArgs {
-    /// A finished run's folder, or its summary.json: only its table and pictures are made anew.
-    #[arg(conflicts_with_all = ["methods", "seeds", "jobs", "data", "small"])]
+    /// A run's folder: only its table, pictures and report are made anew, from what is complete.
+    #[arg(conflicts_with_all = ["methods", "seeds", "search_lr", "jobs", "data", "small"])]
     pub finished: Option<PathBuf>,
     /// What is compared and on what.
     #[command(flatten)]
@@ -27,6 +27,10 @@ pub struct CompareArgs {
     /// Runs of each method, each with a seed of its own.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
     pub seeds: Option<u64>,
+    /// Learning rates that every method is tried with first, scratch included; each then runs with its best one. The same as
+    /// search.peak_lr of a recipe.
+    #[arg(long, value_name = "RATES", value_delimiter = ',')]
+    pub search_lr: Vec<f64>,
     /// Runs at a time, each in a process of its own. On a CPU they share its threads, on GPUs they take turns. By default as many
     /// as there are GPUs.
     #[arg(long, value_name = "N", value_parser = jobs)]
@@ -49,9 +53,14 @@ fn jobs(text: &str) -> Result<usize, String> {
 /// Whatever a run ends with; or there is no readable summary, or the pictures cannot be written.
 pub fn run(args: &CompareArgs, choice: DeviceChoice, ui: Ui) -> Result<(), Failure> {
     if let Some(finished) = &args.finished {
-        return redraw(finished, ui);
+        return show_again(finished, ui);
     }
-    let recipe = resolve(&args.run)?.comparing(&args.methods, args.seeds)?;
+    let mut more = Vec::new();
+    if !args.search_lr.is_empty() {
+        let rates: Vec<String> = args.search_lr.iter().map(|rate| format!("{rate:?}")).collect();
+        more.push(format!("search.peak_lr=[{}]", rates.join(",")));
+    }
+    let recipe = resolve_with(&args.run, &more)?.comparing(&args.methods, args.seeds)?;
     let folder = args
         .run
         .out
@@ -66,25 +75,34 @@ fn crew(jobs: Option<usize>, choice: DeviceChoice) -> Result<Crew, Failure> {
         let gpus = device::gpus(choice)?;
         let jobs = jobs.unwrap_or(gpus.len());
         if jobs > 1 {
-            return Ok(Crew::SideBySide(Workers::new(jobs, &gpus)));
+            return Ok(Crew::SideBySide(Workers::new(jobs, gpus)));
         }
     }
     Ok(Crew::Here(device::pick(choice)?))
 }
 
-fn redraw(finished: &Path, ui: Ui) -> Result<(), Failure> {
-    let file = if finished.is_dir() {
-        finished.join("summary.json")
-    } else {
-        finished.to_path_buf()
+/// From the results where they are, else from the summary alone.
+fn show_again(finished: &Path, ui: Ui) -> Result<(), Failure> {
+    let folder = match finished.is_dir() {
+        true => finished,
+        false => finished.parent().unwrap_or(Path::new("")),
     };
-    if !file.is_file() {
+    let summary = folder.join("summary.json");
+    if folder.join(crate::run::RECIPE_TOML).is_file() {
+        match crate::run::show_again(folder, ui) {
+            Err(failure) if summary.is_file() => ui.say(format!("{failure}; shown from {}", summary.display())),
+            outcome => return outcome,
+        }
+    } else if !summary.is_file() {
         return Err(Failure::other(
-            format!("there is no {}", file.display()),
-            "a run writes it when all its methods are done; the same command as before finishes it",
+            format!(
+                "{} is no folder of a run: it has neither {} nor {}",
+                folder.display(),
+                crate::run::RECIPE_TOML,
+                "summary.json"
+            ),
+            "give the folder that `ligo run` or `ligo compare` named, or --recipe to compare anew",
         ));
     }
-    let summary = Summary::read(&file)?;
-    let folder = file.parent().map(PathBuf::from).unwrap_or_default();
-    crate::run::show(&summary, &folder, ui)
+    crate::run::show(&Summary::read(&summary)?, folder, ui)
 }

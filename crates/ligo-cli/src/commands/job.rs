@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::device::Picked;
-use crate::run::{Dataset, Runner, Session, units};
+use crate::run::{Dataset, RunFolder, Runner, Session, units};
 use crate::stop;
 use crate::{Failure, Ui, recipe};
 
@@ -27,7 +27,7 @@ const LONGEST_SAVE: Duration = Duration::from_secs(600);
 /// There is no such unit, or whatever it ends with.
 pub fn run(args: &JobArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     let recipe = recipe::load(&args.run.join(crate::run::RECIPE_TOML).to_string_lossy(), &[])?;
-    let units = units(&recipe);
+    let units = units(&recipe)?;
     let unit = units.iter().find(|unit| unit.name == args.unit).ok_or_else(|| {
         Failure::other(
             format!("{} has no part `{}`", args.run.display(), args.unit),
@@ -35,7 +35,8 @@ pub fn run(args: &JobArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         )
     })?;
     let dataset = Dataset::reopen(&recipe, &args.run)?;
-    Runner::new(&recipe, &args.run, &dataset, Session::new(ui, picked))?.run(unit)
+    let run = RunFolder::new(&recipe, &args.run, &dataset)?;
+    Runner::new(run, Session::new(ui, picked)).run(unit)
 }
 
 /// Stops this process, with everything saved, when standard input ends: the parent asks for it so, and a parent that was

@@ -42,6 +42,14 @@ pub struct RunArgs {
 /// # Errors
 /// As [`recipe::load`].
 pub fn resolve(args: &RunArgs) -> Result<recipe::Recipe, Failure> {
+    resolve_with(args, &[])
+}
+
+/// The same with overrides of another option.
+///
+/// # Errors
+/// As [`recipe::load`].
+pub fn resolve_with(args: &RunArgs, more: &[String]) -> Result<recipe::Recipe, Failure> {
     let mut overrides = Vec::new();
     let quoted = |path: &PathBuf| toml::Value::String(absolute(path).display().to_string()).to_string();
     let list = |paths: &[PathBuf]| format!("[{}]", paths.iter().map(quoted).collect::<Vec<_>>().join(","));
@@ -57,7 +65,7 @@ pub fn resolve(args: &RunArgs) -> Result<recipe::Recipe, Failure> {
     if let Some(path) = &args.small {
         overrides.push(format!("small.path={}", quoted(path)));
     }
-    overrides.extend(args.overrides.iter().cloned());
+    overrides.extend(args.overrides.iter().chain(more).cloned());
     let mut recipe = recipe::load(&args.recipe, &overrides)?;
     if !args.data.is_empty() && recipe.corpus.source == CorpusSource::RustDocs {
         recipe.corpus.source = CorpusSource::Files;

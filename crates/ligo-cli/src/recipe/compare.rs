@@ -4,23 +4,37 @@ use super::{MethodSection, Recipe, RecipeError, parse};
 const REFERENCE: &str = "scratch";
 
 impl Recipe {
-    /// The same recipe with these methods (all of its own if none are named), each with so many seeds, and the reference
-    /// first. What the recipe says of a method stays.
+    /// The same recipe with these methods (all of its own and of its sweep if none are named), each with so many seeds, and
+    /// the reference with every seed that there is. What the recipe says of a method stays.
     ///
     /// # Errors
     /// A method is unknown, or cannot grow this pair.
-    pub fn comparing(self, names: &[String], seeds: Option<u64>) -> Result<Self, RecipeError> {
+    pub fn comparing(&self, names: &[String], seeds: Option<u64>) -> Result<Self, RecipeError> {
+        let faulty = |faults| RecipeError::Faults {
+            origin: format!("the comparison of `{}`", self.name),
+            faults,
+        };
+        let variants = self.variants().map_err(faulty)?;
         let mut methods = match names {
             [] => self.methods.clone(),
-            names => names.iter().map(|name| self.method(name)).collect(),
+            names => names.iter().map(|name| self.named(name, &variants)).collect(),
         };
-        if !methods.iter().any(|m| m.name == REFERENCE) {
-            methods.insert(0, self.method(REFERENCE));
-        }
         if let Some(seeds) = seeds {
             methods = methods.iter().flat_map(|m| self.seeded(m, seeds)).collect();
         }
-        let recipe = Self { methods, ..self };
+        if names.is_empty() {
+            // One run each is enough to rank them.
+            let is_new = |variant: &&MethodSection| methods.iter().all(|m| m.id() != variant.id());
+            let new: Vec<MethodSection> = variants.iter().filter(is_new).cloned().collect();
+            methods.extend(new);
+        }
+        let mut recipe = Self {
+            methods: self.with_references(methods),
+            ..self.clone()
+        };
+        if !recipe.sweep.is_off() {
+            recipe.sweep.base = Some(self.method(&self.sweep.method));
+        }
         let mut faults = Vec::new();
         parse::check(&recipe, &mut faults);
         if faults.is_empty() {
@@ -32,14 +46,28 @@ impl Recipe {
         })
     }
 
+    /// The entry of this id or name, a variant of the sweep, or a new method.
+    fn named(&self, name: &str, variants: &[MethodSection]) -> MethodSection {
+        match variants.iter().find(|variant| variant.id() == name) {
+            Some(variant) => variant.clone(),
+            None => self.method(name),
+        }
+    }
+
     /// The recipe's entry of this id or name, or a new one.
-    fn method(&self, name: &str) -> MethodSection {
+    pub(super) fn method(&self, name: &str) -> MethodSection {
         let by_id = self.methods.iter().find(|m| m.id() == name);
-        let found = by_id.or_else(|| self.methods.iter().find(|m| m.name == name));
-        found.cloned().unwrap_or_else(|| MethodSection {
-            name: name.into(),
-            ..MethodSection::default()
-        })
+        let is_variant = |m: &MethodSection| m.id().contains('/');
+        let by_name = || self.methods.iter().find(|m| m.name == name && !is_variant(m));
+        let of_sweep = || self.sweep.base.as_ref().filter(|_| self.sweep.method == name);
+        by_id
+            .or_else(of_sweep)
+            .or_else(by_name)
+            .cloned()
+            .unwrap_or_else(|| MethodSection {
+                name: name.into(),
+                ..MethodSection::default()
+            })
     }
 
     /// A method with consecutive seeds, of which the first is its own. An entry that has a seed already stays alone.
@@ -47,16 +75,49 @@ impl Recipe {
         if method.seed.is_some() {
             return vec![method.clone()];
         }
-        let with = |k: u64| MethodSection {
-            // The id of an entry holds for its first seed; folders must differ.
-            id: method.id.as_ref().map(|id| match k {
-                0 => id.clone(),
-                k => format!("{id}-seed{}", self.seed + k),
+        (0..seeds).map(|k| self.with_seed(method, self.seed + k)).collect()
+    }
+
+    /// A method with this seed. The id of an entry holds for the recipe's own; folders must differ.
+    pub(crate) fn with_seed(&self, method: &MethodSection, seed: u64) -> MethodSection {
+        let is_own = seed == self.seed;
+        MethodSection {
+            id: method.id.as_ref().map(|_| match is_own {
+                true => method.base_id(),
+                false => format!("{}-seed{seed}", method.base_id()),
             }),
-            seed: (k > 0).then_some(self.seed + k),
+            seed: (!is_own).then_some(seed),
             ..method.clone()
-        };
-        (0..seeds).map(with).collect()
+        }
+    }
+
+    /// The method that all others are measured against.
+    pub(crate) fn reference(&self) -> MethodSection {
+        self.method(REFERENCE)
+    }
+
+    /// The reference beside every method: a saving compares runs of one seed.
+    fn with_references(&self, methods: Vec<MethodSection>) -> Vec<MethodSection> {
+        let is_reference = |m: &MethodSection| m.name == REFERENCE;
+        let mut seeds: Vec<u64> = Vec::new();
+        for method in &methods {
+            let seed = self.seed_of(method);
+            if !seeds.contains(&seed) {
+                seeds.push(seed);
+            }
+        }
+        seeds.retain(|seed| !methods.iter().any(|m| is_reference(m) && self.seed_of(m) == *seed));
+        let reference = self.reference();
+        let missing = seeds.iter().map(|seed| self.with_seed(&reference, *seed));
+        // Those that the recipe has stay where they are; if it has none, the new ones come first.
+        let after = methods.iter().rposition(is_reference).map_or(0, |last| last + 1);
+        let (before, behind) = methods.split_at(after);
+        before
+            .iter()
+            .cloned()
+            .chain(missing)
+            .chain(behind.iter().cloned())
+            .collect()
     }
 }
 
@@ -89,6 +150,69 @@ mod tests {
             ]
         );
         assert_eq!(ids(&demo().comparing(&[], None).unwrap()), ids(&demo()));
+    }
+
+    #[test]
+    fn every_seed_has_a_reference_of_its_own() {
+        let with = |methods: &str| -> Vec<String> {
+            let recipe = super::super::load("demo", &[format!("methods={methods}")]).unwrap();
+            ids(&recipe.comparing(&[], None).unwrap())
+        };
+        assert_eq!(
+            with("[{name=\"ligo\"},{name=\"ligo\",seed=7}]"),
+            ["scratch", "scratch-seed7", "ligo", "ligo-seed7"]
+        );
+        assert_eq!(
+            with("[{name=\"scratch\",id=\"plain\"},{name=\"ligo\",seed=7}]"),
+            ["plain", "plain-seed7", "ligo-seed7"]
+        );
+    }
+
+    #[test]
+    fn a_sweep_adds_its_variants_once_and_the_best_of_them_on_request() {
+        let sweep = "sweep={operator={width_init=[\"rand\",\"select\"]},learn={schedule={peak_lr=[1e-3,0.02]}}}";
+        let recipe = || super::super::load("demo", &[sweep.to_owned()]).unwrap();
+        let all = recipe().comparing(&["scratch".into()], None).unwrap();
+        assert_eq!(ids(&all), ["scratch"]);
+        let all = ids(&recipe().comparing(&[], Some(2)).unwrap());
+        let variants: Vec<&str> = all.iter().map(String::as_str).filter(|id| id.contains('/')).collect();
+        assert_eq!(
+            variants,
+            [
+                "ligo/width_init=rand,lr=1e-3",
+                "ligo/width_init=rand,lr=0.02",
+                "ligo/width_init=select,lr=1e-3",
+                "ligo/width_init=select,lr=0.02"
+            ]
+        );
+        assert!(all.contains(&"ligo-seed2".to_owned()), "{all:?}");
+        let best = recipe()
+            .comparing(&["ligo-best".into(), variants[1].into()], Some(2))
+            .unwrap();
+        assert_eq!(
+            ids(&best),
+            [
+                "scratch",
+                "scratch-seed2",
+                "ligo-best",
+                "ligo-best-seed2",
+                "ligo/width_init=rand,lr=0.02",
+                "ligo/width_init=rand,lr=0.02-seed2"
+            ]
+        );
+        // What the recipe says of the method holds for its variants, whether it is compared itself or not.
+        let mut own = recipe();
+        let ligo = own.methods.iter_mut().find(|m| m.name == "ligo").unwrap();
+        ligo.train.insert("clip_norm".into(), 0.5.into());
+        let best = own.comparing(&["ligo-best".into()], None).unwrap();
+        assert_eq!(best.variants().unwrap(), own.variants().unwrap());
+        assert!(
+            best.trials("ligo")
+                .iter()
+                .all(|trial| trial.train.contains_key("clip_norm"))
+        );
+        let message = demo().comparing(&["ligo-best".into()], None).unwrap_err().to_string();
+        assert!(message.contains("[sweep]"), "{message}");
     }
 
     #[test]

@@ -3,10 +3,13 @@
 mod builtin;
 mod compare;
 mod faults;
+mod fit;
 mod pair;
 mod parse;
+mod search;
 mod shape;
 mod stages;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -21,9 +24,11 @@ pub use builtin::{BUILTIN, builtin};
 pub(crate) use faults::nearest;
 pub use faults::{Fault, RecipeError};
 pub use pair::Pair;
-pub use parse::{load, merged, overrides, parse};
+pub use parse::{differences, load, merged, overrides, parse};
+pub use search::{SearchSection, rate_name};
 pub use shape::{DataFacts, ModelSection};
 pub use stages::{Stage, StageSection};
+pub use sweep::{SweepMode, SweepSection};
 
 /// Everything that decides a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -47,6 +52,12 @@ pub struct Recipe {
     pub large: ModelSection,
     /// The learned operator and how it is learned.
     pub operator: OperatorSection,
+    /// The search for each method's learning rate.
+    #[serde(skip_serializing_if = "SearchSection::is_off")]
+    pub search: SearchSection,
+    /// Settings of one method that are tried against each other.
+    #[serde(skip_serializing_if = "SweepSection::is_off")]
+    pub sweep: SweepSection,
     /// The ways to start the large model that are compared.
     pub methods: Vec<MethodSection>,
 }
@@ -248,6 +259,8 @@ impl Recipe {
     pub fn operator_of(&self, method: &MethodSection) -> Option<OperatorSpec> {
         match &method.operator {
             Some(spec) => Some(spec.clone()),
+            // Until the best variant is known.
+            None if self.is_best_variant(method) => self.operator_of(&self.method(&self.sweep.method)),
             None if method.name == "ligo" => Some(OperatorSpec::Ligo(self.operator.ligo.clone())),
             None => OperatorSpec::from_name(&method.name),
         }

@@ -227,6 +227,22 @@ fn overlay(base: &mut Table, changes: &Table) {
     }
 }
 
+/// What differs between two tables, `large.train.steps was 20 and is now 30` each.
+pub fn differences(before: &Table, now: &Table) -> Vec<String> {
+    let mut keys: Vec<&String> = before.keys().collect();
+    keys.extend(now.keys().filter(|key| !before.contains_key(*key)));
+    let said = |value: Option<&Value>| value.map_or("not set".to_owned(), Value::to_string);
+    let each = keys.into_iter().map(|key| match (before.get(key), now.get(key)) {
+        (Some(Value::Table(before)), Some(Value::Table(now))) => differences(before, now)
+            .into_iter()
+            .map(|inner| format!("{key}.{inner}"))
+            .collect(),
+        (before, now) if before == now => Vec::new(),
+        (before, now) => vec![format!("{key} was {} and is now {}", said(before), said(now))],
+    });
+    each.flatten().collect()
+}
+
 pub(super) fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
     let mut fault = |key: &str, message: String| {
         faults.push(Fault {
@@ -284,6 +300,8 @@ pub(super) fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
     }
     check_models(recipe, faults);
     check_methods(recipe, faults);
+    recipe.search.check(recipe, faults);
+    faults.extend(recipe.variants().err().into_iter().flatten());
 }
 
 fn check_models(recipe: &Recipe, faults: &mut Vec<Fault>) {
@@ -334,6 +352,12 @@ fn check_methods(recipe: &Recipe, faults: &mut Vec<Fault>) {
     for (i, method) in recipe.methods.iter().enumerate() {
         let key = format!("methods[{i}]");
         let id = method.id();
+        if !is_folder_name(&id) {
+            faults.push(Fault {
+                key: format!("{key}.id"),
+                message: format!("`{id}` is no name for a folder"),
+            });
+        }
         if ids.contains(&id) {
             faults.push(Fault {
                 key: format!("{key}.id"),
@@ -362,7 +386,7 @@ fn check_methods(recipe: &Recipe, faults: &mut Vec<Fault>) {
         ] {
             let key = format!("{key}.{part}");
             match merged(base, changes, &key) {
-                Ok(train) if changes.is_empty() => drop(train),
+                Ok(_) if changes.is_empty() => {}
                 Ok(train) => check_train(&key, &train, faults),
                 Err(found) => faults.extend(found),
             }
@@ -372,8 +396,23 @@ fn check_methods(recipe: &Recipe, faults: &mut Vec<Fault>) {
 
 fn unknown_method(method: &MethodSection) -> String {
     let names = ligo_growth::OperatorSpec::NAMES;
+    if method.name.ends_with("-best") {
+        return format!(
+            "`{}` is known only in a recipe with a [sweep] of that method",
+            method.name
+        );
+    }
     match nearest(&method.name, names) {
         Some(near) => format!("unknown method `{}`; did you mean `{near}`?", method.name),
         None => format!("unknown method `{}`; known ones are {}", method.name, names.join(", ")),
     }
+}
+
+/// Whether an id is a path inside a folder on every system; `a/b` is a variant of `a`.
+fn is_folder_name(id: &str) -> bool {
+    let is_plain = |part: &str| {
+        let odd = |c: char| c.is_control() || "\\:*?\"<>|".contains(c);
+        !part.is_empty() && !part.starts_with(['.', ' ']) && !part.ends_with(['.', ' ']) && !part.contains(odd)
+    };
+    id.split('/').all(is_plain)
 }

@@ -166,7 +166,7 @@ fn inherit(fields: &mut Map<String, Value>, small: &Value) {
         .any(|k| fields.get(*k).is_some_and(|v| small.get(k) != Some(v)));
     for (key, value) in small.as_object().into_iter().flatten() {
         let follows_width = ["intermediate_size", "n_inner"].contains(&key.as_str());
-        if !(follows_width && widened) && !fields.contains_key(key) {
+        if !(fields.contains_key(key) || follows_width && widened) {
             fields.insert(key.clone(), value.clone());
         }
     }

@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use super::units::{Failed, Unit};
-use crate::device::{self, DeviceChoice};
+use crate::device::{self, DeviceChoice, Gpu};
 use crate::told::Told;
 use crate::{Failure, Ui, stop};
 use board::Board;
@@ -20,6 +20,8 @@ use child::Child;
 #[derive(Debug, PartialEq)]
 pub struct Workers {
     places: Vec<Place>,
+    /// What drivers call the GPUs; none on the CPU.
+    gpus: Vec<Gpu>,
 }
 
 /// One place for a job.
@@ -31,21 +33,34 @@ struct Place {
 
 impl Workers {
     /// So many places, on these GPUs in turn or on the CPU when there are none, which share this process's threads.
-    pub fn new(jobs: usize, gpus: &[usize]) -> Self {
+    pub fn new(jobs: usize, gpus: Vec<Gpu>) -> Self {
         Self::sharing(jobs, gpus, device::threads())
     }
 
-    fn sharing(jobs: usize, gpus: &[usize], threads: usize) -> Self {
+    fn sharing(jobs: usize, gpus: Vec<Gpu>, threads: usize) -> Self {
         let place = |i: usize| Place {
-            device: match gpus {
-                [] => DeviceChoice::Cpu,
-                gpus => DeviceChoice::Gpu(Some(gpus[i % gpus.len()])),
+            device: match gpus.len() {
+                0 => DeviceChoice::Cpu,
+                count => DeviceChoice::Gpu(Some(gpus[i % count].number)),
             },
             threads: (threads / jobs + usize::from(i < threads % jobs)).max(1),
         };
         Self {
             places: (0..jobs).map(place).collect(),
+            gpus,
         }
+    }
+
+    /// What computes, for the provenance of the results.
+    pub fn device(&self) -> String {
+        let mut names: Vec<&str> = self.gpus.iter().map(|gpu| gpu.name.as_str()).collect();
+        names.dedup();
+        let device = match self.gpus.len() {
+            0 => "CPU".to_owned(),
+            1 => names.join(", "),
+            count => format!("{count} × {}", names.join(", ")),
+        };
+        format!("{device}, {} runs at a time", self.places.len())
     }
 
     /// What they are, for people.
@@ -276,21 +291,33 @@ mod tests {
     #[test]
     fn threads_are_divided_and_gpus_taken_in_turn() {
         let threads = |jobs, threads| -> Vec<usize> {
-            let workers = Workers::sharing(jobs, &[], threads);
+            let workers = Workers::sharing(jobs, Vec::new(), threads);
             workers.places.iter().map(|place| place.threads).collect()
         };
         assert_eq!(threads(14, 14), [1; 14]);
         assert_eq!(threads(3, 14), [5, 5, 4]);
         assert_eq!(threads(4, 2), [1; 4]);
-        let devices: Vec<String> = Workers::sharing(3, &[0, 2], 8)
+        let gpus = || {
+            [0, 2]
+                .map(|number| Gpu {
+                    number,
+                    name: "NVIDIA H100".into(),
+                })
+                .to_vec()
+        };
+        let devices: Vec<String> = Workers::sharing(3, gpus(), 8)
             .places
             .iter()
             .map(|place| place.device.to_string())
             .collect();
         assert_eq!(devices, ["gpu:0", "gpu:2", "gpu:0"]);
         assert_eq!(
-            Workers::sharing(3, &[0, 2], 8).describe(),
+            Workers::sharing(3, gpus(), 8).describe(),
             "3 at a time on gpu:0, gpu:2, 2 or 3 threads each"
+        );
+        assert_eq!(
+            Workers::sharing(3, gpus(), 8).device(),
+            "2 × NVIDIA H100, 3 runs at a time"
         );
     }
 }

@@ -23,7 +23,7 @@ pub fn folder_of(method: &MethodSection) -> String {
     format!("methods/{}", method.id())
 }
 
-/// Runs one method from the small model to the trained large one.
+/// Runs one method from the small model to the trained large one, in this folder.
 ///
 /// # Errors
 /// Whatever a stage ends with.
@@ -31,7 +31,7 @@ pub fn run(
     recipe: &Recipe,
     method: &MethodSection,
     pair: &Pair,
-    run: &Path,
+    folder: &Path,
     dataset: &Dataset,
     small: &Small,
     session: &Session,
@@ -54,7 +54,7 @@ pub fn run(
             recipe,
             method,
             label,
-            folder: stage_folder(&run.join(folder_of(method)), stage),
+            folder: stage_folder(folder, stage),
             seed: recipe.seed_of(method),
         };
         before = grown.run(stage, &before, dataset, session)?;

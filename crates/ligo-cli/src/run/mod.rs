@@ -2,12 +2,20 @@
 
 mod compare;
 pub mod dataset;
+mod folder;
 pub mod images;
 mod jobs;
 mod method;
+mod operators;
 mod prepared;
+mod provenance;
+mod results;
+mod saving;
+mod search;
+mod show;
 mod small;
 pub mod stage;
+mod sweep;
 pub mod text;
 mod training;
 mod units;
@@ -17,25 +25,28 @@ use std::path::{Path, PathBuf};
 use ligo_checkpoint::RunLock;
 use ligo_train::TrainConfig;
 
-pub use compare::{compare, show};
+pub use compare::compare;
 pub use dataset::Dataset;
+pub use folder::RunFolder;
 pub use jobs::Workers;
 pub use method::Learning;
+pub use show::show;
 pub use small::Small;
 pub use training::{Session, Training};
 pub use units::{Failed, Runner, Unit, units};
 
 use crate::device::Picked;
-use crate::recipe::{CorpusSource, DataFacts, Recipe};
+use crate::recipe::{self, CorpusSource, DataFacts, Recipe, SweepSection};
 use crate::{Failure, Ui, stop};
 
 /// The resolved recipe in a run's folder.
 pub const RECIPE_TOML: &str = "recipe.toml";
 
-/// A folder holds any number of methods, as long as everything else is the same.
+/// A folder holds any number of methods and variants of them, as long as everything else is the same.
 fn without_methods(recipe: &Recipe) -> Recipe {
     Recipe {
         methods: Vec::new(),
+        sweep: SweepSection::default(),
         ..recipe.clone()
     }
 }
@@ -62,6 +73,8 @@ pub enum Crew {
 /// # Errors
 /// What failed, after all the rest was done; [`Failure::Interrupted`] after a stop that was asked for.
 pub fn run(recipe: &Recipe, folder: &Path, crew: Crew, ui: Ui) -> Result<(), Failure> {
+    recipe.check_operators()?;
+    check_is_ours(folder)?;
     std::fs::create_dir_all(folder).map_err(Failure::io("create", folder))?;
     let _lock = RunLock::acquire(folder)?;
     write_recipe(recipe, folder)?;
@@ -74,18 +87,19 @@ pub fn run(recipe: &Recipe, folder: &Path, crew: Crew, ui: Ui) -> Result<(), Fai
         CorpusSource::Files | CorpusSource::RustDocs => text::prepare(recipe, &kind, folder, ui)?,
     };
     dataset.note(folder)?;
-    let units = units(recipe);
+    let units = units(recipe)?;
+    provenance::note(&RunFolder::new(recipe, folder, &dataset)?, &units, &crew)?;
     let failures = match crew {
         Crew::Here(picked) => {
-            let runner = Runner::new(recipe, folder, &dataset, Session::new(ui, &picked))?;
-            one_by_one(&units, &runner, ui)?
+            let opened = RunFolder::new(recipe, folder, &dataset)?;
+            one_by_one(&units, &Runner::new(opened, Session::new(ui, &picked)), ui)?
         }
         Crew::SideBySide(workers) => {
             let failed = jobs::run(&units, folder, &workers, ui)?;
             failed.into_iter().map(|failed| (failed, None)).collect()
         }
     };
-    conclude(recipe, folder, &dataset, failures, units.len(), ui)
+    conclude(&RunFolder::new(recipe, folder, &dataset)?, &units, failures, ui)
 }
 
 /// What failed, and how as far as it is known.
@@ -117,19 +131,10 @@ fn one_by_one(units: &[Unit], runner: &Runner<'_>, ui: Ui) -> Result<Failures, F
 }
 
 /// Shows the results that there are, then says what is missing.
-fn conclude(
-    recipe: &Recipe,
-    folder: &Path,
-    dataset: &Dataset,
-    mut failures: Failures,
-    units: usize,
-    ui: Ui,
-) -> Result<(), Failure> {
+fn conclude(run: &RunFolder<'_>, units: &[Unit], mut failures: Failures, ui: Ui) -> Result<(), Failure> {
     let small_failed = failures.iter().any(|(failed, _)| failed.unit == small::FOLDER);
     if !small_failed {
-        let pair = recipe.pair(&dataset.facts(&recipe.data)).map_err(faults)?;
-        let small = small::read(recipe, &pair.small, folder, dataset)?;
-        compare(recipe, &pair, folder, dataset, &small, ui)?;
+        compare(run, units, ui)?;
     }
     let first = failures.iter().position(|(_, failure)| failure.is_some());
     match first {
@@ -141,9 +146,29 @@ fn conclude(
         },
         _ => Err(Failure::Units {
             failed: failures.into_iter().map(|(failed, _)| failed.to_string()).collect(),
-            total: units,
+            total: units.len(),
         }),
     }
+}
+
+/// Refuses a folder with somebody's files in it.
+fn check_is_ours(folder: &Path) -> Result<(), Failure> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names: Vec<_> = entries
+        .map(|entry| entry.file_name())
+        .filter(|name| name != ".lock")
+        .collect();
+    if names.is_empty() || folder.join(RECIPE_TOML).is_file() {
+        return Ok(());
+    }
+    Err(Failure::other(
+        format!(
+            "{} is no folder of a run: it holds {} and no {RECIPE_TOML}",
+            folder.display(),
+            names[0].display()
+        ),
+        "choose a new or empty folder with --out",
+    ))
 }
 
 fn write_recipe(recipe: &Recipe, folder: &Path) -> Result<(), Failure> {
@@ -151,17 +176,17 @@ fn write_recipe(recipe: &Recipe, folder: &Path) -> Result<(), Failure> {
     let fault = |e: toml::ser::Error| Failure::other(e.to_string(), "this is a fault of ligo; please report it");
     let text = recipe.to_toml().map_err(fault)?;
     if let Ok(old) = std::fs::read_to_string(&path) {
-        let common = without_methods(recipe).to_toml().map_err(fault)?;
-        let old = toml::from_str(&old)
-            .ok()
-            .and_then(|old| without_methods(&old).to_toml().ok());
-        if old != Some(common) {
+        let now = toml::Table::try_from(without_methods(recipe)).map_err(fault)?;
+        let old = toml::from_str(&old).ok();
+        let old = old.and_then(|old| toml::Table::try_from(without_methods(&old)).ok());
+        let changes = old.map(|old| recipe::differences(&old, &now));
+        if changes.as_ref().is_none_or(|changes| !changes.is_empty()) {
+            let changes = changes
+                .map(|changes| format!(": {}", changes.join(", ")))
+                .unwrap_or_default();
             return Err(Failure::other(
-                format!(
-                    "{} holds a run with other settings (see its recipe.toml)",
-                    folder.display()
-                ),
-                "choose another folder with --out, or remove that one",
+                format!("{} holds a run with other settings{changes}", folder.display()),
+                "choose another folder with --out, or remove that one; its recipe.toml has all settings",
             ));
         }
     }
@@ -177,8 +202,38 @@ pub fn seeded(train: &TrainConfig, seed: u64) -> TrainConfig {
     }
 }
 
-pub(crate) fn faults(faults: Vec<crate::recipe::Fault>) -> Failure {
-    Failure::Recipe(crate::recipe::RecipeError::Faults {
+/// Makes the table, pictures and report of a folder again from the results that are in it, and says what is missing.
+///
+/// # Errors
+/// It is no folder of a run, its data are gone, or a result is damaged.
+pub fn show_again(folder: &Path, ui: Ui) -> Result<(), Failure> {
+    let recipe = recipe::load(&folder.join(RECIPE_TOML).to_string_lossy(), &[])?;
+    let dataset = Dataset::reopen(&recipe, folder)?;
+    let run = RunFolder::new(&recipe, folder, &dataset)?;
+    let units = units(&recipe)?;
+    let missing: Vec<&str> = units
+        .iter()
+        .filter(|unit| !run.is_done(unit))
+        .map(|u| u.name.as_str())
+        .collect();
+    if missing.contains(&small::FOLDER) {
+        return Err(Failure::other(
+            format!("{} holds no results yet", folder.display()),
+            "the same command as before goes on with the run",
+        ));
+    }
+    compare(&run, &units, ui)?;
+    if !missing.is_empty() {
+        ui.say(format!(
+            "not complete: {}; the same command as before goes on with them",
+            missing.join(", ")
+        ));
+    }
+    Ok(())
+}
+
+pub(crate) fn faults(faults: Vec<recipe::Fault>) -> Failure {
+    Failure::Recipe(recipe::RecipeError::Faults {
         origin: "the recipe".into(),
         faults,
     })

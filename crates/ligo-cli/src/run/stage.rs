@@ -1,6 +1,7 @@
 //! Stages: work that is skipped when it is complete for the same inputs.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -59,6 +60,11 @@ pub fn complete(folder: &Path) -> Option<String> {
     let text = std::fs::read(folder.join(STAGE_JSON)).ok()?;
     let complete: Complete = serde_json::from_slice(&text).ok()?;
     Some(complete.fingerprint)
+}
+
+/// When a folder's stage became complete.
+pub fn written(folder: &Path) -> Option<SystemTime> {
+    std::fs::metadata(folder.join(STAGE_JSON)).ok()?.modified().ok()
 }
 
 /// Writes a small file by one rename.

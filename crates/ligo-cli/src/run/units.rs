@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use ligo_checkpoint::RunLock;
 
-use super::dataset::Dataset;
 use super::training::Session;
-use super::{faults, method, small};
-use crate::recipe::{Pair, Recipe};
+use super::{RunFolder, faults, method, search, small, stage};
+use crate::recipe::{MethodSection, Recipe};
 use crate::{Failure, Ui, stop};
 
 /// A piece of work.
@@ -24,12 +23,14 @@ pub struct Unit {
 }
 
 /// What there is to do.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Work {
     /// Train the small model, or measure the given one.
     Small,
-    /// Run the recipe's method of this number.
-    Method(usize),
+    /// Try a method with one learning rate.
+    Trial(Box<MethodSection>),
+    /// Run a method.
+    Method(Box<MethodSection>),
 }
 
 /// A piece of work that was not done.
@@ -65,42 +66,74 @@ impl fmt::Display for Failed {
 }
 
 /// All pieces of work of a recipe; none stands before one that it waits for.
-pub fn units(recipe: &Recipe) -> Vec<Unit> {
-    let small = Unit {
+///
+/// # Errors
+/// The recipe's sweep contradicts itself.
+pub fn units(recipe: &Recipe) -> Result<Vec<Unit>, Failure> {
+    let mut units = vec![Unit {
         name: small::FOLDER.into(),
         after: Vec::new(),
         work: Work::Small,
-    };
-    let methods = recipe.methods.iter().enumerate().map(|(i, m)| Unit {
-        name: method::folder_of(m),
-        after: vec![small.name.clone()],
-        work: Work::Method(i),
-    });
-    std::iter::once(small.clone()).chain(methods).collect()
+    }];
+    let mut methods = recipe.methods.clone();
+    let mut variants = Vec::new();
+    if methods.iter().any(|m| recipe.is_best_variant(m)) {
+        // The best of a sweep is known when all of it has run, whether it is compared or not.
+        let sweep = recipe.variants().map_err(faults)?;
+        variants = sweep.iter().map(method::folder_of).collect();
+        let known: Vec<String> = methods.iter().map(MethodSection::id).collect();
+        methods.extend(sweep.into_iter().filter(|m| !known.contains(&m.id())));
+    }
+    // What others wait for comes first.
+    methods.sort_by_key(|m| recipe.is_best_variant(m));
+    for method in &methods {
+        let mut after = vec![small::FOLDER.to_owned()];
+        if !recipe.search.is_off() {
+            for trial in recipe.trials(&recipe.searched_as(method)) {
+                let name = search::folder_of(&trial);
+                after.push(name.clone());
+                if units.iter().all(|unit| unit.name != name) {
+                    let after = vec![small::FOLDER.to_owned()];
+                    let work = Work::Trial(Box::new(trial));
+                    units.push(Unit { name, after, work });
+                }
+            }
+        }
+        if recipe.is_best_variant(method) {
+            after.extend(variants.iter().cloned());
+            let reference = recipe.with_seed(&recipe.reference(), recipe.seed);
+            after.push(method::folder_of(&reference));
+        }
+        units.push(Unit {
+            name: method::folder_of(method),
+            after,
+            work: Work::Method(Box::new(method.clone())),
+        });
+    }
+    Ok(units)
+}
+
+impl RunFolder<'_> {
+    /// Whether a piece of work is complete, or ended in a divergence that was to be expected.
+    pub fn is_done(&self, unit: &Unit) -> bool {
+        let folder = match &unit.work {
+            Work::Small | Work::Trial(_) => Ok(self.join(&unit.name)),
+            Work::Method(method) => self.resolve(method).map(|(_, folder)| folder),
+        };
+        self.has_diverged(&unit.name) || folder.is_ok_and(|folder| stage::complete(&folder).is_some())
+    }
 }
 
 /// What all pieces of work in this process share.
 pub struct Runner<'a> {
-    recipe: &'a Recipe,
-    run: &'a Path,
-    pair: Pair,
-    dataset: &'a Dataset,
+    run: RunFolder<'a>,
     session: Session,
 }
 
 impl<'a> Runner<'a> {
     /// For the units of a recipe in a run's folder.
-    ///
-    /// # Errors
-    /// The models do not fit the data.
-    pub fn new(recipe: &'a Recipe, run: &'a Path, dataset: &'a Dataset, session: Session) -> Result<Self, Failure> {
-        Ok(Self {
-            recipe,
-            run,
-            pair: recipe.pair(&dataset.facts(&recipe.data)).map_err(faults)?,
-            dataset,
-            session,
-        })
+    pub fn new(run: RunFolder<'a>, session: Session) -> Self {
+        Self { run, session }
     }
 
     /// Does a piece of work, as far as it is not done.
@@ -108,20 +141,53 @@ impl<'a> Runner<'a> {
     /// # Errors
     /// Whatever it ends with.
     pub fn run(&self, unit: &Unit) -> Result<(), Failure> {
-        let Self {
-            recipe,
-            run,
-            pair,
-            dataset,
-            session,
-        } = self;
-        let _lock = lock(&run.join(&unit.name), session.ui)?;
-        match unit.work {
-            Work::Small => small::prepare(recipe, &pair.small, run, dataset, session),
-            Work::Method(i) => {
-                let small = small::read(recipe, &pair.small, run, dataset)?;
-                method::run(recipe, &recipe.methods[i], pair, run, dataset, &small, session)
+        let Self { run, session } = self;
+        match &unit.work {
+            Work::Small => {
+                let _lock = lock(&run.join(&unit.name), session.ui)?;
+                small::prepare(run.recipe, &run.pair.small, run.path, run.dataset, session)
             }
+            Work::Trial(trial) => self.unless_diverged(&unit.name, || self.method(trial, &run.join(&unit.name))),
+            Work::Method(method) => {
+                let (resolved, folder) = run.resolve(method)?;
+                let work = || self.method(&resolved, &folder);
+                // A sweep goes to where it breaks.
+                if run.recipe.is_variant(method) {
+                    self.unless_diverged(&unit.name, work)
+                } else {
+                    work()
+                }
+            }
+        }
+    }
+
+    fn method(&self, method: &MethodSection, folder: &Path) -> Result<(), Failure> {
+        let Self { run, session } = self;
+        let _lock = lock(folder, session.ui)?;
+        method::run(
+            run.recipe,
+            method,
+            &run.pair,
+            folder,
+            run.dataset,
+            &run.small()?,
+            session,
+        )
+    }
+
+    /// Takes a loss that is no number for an outcome.
+    fn unless_diverged(&self, name: &str, work: impl Fn() -> Result<(), Failure>) -> Result<(), Failure> {
+        let say = |what: &str| self.session.ui.say(format!("{name}: {what}"));
+        if self.run.has_diverged(name) {
+            say("diverged, skipped");
+            return Ok(());
+        }
+        match work() {
+            Err(failure) if search::is_divergence(&failure) => {
+                say(&format!("diverged: {failure}"));
+                self.run.note_divergence(name, &failure)
+            }
+            outcome => outcome,
         }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::norms::RowNorms;
 use super::{Error, field, heat_map, leaves, list, manifest, read_json, summary};
 use crate::load::describe;
+use crate::matrices::Matrices;
 
 /// Prints an operator directory, and draws it as `STEM.svg` and `STEM.png` when asked to.
 pub fn inspect(path: &Path, picture: Option<&Path>, tensors: bool, out: &mut dyn Write) -> Result<(), Error> {
@@ -39,23 +40,7 @@ pub fn inspect(path: &Path, picture: Option<&Path>, tensors: bool, out: &mut dyn
     let damage = manifest(path, out)?;
     print_settings(&info, out)?;
 
-    let terms = info.sharing.len();
-    let mut depth = Vec::new();
-    let mut width = Vec::new();
-    for tensor in file.tensors() {
-        let [rows, columns] = tensor.shape[..] else { continue };
-        let Some(place) = Place::of(&tensor.name) else { continue };
-        let matrix = Matrix {
-            name: place.label(terms),
-            rows,
-            columns,
-            values: file.read_f32(&tensor.name)?,
-        };
-        match place.kind {
-            Kind::Depth => depth.push(matrix),
-            Kind::Width => width.push(matrix),
-        }
-    }
+    let Matrices { depth, width } = Matrices::of(&file, info.sharing.len())?;
     print_depth(&depth, out)?;
     print_width(&width, out)?;
     if tensors {
@@ -145,55 +130,6 @@ fn print_width(width: &[Matrix], out: &mut dyn Write) -> Result<(), Error> {
     Ok(())
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
-    Depth,
-    Width,
-}
-
-/// What the name of a stored matrix says: `0.depth.encoder.query`, `0.out.hidden`, `1.in.query.3`.
-#[derive(Debug, PartialEq)]
-struct Place<'a> {
-    term: &'a str,
-    kind: Kind,
-    is_input: bool,
-    rest: &'a str,
-}
-
-impl<'a> Place<'a> {
-    fn of(name: &'a str) -> Option<Self> {
-        let (term, rest) = name.split_once('.')?;
-        let (side, rest) = rest.split_once('.')?;
-        let kind = match side {
-            "depth" => Kind::Depth,
-            "out" | "in" => Kind::Width,
-            _ => return None,
-        };
-        let is_input = side == "in";
-        Some(Self {
-            term,
-            kind,
-            is_input,
-            rest,
-        })
-    }
-
-    /// A short name for people: the term only where there are several, the stack never where it is an encoder.
-    fn label(&self, terms: usize) -> String {
-        let term = if terms > 1 {
-            format!("{}:", self.term)
-        } else {
-            String::new()
-        };
-        let side = if self.is_input { "in " } else { "" };
-        let rest = match self.kind {
-            Kind::Depth => self.rest.strip_prefix("encoder.").unwrap_or(self.rest),
-            Kind::Width => self.rest,
-        };
-        format!("{term}{side}{rest}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -266,14 +202,5 @@ mod tests {
         assert!(svg.contains("attention_out") && svg.contains("hidden: 12 × 8"), "{svg}");
         let png = std::fs::read(folder.path().join("picture.png")).unwrap();
         assert!(png.starts_with(b"\x89PNG"));
-    }
-
-    #[test]
-    fn names_of_matrices_are_understood() {
-        let label = |name, terms| Place::of(name).map(|place| place.label(terms));
-        assert_eq!(label("0.depth.encoder.query", 1).as_deref(), Some("query"));
-        assert_eq!(label("1.in.ffn.3", 2).as_deref(), Some("1:in ffn.3"));
-        assert_eq!(label("0.out.hidden", 1).as_deref(), Some("hidden"));
-        assert_eq!(Place::of("weights"), None);
     }
 }

@@ -1,0 +1,79 @@
+//! What the operators of a comparison look like, for its report.
+
+use std::path::Path;
+
+use ligo_checkpoint::state;
+use ligo_growth::{OPERATOR_JSON, OPERATOR_TENSORS, OperatorInfo};
+use ligo_report::plot::Matrix;
+use ligo_report::summary::{OperatorSummary, WidthMatrix};
+
+use super::RunFolder;
+use super::method::stage_folder;
+use super::training::read_json;
+use crate::Failure;
+use crate::matrices::Matrices;
+use crate::recipe::MethodSection;
+use crate::singular::singular_values;
+
+/// Larger matrices would take minutes.
+const MOST_COLUMNS: usize = 1024;
+/// Operators with matrices for every layer have more than a report can show.
+const MOST_MATRICES: usize = 24;
+
+impl RunFolder<'_> {
+    /// The operators of a method's run, one for each stage that has matrices.
+    ///
+    /// # Errors
+    /// An operator is damaged.
+    pub fn operators(&self, method: &MethodSection, label: &str) -> Result<Vec<OperatorSummary>, Failure> {
+        let (resolved, folder) = self.resolve(method)?;
+        let stages = self.stages_of(&resolved)?;
+        let mut operators = Vec::new();
+        for (i, stage) in stages.iter().enumerate() {
+            let mut title = format!("{label}, seed {}", self.recipe.seed_of(method));
+            if stages.len() > 1 {
+                title += &format!(", stage {}", i + 1);
+            }
+            operators.extend(read(
+                &stage_folder(&folder, stage).join("operator"),
+                &method.id(),
+                title,
+            )?);
+        }
+        Ok(operators)
+    }
+}
+
+/// An operator's matrices; nothing when it has none, as scratch.
+fn read(folder: &Path, run: &str, title: String) -> Result<Option<OperatorSummary>, Failure> {
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    let info: OperatorInfo = read_json(&folder.join(OPERATOR_JSON))?;
+    let (_, file) = state::open(folder.join(OPERATOR_TENSORS))?;
+    let Matrices { mut depth, width } = Matrices::of(&file, info.sharing.len())?;
+    if depth.is_empty() && width.is_empty() {
+        return Ok(None);
+    }
+    depth.truncate(MOST_MATRICES);
+    let is_learned = info.operator.is_learned();
+    let width = width
+        .iter()
+        .take(MOST_MATRICES)
+        .map(|matrix| in_numbers(matrix, is_learned));
+    Ok(Some(OperatorSummary {
+        run: run.to_owned(),
+        title,
+        width: width.collect(),
+        depth,
+    }))
+}
+
+/// A width matrix by its norms, and where they are not plain from the operator's name, by its singular values.
+fn in_numbers(matrix: &Matrix, is_learned: bool) -> WidthMatrix {
+    let singular = match is_learned && matrix.rows.min(matrix.columns) <= MOST_COLUMNS {
+        true => singular_values(&matrix.values, matrix.rows, matrix.columns),
+        false => Vec::new(),
+    };
+    WidthMatrix::new(matrix, &singular)
+}

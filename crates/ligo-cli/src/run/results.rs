@@ -1,0 +1,182 @@
+//! What a finished run did, read from its folder.
+
+use std::path::Path;
+
+use ligo_arch::{Axis, ModelConfig};
+use ligo_growth::OperatorSpec;
+use ligo_report::summary::{self, Cost, CurvePoint};
+use ligo_train::TrainResult;
+
+use super::method::stage_folder;
+use super::training::read_result;
+use super::{RunFolder, stage};
+use crate::Failure;
+use crate::recipe::{MethodSection, Recipe};
+
+/// One run of a method, all its stages together.
+pub struct Run {
+    /// Its id, `ligo-seed2`.
+    pub id: String,
+    /// The id without the seed.
+    pub group: String,
+    /// The method's name.
+    pub name: String,
+    /// For tables.
+    pub label: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Its training.
+    pub result: TrainResult,
+    /// What learning its operators cost.
+    pub operator: Cost,
+    /// The peak learning rate of its last stage.
+    pub learning_rate: f64,
+    /// Its stages, where it has several.
+    pub stages: Vec<summary::Stage>,
+}
+
+impl Run {
+    /// The last validation loss.
+    pub fn final_loss(&self) -> f64 {
+        self.result.final_loss().unwrap_or(f64::NAN)
+    }
+
+    /// The validation curve.
+    pub fn curve(&self) -> Vec<CurvePoint> {
+        let points = self.result.curve.iter().map(|p| CurvePoint {
+            step: p.step,
+            tokens: p.tokens,
+            loss: p.loss,
+            cost: Cost {
+                flops_exact: p.flops_exact,
+                flops_electra: p.flops_electra,
+                seconds: p.seconds,
+            },
+        });
+        points.collect()
+    }
+}
+
+/// What a training run cost.
+pub fn cost_of(result: &TrainResult) -> Cost {
+    Cost {
+        flops_exact: result.flops_exact,
+        flops_electra: result.flops_electra,
+        seconds: result.seconds,
+    }
+}
+
+impl RunFolder<'_> {
+    /// What a method did, if it is complete.
+    ///
+    /// # Errors
+    /// A result is damaged.
+    pub fn run_of(&self, method: &MethodSection) -> Result<Option<Run>, Failure> {
+        // Where something that it depends on is missing, it cannot have run.
+        let Ok((resolved, folder)) = self.resolve(method) else {
+            return Ok(None);
+        };
+        if stage::complete(&folder).is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Run {
+            id: method.id(),
+            group: method.base_id(),
+            name: method.name.clone(),
+            label: label(self.recipe, method),
+            ..self.read(&resolved, &folder)?
+        }))
+    }
+
+    /// What a method, as it was run in `folder`, did: its stages one after the other, and what learning its operators cost.
+    ///
+    /// # Errors
+    /// A result is missing or damaged.
+    pub fn read(&self, method: &MethodSection, folder: &Path) -> Result<Run, Failure> {
+        let stages = self.stages_of(method)?;
+        let mut operator = Cost::default();
+        let mut whole: Option<TrainResult> = None;
+        let mut named = Vec::new();
+        for stage in &stages {
+            let folder = stage_folder(folder, stage);
+            if stage.operator.is_learned() {
+                operator = operator + cost_of(&read_result(&folder.join("learn"))?);
+            }
+            named.push(summary::Stage {
+                label: size_of(&stage.model, &self.pair.large),
+                first_step: whole.as_ref().map_or(0, |result| result.steps),
+            });
+            let result = read_result(&folder)?;
+            whole = Some(match whole {
+                Some(before) => before.followed_by(result),
+                None => result,
+            });
+        }
+        let (Some(result), Some(last)) = (whole, stages.last()) else {
+            return Err(Failure::other(
+                "a method without stages",
+                "this is a fault of ligo; please report it",
+            ));
+        };
+        Ok(Run {
+            id: method.id(),
+            group: method.base_id(),
+            name: method.name.clone(),
+            label: label(self.recipe, method),
+            seed: self.recipe.seed_of(method),
+            result,
+            operator,
+            learning_rate: last.train.schedule.peak_lr,
+            stages: if named.len() > 1 { named } else { Vec::new() },
+        })
+    }
+}
+
+/// A model of a stage for people: what tells it from the large one.
+fn size_of(model: &ModelConfig, large: &ModelConfig) -> String {
+    let layers = model.sizes().layers;
+    let width = |config: &ModelConfig| config.table().size(Axis::HIDDEN);
+    if width(model) == width(large) {
+        return format!("{layers} layers");
+    }
+    format!("{layers} layers of width {}", width(model))
+}
+
+/// A method for people, the same for all its seeds: the usual name of the operator that it is called after, else its id.
+pub fn label(recipe: &Recipe, method: &MethodSection) -> String {
+    let id = method.base_id();
+    if recipe.is_best_variant(method) {
+        let base = recipe.sweep.method.as_str();
+        return format!("{}, best", usual(recipe, base).unwrap_or_else(|| base.to_owned()));
+    }
+    if let Some((family, settings)) = id.split_once('/') {
+        let family = usual(recipe, family).unwrap_or_else(|| family.to_owned());
+        return format!("{family} {}", settings.replace(',', ", "));
+    }
+    // An entry with another operator under a known name is not that operator.
+    let operator = recipe.operator_of(method).filter(|spec| spec.name() == id);
+    operator.map_or(id, |spec| operator_label(&spec).to_owned())
+}
+
+/// What people call the operator of this name.
+fn usual(recipe: &Recipe, name: &str) -> Option<String> {
+    let method = MethodSection {
+        name: name.into(),
+        ..MethodSection::default()
+    };
+    let spec = recipe.operator_of(&method)?;
+    Some(operator_label(&spec).to_owned())
+}
+
+fn operator_label(spec: &OperatorSpec) -> &'static str {
+    match spec {
+        OperatorSpec::Ligo(_) => "LiGO",
+        OperatorSpec::Stackbert => "StackBERT",
+        OperatorSpec::Interpose => "interposition",
+        OperatorSpec::DirectCopy => "direct copy",
+        OperatorSpec::ZeroPad => "zero pad",
+        OperatorSpec::HyperCloning => "HyperCloning",
+        OperatorSpec::ZeroBlocks => "zero blocks",
+        other => other.name(),
+    }
+}

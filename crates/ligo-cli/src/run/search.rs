@@ -1,0 +1,119 @@
+//! The search for learning rates: trials in `search/`, and what they say.
+
+use std::path::PathBuf;
+
+use ligo_report::summary::{self, Cost, Search};
+
+use super::stage::{self, write_whole};
+use super::{RunFolder, results};
+use crate::Failure;
+use crate::recipe::MethodSection;
+
+/// Instead of a result, where a run diverged: that is what too high a rate does, and no fault.
+const DIVERGED: &str = "diverged.txt";
+
+/// The folder of a trial inside the run's own.
+pub fn folder_of(trial: &MethodSection) -> String {
+    format!("search/{}", trial.id())
+}
+
+/// Whether a run ended because its loss was no number.
+pub fn is_divergence(failure: &Failure) -> bool {
+    use ligo_train::Error::{NonFinite, NonFiniteEvaluation, TooManySkipped};
+    matches!(
+        failure,
+        Failure::Train(NonFinite { .. } | NonFiniteEvaluation { .. } | TooManySkipped { .. })
+    )
+}
+
+impl RunFolder<'_> {
+    /// Notes that a run diverged, so that it is not tried again.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn note_divergence(&self, folder: &str, failure: &Failure) -> Result<(), Failure> {
+        write_whole(&self.join(folder).join(DIVERGED), failure.to_string().as_bytes())
+    }
+
+    /// Whether a run diverged.
+    pub fn has_diverged(&self, folder: &str) -> bool {
+        self.join(folder).join(DIVERGED).is_file()
+    }
+
+    /// The search for a method's rate, as far as it is complete; `id` is [`Recipe::searched_as`](crate::recipe::Recipe::searched_as).
+    ///
+    /// # Errors
+    /// A result is damaged.
+    pub fn search(&self, id: &str) -> Result<Search, Failure> {
+        let mut trials = Vec::new();
+        for (rate, trial) in self.recipe.search.peak_lr.iter().zip(self.recipe.trials(id)) {
+            let name = folder_of(&trial);
+            let folder = self.join(&name);
+            let (loss, cost) = if self.has_diverged(&name) {
+                (f64::NAN, Cost::default())
+            } else if stage::complete(&folder).is_some() {
+                let run = self.read(&trial, &folder)?;
+                (run.final_loss(), results::cost_of(&run.result) + run.operator)
+            } else {
+                continue;
+            };
+            trials.push(summary::Trial {
+                learning_rate: *rate,
+                loss,
+                cost,
+            });
+        }
+        trials.sort_by(|a, b| a.learning_rate.total_cmp(&b.learning_rate));
+        let chosen = best(&trials).map(|trial| trial.learning_rate);
+        let ends = [trials.first(), trials.last()].map(|trial| trial.map(|trial| trial.learning_rate));
+        let at_edge = chosen.is_some() && ends.contains(&chosen);
+        Ok(Search {
+            method: id.to_owned(),
+            label: results::label(self.recipe, &self.recipe.searched(id)),
+            trials,
+            chosen,
+            at_edge,
+        })
+    }
+
+    /// A method as it is run, and where: with the rate that its search found, and with the settings of the sweep's best
+    /// variant if it is to have those.
+    ///
+    /// # Errors
+    /// What it depends on is not complete, or ended without a number.
+    pub fn resolve(&self, method: &MethodSection) -> Result<(MethodSection, PathBuf), Failure> {
+        let mut resolved = method.clone();
+        if self.recipe.is_best_variant(method) {
+            resolved = self
+                .recipe
+                .with_seed(&self.best_variant()?, self.recipe.seed_of(method));
+        }
+        let folder = self.join(super::method::folder_of(&resolved));
+        if !self.recipe.search.is_off() {
+            resolved = resolved.at_rate(self.rate_of(&self.recipe.searched_as(method))?);
+        }
+        Ok((resolved, folder))
+    }
+
+    fn rate_of(&self, id: &str) -> Result<f64, Failure> {
+        let search = self.search(id)?;
+        if search.trials.len() < self.recipe.search.peak_lr.len() {
+            return Err(Failure::other(
+                format!("the search for the learning rate of {id} is not complete"),
+                "the same command as before completes it",
+            ));
+        }
+        search.chosen.ok_or_else(|| {
+            Failure::other(
+                format!("{id} diverged at every learning rate of the search"),
+                "lower the rates of search.peak_lr",
+            )
+        })
+    }
+}
+
+/// The trial with the lowest loss; of equal ones the one with the lowest rate.
+fn best(trials: &[summary::Trial]) -> Option<&summary::Trial> {
+    let ended = trials.iter().filter(|trial| trial.loss.is_finite());
+    ended.min_by(|a, b| a.loss.total_cmp(&b.loss))
+}
