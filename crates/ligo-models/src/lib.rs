@@ -43,10 +43,14 @@ mod model;
 mod names;
 mod network;
 mod norm;
+mod pass;
 mod rms_norm;
 mod roberta;
+mod scores;
 mod skeleton;
 mod spans;
+mod stack;
+mod token_drop;
 pub mod vit;
 
 pub use bert::{
@@ -61,7 +65,10 @@ pub use inputs::{CausalInputs, Features, ImageInputs, Inputs, MlmInputs, Sequenc
 pub use linear::Linear;
 pub use model::Model;
 pub use norm::LayerNorm;
+pub use pass::{Layers, Pass};
 pub use rms_norm::RmsNorm;
 pub use roberta::{
     ClassificationHead, LmHead, RobertaForMaskedLm, RobertaForQuestionAnswering, RobertaForSequenceClassification,
 };
+pub use scores::{HeadScores, Scores, Targets};
+pub use token_drop::TokenDrop;
