@@ -2,6 +2,7 @@
 //!
 //! * [`electra`] counts FLOPs as the LiGO paper did, so that our numbers stand beside the published ones.
 //! * [`exact`] counts the multiplications that really happen, so that our numbers stand beside a machine's peak.
+//! * [`PartialPass`] counts, in both ways, a step that leaves layers or tokens out or does not train everything.
 //! * [`savings`] compares two loss curves: what did each method pay to reach the same loss?
 //! * [`mod@format`] writes FLOPs, durations and token counts for people.
 //!
@@ -38,9 +39,11 @@ pub mod electra;
 mod error;
 pub mod exact;
 pub mod format;
+mod partial;
 pub mod savings;
 
 pub use curve::{CostToReach, Curve, Point};
 pub use dims::{Predicted, TransformerDims};
 pub use error::Error;
+pub use partial::{LayerRun, PartialPass};
 pub use savings::{Charges, Comparison, Saving, compare};
