@@ -78,6 +78,9 @@ fn headline(best: &str, saving: Estimate, untrusted: bool) -> String {
         return format!("Nothing saved: {best} came nearest and cost {percent} more FLOPs than scratch");
     }
     match saving.half_width {
+        Some(half) if half >= saving.mean && saving.seeds == 2 => {
+            format!("{best} seems to save {percent} of the FLOPs, but two seeds are too few to be sure of any saving")
+        }
         Some(half) if half >= saving.mean => {
             format!(
                 "{best} seems to save {percent} of the FLOPs, but the seeds differ too much to be sure of any saving"
@@ -192,6 +195,9 @@ pub(crate) fn cautions(summary: &Summary) -> Vec<String> {
 /// What a model reaches that learns nothing from context: below the context-free loss a masked model has, below the unigram loss
 /// it may only copy.
 pub(crate) fn floor(corpus: &Corpus) -> String {
+    if !corpus.unigram_loss.is_finite() {
+        return "unigram loss not known".to_string();
+    }
     let unigram = units::loss(corpus.unigram_loss);
     match corpus.context_free_loss {
         Some(loss) => format!("context-free loss of {} (unigram {unigram})", units::loss(loss)),
