@@ -94,7 +94,13 @@ pub fn compare(
         },
         methods: methods?,
         files: files(recipe),
-    };
+        groups: Vec::new(),
+        reference: None,
+        provenance: None,
+        operators: Vec::new(),
+        prediction: None,
+    }
+    .grouped();
     summary.write(folder.join("summary.json"))?;
     show(&summary, folder, ui)
 }
@@ -204,6 +210,7 @@ fn scratch_for(runs: &[Run], seed: u64) -> Option<&Run> {
 fn curve_points(run: &Run) -> Vec<CurvePoint> {
     let points = run.result.curve.iter().map(|p| CurvePoint {
         step: p.step,
+        tokens: p.tokens,
         loss: p.loss,
         cost: Cost {
             flops_exact: p.flops_exact,
@@ -280,5 +287,6 @@ fn summarise(run: &Run, runs: &[Run], small: Option<Cost>) -> Result<MethodSumma
         to_target,
         saving,
         saving_with_small,
+        ..MethodSummary::default()
     })
 }
