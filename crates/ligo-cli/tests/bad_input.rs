@@ -164,17 +164,20 @@ fn a_parquet_without_the_text_column_lists_those_that_it_has() {
 #[test]
 fn an_address_on_the_hub_is_refused_where_there_is_no_access_to_it() {
     let place = Place::new();
-    let address = "hf://datasets/o/texts";
-    let says = [address, "built without the feature `hub`"];
-    assert_says(&place.refused(&with(&RUN, &["--data", address])), &says);
-    assert_says(
-        &place.refused(&with(&RUN, &["--data", "text.txt", "--tokenizer", "hf://o/m"])),
-        &["hf://o/m", says[1]],
-    );
-    assert_says(
-        &place.refused(&with(&RUN, &["--data", "hf://datasets/o"])),
-        &["hf://datasets/o", "expected"],
-    );
+    for (arguments, parts) in [
+        (
+            ["--data", "hf://datasets/o/texts"].as_slice(),
+            ["`hf://datasets/o/texts`", "built without the feature `hub`"],
+        ),
+        (
+            &["--data", "text.txt", "--tokenizer", "hf://o/m"],
+            ["`hf://o/m`", "built without the feature `hub`"],
+        ),
+        (&["--data", "hf://datasets/o"], ["`hf://datasets/o`", "expected"]),
+    ] {
+        assert_says(&place.refused(&with(&RUN, arguments)), &parts);
+        fs::remove_dir_all(place.path("run")).unwrap();
+    }
 }
 
 #[test]
