@@ -220,8 +220,7 @@ impl Default for OperatorSection {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MethodSection {
-    /// `scratch`, `stackbert`, `interpose`, `direct-copy`, `zero-pad`, `hyper-cloning`, `zero-blocks`,
-    /// `ligo`, `layers`, or any name with `operator`.
+    /// A name of [`OperatorSpec::NAMES`], or any name with `operator`.
     pub name: String,
     /// Folder name when two entries have the same `name`.
     pub id: Option<String>,

@@ -72,11 +72,12 @@ impl Recipe {
             let before = stages.last().map_or(&pair.small, |stage| &stage.model);
             check_growable(&before.table(), &model.table()).map_err(|error| fault(key.clone(), error.to_string()))?;
             let usual = if i == 0 { own.clone() } else { OperatorSpec::Stackbert };
+            let operator = section.operator.clone().unwrap_or(usual);
             let train = TrainConfig { steps, ..train.clone() };
             stages.push(Stage {
                 folder: (!is_last).then(|| format!("stage-{}", i + 1)),
-                model,
-                operator: section.operator.clone().unwrap_or(usual),
+                model: operator.adjust(before, &model),
+                operator,
                 train: merged(&train, &section.train, &format!("{key}.train"))?,
             });
         }

@@ -254,7 +254,7 @@ impl Learning<'_> {
     fn learn(self, dataset: &Dataset, session: &Session, inputs: &serde_json::Value) -> Result<(), Failure> {
         let mut source = open_source(self.small_dir)?.at(self.small)?;
         let learned = self.operator.num_parameters();
-        let sharing = self.operator.config().sharing;
+        let config = self.operator.config().clone();
         let objective = OperatorObjective::new(self.operator, self.large, &mut source.dir, &session.device)?;
         let start = objective.start(&session.device)?;
         let dims = |config| cost::dims(config, self.data.seq_len, self.data.mask_probability);
@@ -263,7 +263,7 @@ impl Learning<'_> {
             (self.small, &small),
             (self.large, &large),
             self.train.sequences_per_step(),
-            sharing,
+            &config,
         );
         let (store, result) = session.steps(
             &self.label,
