@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use ligo_arch::{Init, ModelConfig, ParamTable, Role};
-use ligo_growth::{Error, MemorySource, OperatorSpec, init, stream};
+use ligo_growth::{CloningConfig, Error, MemorySource, OperatorSpec, init, stream};
 use ligo_models::{Features, Model, TextFeatures};
 use serde_json::{Value, json};
 
@@ -192,7 +192,7 @@ fn gap(spec: &OperatorSpec, small: &Value, large: &Value) -> f32 {
 #[test]
 fn doubling_every_width_by_hyper_cloning_is_exact_on_every_family() {
     for family in families() {
-        let gap = gap(&OperatorSpec::HyperCloning, &family.small, &family.wide);
+        let gap = gap(&OperatorSpec::HyperCloning(CloningConfig::default()), &family.small, &family.wide);
         println!("hyper-cloning, width x2, {}: {gap:e}", family.name);
         assert!(gap <= EXACT, "{}: {gap:e}", family.name);
     }
@@ -217,7 +217,7 @@ fn both_at_once_are_exact_where_layers_normalise_their_input() {
                 both[key] = value.clone();
             }
         }
-        let gap = gap(&OperatorSpec::HyperCloning, &family.small, &both);
+        let gap = gap(&OperatorSpec::HyperCloning(CloningConfig::default()), &family.small, &both);
         println!("hyper-cloning, width and depth x2, {}: {gap:e}", family.name);
         assert!(gap <= EXACT, "{}: {gap:e}", family.name);
     }
@@ -245,7 +245,7 @@ fn hyper_cloning_says_so_when_a_width_is_no_whole_multiple() {
         ModelConfig::from_json(small).unwrap(),
         ModelConfig::from_json(&large).unwrap(),
     );
-    let error = grow(&OperatorSpec::HyperCloning, &small, &large, &weights(&small.table())).unwrap_err();
+    let error = grow(&OperatorSpec::HyperCloning(CloningConfig::default()), &small, &large, &weights(&small.table())).unwrap_err();
     assert!(
         matches!(&error, Error::CannotGrow { operator: "hyper-cloning", reason, .. } if reason.contains("whole multiple")),
         "{error}"

@@ -141,6 +141,16 @@ impl ModelConfig {
         self.family().initializer_range()
     }
 
+    /// ε of the model's normalisations.
+    pub fn norm_epsilon(&self) -> f64 {
+        self.family().norm_epsilon()
+    }
+
+    /// The same model with another ε, which some growth operators ask for.
+    pub fn with_norm_epsilon(&self, epsilon: f64) -> Self {
+        self.family().with_norm_epsilon(epsilon)
+    }
+
     /// How the model cuts images into tokens; `None` for models of text.
     pub fn patches(&self) -> Option<Patches> {
         self.family().patches()

@@ -30,6 +30,32 @@ pub(crate) fn interpose(small: usize, large: usize) -> Vec<usize> {
     (0..large).map(|i| i * small / large).collect()
 }
 
+/// The small model ⌊L2/L1⌋ times, and what is left from its top (bert2BERT, arXiv 2110.07143).
+pub(crate) fn stack_from_top(small: usize, large: usize) -> Vec<usize> {
+    let whole = large - large % small;
+    (0..large)
+        .map(|i| if i < whole { i % small } else { small - large + i })
+        .collect()
+}
+
+/// The small model with copies of its middle behind it (MIDAS, arXiv 2409.19044). Of `n` blocks the `⌈n/2⌉`-th is repeated;
+/// a block has as many layers as are added, where the small model has so many.
+pub(crate) fn middle(small: usize, large: usize) -> Vec<usize> {
+    let mut list: Vec<usize> = (0..small).collect();
+    while list.len() < large {
+        let block = (large - list.len()).min(list.len());
+        let centred = (list.len() - block) / 2;
+        let start = if list.len().is_multiple_of(block) {
+            centred / block * block
+        } else {
+            centred
+        };
+        let copied = list[start..start + block].to_vec();
+        list.splice(start + block..start + block, copied);
+    }
+    list
+}
+
 /// The matrix with a single 1 in each row; `None` leaves a row of zeros (a layer without a source).
 pub(crate) fn one_hot(list: &[Option<usize>], small: usize) -> Vec<f32> {
     let mut matrix = vec![0.0; list.len() * small];

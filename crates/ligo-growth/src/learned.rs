@@ -1,11 +1,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use burn::tensor::{Device, Tensor};
-use ligo_arch::{Axis, ParamSpec, ParamTable, StackName, check_growable};
+use ligo_arch::{Axis, ParamTable, StackName, check_growable};
 
-use crate::map::load_tensor;
 use crate::operators::matrix;
-use crate::{DepthInit, Error, Factors, Fill, LigoConfig, LinearMap, Sharing, Term, WeightSource};
+use crate::{DepthInit, Error, Factors, Fill, LigoConfig, LinearMap, Sharing, Term};
 
 /// One matrix of the operator: its name, shape and starting values.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,12 +47,6 @@ pub struct LigoOperator {
     tensors: Vec<OperatorTensor>,
     widths: Vec<Width>,
     depths: Vec<Depth>,
-}
-
-/// The small model's weights on a device, as constants of the learning graph.
-#[derive(Clone, Debug)]
-pub(crate) struct SmallWeights {
-    rows: HashMap<String, Vec<Tensor<2>>>,
 }
 
 impl LigoOperator {
@@ -211,7 +204,7 @@ impl LigoOperator {
         let term = Term {
             depth,
             out: Factors::new(self.config.sharing, widths).with_repeats(&self.small, &self.large),
-            input: None,
+            ..Term::default()
         };
         LinearMap {
             terms: vec![term],
@@ -226,108 +219,4 @@ impl LigoOperator {
     pub fn initial_map(&self, device: &Device) -> Result<LinearMap, Error> {
         Ok(self.map(&|_| None, device))
     }
-}
-
-/// The learning graph of an operator: the small model's weights as constants, the operator's matrices as leaves.
-#[derive(Clone, Debug)]
-pub struct OperatorGraph {
-    operator: LigoOperator,
-    weights: SmallWeights,
-    device: Device,
-}
-
-impl OperatorGraph {
-    /// Loads the small model's weights onto `device` as constants.
-    ///
-    /// # Errors
-    /// A tensor is missing or has another size than its table says.
-    pub fn new(operator: LigoOperator, source: &mut dyn WeightSource, device: &Device) -> Result<Self, Error> {
-        let mut rows = HashMap::new();
-        for spec in operator.small.specs().iter().filter(|s| s.required) {
-            let layers: Vec<Option<usize>> = match spec.stack {
-                None => vec![None],
-                Some(stack) => (0..operator.small.depth(stack)).map(Some).collect(),
-            };
-            let tensors: Result<Vec<_>, _> = layers
-                .into_iter()
-                .map(|j| load_tensor(&operator.small, spec, j, source, device))
-                .collect();
-            rows.insert(spec.template.clone(), tensors?);
-        }
-        Ok(Self {
-            operator,
-            weights: SmallWeights { rows },
-            device: device.clone(),
-        })
-    }
-
-    /// The operator.
-    pub fn operator(&self) -> &LigoOperator {
-        &self.operator
-    }
-
-    /// All required tensors of the large model, flat, as functions of the operator's matrices.
-    ///
-    /// With shared matrices width and depth commute, and widening the L1 small layers costs less than widening the L2
-    /// mixed ones; matrices per large layer need depth first.
-    ///
-    /// # Errors
-    /// The operator lacks a depth matrix.
-    pub fn grow(&self, current: &dyn Fn(&str) -> Option<Tensor<1>>) -> Result<HashMap<String, Tensor<1>>, Error> {
-        let map = self.operator.map(current, &self.device);
-        let mut grown = HashMap::new();
-        let large = &self.operator.large;
-        for spec in large.specs().iter().filter(|s| s.required) {
-            let sources = &self.weights.rows[&spec.template];
-            let layers = map.terms.iter().map(|term| grow_row(term, large, spec, sources));
-            let mut total: Option<Vec<Tensor<1>>> = None;
-            for layers in layers {
-                let layers = layers?;
-                total = Some(match total {
-                    None => layers,
-                    Some(sum) => sum.into_iter().zip(layers).map(|(a, b)| a + b).collect(),
-                });
-            }
-            for (i, tensor) in total.unwrap_or_default().into_iter().enumerate() {
-                let layer = spec.stack.map(|_| i);
-                grown.insert(large.param(spec, layer).name, tensor);
-            }
-        }
-        Ok(grown)
-    }
-}
-
-/// One row of the table at every layer of the large model.
-fn grow_row(term: &Term, large: &ParamTable, spec: &ParamSpec, sources: &[Tensor<2>]) -> Result<Vec<Tensor<1>>, Error> {
-    let flat = |tensor: Tensor<2>| {
-        let [rows, columns] = tensor.dims();
-        tensor.reshape([rows * columns])
-    };
-    let Some(stack) = spec.stack else {
-        return Ok(vec![flat(term.widen(spec, sources[0].clone(), 0))]);
-    };
-    let depth = term.depth_matrix(stack, spec.module)?;
-    let [large_layers, small_layers] = depth.dims();
-    let row = |i: usize| depth.clone().slice([i..i + 1, 0..small_layers]);
-    debug_assert_eq!(large_layers, large.depth(stack));
-    let stacked = |tensors: Vec<Tensor<2>>| {
-        let rows = tensors.into_iter().map(|t| flat(t).unsqueeze::<2>());
-        Tensor::<2>::cat(rows.collect(), 0)
-    };
-    if term.widens_large_layers(spec) {
-        let [rows, columns] = sources[0].dims();
-        let all = stacked(sources.to_vec());
-        return Ok((0..large_layers)
-            .map(|i| flat(term.widen(spec, row(i).matmul(all.clone()).reshape([rows, columns]), i)))
-            .collect());
-    }
-    let wide = sources.iter().enumerate().map(|(j, w)| term.widen(spec, w.clone(), j));
-    let all = stacked(wide.collect());
-    Ok((0..large_layers)
-        .map(|i| {
-            let mixed = row(i).matmul(all.clone());
-            let [_, count] = mixed.dims();
-            mixed.reshape([count])
-        })
-        .collect())
 }

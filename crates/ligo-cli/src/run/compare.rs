@@ -5,7 +5,6 @@ use std::path::Path;
 
 use ligo_arch::ModelConfig;
 use ligo_cost::{Charges, CostToReach, Curve};
-use ligo_growth::OperatorSpec;
 use ligo_report::Table;
 use ligo_report::summary::{
     self, Corpus, Cost, Counter, CurvePoint, Flags, MethodSummary, SmallModel, Summary, ToTarget,
@@ -189,17 +188,7 @@ fn read_run(
 fn label(recipe: &Recipe, method: &MethodSection) -> String {
     let name = method.id.as_ref().unwrap_or(&method.name);
     let operator = recipe.operator_of(method).filter(|spec| spec.name() == name);
-    let label = match operator {
-        Some(OperatorSpec::Ligo(_)) => "LiGO",
-        Some(OperatorSpec::Stackbert) => "StackBERT",
-        Some(OperatorSpec::Interpose) => "interposition",
-        Some(OperatorSpec::DirectCopy) => "direct copy",
-        Some(OperatorSpec::ZeroPad) => "zero pad",
-        Some(OperatorSpec::HyperCloning) => "HyperCloning",
-        Some(OperatorSpec::ZeroBlocks) => "zero blocks",
-        _ => name,
-    };
-    label.to_owned()
+    operator.map_or_else(|| name.clone(), |spec| spec.label().to_owned())
 }
 
 fn final_loss(run: &Run) -> f64 {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::Device;
-use ligo_arch::ParamTable;
+use burn::tensor::{Device, Tensor};
+use ligo_arch::{ParamTable, StackName};
 
 use super::matrix;
+use super::selection::growing;
 use crate::depth::{check_list, one_hot};
 use crate::width::identity_top;
 use crate::{Error, Factors, Fill, LinearMap, Sharing, Term};
@@ -55,38 +56,49 @@ pub(super) fn own_layers(
     Ok(copying(small, large, device, lists.collect(), fill))
 }
 
+/// The same one-hot coefficients for every module of a stack; `None` is a layer without a source.
+pub(super) fn depth_of(
+    small: &ParamTable,
+    large: &ParamTable,
+    lists: &BTreeMap<StackName, Vec<Option<usize>>>,
+    device: &Device,
+) -> BTreeMap<(StackName, &'static str), Tensor<2>> {
+    let mut depth = BTreeMap::new();
+    for (stack, list) in lists {
+        let layers = small.depth(stack);
+        for module in large.modules(stack) {
+            let values = one_hot(list, layers);
+            depth.insert((*stack, module), matrix(values, list.len(), layers, device));
+        }
+    }
+    depth
+}
+
 fn copying(
     small: &ParamTable,
     large: &ParamTable,
     device: &Device,
-    lists: BTreeMap<&'static str, Vec<Option<usize>>>,
+    lists: BTreeMap<StackName, Vec<Option<usize>>>,
     fill: Fill,
 ) -> LinearMap {
-    let mut depth = BTreeMap::new();
-    for (stack, list) in &lists {
-        let layers = small.depth(stack);
-        for module in large.modules(stack) {
-            depth.insert(
-                (*stack, module),
-                matrix(one_hot(list, layers), list.len(), layers, device),
-            );
-        }
-    }
-    let mut widths = BTreeMap::new();
-    for (axis, size) in large
-        .sizes()
-        .filter(|(axis, size)| !axis.is_fixed() && large.repeat(*axis).is_none() && small.size(*axis) != *size)
-    {
-        let old = small.size(axis);
-        widths.insert(axis, vec![matrix(identity_top(old, size), size, old, device)]);
-    }
+    let depth = depth_of(small, large, &lists, device);
     let term = Term {
         depth,
-        out: Factors::new(Sharing::Shared, widths).with_repeats(small, large),
-        input: None,
+        out: identity_factors(small, large, device),
+        ..Term::default()
     };
     LinearMap {
         terms: vec![term],
         fill,
     }
+}
+
+/// `[I; 0]` for every axis that grows.
+pub(super) fn identity_factors(small: &ParamTable, large: &ParamTable, device: &Device) -> Factors {
+    let own = growing(small, large).filter(|(axis, _)| large.repeat(*axis).is_none());
+    let matrices = own.map(|(axis, size)| {
+        let old = small.size(axis);
+        (axis, vec![matrix(identity_top(old, size), size, old, device)])
+    });
+    Factors::new(Sharing::Shared, matrices.collect()).with_repeats(small, large)
 }
