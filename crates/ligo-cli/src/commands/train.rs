@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ligo_train::TrainConfig;
+use ligo_train::{Spent, TrainConfig};
 use serde_json::json;
 
 use super::config_file::read_config;
@@ -82,13 +82,16 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         label: "training",
         folder: &args.out,
         config: &config,
-        start: &mut || Ok(start.clone()),
+        start: &mut || Ok(start.clone().into()),
         train: &train,
         dataset: &dataset,
         data: &args.data.data(),
         upstream: json!([dataset.fingerprint, upstream]),
         optional: &optional,
         card: session.card("trained model", args.init.as_deref(), "training", &recipe),
+        teacher: None,
+        spent: Spent::default(),
+        until: None,
     })?;
     let context_free = dataset.baselines.context_free;
     let context_free = context_free.map(|loss| format!(", context-free {loss:.4}"));

@@ -85,6 +85,14 @@ impl ModelSection {
         own.or(like).unwrap_or("bert")
     }
 
+    /// Sets the number of layers, whatever the family calls it.
+    #[must_use]
+    pub(super) fn with_layers(mut self, layers: usize, facts: &DataFacts) -> Self {
+        let field = layers_field(self.model_type(facts));
+        self.model.insert(field.into(), (layers as i64).into());
+        self
+    }
+
     /// The configuration for these data.
     ///
     /// # Errors
@@ -147,6 +155,14 @@ impl ModelSection {
                 Err(faults)
             }
         }
+    }
+}
+
+/// What the family calls its number of layers.
+fn layers_field(model_type: &str) -> &'static str {
+    match model_type {
+        "gpt2" => "n_layer",
+        _ => "num_hidden_layers",
     }
 }
 

@@ -4,6 +4,8 @@ mod compare;
 pub mod dataset;
 pub mod images;
 mod method;
+mod moments;
+mod select;
 pub mod stage;
 pub mod text;
 mod training;
@@ -12,13 +14,14 @@ use std::path::{Path, PathBuf};
 
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::RunLock;
-use ligo_train::TrainConfig;
+use ligo_train::{Spent, TrainConfig};
 use serde_json::json;
 
 pub use compare::{compare, show};
 pub use dataset::Dataset;
 pub use method::Learning;
-pub use training::{Session, Training};
+pub use moments::lacks_moments;
+pub use training::{Session, Start, Training};
 
 use crate::device::Picked;
 use crate::recipe::{CorpusSource, DataFacts, Recipe};
@@ -138,13 +141,16 @@ fn small_model(
         label: "small model",
         folder: &dir,
         config: &config,
-        start: &mut || Ok(start.clone()),
+        start: &mut || Ok(start.clone().into()),
         train: &train,
         dataset,
         data: &recipe.data,
         upstream: json!([dataset.fingerprint, recipe.seed]),
         optional: &[],
         card: session.card("the small model", None, "scratch", recipe),
+        teacher: None,
+        spent: Spent::default(),
+        until: None,
     })?;
     let loss = result.final_loss().unwrap_or(f64::NAN);
     Ok(Small {
