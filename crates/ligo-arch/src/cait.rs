@@ -6,8 +6,8 @@ use crate::image::{check_labels, default_channels, default_image, default_patch,
 use crate::rows::{Rows, Stack};
 use crate::unit::head_units;
 use crate::{
-    Axis, Error, Extent, HiddenAct, Init, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Patches, PositionGrid, Resample,
-    Role, Sides, Unit,
+    Axis, Error, Extent, HiddenAct, Init, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Patches, PositionGrid,
+    Resample, Role, Sides, Unit,
 };
 
 /// `config.json` of a CaiT (Touvron et al., arXiv:2103.17239) as `timm`'s `Cait` computes it.

@@ -6,8 +6,8 @@ use crate::image::{check_labels, default_channels, default_image, default_patch,
 use crate::rows::{Rows, Stack};
 use crate::unit::head_units;
 use crate::{
-    Axis, Error, Extent, HiddenAct, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Patches, PositionGrid, Resample, Role,
-    Sides,
+    Axis, Error, Extent, HiddenAct, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Patches, PositionGrid,
+    Resample, Role, Sides,
 };
 
 /// `config.json` of a ViT or a DeiT, with the names of `transformers`' `ViTConfig` and `DeiTConfig`.

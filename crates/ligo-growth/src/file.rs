@@ -236,7 +236,10 @@ impl Reader<'_> {
         for role in Role::ALL {
             let prefix = format!("{term}.{}.", role.name());
             if self.file.tensors().iter().any(|t| t.name.starts_with(&prefix)) {
-                roles.insert(role, self.matrices(term, role.name(), Sharing::Shared, &self.axes_of(role))?);
+                roles.insert(
+                    role,
+                    self.matrices(term, role.name(), Sharing::Shared, &self.axes_of(role))?,
+                );
             }
         }
         Ok(roles)

@@ -29,13 +29,7 @@ pub enum Fill {
 impl Fill {
     /// Overwrites the entries of `values` that lie outside the small model's block; all of them when the tensor has no
     /// source at all (`has_source = false`).
-    pub(crate) fn apply<E: From<f32>>(
-        self,
-        small: &ParamTable,
-        param: &Param<'_>,
-        has_source: bool,
-        values: &mut [E],
-    ) {
+    pub(crate) fn apply<E: From<f32>>(self, small: &ParamTable, param: &Param<'_>, has_source: bool, values: &mut [E]) {
         let (Self::Fresh {
             initializer_range,
             seed,

@@ -61,7 +61,9 @@ pub use graph::OperatorGraph;
 pub use learned::{LigoOperator, OperatorTensor};
 pub use ligo::LigoConfig;
 pub use map::LinearMap;
-pub use operators::{Choice, CloningConfig, CloningForm, CopyConfig, CopyScale, LemonConfig, OperatorSpec};
+pub use operators::{
+    Choice, CloningConfig, CloningForm, CopyConfig, CopyScale, Facts, Growth, LemonConfig, OperatorSpec, Scope,
+};
 pub use source::{MemorySource, WeightSource};
 pub use term::{Coverage, Term};
 pub use width::WidthInit;

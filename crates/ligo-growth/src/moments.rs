@@ -40,7 +40,8 @@ impl LinearMap {
         let terms: Vec<&Term> = self.terms.iter().filter(|t| t.coverage != Coverage::Noise).collect();
         let mut grown = Vec::new();
         for term in &terms {
-            let disjoint = |a: &Term, b: &Term| a.coverage != b.coverage && [a, b].iter().all(|t| t.coverage != Coverage::Whole);
+            let disjoint =
+                |a: &Term, b: &Term| a.coverage != b.coverage && [a, b].iter().all(|t| t.coverage != Coverage::Whole);
             let beside: Vec<&Term> = terms.iter().copied().filter(|other| !disjoint(term, other)).collect();
             let mut roles = term.roles.clone();
             for (role, factors) in &mut roles {

@@ -37,7 +37,11 @@ impl LinearMap {
         let values: Vec<f32> = host(matrix.clone().reshape([rows * columns]))?;
         let source = |row: &[f32]| {
             // Of equals the first.
-            let largest = row.iter().enumerate().rev().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
+            let largest = row
+                .iter()
+                .enumerate()
+                .rev()
+                .max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
             largest.filter(|(_, v)| **v != 0.0).map(|(j, _)| j)
         };
         let sources: Vec<Option<usize>> = values.chunks(columns).map(source).collect();

@@ -40,7 +40,12 @@ pub enum Coverage {
 
 /// The axis of what a tensor's rows write: of a look-up table the columns.
 fn output_axis(spec: &ParamSpec) -> Option<Axis> {
-    if is_lookup(spec) { spec.axes.last() } else { spec.axes.first() }.copied()
+    if is_lookup(spec) {
+        spec.axes.last()
+    } else {
+        spec.axes.first()
+    }
+    .copied()
 }
 
 fn is_lookup(spec: &ParamSpec) -> bool {

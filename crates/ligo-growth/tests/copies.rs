@@ -5,9 +5,7 @@ use std::collections::HashMap;
 
 use burn::tensor::Device;
 use ligo_arch::{Axis, Gpt2Config, LlamaConfig, ModelConfig, ParamTable};
-use ligo_growth::{
-    Choice, CopyConfig, CopyScale, Error, Factors, LinearMap, MemorySource, OperatorSpec, init, stream,
-};
+use ligo_growth::{Choice, CopyConfig, CopyScale, Error, Factors, LinearMap, MemorySource, OperatorSpec, init, stream};
 
 fn gpt2(hidden: usize, layers: usize, heads: usize) -> ParamTable {
     let config = Gpt2Config {
@@ -75,14 +73,14 @@ fn readers_undo_what_copies_multiply() {
         let map = build(&fpi(choice, CopyScale::Count), &small, &large);
         let term = &map.terms[0];
         for axis in [Axis::HIDDEN, Axis::VALUE, Axis::FFN, Axis::QUERY] {
-            let (out, input) = (
-                matrix(&term.out, axis),
-                matrix(term.input.as_ref().unwrap(), axis),
-            );
+            let (out, input) = (matrix(&term.out, axis), matrix(term.input.as_ref().unwrap(), axis));
             let n = small.size(axis);
             for (a, b) in (0..n).flat_map(|a| (0..n).map(move |b| (a, b))) {
                 let dot: f64 = out.iter().zip(&input).map(|(o, i)| o[a] * i[b]).sum();
-                assert!((dot - f64::from(u8::from(a == b))).abs() < 1e-6, "{axis} {a} {b}: {dot}");
+                assert!(
+                    (dot - f64::from(u8::from(a == b))).abs() < 1e-6,
+                    "{axis} {a} {b}: {dot}"
+                );
             }
             let old: Vec<usize> = sources(&out)[..n].to_vec();
             assert_eq!(old, (0..n).collect::<Vec<_>>(), "old channels stay where they are");
@@ -106,7 +104,10 @@ fn attention_grows_by_whole_heads_the_same_ones_in_queries_keys_and_values() {
     };
     let keys = groups(Axis::KEY, 4);
     assert_eq!(keys.len(), 7);
-    assert!(keys[3..].iter().any(|g| *g != keys[3]), "one seed draws different heads");
+    assert!(
+        keys[3..].iter().any(|g| *g != keys[3]),
+        "one seed draws different heads"
+    );
     assert_eq!(groups(Axis::VALUE, 4), keys);
     assert_eq!(groups(Axis::QUERY, 8), keys, "a group's queries come with it");
 }
@@ -148,8 +149,16 @@ fn the_scale_of_sparkling_keeps_the_root_mean_square_and_equals_the_count_on_dou
 #[test]
 fn aki_takes_old_rows_from_the_layer_itself_and_new_ones_from_the_layer_above() {
     let (small, large) = (gpt2(8, 3, 2), gpt2(12, 7, 3));
-    let copied = grow_all(&build(&OperatorSpec::from_name("fpi").unwrap(), &small, &large), &small, &large);
-    let ahead = grow_all(&build(&OperatorSpec::from_name("aki").unwrap(), &small, &large), &small, &large);
+    let copied = grow_all(
+        &build(&OperatorSpec::from_name("fpi").unwrap(), &small, &large),
+        &small,
+        &large,
+    );
+    let ahead = grow_all(
+        &build(&OperatorSpec::from_name("aki").unwrap(), &small, &large),
+        &small,
+        &large,
+    );
     // Layers of FPI: 0 1 2 0 1 2 2, so that layer 1 is above layer 0, and the last is above itself.
     let above = [1, 2, 2, 1, 2, 2, 2];
     for (layer, above) in above.into_iter().enumerate() {
@@ -162,8 +171,16 @@ fn aki_takes_old_rows_from_the_layer_itself_and_new_ones_from_the_layer_above() 
         ] {
             let name = |layer: usize| format!("transformer.h.{layer}.{tensor}");
             let split = ahead[&name(layer)].len() / rows * old_rows;
-            assert_eq!(ahead[&name(layer)][..split], copied[&name(layer)][..split], "layer {layer}: {tensor}");
-            assert_eq!(ahead[&name(layer)][split..], copied[&name(above)][split..], "layer {layer}: {tensor}");
+            assert_eq!(
+                ahead[&name(layer)][..split],
+                copied[&name(layer)][..split],
+                "layer {layer}: {tensor}"
+            );
+            assert_eq!(
+                ahead[&name(layer)][split..],
+                copied[&name(above)][split..],
+                "layer {layer}: {tensor}"
+            );
         }
     }
     for (name, values) in &copied {
@@ -172,7 +189,10 @@ fn aki_takes_old_rows_from_the_layer_itself_and_new_ones_from_the_layer_above() 
         }
     }
     let differs = |tensor: &str| ahead[tensor] != copied[tensor];
-    assert!(differs("transformer.h.0.mlp.c_fc.weight"), "otherwise nothing was tested");
+    assert!(
+        differs("transformer.h.0.mlp.c_fc.weight"),
+        "otherwise nothing was tested"
+    );
 }
 
 #[test]
@@ -198,9 +218,17 @@ fn the_middle_is_copied_and_the_ends_stay() {
         let values: Vec<f64> = depth.into_data().iter::<f64>().collect();
         sources(&values.chunks(columns).map(<[f64]>::to_vec).collect::<Vec<_>>())
     };
-    assert_eq!(layers(6, 8), [0, 1, 2, 3, 2, 3, 4, 5], "three blocks of two layers, the second twice");
+    assert_eq!(
+        layers(6, 8),
+        [0, 1, 2, 3, 2, 3, 4, 5],
+        "three blocks of two layers, the second twice"
+    );
     assert_eq!(layers(4, 5), [0, 1, 1, 2, 3], "of four blocks the second");
-    assert_eq!(layers(5, 7), [0, 1, 2, 1, 2, 3, 4], "blocks that do not divide the layers are centred");
+    assert_eq!(
+        layers(5, 7),
+        [0, 1, 2, 1, 2, 3, 4],
+        "blocks that do not divide the layers are centred"
+    );
     assert_eq!(layers(2, 4), [0, 1, 0, 1]);
     assert_eq!(layers(2, 7).len(), 7, "the whole model as often as it takes");
     assert_eq!(layers(3, 3), [0, 1, 2]);

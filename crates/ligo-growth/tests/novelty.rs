@@ -65,7 +65,10 @@ fn a_layer_that_repeats_another_is_new() {
 #[test]
 fn a_block_without_effect_is_new_in_every_module() {
     let (small, large) = (gpt2(4, 2, 1), gpt2(4, 4, 1));
-    for (module, tensor) in [("queries", "attn.c_attn.query.weight"), ("outputs", "attn.c_proj.weight")] {
+    for (module, tensor) in [
+        ("queries", "attn.c_attn.query.weight"),
+        ("outputs", "attn.c_proj.weight"),
+    ] {
         for layer in 0..4 {
             let name = format!("transformer.h.{layer}.{tensor}");
             let new = new_entries(&OperatorSpec::ZeroBlocks, &small, &large, &name);

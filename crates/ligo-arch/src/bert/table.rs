@@ -60,7 +60,11 @@ pub(super) fn table(c: &BertConfig) -> ParamTable {
     };
     let tied_head = used(Axis::HEAD_INPUT).then_some((Axis::HEAD_INPUT, follows_hidden));
     // The head's LayerNorm scales what the dense layer gives, channel by channel.
-    let read = if used(Axis::DECODER) { Axis::DECODER } else { Axis::HIDDEN };
+    let read = if used(Axis::DECODER) {
+        Axis::DECODER
+    } else {
+        Axis::HIDDEN
+    };
     let head = Unit {
         set: read.name(),
         block: 1,

@@ -56,13 +56,16 @@ pub(super) fn build(
     let copies = Selection::new(OPERATOR, small, large, Choice::Cyclic, seed)?;
     // `Out = [I; …; I]`: a tied decoder sums the copies, and its columns cannot be divided. What it reads is.
     let outputs = |takes: &dyn Fn(usize) -> bool| {
-        copies.factors(small, large, device, &|axis, sources, i| {
-            match (takes(i / sources.sizes().0), axis) {
+        copies.factors(
+            small,
+            large,
+            device,
+            &|axis, sources, i| match (takes(i / sources.sizes().0), axis) {
                 (false, _) => 0.0,
                 (true, Axis::HEAD_INPUT) => 1.0 / sources.copies(i) as f64,
                 (true, _) => 1.0,
-            }
-        })
+            },
+        )
     };
     let symmetric = Term {
         depth: zero_blocks::depth(small, large, device),

@@ -54,7 +54,10 @@ pub(super) fn build(
         let tied = Axis::HEAD_INPUT;
         let shares = |axis| share(axis, &stream.sources());
         out.insert(Axis::HIDDEN, matrix(stream.written(large)));
-        input.insert(Axis::HIDDEN, matrix(stream.read(&shares(Axis::HIDDEN), &mut rng(seed, Axis::HIDDEN))));
+        input.insert(
+            Axis::HIDDEN,
+            matrix(stream.read(&shares(Axis::HIDDEN), &mut rng(seed, Axis::HIDDEN))),
+        );
         // A tied decoder's columns are those of the look-up table, so that its inputs are split, not its weights.
         for (axis, parts) in [(Axis::HIDDEN, ones), (tied, shares(tied))] {
             gains.insert(axis, matrix(stream.gains(&parts)));
@@ -93,7 +96,9 @@ fn rng(seed: u64, axis: Axis) -> impl Rng {
 fn check(small: &ParamTable, large: &ParamTable, config: LemonConfig) -> Result<(), Error> {
     if !(0.0..1.0).contains(&config.spread) {
         let spread = config.spread;
-        return Err(Error::Settings(format!("spread must be from 0 to below 1, found {spread}")));
+        return Err(Error::Settings(format!(
+            "spread must be from 0 to below 1, found {spread}"
+        )));
     }
     let cannot = |reason: &str| Error::CannotGrow {
         operator: OPERATOR,
@@ -101,7 +106,9 @@ fn check(small: &ParamTable, large: &ParamTable, config: LemonConfig) -> Result<
         instead: "hyper-cloning (whole multiples), fpi, stackbert or ligo",
     };
     let Some(norm) = large.norm() else {
-        return Err(cannot("it must know how layers normalise, which the table of this family does not say"));
+        return Err(cannot(
+            "it must know how layers normalise, which the table of this family does not say",
+        ));
     };
     if norm.place == NormPlace::After {
         return Err(cannot(
@@ -151,7 +158,9 @@ impl Stream {
     fn with_rest(self, copies: &[f64], rest: &mut dyn FnMut(&mut [f64])) -> Vec<f64> {
         let mut values = self.sources().rows(&|i| copies[i]);
         values.resize(self.large * self.small, 0.0);
-        values[self.copied() * self.small..].chunks_mut(self.small).for_each(rest);
+        values[self.copied() * self.small..]
+            .chunks_mut(self.small)
+            .for_each(rest);
         values
     }
 

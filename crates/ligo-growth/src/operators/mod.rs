@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, LigoConfig, LigoOperator, LinearMap};
 
 mod expansions;
+mod facts;
 mod fpi;
 mod hyper_cloning;
 mod layers;
@@ -14,6 +15,7 @@ mod lemon;
 mod selection;
 mod zero_blocks;
 
+pub use facts::{Facts, Growth, Scope, table};
 pub use fpi::{CopyConfig, CopyScale};
 pub use hyper_cloning::{CloningConfig, CloningForm};
 pub use lemon::LemonConfig;
@@ -104,18 +106,18 @@ impl OperatorSpec {
     /// Every name that [`OperatorSpec::from_name`] knows.
     pub const NAMES: [&'static str; 13] = [
         "scratch",
+        "ligo",
         "stackbert",
         "interpose",
+        "midas",
         "direct-copy",
         "zero-pad",
-        "hyper-cloning",
-        "zero-blocks",
         "fpi",
         "aki",
+        "hyper-cloning",
         "lemon",
         "expansions",
-        "midas",
-        "ligo",
+        "zero-blocks",
     ];
 
     /// The operator with this name and default settings.
@@ -140,7 +142,7 @@ impl OperatorSpec {
 
     /// Whether the operator has parameters to learn.
     pub fn is_learned(&self) -> bool {
-        matches!(self, Self::Ligo(_))
+        self.facts().learned
     }
 
     /// The large model's configuration as this operator needs it. A residual stream that grows without a change of the function

@@ -79,7 +79,11 @@ impl Sources {
 
     /// Random shares of the copies of each channel, which sum to one: U(1 − spread, 1 + spread), divided by their sum.
     pub(super) fn shares(&self, spread: f64, rng: &mut impl Rng) -> Vec<f64> {
-        let draws: Vec<f64> = self.of.iter().map(|_| 1.0 + spread * (2.0 * rng.random::<f64>() - 1.0)).collect();
+        let draws: Vec<f64> = self
+            .of
+            .iter()
+            .map(|_| 1.0 + spread * (2.0 * rng.random::<f64>() - 1.0))
+            .collect();
         let mut sums = vec![0.0; self.small];
         draws.iter().zip(&self.of).for_each(|(draw, j)| sums[*j] += draw);
         draws.iter().zip(&self.of).map(|(draw, j)| draw / sums[*j]).collect()
@@ -168,7 +172,10 @@ impl Selection {
 /// Refuses pairs whose heads differ in size: no head is then a copy of another.
 pub(super) fn check_units(operator: &'static str, small: &ParamTable, large: &ParamTable) -> Result<(), Error> {
     let block = |table: &ParamTable, axis| table.unit(axis).block;
-    match large.sizes().find(|(axis, _)| block(small, *axis) != block(large, *axis)) {
+    match large
+        .sizes()
+        .find(|(axis, _)| block(small, *axis) != block(large, *axis))
+    {
         None => Ok(()),
         Some((axis, _)) => Err(Error::CannotGrow {
             operator,
