@@ -164,18 +164,6 @@ fn layers_that_did_not_run_get_no_gradient_and_all_others_do() {
     let device = Device::flex().autodiff();
     for config in kinds() {
         let config = with_layers(&config, 3);
-        let mut leaves = BTreeMap::new();
-        let mut tracked = |name: &str, shape: &[usize]| {
-            let values = values(name, shape);
-            let count = values.len();
-            let leaf = Tensor::<1>::from_data(TensorData::new(values, [count]), &device).require_grad();
-            leaves.insert(name.to_owned(), leaf.clone());
-            Ok::<_, Error>(leaf)
-        };
-        let model = Model::skeleton(&config, &device)
-            .unwrap()
-            .install(&mut tracked)
-            .unwrap();
         let inputs = inputs(&config, &device);
         let passes = [
             with(Layers::First(2)),
@@ -184,6 +172,18 @@ fn layers_that_did_not_run_get_no_gradient_and_all_others_do() {
             dropping(1, 3, 0.6, 4),
         ];
         for pass in passes {
+            let mut leaves = BTreeMap::new();
+            let mut tracked = |name: &str, shape: &[usize]| {
+                let values = values(name, shape);
+                let count = values.len();
+                let leaf = Tensor::<1>::from_data(TensorData::new(values, [count]), &device).require_grad();
+                leaves.insert(name.to_owned(), leaf.clone());
+                Ok::<_, Error>(leaf)
+            };
+            let model = Model::skeleton(&config, &device)
+                .unwrap()
+                .install(&mut tracked)
+                .unwrap();
             let gradients = model.loss_with(&inputs, &pass).unwrap().backward();
             for (name, leaf) in &leaves {
                 let ran = layer_of(name).is_none_or(|layer| pass.layers.contain(layer));
