@@ -29,7 +29,7 @@ pub use parse::{load, merged, overrides, parse};
 pub use presets::PRESETS;
 pub use select::{Candidate, SelectSection, Selection};
 pub use shape::{DataFacts, ModelSection};
-pub use stages::{Stage, StageSchedule, StageSection};
+pub use stages::{Stage, StageSchedule, StageSection, use_small_model};
 
 /// Everything that decides a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

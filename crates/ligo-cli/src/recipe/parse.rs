@@ -25,11 +25,7 @@ pub fn load(name: &str, overrides: &[String]) -> Result<Recipe, RecipeError> {
     }
     match builtin(name) {
         Some(text) => parse(text, &format!("recipe `{name}`"), overrides),
-        None => Err(RecipeError::Unknown {
-            name: name.into(),
-            nearest: nearest(name, BUILTIN.iter().map(|(n, _)| *n)).map(str::to_owned),
-            known: BUILTIN.iter().map(|(n, _)| *n).collect::<Vec<_>>().join(", "),
-        }),
+        None => Err(unknown_recipe(name)),
     }
 }
 
@@ -45,6 +41,7 @@ pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Recipe, R
     for given in overrides {
         set(&mut table, given)?;
     }
+    let table = on_its_base(table, origin)?;
     // On top of the defaults of the whole recipe: a section's own defaults (the operator's rate) hold for keys left out.
     let mut whole = match Value::try_from(Recipe::default()) {
         Ok(Value::Table(defaults)) => defaults,
@@ -62,6 +59,33 @@ pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Recipe, R
             origin: origin.into(),
             faults,
         }),
+    }
+}
+
+/// The built-in recipe that a recipe names as its `base`, with the recipe's own keys on top.
+fn on_its_base(mut table: Table, origin: &str) -> Result<Table, RecipeError> {
+    let Some(name) = table.remove("base") else {
+        return Ok(table);
+    };
+    let syntax = |message: String| RecipeError::Syntax {
+        origin: origin.into(),
+        message,
+    };
+    let name = name
+        .as_str()
+        .ok_or_else(|| syntax(format!("base must be the name of a built-in recipe, found {name}")))?;
+    let text = builtin(name).ok_or_else(|| unknown_recipe(name))?;
+    let base = text.parse().map_err(|e: toml::de::Error| syntax(e.to_string()))?;
+    let mut base = on_its_base(base, name)?;
+    overlay(&mut base, &table);
+    Ok(base)
+}
+
+fn unknown_recipe(name: &str) -> RecipeError {
+    RecipeError::Unknown {
+        name: name.into(),
+        nearest: nearest(name, BUILTIN.iter().map(|(n, _)| *n)).map(str::to_owned),
+        known: BUILTIN.iter().map(|(n, _)| *n).collect::<Vec<_>>().join(", "),
     }
 }
 

@@ -69,6 +69,15 @@ pub struct Stage {
     pub train: TrainConfig,
 }
 
+/// Whether a method of these stages makes use of the small model: its weights or its knowledge. Methods that train a model of growing
+/// size from scratch do not, and owe nothing for its training.
+pub fn use_small_model(stages: &[Stage]) -> bool {
+    let starts_fresh = stages
+        .first()
+        .is_some_and(|stage| stage.operator == OperatorSpec::Scratch);
+    !starts_fresh || stages.iter().any(|stage| stage.train.distillation.is_some())
+}
+
 impl Recipe {
     /// What a method does, in order. A plain method is one stage: grow, then train the large model.
     ///

@@ -124,9 +124,14 @@ impl Growing<'_> {
         let fingerprint = self.train(&operator, spent, None)?;
         Ok(Before {
             dir: self.folder.join("model"),
-            config: self.stage.model.clone(),
+            config: self.model(&operator.spec),
             fingerprint,
         })
+    }
+
+    /// The model that an operator makes; some change more than sizes.
+    fn model(&self, operator: &OperatorSpec) -> ModelConfig {
+        operator.adjust(&self.before.config, &self.stage.model)
     }
 
     /// The same stage under another name and in a folder inside its own.
@@ -143,7 +148,8 @@ impl Growing<'_> {
         let Self { stage, session, .. } = *self;
         let (label, folder) = (&self.label, &self.folder);
         let start_dir = folder.join("start");
-        let grown = json!([operator.fingerprint, stage.model.to_json()]);
+        let model = self.model(&operator.spec);
+        let grown = json!([operator.fingerprint, model.to_json()]);
         let growing = format!("{label}: growing");
         stage_of(session.ui, &growing, &folder.join("grow"), &grown, || {
             self.grow(operator, &start_dir)
@@ -153,7 +159,7 @@ impl Growing<'_> {
         let (_, fingerprint) = session.train(Training {
             label,
             folder,
-            config: &stage.model,
+            config: &model,
             start: &mut || self.start(operator, &start_dir),
             train: &train,
             dataset: self.dataset,
@@ -203,23 +209,22 @@ impl Growing<'_> {
         }
         let (map, _) = ligo_growth::load_operator(&operator.dir, device)?;
         let before = self.before.open()?;
-        let new = marks_new.then(|| moments::new_masks(&map, &before, &stage.model));
+        let model = self.model(&operator.spec);
+        let new = marks_new.then(|| moments::new_masks(&map, &before, &model));
         Ok(Start {
             store,
-            moments: moments::grown(stage.keep_moments, &map, &before, &stage.model, device)?,
+            moments: moments::grown(stage.keep_moments, &map, &before, &model, device)?,
             new: new.transpose()?,
         })
     }
 
     /// Learns or builds the operator.
     pub(super) fn operator(&self, spec: &OperatorSpec) -> Result<Operator, Failure> {
-        let Self {
-            stage, before, session, ..
-        } = *self;
+        let Self { before, session, .. } = *self;
         let (id, label) = (self.method.id(), format!("{}: operator", self.label));
         let dir = self.folder.join("operator");
-        let upstream = json!([before.fingerprint, spec, self.seed, stage.model.to_json()]);
-        let large = &stage.model;
+        let large = &self.model(spec);
+        let upstream = json!([before.fingerprint, spec, self.seed, large.to_json()]);
         let OperatorSpec::Ligo(config) = spec else {
             // What starts fresh may be smaller than the model before.
             let small = if *spec == OperatorSpec::Scratch {
@@ -269,14 +274,15 @@ impl Growing<'_> {
     }
 
     fn grow(&self, operator: &Operator, target: &Path) -> Result<(), Failure> {
-        let Self { stage, session, .. } = *self;
+        let session = self.session;
         let card = self.card("large model before its first step", &operator.spec);
         let tokenizer = self.dataset.tokenizer();
+        let model = self.model(&operator.spec);
         if operator.spec == OperatorSpec::Scratch {
-            let table = stage.model.table();
-            let values = ligo_growth::init::initial_values(&table, stage.model.initializer_range(), self.seed);
+            let table = model.table();
+            let values = ligo_growth::init::initial_values(&table, model.initializer_range(), self.seed);
             let store = crate::host_store(&table, values, &session.device)?;
-            return crate::save_model(&store, &stage.model, target, Some(tokenizer), Some(card));
+            return crate::save_model(&store, &model, target, Some(tokenizer), Some(card));
         }
         let (map, _) = ligo_growth::load_operator(&operator.dir, &session.device)?;
         let mut source = self.before.open()?;
@@ -289,7 +295,7 @@ impl Growing<'_> {
             &map,
             &mut source.dir,
             &source.config,
-            &stage.model,
+            &model,
             target,
             &options,
             &session.device,
