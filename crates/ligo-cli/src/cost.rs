@@ -2,7 +2,7 @@
 
 use ligo_arch::{ModelConfig, ParamTable, Task};
 use ligo_cost::{PartialPass, Predicted, TransformerDims, electra, exact};
-use ligo_growth::Sharing;
+use ligo_growth::{LigoConfig, Sharing};
 use ligo_models::Layers;
 use ligo_train::{CostPerStep, StepCost, Work};
 
@@ -123,20 +123,25 @@ pub fn growth(small: &ParamTable, large: &ParamTable) -> Vec<exact::TensorGrowth
     .collect()
 }
 
-/// The cost of a step of operator learning: exact with the operator counted once, and as the paper counts.
+/// The cost of a step of operator learning: exact with the operator counted once, and as the paper counts. Every term of the
+/// operator counts whole.
 pub fn learn_step(
     small: (&ModelConfig, &TransformerDims),
     large: (&ModelConfig, &TransformerDims),
     sequences: usize,
-    sharing: Sharing,
+    config: &LigoConfig,
 ) -> CostPerStep {
-    let tensors = growth(&small.0.table(), &large.0.table());
-    let order = match sharing {
+    let tensors = growth(&small.0.table(), &large.0.table()).repeat(config.terms);
+    let order = match config.sharing {
         Sharing::PerLargeLayer => exact::GrowthOrder::DepthThenWidth,
         Sharing::Shared | Sharing::PerSmallLayer => exact::GrowthOrder::WidthThenDepth,
     };
+    let (one, further) = (
+        electra::ligo_step_flops(small.1, large.1, sequences),
+        config.terms.saturating_sub(1),
+    );
     CostPerStep {
         exact: exact::ligo_step_flops(large.1, sequences, &tensors, order),
-        electra: electra::ligo_step_flops(small.1, large.1, sequences),
+        electra: one + further as f64 * (one - electra::train_step_flops(large.1, sequences)),
     }
 }

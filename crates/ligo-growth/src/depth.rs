@@ -86,9 +86,17 @@ pub(crate) fn check_list(stack: &str, list: &[usize], small: usize, large: usize
 
 impl DepthInit {
     /// The starting matrix, row-major `[large, small]`.
-    pub(crate) fn matrix(self, small: usize, large: usize, noise: f64, seed: u64, name: &str) -> Vec<f32> {
+    /// `source` says which layer stands for the one that is chosen.
+    pub(crate) fn matrix(
+        self,
+        [small, large]: [usize; 2],
+        source: &dyn Fn(usize) -> usize,
+        noise: f64,
+        seed: u64,
+        name: &str,
+    ) -> Vec<f32> {
         let mut rng = init::rng(seed, name);
-        let chosen = |list: Vec<usize>| one_hot(&list.into_iter().map(Some).collect::<Vec<_>>(), small);
+        let chosen = |list: Vec<usize>| one_hot(&list.into_iter().map(|j| Some(source(j))).collect::<Vec<_>>(), small);
         let (mut matrix, random) = match self {
             Self::Stack => (chosen(stack(small, large)), false),
             Self::Interpose => (chosen(interpose(small, large)), false),

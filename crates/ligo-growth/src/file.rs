@@ -2,12 +2,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use ligo_arch::{Axis, ModelConfig, ParamTable, Role, StackName};
+use ligo_arch::{Axis, ModelConfig, ParamSpec, ParamTable, Role, StackName};
 use ligo_checkpoint::{AtomicDir, TensorFile, state};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::term::host;
+use crate::term::{host, is_lookup};
 use crate::{Coverage, Error, Factors, Fill, LinearMap, OperatorSpec, Sharing, Term};
 
 /// The file of an operator directory that says what the operator is.
@@ -251,6 +251,12 @@ impl Reader<'_> {
         specs.filter_map(|s| s.axes.first().copied()).collect()
     }
 
+    /// Whether any tensor needs the matrix of an axis on this side.
+    fn uses(&self, side: &str, axis: Axis) -> bool {
+        let reads = |s: &ParamSpec| s.axes.len() > 1 && !is_lookup(s) && s.axes[1] == axis;
+        side != "in" || self.large.specs().iter().any(reads)
+    }
+
     /// Axes without a matrix are the identity, which needs equal sizes.
     fn factors(&self, term: usize, side: &str, sharing: Sharing) -> Result<Factors, Error> {
         let axes = self.large.sizes().map(|(axis, _)| axis).collect();
@@ -269,7 +275,8 @@ impl Reader<'_> {
                     found.push(matrix);
                 }
             }
-            if found.is_empty() && shape[0] != shape[1] && self.large.repeat(axis).is_none() {
+            let needed = shape[0] != shape[1] && self.large.repeat(axis).is_none() && self.uses(side, axis);
+            if found.is_empty() && needed {
                 return Err(Error::MissingOperatorTensor { name: base });
             }
             if !found.is_empty() {

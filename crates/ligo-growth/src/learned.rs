@@ -1,15 +1,18 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use burn::tensor::{Device, Tensor};
 use ligo_arch::{Axis, ParamTable, StackName, check_growable};
 
-use crate::operators::matrix;
-use crate::{DepthInit, Error, Factors, Fill, LigoConfig, LinearMap, Sharing, Term};
+use crate::operators::{growing, matrix};
+use crate::starts::{Side, WidthStarts, prefix, width_name};
+use crate::term::{is_lookup, output_axis};
+use crate::{Coverage, Error, Factors, Fill, LigoConfig, LinearMap, Sharing, Term};
 
 /// One matrix of the operator: its name, shape and starting values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OperatorTensor {
-    /// `width.AXIS`, `width.AXIS.LAYER` or `depth.STACK.MODULE`.
+    /// `width.AXIS`, `width.AXIS.LAYER` or `depth.STACK.MODULE`; `width_in.AXIS` for columns that do not follow rows; terms after
+    /// the first have their number in front, as in `1.width.AXIS`.
     pub name: String,
     /// `[rows, columns]`; with a fixed identity block only the new rows.
     pub shape: [usize; 2],
@@ -19,11 +22,11 @@ pub struct OperatorTensor {
     pub trainable: bool,
 }
 
+/// The matrices of one axis on one side.
 #[derive(Clone, Debug)]
 struct Width {
     axis: Axis,
     small: usize,
-    large: usize,
     /// One name, or one per layer.
     names: Vec<String>,
 }
@@ -33,6 +36,15 @@ struct Depth {
     stack: StackName,
     module: &'static str,
     name: String,
+}
+
+/// The names of one term's matrices.
+#[derive(Clone, Debug, Default)]
+struct TermNames {
+    out: Vec<Width>,
+    /// Nothing when columns follow rows.
+    input: Vec<Width>,
+    depth: Vec<Depth>,
 }
 
 /// LiGO's operator as named matrices that a trainer can learn.
@@ -45,8 +57,7 @@ pub struct LigoOperator {
     large: ParamTable,
     config: LigoConfig,
     tensors: Vec<OperatorTensor>,
-    widths: Vec<Width>,
-    depths: Vec<Depth>,
+    terms: Vec<TermNames>,
 }
 
 impl LigoOperator {
@@ -65,43 +76,45 @@ impl LigoOperator {
             large: large.clone(),
             config: config.clone(),
             tensors: Vec::new(),
-            widths: Vec::new(),
-            depths: Vec::new(),
+            terms: vec![TermNames::default(); config.terms],
         };
-        operator.add_widths(seed);
-        operator.add_depths(seed);
+        let starts = WidthStarts::new(small, large, config, seed)?;
+        for term in 0..config.terms {
+            operator.add_widths(term, Side::Out, &starts);
+            if !config.tied {
+                operator.add_widths(term, Side::In, &starts);
+            }
+            operator.add_depths(term, seed);
+        }
         Ok(operator)
     }
 
-    fn add_widths(&mut self, seed: u64) {
+    fn add_widths(&mut self, term: usize, side: Side, starts: &WidthStarts<'_>) {
         let local = self.large.layer_local_axes();
         let layers_of = |table: &ParamTable| table.depths().map(|(_, n)| n).max().unwrap_or(1);
-        let growing: Vec<(Axis, usize)> = self
-            .large
-            .sizes()
-            .filter(|(a, n)| !a.is_fixed() && self.large.repeat(*a).is_none() && self.small.size(*a) != *n)
+        let axes: Vec<(Axis, usize)> = growing(&self.small, &self.large)
+            // A tied head reads what the rows of the residual stream say, unless columns are free of them.
+            .filter(|(axis, _)| !self.config.tied || self.large.repeat(*axis).is_none())
+            .filter(|(axis, _)| side == Side::Out || self.reads(*axis, false))
             .collect();
-        for (axis, large) in growing {
+        for (axis, large) in axes {
             let small = self.small.size(axis);
             let copies = match self.config.sharing {
                 Sharing::PerSmallLayer if local.contains(&axis) => layers_of(&self.small),
                 Sharing::PerLargeLayer if local.contains(&axis) => layers_of(&self.large),
                 _ => 1,
             };
-            let reached = self.large.specs().iter().any(|s| s.required && s.axes.contains(&axis));
+            let reached = match side {
+                Side::Out => self.large.specs().iter().any(|s| s.required && s.axes.contains(&axis)),
+                Side::In => self.reads(axis, true),
+            };
             let mut names = Vec::new();
             for layer in 0..copies {
-                let name = if copies == 1 {
-                    format!("width.{axis}")
-                } else {
-                    format!("width.{axis}.{layer}")
-                };
-                let mut values =
-                    self.config
-                        .width_init
-                        .matrix(axis, small, large, self.config.width_noise, seed, &name);
+                let layer = (copies > 1).then_some(layer);
+                let name = width_name(term, side, axis, layer);
+                let mut values = starts.matrix(term, side, axis, layer);
                 let mut rows = large;
-                if self.config.fixed_identity {
+                if self.fixes_identity(term) {
                     values.drain(..small * small);
                     rows -= small;
                 }
@@ -113,34 +126,51 @@ impl LigoOperator {
                 });
                 names.push(name);
             }
-            self.widths.push(Width {
-                axis,
-                small,
-                large,
-                names,
-            });
+            let names = Width { axis, small, names };
+            match side {
+                Side::Out => self.terms[term].out.push(names),
+                Side::In => self.terms[term].input.push(names),
+            }
         }
     }
 
-    fn add_depths(&mut self, seed: u64) {
+    /// Whether any matrix, or any that every model has, reads this axis or one that repeats it.
+    fn reads(&self, axis: Axis, required: bool) -> bool {
+        let specs = self
+            .large
+            .specs()
+            .iter()
+            .filter(|s| !is_lookup(s) && (s.required || !required));
+        let mut columns = specs.filter_map(|s| s.axes.get(1).copied());
+        columns.any(|read| read == axis || self.large.repeat(read).is_some_and(|r| r.of == axis))
+    }
+
+    /// Whether the first rows of a term's matrices are the identity for good.
+    fn fixes_identity(&self, term: usize) -> bool {
+        self.config.fixed_identity && term == 0
+    }
+
+    fn add_depths(&mut self, term: usize, seed: u64) {
+        let grown: BTreeSet<Axis> = self.terms[term].out.iter().map(|w| w.axis).collect();
         let depths: Vec<(StackName, usize)> = self.large.depths().collect();
         for (stack, large) in depths {
             let small = self.small.depth(stack);
             let grows = small != large;
             for module in self.large.modules(stack) {
-                let name = format!("depth.{stack}.{module}");
-                let (init, noise) = if grows {
-                    (self.config.depth_init, self.config.depth_noise)
-                } else {
-                    (DepthInit::Stack, 0.0)
-                };
+                let name = format!("{}depth.{stack}.{module}", prefix(term));
+                let values = self.config.depth_start(term, [small, large], seed, &name);
+                // Further terms mix layers where there are no more of them, too, but only of what they write.
+                let mut specs = self.large.specs().iter();
+                let writes = specs.any(|s| {
+                    s.stack == Some(stack) && s.module == module && output_axis(s).is_some_and(|a| grown.contains(&a))
+                });
                 self.tensors.push(OperatorTensor {
                     name: name.clone(),
                     shape: [large, small],
-                    values: init.matrix(small, large, noise, seed, &name),
-                    trainable: self.config.tune_depth && grows,
+                    values,
+                    trainable: self.config.tune_depth && if term == 0 { grows } else { writes && small > 1 },
                 });
-                self.depths.push(Depth { stack, module, name });
+                self.terms[term].depth.push(Depth { stack, module, name });
             }
         }
     }
@@ -181,33 +211,35 @@ impl LigoOperator {
                 None => matrix(start.values.clone(), start.shape[0], start.shape[1], device),
             }
         };
-        let mut widths = BTreeMap::new();
-        for width in &self.widths {
-            let whole = |name: &String| {
-                let learned = value(name);
-                if self.config.fixed_identity {
-                    let identity = crate::width::identity_top(width.small, width.small);
-                    let identity = matrix(identity, width.small, width.small, device);
-                    Tensor::cat(vec![identity, learned], 0)
-                } else {
-                    learned
-                }
-            };
-            debug_assert!(width.large >= width.small);
-            widths.insert(width.axis, width.names.iter().map(whole).collect());
-        }
-        let depth = self
-            .depths
-            .iter()
-            .map(|d| ((d.stack, d.module), value(&d.name)))
-            .collect();
-        let term = Term {
-            depth,
-            out: Factors::new(self.config.sharing, widths).with_repeats(&self.small, &self.large),
-            ..Term::default()
+        let widths = |term: usize, widths: &[Width]| {
+            let matrices = widths.iter().map(|width| {
+                let whole = |name: &String| {
+                    let learned = value(name);
+                    if self.fixes_identity(term) {
+                        let identity = crate::width::identity_top(width.small, width.small);
+                        let identity = matrix(identity, width.small, width.small, device);
+                        Tensor::cat(vec![identity, learned], 0)
+                    } else {
+                        learned
+                    }
+                };
+                (width.axis, width.names.iter().map(whole).collect())
+            });
+            Factors::new(self.config.sharing, matrices.collect()).with_repeats(&self.small, &self.large)
         };
+        let terms = self.terms.iter().enumerate().map(|(t, names)| Term {
+            depth: names
+                .depth
+                .iter()
+                .map(|d| ((d.stack, d.module), value(&d.name)))
+                .collect(),
+            out: widths(t, &names.out),
+            input: (!self.config.tied).then(|| widths(t, &names.input)),
+            coverage: if t == 0 { Coverage::Whole } else { Coverage::Outputs },
+            ..Term::default()
+        });
         LinearMap {
-            terms: vec![term],
+            terms: terms.collect(),
             fill: Fill::Zero,
         }
     }

@@ -48,6 +48,7 @@ mod moments;
 mod novelty;
 pub mod operators;
 mod source;
+mod starts;
 pub mod stream;
 mod term;
 mod width;
@@ -59,7 +60,7 @@ pub use file::{OPERATOR_JSON, OPERATOR_TENSORS, OperatorInfo, load_operator, sav
 pub use fill::Fill;
 pub use graph::OperatorGraph;
 pub use learned::{LigoOperator, OperatorTensor};
-pub use ligo::LigoConfig;
+pub use ligo::{FurtherInit, LigoConfig};
 pub use map::LinearMap;
 pub use operators::{
     Choice, CloningConfig, CloningForm, CopyConfig, CopyScale, Facts, Growth, LemonConfig, OperatorSpec, Scope,

@@ -39,7 +39,7 @@ pub enum Coverage {
 }
 
 /// The axis of what a tensor's rows write: of a look-up table the columns.
-fn output_axis(spec: &ParamSpec) -> Option<Axis> {
+pub(crate) fn output_axis(spec: &ParamSpec) -> Option<Axis> {
     if is_lookup(spec) {
         spec.axes.last()
     } else {
@@ -48,7 +48,7 @@ fn output_axis(spec: &ParamSpec) -> Option<Axis> {
     .copied()
 }
 
-fn is_lookup(spec: &ParamSpec) -> bool {
+pub(crate) fn is_lookup(spec: &ParamSpec) -> bool {
     matches!(spec.role, Role::Embedding | Role::Token)
 }
 

@@ -221,7 +221,7 @@ impl Default for OperatorSection {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MethodSection {
-    /// The name of an operator or of a preset, or any name with `operator`.
+    /// A name of [`OperatorSpec::NAMES`] or of [`PRESETS`], or any name with `operator`.
     pub name: String,
     /// Folder name when two entries have the same `name`.
     pub id: Option<String>,

@@ -57,7 +57,7 @@ impl StageSchedule {
 pub struct Stage {
     /// The folder inside the method's own; the last stage has none.
     pub folder: Option<String>,
-    /// The model that is trained.
+    /// The model that is trained, with the ε that the operator asks for unless that is still to be chosen.
     pub model: ModelConfig,
     /// What makes it of the one before; a fixed one of those that are tried, where there are several.
     pub operator: OperatorSpec,
@@ -147,7 +147,10 @@ impl Recipe {
                 .unwrap_or(plan.keep_moments);
             let stage = Stage {
                 folder: (!is_last).then(|| format!("stage-{}", i + 1)),
-                model,
+                model: match &select {
+                    Some(_) => model,
+                    None => operator.adjust(before, &model),
+                },
                 operator,
                 select,
                 keep_moments,

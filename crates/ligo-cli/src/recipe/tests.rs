@@ -54,12 +54,11 @@ fn every_built_in_recipe_has_a_price() {
             cheap.exact > 0.0 && cheap.exact < dear.exact,
             "{name}: {cheap:?} {dear:?}"
         );
-        let sharing = recipe.operator.ligo.sharing;
         let learn = crate::cost::learn_step(
             (&small, &dims(&small)),
             (&large, &dims(&large)),
             recipe.large.train.sequences_per_step(),
-            sharing,
+            &recipe.operator.ligo,
         );
         assert!(
             learn.exact > dear.exact && learn.electra > dear.electra,

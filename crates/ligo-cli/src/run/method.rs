@@ -129,9 +129,13 @@ impl Growing<'_> {
         })
     }
 
-    /// The model that an operator makes; some change more than sizes.
+    /// The model that an operator makes; some ask for another ε.
     fn model(&self, operator: &OperatorSpec) -> ModelConfig {
-        operator.adjust(&self.before.config, &self.stage.model)
+        let Stage { model, select, .. } = self.stage;
+        match select {
+            Some(_) => operator.adjust(&self.before.config, model),
+            None => model.clone(),
+        }
     }
 
     /// The same stage under another name and in a folder inside its own.
@@ -365,7 +369,7 @@ impl Learning<'_> {
     fn learn(self, dataset: &Dataset, session: &Session, inputs: &serde_json::Value) -> Result<(), Failure> {
         let mut source = open_source(self.small_dir)?.at(self.small)?;
         let learned = self.operator.num_parameters();
-        let sharing = self.operator.config().sharing;
+        let config = self.operator.config().clone();
         let objective = OperatorObjective::new(self.operator, self.large, &mut source.dir, &session.device)?;
         let start = objective.start(&session.device)?;
         let dims = |config| cost::dims(config, self.data.seq_len, self.data.mask_probability);
@@ -374,7 +378,7 @@ impl Learning<'_> {
             (self.small, &small),
             (self.large, &large),
             self.train.sequences_per_step(),
-            sharing,
+            &config,
         );
         let (store, result) = session.steps(Steps {
             label: &self.label,

@@ -20,6 +20,7 @@ pub use fpi::{CopyConfig, CopyScale};
 pub use hyper_cloning::{CloningConfig, CloningForm};
 pub use lemon::LemonConfig;
 pub use selection::Choice;
+pub(crate) use selection::{Selection, growing};
 
 /// A growth operator by name, with its settings; what a recipe says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -46,13 +46,13 @@ impl Choice {
 
 /// For every axis that grows, and every channel of it, the small model's channel that it copies.
 #[derive(Clone, Debug)]
-pub(super) struct Selection {
+pub(crate) struct Selection {
     sources: BTreeMap<Axis, Sources>,
 }
 
 /// The copies of one axis.
 #[derive(Clone, Debug)]
-pub(super) struct Sources {
+pub(crate) struct Sources {
     small: usize,
     /// One entry for each large channel.
     of: Vec<usize>,
@@ -69,7 +69,7 @@ impl Sources {
     }
 
     /// `[large, small]`, row-major, with one entry in each row.
-    pub(super) fn rows(&self, value: &dyn Fn(usize) -> f64) -> Vec<f64> {
+    pub(crate) fn rows(&self, value: &dyn Fn(usize) -> f64) -> Vec<f64> {
         let mut values = vec![0.0; self.of.len() * self.small];
         for (i, j) in self.of.iter().enumerate() {
             values[i * self.small + j] = value(i);
@@ -90,7 +90,7 @@ impl Sources {
     }
 
     /// How many copies there are of what channel `i` copies.
-    pub(super) fn copies(&self, i: usize) -> usize {
+    pub(crate) fn copies(&self, i: usize) -> usize {
         self.counts[self.of[i]]
     }
 
@@ -110,7 +110,7 @@ impl Selection {
     ///
     /// # Errors
     /// Heads differ in size, so that no head is a copy of another.
-    pub(super) fn new(
+    pub(crate) fn new(
         operator: &'static str,
         small: &ParamTable,
         large: &ParamTable,
@@ -137,6 +137,11 @@ impl Selection {
     pub(super) fn without(mut self, axes: &[Axis]) -> Self {
         self.sources.retain(|axis, _| !axes.contains(axis));
         self
+    }
+
+    /// The copies of an axis; `None` when it does not grow.
+    pub(crate) fn get(&self, axis: Axis) -> Option<&Sources> {
+        self.sources.get(&axis)
     }
 
     /// Axes with their copies.
@@ -191,7 +196,7 @@ pub(super) fn check_units(operator: &'static str, small: &ParamTable, large: &Pa
 
 /// Axes that grow, with their new sizes. Of those that repeat others only the one that a tied head reads is among them: an
 /// operator scales it apart from the residual stream that it repeats.
-pub(super) fn growing<'a>(small: &'a ParamTable, large: &'a ParamTable) -> impl Iterator<Item = (Axis, usize)> + 'a {
+pub(crate) fn growing<'a>(small: &'a ParamTable, large: &'a ParamTable) -> impl Iterator<Item = (Axis, usize)> + 'a {
     large.sizes().filter(|(axis, size)| {
         let repeats_blocks = large.repeat(*axis).is_some_and(|r| r.of != Axis::HIDDEN);
         !axis.is_fixed() && !repeats_blocks && small.size(*axis) != *size
