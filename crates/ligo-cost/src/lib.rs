@@ -4,6 +4,7 @@
 //! * [`exact`] counts the multiplications that really happen, so that our numbers stand beside a machine's peak.
 //! * [`PartialPass`] counts, in both ways, a step that leaves layers or tokens out or does not train everything.
 //! * [`savings`] compares two loss curves: what did each method pay to reach the same loss?
+//! * [`seeds`] sums up runs that differ in their seed: means with intervals, mean curves.
 //! * [`mod@format`] writes FLOPs, durations and token counts for people.
 //!
 //! Use it to price a run before it starts, to count a run as it goes, or to compare two runs of any other program.
@@ -41,6 +42,7 @@ pub mod exact;
 pub mod format;
 mod partial;
 pub mod savings;
+pub mod seeds;
 
 pub use curve::{CostToReach, Curve, Point};
 pub use dims::{Predicted, TransformerDims};

@@ -3,10 +3,12 @@
 //! * [`metrics`]: `metrics.jsonl`, appended while training and cut back on resume.
 //! * [`TensorBoardWriter`]: the same numbers as TensorBoard event files.
 //! * [`summary`]: the types of `summary.json`, the result of a comparison of growth methods.
-//! * [`Table`]: the closing table as text, Markdown and CSV.
+//! * [`Table`]: the closing table as text, Markdown, LaTeX, CSV and JSON.
+//! * [`verdict()`]: the same in a sentence, with what speaks against it.
+//! * [`html`]: the report, one HTML file with everything in it.
 //! * [`plot`]: pictures as SVG, and as PNG with a font of their own, so that they look alike on every machine.
 //!
-//! Not for computing anything: FLOPs and savings come from `ligo-cost`, losses from the training loop.
+//! Not for computing anything but means over seeds: FLOPs and savings come from `ligo-cost`, losses from the training loop.
 //!
 //! ```
 //! use ligo_report::metrics::{EvalRecord, MetricsWriter, read};
@@ -25,6 +27,7 @@
 
 mod error;
 mod files;
+pub mod html;
 pub mod metrics;
 mod nan_is_null;
 pub mod plot;
@@ -32,9 +35,11 @@ pub mod summary;
 mod table;
 mod tensorboard;
 pub mod units;
+mod verdict;
 
 pub use error::{Error, Result};
 pub use metrics::MetricsWriter;
 pub use summary::{Counter, Summary};
 pub use table::Table;
 pub use tensorboard::TensorBoardWriter;
+pub use verdict::{Verdict, verdict};

@@ -1,14 +1,31 @@
-//! `summary.json`: what a comparison of growth methods found. Types only; `ligo-cost` does the sums.
+//! `summary.json`: what a comparison of growth methods found.
+//!
+//! A program fills one [`MethodSummary`] for each run, and [`Summary::grouped`] sums up the seeds of each method; the other parts
+//! ([`Provenance`], [`OperatorSummary`], [`Prediction`]) may be absent. `ligo-cost` does the sums.
 
-use std::collections::BTreeMap;
+mod group;
+mod operator;
+mod prediction;
+mod provenance;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use group::{CostEstimate, Estimate, Group, MeanCurve, Reference};
+pub use operator::{MAX_VALUES, OperatorSummary, WidthMatrix, thinned};
+pub use prediction::{Figures, PredictedRun, Prediction};
+pub use provenance::Provenance;
+
 use crate::{Error, Result, files};
 
-/// The newest format of `summary.json` that this version reads, and the one it writes.
-pub const FORMAT: u32 = 1;
+/// The newest format of `summary.json` that this version reads, and the one it writes. Format 1 knew nothing of groups,
+/// provenance, operators and predictions; it is read with those empty, and its groups are made from its runs.
+pub const FORMAT: u32 = 2;
+
+/// The `name` of the runs that all others are measured against.
+pub const SCRATCH: &str = "scratch";
 
 /// A whole comparison: the corpus, the small model and every method that started the large one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,11 +43,26 @@ pub struct Summary {
     pub target_loss: f64,
     /// Every run, in the order of the table.
     pub methods: Vec<MethodSummary>,
+    /// The runs of each method over its seeds, in the order of the table; made by [`Summary::grouped`].
+    #[serde(default)]
+    pub groups: Vec<Group>,
+    /// The scratch runs, whose spread every saving inherits; made by [`Summary::grouped`].
+    #[serde(default)]
+    pub reference: Option<Reference>,
     /// Whether the comparison means anything.
     pub flags: Flags,
     /// Where things are, relative to the summary: `picture`, `scratch metrics`, …
     #[serde(default)]
     pub files: BTreeMap<String, String>,
+    /// How it came about, and how to repeat it.
+    #[serde(default)]
+    pub provenance: Option<Provenance>,
+    /// What the operators look like.
+    #[serde(default)]
+    pub operators: Vec<OperatorSummary>,
+    /// What a plan said before the runs.
+    #[serde(default)]
+    pub prediction: Option<Prediction>,
 }
 
 /// What samples are made of.
@@ -42,6 +74,17 @@ pub enum Unit {
     Tokens,
     /// Images with classes.
     Images,
+}
+
+impl Unit {
+    /// What one calls them in a sentence.
+    #[must_use]
+    pub fn samples(self) -> &'static str {
+        match self {
+            Self::Tokens => "tokens",
+            Self::Images => "images",
+        }
+    }
 }
 
 /// The data a comparison was made on.
@@ -93,12 +136,37 @@ pub struct Cost {
     pub seconds: f64,
 }
 
+/// Energy that was spent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Energy {
+    /// Kilowatt-hours.
+    #[serde(with = "crate::nan_is_null")]
+    pub kwh: f64,
+    /// Read from the machine (NVML, RAPL); else estimated from its power and the time.
+    pub measured: bool,
+}
+
+/// A stretch of a run with one model: a run that grows several times has several.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    /// What was trained: `4 layers`.
+    pub label: String,
+    /// The step of the whole run at which it began.
+    pub first_step: u64,
+}
+
 /// One run of the large model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct MethodSummary {
-    /// The method: `scratch`, `ligo`, `stackbert`, `direct_copy`, …; runs of one method differ in `seed`.
+    /// The run among all others, as its folder is called: `ligo-seed2`.
+    #[serde(default)]
+    pub id: String,
+    /// Runs of one group are one method with different seeds; where it is empty, runs with the same label are.
+    #[serde(default)]
+    pub group: String,
+    /// The method: `scratch`, `ligo`, `stackbert`, `direct_copy`, …; decides its colour.
     pub name: String,
-    /// The name in tables and pictures: `LiGO`.
+    /// The name in tables and pictures: `LiGO`, the same for all seeds.
     pub label: String,
     /// Seed of the run.
     pub seed: u64,
@@ -119,17 +187,36 @@ pub struct MethodSummary {
     pub operator_cost: Cost,
     /// When the run reached the target loss; absent when it never did.
     pub to_target: Option<ToTarget>,
-    /// Saving against scratch, the small model taken as given (as in the paper).
+    /// Saving against the scratch run of the same seed (the first one where there is none), the small model taken as given,
+    /// as in the paper.
     pub saving: Option<Saving>,
     /// Saving with the small model's whole cost charged to the method.
     pub saving_with_small: Option<Saving>,
+    /// Peak learning rate of the large model's training.
+    #[serde(default)]
+    pub learning_rate: Option<f64>,
+    /// The most memory that the run held, on the device that trained.
+    #[serde(default)]
+    pub peak_memory_bytes: Option<u64>,
+    /// Energy of the whole run, its operator included.
+    #[serde(default)]
+    pub energy: Option<Energy>,
+    /// Its stages, if it had several.
+    #[serde(default)]
+    pub stages: Vec<Stage>,
+    /// What a reader must know of this run: skipped steps, a given model, …
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// One evaluation.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
     /// Finished steps of the large model.
     pub step: u64,
+    /// Tokens (or images) read in those steps; 0 where it is not known.
+    #[serde(default)]
+    pub tokens: u64,
     /// Validation loss.
     #[serde(with = "crate::nan_is_null")]
     pub loss: f64,
@@ -139,7 +226,7 @@ pub struct CurvePoint {
 }
 
 /// The point at which a run reached the target loss, interpolated between evaluations.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ToTarget {
     /// Steps of the large model.
     pub step: f64,
@@ -149,7 +236,7 @@ pub struct ToTarget {
 }
 
 /// `1 − cost of the method / cost of scratch`, each up to the target; negative when the method cost more.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Saving {
     /// By our own FLOP count.
     #[serde(with = "crate::nan_is_null")]
@@ -228,7 +315,12 @@ impl Summary {
                 found: head.format,
             });
         }
-        serde_json::from_slice(&bytes).map_err(bad)
+        let summary: Self = serde_json::from_slice(&bytes).map_err(bad)?;
+        Ok(if summary.groups.is_empty() {
+            summary.grouped()
+        } else {
+            summary
+        })
     }
 
     /// Writes a `summary.json`; the old one stays until the new one is complete.
@@ -244,12 +336,40 @@ impl Summary {
         files::replace(path.as_ref(), &bytes)
     }
 
-    /// Whether a method was run with more than one seed, so that labels must say which.
+    /// Whether a method was run with more than one seed.
     #[must_use]
     pub fn several_seeds(&self) -> bool {
-        self.methods
-            .iter()
-            .enumerate()
-            .any(|(index, method)| self.methods[..index].iter().any(|other| other.name == method.name))
+        let keys: BTreeSet<&str> = self.methods.iter().map(MethodSummary::group).collect();
+        keys.len() < self.methods.len()
+    }
+}
+
+impl MethodSummary {
+    /// What the runs of one method have in common.
+    #[must_use]
+    pub fn group(&self) -> &str {
+        if self.group.is_empty() {
+            &self.label
+        } else {
+            &self.group
+        }
+    }
+
+    /// Whether this is a run that others are measured against.
+    #[must_use]
+    pub fn is_scratch(&self) -> bool {
+        self.name == SCRATCH
+    }
+}
+
+impl std::ops::Add for Cost {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            flops_exact: self.flops_exact + other.flops_exact,
+            flops_electra: self.flops_electra + other.flops_electra,
+            seconds: self.seconds + other.seconds,
+        }
     }
 }

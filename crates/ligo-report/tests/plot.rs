@@ -91,13 +91,33 @@ fn odd_comparisons_are_drawn_too() {
             .for_each(|point| point.loss += 0.02 * index as f64);
         summary.methods.push(other);
     }
+    let mut summary = summary.grouped();
     check("odd", &plot::comparison(&summary, Counter::Electra));
+    check("odd-curves", &plot::curves(&summary, Counter::Electra));
     summary.methods.iter_mut().for_each(|method| method.curve.clear());
     check("no-points", &plot::comparison(&summary, Counter::Exact));
     summary.methods.clear();
     summary.small.loss = f64::NAN;
     summary.target_loss = f64::NAN;
     check("nothing", &plot::comparison(&summary, Counter::Exact));
+}
+
+#[test]
+fn fourteen_methods_with_three_seeds_have_bold_means_and_thin_seeds() {
+    let summary = sample::many::summary(14, 3, 60);
+    for (name, svg, panels) in [
+        ("many", plot::comparison(&summary, Counter::Exact), 2),
+        ("many-curves", plot::curves(&summary, Counter::Exact), 4),
+    ] {
+        check(name, &svg);
+        let lines = |stroke: &str| {
+            svg.lines()
+                .filter(|line| line.starts_with("<polyline") && line.contains(stroke))
+                .count()
+        };
+        assert_eq!(lines("stroke-width=\"1.8\""), 14 * panels, "{name}: means");
+        assert_eq!(lines("stroke-opacity"), 3 * 14 * panels, "{name}: seeds");
+    }
 }
 
 #[test]

@@ -47,16 +47,13 @@ fn markdown_and_csv_have_a_row_for_every_method() {
 }
 
 #[test]
-fn seeds_are_named_where_there_are_several() {
+fn seeds_of_a_method_share_a_row_with_their_interval() {
     let mut summary = sample::summary();
     let mut again = summary.methods[1].clone();
     again.seed = 2;
     summary.methods.push(again);
-    let text = Table::new(&summary, Counter::Exact).text(true);
-    assert!(
-        text.contains("LiGO (seed 1)") && text.contains("LiGO (seed 2)"),
-        "{text}"
-    );
+    let text = Table::new(&summary.grouped(), Counter::Exact).text(true);
+    assert!(text.contains("2 of 2") && text.contains("53.8 ± 0.0 %"), "{text}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use ligo_train::TrainResult;
 use super::Small;
 use super::dataset::Dataset;
 use super::method::{folder_of, stage_folder};
-use super::stage::write_whole;
+use super::stage::{self, write_whole};
 use super::training::read_result;
 use crate::recipe::{MethodSection, Pair, Recipe};
 use crate::{Failure, Ui};
@@ -32,7 +32,7 @@ struct Run {
     operator: Cost,
 }
 
-/// Compares the finished runs of a recipe, writes `summary.json`, tables and pictures, and prints the table.
+/// Compares the runs of a recipe that are complete, writes `summary.json`, tables and pictures, and prints the table.
 ///
 /// # Errors
 /// A run's result is missing, or a file cannot be written.
@@ -44,12 +44,17 @@ pub fn compare(
     small: &Small,
     ui: Ui,
 ) -> Result<(), Failure> {
+    let complete = |m: &&MethodSection| stage::complete(&folder.join(folder_of(m))).is_some();
     let runs: Result<Vec<Run>, Failure> = recipe
         .methods
         .iter()
+        .filter(complete)
         .map(|m| read_run(recipe, m, pair, dataset, folder))
         .collect();
     let runs = runs?;
+    if runs.is_empty() {
+        return Ok(());
+    }
     let small_cost = small.trained.as_ref().map(|r| Cost {
         flops_exact: r.flops_exact,
         flops_electra: r.flops_electra,
@@ -94,7 +99,13 @@ pub fn compare(
         },
         methods: methods?,
         files: files(recipe),
-    };
+        groups: Vec::new(),
+        reference: None,
+        provenance: None,
+        operators: Vec::new(),
+        prediction: None,
+    }
+    .grouped();
     summary.write(folder.join("summary.json"))?;
     show(&summary, folder, ui)
 }
@@ -153,7 +164,7 @@ fn read_run(
     dataset: &Dataset,
     folder: &Path,
 ) -> Result<Run, Failure> {
-    let folder = folder_of(folder, method);
+    let folder = folder.join(folder_of(method));
     let stages = recipe
         .stages_of(method, pair, &dataset.facts(&recipe.data))
         .map_err(super::faults)?;
@@ -204,6 +215,7 @@ fn scratch_for(runs: &[Run], seed: u64) -> Option<&Run> {
 fn curve_points(run: &Run) -> Vec<CurvePoint> {
     let points = run.result.curve.iter().map(|p| CurvePoint {
         step: p.step,
+        tokens: p.tokens,
         loss: p.loss,
         cost: Cost {
             flops_exact: p.flops_exact,
@@ -280,5 +292,6 @@ fn summarise(run: &Run, runs: &[Run], small: Option<Cost>) -> Result<MethodSumma
         to_target,
         saving,
         saving_with_small,
+        ..MethodSummary::default()
     })
 }

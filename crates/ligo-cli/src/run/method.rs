@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::dataset::Dataset;
 use super::stage::stage as stage_of;
-use super::training::{Session, Start, Steps, Training, read_result, save_result};
+use super::training::{Extras, Session, Start, Steps, Training, read_result, save_result};
 use super::{Small, faults, moments, seeded};
 use crate::load::Source;
 use crate::recipe::{DataSection, KeepMoments, MethodSection, Pair, Recipe, Stage, merged};
@@ -19,9 +19,9 @@ use crate::stop;
 use crate::store::open_source;
 use crate::{Failure, cost};
 
-/// The folder of a method.
-pub fn folder_of(run: &Path, method: &MethodSection) -> PathBuf {
-    run.join("methods").join(method.id())
+/// The folder of a method inside the run's own.
+pub fn folder_of(method: &MethodSection) -> String {
+    format!("methods/{}", method.id())
 }
 
 /// Runs one method from the small model to the trained large one.
@@ -56,7 +56,7 @@ pub fn run(
             recipe,
             method,
             label,
-            folder: stage_folder(&folder_of(run, method), stage),
+            folder: stage_folder(&run.join(folder_of(method)), stage),
             seed: recipe.seed_of(method),
             stage,
             before: &before,
@@ -171,9 +171,11 @@ impl Growing<'_> {
             upstream: self.upstream(grown.clone(), spent),
             optional: &open_source(&start_dir)?.optional,
             card: self.card(&format!("large model by {label}"), &operator.spec),
-            teacher: teacher.as_ref(),
-            spent,
-            until,
+            extras: Extras {
+                teacher: teacher.as_ref(),
+                spent,
+                until,
+            },
         })?;
         Ok(fingerprint)
     }
@@ -390,8 +392,7 @@ impl Learning<'_> {
             dataset,
             data: self.data,
             cost: Box::new(cost),
-            spent: Spent::default(),
-            until: None,
+            extras: Extras::default(),
             inputs,
         })?;
         let training = json!({

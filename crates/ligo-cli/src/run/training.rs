@@ -11,6 +11,7 @@ use ligo_train::{
     DistillObjective, HostMoments, NewMasks, Objective, ParamStore, PretrainObjective, RunData, Spent, StepCost,
     TrainConfig, TrainResult, Trainer,
 };
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::dataset::Dataset;
@@ -57,6 +58,13 @@ pub struct Training<'a> {
     pub optional: &'a [String],
     /// The written model's card.
     pub card: Card,
+    /// What most runs do without.
+    pub extras: Extras<'a>,
+}
+
+/// What most training runs do without.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras<'a> {
     /// Who teaches, where the settings ask for a teacher.
     pub teacher: Option<&'a Source>,
     /// What was spent before the first step.
@@ -106,10 +114,8 @@ pub struct Steps<'a> {
     pub data: &'a DataSection,
     /// The price of its steps.
     pub cost: Box<dyn StepCost + 'a>,
-    /// What was spent before the first one.
-    pub spent: Spent,
-    /// See [`Training::until`].
-    pub until: Option<u64>,
+    /// What most runs do without.
+    pub extras: Extras<'a>,
     /// All that decides the run.
     pub inputs: &'a Value,
 }
@@ -118,7 +124,7 @@ impl Session {
     /// Measures the device's peak.
     pub fn new(ui: Ui, picked: &Picked) -> Self {
         let peak_flops = crate::peak::matmul_peak(&picked.device, Duration::from_millis(400));
-        ui.say(format!(
+        ui.note(format!(
             "device: {} ({}), matmul peak {}",
             picked.name,
             picked.reason,
@@ -176,18 +182,16 @@ impl Session {
             upstream,
             optional,
             card,
-            teacher,
-            spent,
-            until,
+            extras,
         } = training;
         let mut inputs = json!({"config": config.to_json(), "train": train, "data": data, "upstream": upstream});
-        if let Some(until) = until {
+        if let Some(until) = extras.until {
             inputs["until"] = until.into();
         }
         let print = stage(self.ui, label, folder, &inputs, || {
             let names: Vec<&str> = optional.iter().map(String::as_str).collect();
             let objective = PretrainObjective::new(config, &names, &self.device)?;
-            let teacher = teacher.filter(|_| train.distillation.is_some());
+            let teacher = extras.teacher.filter(|_| train.distillation.is_some());
             let dims = |config| cost::dims(config, data.seq_len, data.mask_probability);
             let cost = TrainingCost {
                 model: dims(config),
@@ -209,11 +213,10 @@ impl Session {
                 dataset,
                 data,
                 cost: Box::new(cost),
-                spent,
-                until,
+                extras,
                 inputs: &inputs,
             })?;
-            if until.is_none() {
+            if extras.until.is_none() {
                 crate::save_model(
                     &store,
                     config,
@@ -246,7 +249,7 @@ impl Session {
             train: loader.as_ref(),
             valid: &valid,
         };
-        let last = steps.until.unwrap_or(train.steps);
+        let last = steps.extras.until.unwrap_or(train.steps);
         let mut progress = Progress::new(self.ui, steps.label, last, self.peak_flops);
         if config.image_shape().is_some() {
             progress = progress.of_images();
@@ -254,7 +257,7 @@ impl Session {
         let Start { store, moments, new } = steps.start;
         let mut trainer = Trainer::new(train.clone(), steps.objective, store, run, steps.folder)?
             .with_cost(steps.cost)
-            .with_spent(steps.spent)
+            .with_spent(steps.extras.spent)
             .with_end(last)
             .with_identity(identity(steps.inputs));
         if let Some((moments, updates)) = moments {
@@ -310,8 +313,15 @@ pub fn save_result(folder: &Path, result: &TrainResult) -> Result<(), Failure> {
 /// # Errors
 /// The file is missing or damaged.
 pub fn read_result(folder: &Path) -> Result<TrainResult, Failure> {
-    let path = folder.join(RESULT_JSON);
-    let text = std::fs::read(&path).map_err(Failure::io("read", &path))?;
+    read_json(&folder.join(RESULT_JSON))
+}
+
+/// Reads a file that a stage left.
+///
+/// # Errors
+/// As [`read_result`].
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+    let text = std::fs::read(path).map_err(Failure::io("read", path))?;
     serde_json::from_slice(&text).map_err(|e| {
         Failure::other(
             format!("{} is damaged: {e}", path.display()),

@@ -1,4 +1,5 @@
-//! Colours that people with any colour vision tell apart (Okabe and Ito's palette) on white.
+//! Colours that people with any colour vision tell apart: Okabe and Ito's palette, a little darker where it is too pale on white,
+//! and lighter on dark.
 
 pub(super) const INK: &str = "#262626";
 pub(super) const FAINT: &str = "#6b6b6b";
@@ -7,21 +8,64 @@ pub(super) const AXIS: &str = "#8c8c8c";
 pub(super) const LINES: &str = "#7a7a7a";
 pub(super) const WARNING: &str = "#b00020";
 
-/// Colours of methods that have no fixed one.
-const OTHERS: [&str; 4] = ["#cc79a7", "#56b4e9", "#b8860b", "#7f4fbf"];
-
-/// The colour of a method; `index` counts the methods without a fixed colour.
-pub(super) fn method(name: &str, index: usize) -> &'static str {
-    fixed(name).unwrap_or(OTHERS[index % OTHERS.len()])
+/// How the line of a method looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Style {
+    /// On white.
+    pub light: &'static str,
+    /// On a dark ground.
+    pub dark: &'static str,
+    /// `stroke-dasharray`; empty for a solid line. Eight colours are as many as one can tell apart, so further methods
+    /// differ in this.
+    pub dashes: &'static str,
 }
 
-/// The known methods keep their colour from picture to picture.
-pub(super) fn fixed(name: &str) -> Option<&'static str> {
+/// On white and on dark. The first four belong to known methods.
+const COLOURS: [(&str, &str); 8] = [
+    ("#4d4d4d", "#b4b4b4"),
+    ("#d55e00", "#ff8c42"),
+    ("#0072b2", "#4b9fea"),
+    ("#009e73", "#2ec79b"),
+    ("#cc79a7", "#ec9dc7"),
+    ("#2e9bd6", "#8fd6ff"),
+    ("#b8860b", "#e6b844"),
+    ("#7f4fbf", "#ab8bf0"),
+];
+const DASHES: [&str; 4] = ["", "8 4", "2 4", "10 4 2 4"];
+
+/// A style for each method of a picture, by its name. The known methods keep their colour from picture to picture; the others
+/// take what is free, in their order.
+pub(crate) fn styles<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<Style> {
+    let mut known: Vec<Option<usize>> = Vec::new();
+    for name in names {
+        let colour = fixed(name).filter(|colour| !known.contains(&Some(*colour)));
+        known.push(colour);
+    }
+    let solid = [4, 5, 6, 7, 2, 3, 1].map(|colour| (colour, 0));
+    let free = solid.into_iter().filter(|(colour, _)| !known.contains(&Some(*colour)));
+    let broken = (1..DASHES.len()).flat_map(|dashes| (1..COLOURS.len()).map(move |colour| (colour, dashes)));
+    let all: Vec<(usize, usize)> = free.chain(broken).collect();
+    let mut others = all.iter().copied().cycle();
+    let mut style = |known: Option<usize>| {
+        let (colour, dashes) = known
+            .map(|colour| (colour, 0))
+            .or_else(|| others.next())
+            .unwrap_or_default();
+        Style {
+            light: COLOURS[colour].0,
+            dark: COLOURS[colour].1,
+            dashes: DASHES[dashes],
+        }
+    };
+    known.into_iter().map(&mut style).collect()
+}
+
+fn fixed(name: &str) -> Option<usize> {
     match name {
-        "scratch" => Some("#4d4d4d"),
-        "ligo" => Some("#d55e00"),
-        "stackbert" | "stack" => Some("#0072b2"),
-        "direct_copy" | "direct-copy" => Some("#009e73"),
+        "scratch" => Some(0),
+        "ligo" => Some(1),
+        "stackbert" | "stack" => Some(2),
+        "direct_copy" | "direct-copy" => Some(3),
         _ => None,
     }
 }
@@ -36,4 +80,23 @@ pub(super) fn diverging(value: f64) -> String {
     let mix = |end: i32| (255.0 + (f64::from(end) - 255.0) * share.clamp(0.0, 1.0)).round() as i32;
     let [red, green, blue] = end.map(mix);
     format!("#{red:02x}{green:02x}{blue:02x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn twenty_methods_look_different_and_known_ones_keep_their_colour() {
+        let names: Vec<String> = (0..16).map(|index| format!("other-{index}")).collect();
+        let names = ["ligo", "scratch", "ligo", "stackbert"]
+            .into_iter()
+            .chain(names.iter().map(String::as_str));
+        let styles = styles(names);
+        assert_eq!(styles.len(), 20);
+        assert_eq!((styles[0].light, styles[1].light), (COLOURS[1].0, COLOURS[0].0));
+        for (index, style) in styles.iter().enumerate() {
+            assert!(!styles[..index].contains(style), "{index}: {style:?}");
+        }
+    }
 }

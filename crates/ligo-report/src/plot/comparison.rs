@@ -1,10 +1,12 @@
-//! Validation loss against FLOPs and against time, a line for every run.
+//! Validation loss against what it cost: a line for every method, thin ones for its seeds.
 
-use super::colour::{self, AXIS, FAINT, INK, LINES, WARNING};
-use super::font;
+use super::colour::{AXIS, FAINT, INK, LINES, WARNING};
+use super::legend::Legend;
+use super::losses::{self, Losses};
 use super::panel::{Panel, spread};
+use super::series::{self, Axis, Series};
 use super::svg::{Stroke, Svg, Text};
-use crate::summary::{Cost, Counter, MethodSummary, Summary, Unit};
+use crate::summary::{Counter, Summary, Unit};
 use crate::units;
 
 const WIDTH: f64 = 1240.0;
@@ -13,110 +15,106 @@ const MARGIN: f64 = 70.0;
 const ENDS: f64 = 60.0;
 const PANEL_WIDTH: f64 = (WIDTH - 2.0 * (MARGIN + ENDS)) / 2.0;
 const PANEL_HEIGHT: f64 = 360.0;
-const LEGEND_ROW: f64 = 24.0;
+/// Room beneath a panel for its axis, and for the title of the one below.
+const BENEATH: f64 = 62.0;
+const BETWEEN: f64 = 40.0;
 /// Height of the part above the break of the loss axis.
 const STRIP: f64 = 38.0;
+/// With more methods than this the lines are thinner.
+const MANY: usize = 8;
 
 /// Draws a comparison as SVG: two panels, FLOPs by `counter` on the left and wall time on the right.
 ///
 /// A line starts where its operator was paid for; dashed lines show the unigram loss, the small model's loss and the
-/// target. A ring marks where a run reached the target. The loss axis ends above the interesting part; a unigram loss
-/// far above stands in a strip of its own.
+/// target. A ring marks where a method reached the target. Several seeds of a method are thin lines and their mean a bold one.
+/// The loss axis ends above the interesting part; a unigram loss far above stands in a strip of its own.
 #[must_use]
 pub fn comparison(summary: &Summary, counter: Counter) -> String {
-    let runs = runs(summary);
-    let legend = Legend::new(&runs, counter);
-    let top = 78.0 + legend.height() + 40.0;
-    let mut svg = Svg::new(WIDTH, top + PANEL_HEIGHT + 62.0);
-    heading(&mut svg, summary);
-    legend.draw(&mut svg, 84.0);
+    panels(summary, counter, &[Axis::Flops(counter), Axis::Time])
+}
 
-    let losses = loss_range(summary);
-    let flops = |cost: &Cost| cost.flops(counter);
-    let seconds = |cost: &Cost| cost.seconds;
-    let (flops_unit, flops_size) = units::flops_unit(largest(summary, &flops));
-    let (seconds_unit, seconds_size) = units::seconds_unit(largest(summary, &seconds));
-    let count = match counter {
-        Counter::Exact => "exact count",
-        Counter::Electra => "ELECTRA’s count",
+/// The same against FLOPs by `counter`, wall time, steps and tokens: four panels.
+#[must_use]
+pub fn curves(summary: &Summary, counter: Counter) -> String {
+    let axes = [Axis::Flops(counter), Axis::Time, Axis::Steps, Axis::Tokens];
+    panels(summary, counter, &axes)
+}
+
+fn panels(summary: &Summary, counter: Counter, axes: &[Axis]) -> String {
+    let summary = &*summary.with_groups();
+    let series = series::series(summary);
+    let legend = Legend::new(&series, counter, (MARGIN, WIDTH - ENDS), width(&series));
+    let row = PANEL_HEIGHT + BENEATH + BETWEEN;
+    // A caution stands between the heading and the legend.
+    let legend_top = if summary.flags.scratch_passed_unigram && summary.flags.scratch_passed_small {
+        84.0
+    } else {
+        96.0
     };
-    let panels = [
-        Content {
-            title: "Validation loss against FLOPs",
-            x_label: format!("training cost in {flops_unit} ({count}), operator included"),
-            cost: &move |cost| flops(cost) / flops_size,
-        },
-        Content {
-            title: "Validation loss against wall time",
-            x_label: format!("training time in {seconds_unit}, operator included"),
-            cost: &move |cost| seconds(cost) / seconds_size,
-        },
-    ];
-    for (index, content) in panels.iter().enumerate() {
-        let left = MARGIN + index as f64 * (PANEL_WIDTH + ENDS + MARGIN);
-        let end = 1.02 * largest(summary, content.cost);
-        let end = if end > 0.0 { end } else { 1.0 };
+    let top = legend_top - 6.0 + legend.height() + BETWEEN;
+    let rows = axes.len().div_ceil(2);
+    let mut svg = Svg::new(WIDTH, top + rows as f64 * row - BETWEEN);
+    heading(&mut svg, summary);
+    legend.draw(&mut svg, legend_top);
+
+    let range = losses::range(summary);
+    for (index, &axis) in axes.iter().enumerate() {
+        let largest = series::largest(&series, axis);
+        let (title, x_label, size) = axis.texts(largest, summary.corpus.unit);
+        let end = 1.02 * largest / size;
         let whole = Panel {
-            left,
-            top,
+            left: MARGIN + (index % 2) as f64 * (PANEL_WIDTH + ENDS + MARGIN),
+            top: top + (index / 2) as f64 * row,
             width: PANEL_WIDTH,
             height: PANEL_HEIGHT,
-            x: (0.0, end),
-            y: losses,
+            x: (0.0, if end > 0.0 { end } else { 1.0 }),
+            y: range,
         };
-        draw(&mut svg, &whole, summary, &runs, content);
+        let content = Content {
+            title,
+            x_label,
+            axis,
+            size,
+        };
+        draw(&mut svg, &whole, summary, &series, &content);
     }
-    let axis = Text {
+    for row_index in 0..rows {
+        loss_label(&mut svg, top + row_index as f64 * row, summary.corpus.unit);
+    }
+    svg.finish()
+}
+
+fn loss_label(svg: &mut Svg, top: f64, unit: Unit) {
+    let look = Text {
         size: 13.0,
         anchor: "middle",
         upwards: true,
         ..Text::default()
     };
-    svg.text(
-        22.0,
-        top + PANEL_HEIGHT / 2.0,
-        match summary.corpus.unit {
-            Unit::Tokens => "validation loss (nats per predicted token)",
-            Unit::Images => "validation loss (nats per image)",
-        },
-        &axis,
-    );
-    svg.finish()
+    let text = match unit {
+        Unit::Tokens => "validation loss (nats per predicted token)",
+        Unit::Images => "validation loss (nats per image)",
+    };
+    svg.text(22.0, top + PANEL_HEIGHT / 2.0, text, &look);
 }
 
-/// What differs between the two panels.
-struct Content<'a> {
-    title: &'static str,
+/// What differs between panels.
+struct Content {
+    title: String,
     x_label: String,
-    /// A cost in the panel's unit.
-    cost: &'a dyn Fn(&Cost) -> f64,
+    axis: Axis,
+    /// How much one unit of the label is.
+    size: f64,
 }
 
-/// A run and how it is drawn.
-struct Run<'a> {
-    method: &'a MethodSummary,
-    colour: &'static str,
-    /// Further seeds of a method are thin and have no legend.
-    first_seed: bool,
-}
-
-fn runs(summary: &Summary) -> Vec<Run<'_>> {
-    let mut runs: Vec<Run<'_>> = Vec::new();
-    let mut unknown = 0;
-    for method in &summary.methods {
-        let earlier = runs
-            .iter()
-            .find(|run| run.method.name == method.name)
-            .map(|run| run.colour);
-        let colour = earlier.unwrap_or_else(|| colour::method(&method.name, unknown));
-        unknown += usize::from(earlier.is_none() && colour::fixed(&method.name).is_none());
-        runs.push(Run {
-            method,
-            colour,
-            first_seed: earlier.is_none(),
-        });
+impl Content {
+    fn place(&self, panel: &Panel, (x, loss): (f64, f64)) -> (f64, f64) {
+        panel.at(x / self.size, loss)
     }
-    runs
+}
+
+fn width(series: &[Series<'_>]) -> f64 {
+    if series.len() > MANY { 1.8 } else { 2.4 }
 }
 
 fn heading(svg: &mut Svg, summary: &Summary) {
@@ -130,11 +128,18 @@ fn heading(svg: &mut Svg, summary: &Summary) {
             ..Text::default()
         },
     );
-    let unit = match corpus.unit {
-        Unit::Tokens => "tokens",
-        Unit::Images => "images",
+    let samples = corpus.unit.samples();
+    let about = format!(
+        "{}, {} training {samples}",
+        corpus.name,
+        units::count(corpus.train_tokens)
+    );
+    let most = summary.groups.iter().map(|group| group.seeds.len()).max().unwrap_or(0);
+    let about = if most > 1 {
+        format!("{about}; thin lines are seeds, bold ones the means of up to {most}")
+    } else {
+        about
     };
-    let about = format!("{}, {} training {unit}", corpus.name, units::count(corpus.train_tokens));
     let caution = if !summary.flags.scratch_passed_unigram {
         "Scratch learnt nothing from context: this comparison means nothing."
     } else if !summary.flags.scratch_passed_small {
@@ -149,80 +154,19 @@ fn heading(svg: &mut Svg, summary: &Summary) {
     };
     svg.text(MARGIN, 57.0, &about, &look);
     if !caution.is_empty() {
-        svg.text(
-            WIDTH - ENDS,
-            57.0,
-            caution,
-            &Text {
-                fill: WARNING,
-                anchor: "end",
-                ..look
-            },
-        );
+        let look = Text { fill: WARNING, ..look };
+        svg.text(MARGIN, 76.0, caution, &look);
     }
 }
 
-/// The methods' colours, in as many rows as they need.
-struct Legend {
-    /// Row, left edge, colour, text.
-    entries: Vec<(usize, f64, &'static str, String)>,
-}
-
-impl Legend {
-    const SIZE: f64 = 14.0;
-    const SAMPLE: f64 = 26.0;
-    const GAP: f64 = 26.0;
-
-    fn new(runs: &[Run<'_>], counter: Counter) -> Self {
-        let mut entries = Vec::new();
-        let (mut row, mut left) = (0, MARGIN);
-        for run in runs.iter().filter(|run| run.first_seed) {
-            let operator = run.method.operator_cost.flops(counter);
-            let text = if operator > 0.0 {
-                format!("{} (operator: {})", run.method.label, units::flops(operator))
-            } else {
-                run.method.label.clone()
-            };
-            let width = Self::SAMPLE + 8.0 + font::width(&text, Self::SIZE);
-            if left > MARGIN && left + width > WIDTH - ENDS {
-                row += 1;
-                left = MARGIN;
-            }
-            entries.push((row, left, run.colour, text));
-            left += width + Self::GAP;
-        }
-        Self { entries }
-    }
-
-    fn height(&self) -> f64 {
-        LEGEND_ROW * self.entries.last().map_or(0.0, |&(row, ..)| (row + 1) as f64)
-    }
-
-    fn draw(&self, svg: &mut Svg, top: f64) {
-        for (row, left, colour, text) in &self.entries {
-            let y = top + (*row as f64 + 0.5) * LEGEND_ROW;
-            svg.line((*left, y), (left + Self::SAMPLE, y), &Stroke::new(colour, 3.0));
-            let look = Text {
-                size: Self::SIZE,
-                ..Text::default()
-            };
-            svg.text(left + Self::SAMPLE + 8.0, y + 5.0, text, &look);
-        }
-    }
-}
-
-fn draw(svg: &mut Svg, whole: &Panel, summary: &Summary, runs: &[Run<'_>], content: &Content<'_>) {
-    let (unigram, small, target) = (summary.corpus.unigram_loss, summary.small.loss, summary.target_loss);
-    svg.text(
-        whole.left,
-        whole.top - 12.0,
-        content.title,
-        &Text {
-            size: 14.0,
-            ..Text::default()
-        },
-    );
-    let off_scale = unigram > whole.y.1;
+fn draw(svg: &mut Svg, whole: &Panel, summary: &Summary, series: &[Series<'_>], content: &Content) {
+    let losses = Losses::of(summary);
+    let title = Text {
+        size: 14.0,
+        ..Text::default()
+    };
+    svg.text(whole.left, whole.top - 12.0, &content.title, &title);
+    let off_scale = losses.unigram > whole.y.1;
     let strip = if off_scale { STRIP } else { 0.0 };
     let panel = &Panel {
         top: whole.top + strip,
@@ -231,30 +175,42 @@ fn draw(svg: &mut Svg, whole: &Panel, summary: &Summary, runs: &[Run<'_>], conte
     };
     panel.axes(svg, "", &content.x_label, (6, 6));
     if off_scale {
-        unigram_strip(svg, whole, unigram);
+        unigram_strip(svg, whole, losses.unigram);
     }
-    let context_free = summary.corpus.context_free_loss.unwrap_or(f64::NAN);
-    let lines = [(unigram, "7 5"), (context_free, "7 5"), (small, "7 5"), (target, "2 4")];
-    for (loss, dashes) in lines
-        .into_iter()
-        .filter(|(loss, _)| (panel.y.0..=panel.y.1).contains(loss))
-    {
-        let (_, y) = panel.at(0.0, loss);
-        svg.line(
-            (panel.left, y),
-            (panel.right(), y),
-            &Stroke::new(LINES, 1.2).dashed(dashes),
-        );
+    let lines = [
+        (losses.unigram, "7 5"),
+        (losses.context_free, "7 5"),
+        (losses.small, "7 5"),
+        (losses.target, "2 4"),
+    ];
+    for (loss, dashes) in lines {
+        if (panel.y.0..=panel.y.1).contains(&loss) {
+            let (_, y) = panel.at(0.0, loss);
+            let look = Stroke::new(LINES, 1.2).dashed(dashes);
+            svg.line((panel.left, y), (panel.right(), y), &look);
+        }
     }
+    let bold = width(series);
     svg.clipped(panel.left, panel.top, panel.width, panel.height, |svg| {
-        runs.iter().rev().for_each(|run| curve(svg, panel, run, content));
+        series
+            .iter()
+            .rev()
+            .for_each(|series| seeds(svg, panel, series, content));
+        series
+            .iter()
+            .rev()
+            .for_each(|series| mean(svg, panel, series, content, bold));
     });
-    runs.iter()
-        .filter(|run| run.first_seed)
-        .for_each(|run| marks(svg, panel, run, target, content));
+    series
+        .iter()
+        .for_each(|series| marks(svg, panel, series, losses.target, content));
+    line_labels(svg, panel, summary, losses, off_scale);
+    ends(svg, panel, series, content);
+}
 
-    // Above the line at the right, where the curves have gone below; the target's below the line at the left, where
-    // they have not come down yet.
+/// Above the line at the right, where the curves have gone below; the target's below the line at the left, where
+/// they have not come down yet.
+fn line_labels(svg: &mut Svg, panel: &Panel, summary: &Summary, losses: Losses, off_scale: bool) {
     let look = Text {
         size: 12.0,
         fill: INK,
@@ -262,36 +218,27 @@ fn draw(svg: &mut Svg, whole: &Panel, summary: &Summary, runs: &[Run<'_>], conte
         halo: true,
         upwards: false,
     };
-    let (right, left) = (panel.right() - 6.0, panel.left + 6.0);
-    let name = |what: &str, loss: f64| format!("{what} {}", units::loss(loss));
-    if unigram.is_finite() && !off_scale {
-        svg.text(
-            right,
-            panel.at(0.0, unigram).1 - 6.0,
-            &name("unigram loss", unigram),
-            &look,
-        );
+    let right = panel.right() - 6.0;
+    let unigram = if off_scale { f64::NAN } else { losses.unigram };
+    let lines = [
+        ("unigram loss", unigram),
+        ("context-free loss", losses.context_free),
+        ("small model", losses.small),
+    ];
+    for (what, loss) in lines {
+        if (panel.y.0..=panel.y.1).contains(&loss) {
+            let text = format!("{what} {}", units::loss(loss));
+            svg.text(right, panel.at(0.0, loss).1 - 6.0, &text, &look);
+        }
     }
-    if (panel.y.0..=panel.y.1).contains(&context_free) {
-        let y = panel.at(0.0, context_free).1 - 6.0;
-        svg.text(right, y, &name("context-free loss", context_free), &look);
-    }
-    if small.is_finite() {
-        svg.text(right, panel.at(0.0, small).1 - 6.0, &name("small model", small), &look);
-    }
-    if target.is_finite() {
+    if losses.target.is_finite() {
         let look = Text {
             anchor: "start",
             ..look
         };
-        svg.text(
-            left,
-            panel.at(0.0, target).1 + 16.0,
-            &name("target: scratch’s final loss", target),
-            &look,
-        );
+        let y = panel.at(0.0, losses.target).1 + 16.0;
+        svg.text(panel.left + 6.0, y, &losses.target_label(summary), &look);
     }
-    ends(svg, panel, runs, content);
 }
 
 /// The unigram line above a broken axis.
@@ -325,142 +272,65 @@ fn unigram_strip(svg: &mut Svg, whole: &Panel, unigram: f64) {
     );
 }
 
-/// Where the run stands on the cost axis at each evaluation, and its loss.
-fn points(run: &Run<'_>, content: &Content<'_>) -> Vec<(f64, f64)> {
-    let offset = (content.cost)(&run.method.operator_cost);
-    let points = run
-        .method
-        .curve
-        .iter()
-        .map(|point| (offset + (content.cost)(&point.cost), point.loss));
-    points.filter(|(x, loss)| x.is_finite() && loss.is_finite()).collect()
+fn seeds(svg: &mut Svg, panel: &Panel, series: &Series<'_>, content: &Content) {
+    let look = Stroke {
+        opacity: 0.35,
+        ..Stroke::new(series.style.light, 1.0)
+    };
+    for points in series.seeds(content.axis) {
+        let places: Vec<(f64, f64)> = points.iter().map(|&point| content.place(panel, point)).collect();
+        svg.polyline(&places, &look);
+    }
 }
 
-fn curve(svg: &mut Svg, panel: &Panel, run: &Run<'_>, content: &Content<'_>) {
-    let points = points(run, content);
+fn mean(svg: &mut Svg, panel: &Panel, series: &Series<'_>, content: &Content, width: f64) {
+    let points = series.mean(content.axis);
     let Some(&(start, loss)) = points.first() else { return };
-    let places: Vec<(f64, f64)> = points.iter().map(|&(x, y)| panel.at(x, y)).collect();
-    let look = if run.first_seed {
-        Stroke::new(run.colour, 2.4)
-    } else {
-        Stroke {
-            opacity: 0.55,
-            ..Stroke::new(run.colour, 1.2)
-        }
-    };
-    svg.polyline(&places, &look);
-    if run.first_seed && start > 0.0 {
+    let places: Vec<(f64, f64)> = points.iter().map(|&point| content.place(panel, point)).collect();
+    let look = Stroke::new(series.style.light, width);
+    svg.polyline(&places, &look.dashed(series.style.dashes));
+    if start > 0.0 {
         // What was spent on the operator before the first step.
-        svg.line(
-            panel.at(0.0, loss),
-            panel.at(start, loss),
-            &Stroke::new(run.colour, 2.4).dashed("1 4"),
-        );
+        let (from, to) = ((0.0, loss), (start, loss));
+        let look = look.dashed("1 4");
+        svg.line(content.place(panel, from), content.place(panel, to), &look);
     }
 }
 
 /// A dot at the start and a ring where the target is reached.
-fn marks(svg: &mut Svg, panel: &Panel, run: &Run<'_>, target: f64, content: &Content<'_>) {
-    if let Some(&(x, loss)) = points(run, content).first().filter(|point| point.1 <= panel.y.1) {
-        let (x, y) = panel.at(x, loss);
-        svg.circle(x, y, 3.6, run.colour, &Stroke::new("#ffffff", 1.0));
+fn marks(svg: &mut Svg, panel: &Panel, series: &Series<'_>, target: f64, content: &Content) {
+    let colour = series.style.light;
+    let points = series.mean(content.axis);
+    if let Some(&start) = points.first().filter(|point| point.1 <= panel.y.1) {
+        let (x, y) = content.place(panel, start);
+        svg.circle(x, y, 3.6, colour, &Stroke::new("#ffffff", 1.0));
     }
-    if let Some(reached) = &run.method.to_target {
-        let (x, y) = panel.at((content.cost)(&reached.cost), target);
-        svg.circle(x, y, 4.6, "#ffffff", &Stroke::new(run.colour, 2.2));
+    if let Some(reached) = series.reaches(content.axis, target) {
+        let (x, y) = content.place(panel, (reached, target));
+        svg.circle(x, y, 4.6, "#ffffff", &Stroke::new(colour, 2.2));
     }
 }
 
 /// The final losses, right of the panel, in the colours of their lines.
-fn ends(svg: &mut Svg, panel: &Panel, runs: &[Run<'_>], content: &Content<'_>) {
-    let ends: Vec<(&Run<'_>, (f64, f64))> = runs
+fn ends(svg: &mut Svg, panel: &Panel, series: &[Series<'_>], content: &Content) {
+    let ends: Vec<(&'static str, (f64, f64))> = series
         .iter()
-        .filter(|run| run.first_seed)
-        .filter_map(|run| points(run, content).last().map(|&(x, loss)| (run, (x, loss))))
+        .filter_map(|series| Some((series.style.light, *series.mean(content.axis).last()?)))
         .filter(|(_, (_, loss))| (panel.y.0..=panel.y.1).contains(loss))
         .collect();
     let places: Vec<f64> = ends.iter().map(|(_, (_, loss))| panel.at(0.0, *loss).1).collect();
     let places = spread(&places, 15.0, panel.top + 6.0, panel.bottom() - 2.0);
-    for ((run, (x, loss)), y) in ends.into_iter().zip(places) {
-        let from = panel.at(x, loss);
+    for ((colour, end), y) in ends.into_iter().zip(places) {
         let leader = Stroke {
             opacity: 0.6,
-            ..Stroke::new(run.colour, 0.8)
+            ..Stroke::new(colour, 0.8)
         };
-        svg.line(from, (panel.right() + 8.0, y), &leader);
+        svg.line(content.place(panel, end), (panel.right() + 8.0, y), &leader);
         let look = Text {
             size: 13.0,
-            fill: run.colour,
+            fill: colour,
             ..Text::default()
         };
-        svg.text(panel.right() + 11.0, y + 4.5, &units::loss(loss), &look);
+        svg.text(panel.right() + 11.0, y + 4.5, &units::loss(end.1), &look);
     }
-}
-
-/// The largest cost of a run, its operator included.
-fn largest(summary: &Summary, cost: &dyn Fn(&Cost) -> f64) -> f64 {
-    let total = |method: &MethodSummary| {
-        let end = method
-            .curve
-            .iter()
-            .map(|point| cost(&point.cost))
-            .filter(|x| x.is_finite())
-            .fold(0.0, f64::max);
-        cost(&method.operator_cost) + end
-    };
-    summary
-        .methods
-        .iter()
-        .map(total)
-        .filter(|x| x.is_finite())
-        .fold(0.0, f64::max)
-}
-
-/// The losses between which runs differ: from the lowest loss up to what they have after a third of their way, with
-/// the small model's line, with the starts of grown models near it, and with the unigram line if that leaves
-/// two thirds of the height to the rest.
-fn loss_range(summary: &Summary) -> (f64, f64) {
-    let (unigram, small, target) = (summary.corpus.unigram_loss, summary.small.loss, summary.target_loss);
-    let all = || {
-        summary
-            .methods
-            .iter()
-            .flat_map(|method| &method.curve)
-            .map(|point| point.loss)
-    };
-    let finite = |loss: &f64| loss.is_finite();
-    let low = all()
-        .chain([small, target])
-        .filter(finite)
-        .fold(f64::INFINITY, f64::min);
-    let settled = summary.methods.iter().filter_map(|method| {
-        let end = method.curve.last()?.step as f64;
-        method
-            .curve
-            .iter()
-            .find(|point| point.step as f64 >= end / 3.0)
-            .map(|point| point.loss)
-    });
-    let starts = summary
-        .methods
-        .iter()
-        .map(|method| method.loss_start)
-        .filter(|loss| *loss < unigram);
-    let high = settled
-        .chain([small, target])
-        .filter(finite)
-        .fold(f64::NEG_INFINITY, f64::max);
-    let high = starts
-        .filter(|start| start - low < 1.6 * (high - low))
-        .fold(high, f64::max);
-    if !low.is_finite() || !high.is_finite() {
-        return (0.0, 1.0);
-    }
-    let high = if unigram > high && unigram - low < 1.5 * (high - low) {
-        unigram
-    } else {
-        high
-    };
-    let range = (high - low).max(1e-3);
-    (low - 0.07 * range, high + 0.09 * range)
 }

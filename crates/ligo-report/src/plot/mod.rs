@@ -4,11 +4,14 @@
 //! under the Ubuntu font licence, Hack under MIT for rare signs), so it needs no font on the machine. In a browser the SVG falls back to the fonts there.
 
 mod axis;
-mod colour;
+pub(crate) mod colour;
 mod comparison;
 mod font;
+mod legend;
+pub(crate) mod losses;
 mod operator;
 mod panel;
+mod series;
 mod svg;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +19,7 @@ use std::path::{Path, PathBuf};
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::Tree;
 
-pub use comparison::comparison;
+pub use comparison::{comparison, curves};
 pub use operator::{Matrix, OperatorPicture, operator};
 
 use crate::{Error, Result, files};

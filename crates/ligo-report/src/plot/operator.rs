@@ -1,5 +1,7 @@
 //! A learned operator: its depth matrices as heat maps, the norms of its width matrices as curves.
 
+use serde::{Deserialize, Serialize};
+
 use super::colour::{self, FAINT, INK};
 use super::font;
 use super::panel::Panel;
@@ -11,7 +13,7 @@ const MARGIN: f64 = 50.0;
 const TOP: f64 = 96.0;
 
 /// A named matrix, row by row.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Matrix {
     /// What it maps: `attention.query.weight` for a depth matrix, `hidden` for a width matrix.
     pub name: String,
@@ -20,7 +22,25 @@ pub struct Matrix {
     /// Columns: layers or channels of the small model.
     pub columns: usize,
     /// `rows × columns` values.
+    #[serde(with = "crate::nan_is_null::each")]
     pub values: Vec<f32>,
+}
+
+impl Matrix {
+    /// Euclidean norms of the rows and of the columns.
+    #[must_use]
+    pub fn norms(&self) -> (Vec<f64>, Vec<f64>) {
+        let mut rows = vec![0.0; self.rows];
+        let mut columns = vec![0.0; self.columns];
+        let places = (0..self.rows).flat_map(|row| (0..self.columns).map(move |column| (row, column)));
+        for ((row, column), &value) in places.zip(&self.values) {
+            let square = f64::from(value) * f64::from(value);
+            rows[row] += square;
+            columns[column] += square;
+        }
+        let root = |squares: Vec<f64>| squares.into_iter().map(f64::sqrt).collect();
+        (root(rows), root(columns))
+    }
 }
 
 /// What [`operator`] draws.
@@ -252,7 +272,7 @@ fn width_heading(svg: &mut Svg, y: f64) {
 }
 
 fn norm_panel(svg: &mut Svg, left: f64, top: f64, cell: (f64, f64), matrix: &Matrix) {
-    let (rows, columns) = norms(matrix);
+    let (rows, columns) = matrix.norms();
     let highest = rows
         .iter()
         .chain(&columns)
@@ -293,19 +313,6 @@ fn steps(norms: &[f64]) -> impl Iterator<Item = (f64, f64)> + '_ {
     finite.flat_map(|(index, &norm)| [(index as f64, norm), (index as f64 + 1.0, norm)])
 }
 
-/// Euclidean norms of the rows and of the columns.
-fn norms(matrix: &Matrix) -> (Vec<f64>, Vec<f64>) {
-    let mut rows = vec![0.0; matrix.rows];
-    let mut columns = vec![0.0; matrix.columns];
-    for (index, &value) in matrix.values.iter().enumerate() {
-        let square = f64::from(value) * f64::from(value);
-        rows[index / matrix.columns] += square;
-        columns[index % matrix.columns] += square;
-    }
-    let root = |squares: Vec<f64>| squares.into_iter().map(f64::sqrt).collect();
-    (root(rows), root(columns))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -320,12 +327,13 @@ mod tests {
     #[test]
     fn norms_go_along_rows_and_columns() {
         let values = vec![3.0, 0.0, 4.0, 0.0, 1.0, 0.0];
-        let (rows, columns) = norms(&Matrix {
+        let matrix = Matrix {
             name: "hidden".into(),
             rows: 2,
             columns: 3,
             values,
-        });
+        };
+        let (rows, columns) = matrix.norms();
         assert_eq!(rows, [5.0, 1.0]);
         assert_eq!(columns, [3.0, 1.0, 4.0]);
     }

@@ -1,6 +1,8 @@
 //! A made-up comparison with the shapes that real ones have: smooth curves, nothing measured.
 #![allow(dead_code)]
 
+pub mod many;
+
 use std::collections::BTreeMap;
 
 use ligo_report::summary::{
@@ -29,6 +31,7 @@ fn method(name: &str, label: &str, start: f64, end: f64, half: f64, operator_ste
         .step_by(50)
         .map(|step| CurvePoint {
             step,
+            tokens: 4096 * step,
             loss: loss(step as f64),
             cost: cost(step as f64),
         })
@@ -43,9 +46,7 @@ fn method(name: &str, label: &str, start: f64, end: f64, half: f64, operator_ste
         curve,
         cost: cost(STEPS as f64),
         operator_cost: cost(operator_steps),
-        to_target: None,
-        saving: None,
-        saving_with_small: None,
+        ..MethodSummary::default()
     }
 }
 
@@ -109,5 +110,11 @@ pub fn summary() -> Summary {
             scratch_passed_small: true,
         },
         files: BTreeMap::from([("picture".into(), "comparison.svg".into())]),
+        groups: Vec::new(),
+        reference: None,
+        provenance: None,
+        operators: Vec::new(),
+        prediction: None,
     }
+    .grouped()
 }

@@ -1,0 +1,112 @@
+//! The top of the page: what the comparison says, and why one might not believe it.
+
+use super::page::{escaped, prose};
+use crate::summary::{Counter, Estimate, Group, Summary};
+use crate::verdict::Verdict;
+use crate::{units, verdict};
+
+pub(super) fn about(summary: &Summary) -> String {
+    let corpus = &summary.corpus;
+    let seeds = summary.groups.iter().map(|group| group.seeds.len()).max().unwrap_or(0);
+    let methods = summary.groups.len();
+    let plural = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+    let parts = [
+        corpus.name.clone(),
+        format!(
+            "{} training {}",
+            units::count(corpus.train_tokens),
+            corpus.unit.samples()
+        ),
+        format!(
+            "small model {} at a loss of {}",
+            summary.small.name,
+            units::loss(summary.small.loss)
+        ),
+        format!("{}, {}", plural(methods, "method"), plural(seeds, "seed")),
+    ];
+    parts.map(|part| escaped(&part)).join(" · ")
+}
+
+/// Cautions that make the savings meaningless are red, others are not.
+pub(super) fn cautions(summary: &Summary, verdict: &Verdict) -> String {
+    let grave = verdict::cautions(summary);
+    let box_of = |caution: &String| {
+        let (class, word) = if grave.contains(caution) {
+            ("caution grave", "Do not trust these savings.")
+        } else {
+            ("caution", "Take care.")
+        };
+        format!("<p class=\"{class}\"><strong>{word}</strong> {}</p>\n", prose(caution))
+    };
+    verdict.cautions.iter().map(box_of).collect()
+}
+
+/// What the tiles cannot say: which methods are as good.
+pub(super) fn rivals(verdict: &Verdict) -> String {
+    let paragraph = |text: &String| format!("<p class=\"rivals\">{}</p>\n", escaped(text));
+    verdict.rivals.as_ref().map(paragraph).unwrap_or_default()
+}
+
+/// The best method's figures; none where no method has a saving.
+pub(super) fn tiles(summary: &Summary, verdict: &Verdict) -> String {
+    let Some(best) = summary
+        .groups
+        .iter()
+        .find(|group| Some(&group.key) == verdict.best.as_ref())
+    else {
+        return String::new();
+    };
+    let mut tiles = vec![
+        saving("FLOPs saved", best.saving.flops(Counter::Exact), electra(best)),
+        saving("wall time saved", best.saving.seconds, String::new()),
+    ];
+    if summary.small.cost.is_some() {
+        let small = best.saving_with_small.flops(Counter::Exact);
+        tiles.push(saving("FLOPs saved, small model charged", small, String::new()));
+    }
+    let (scratch, start) = (
+        summary.reference.as_ref().and_then(|reference| reference.loss),
+        best.loss_start,
+    );
+    let figure = best.loss_final.map_or(f64::NAN, |loss| loss.mean);
+    let more = format!(
+        "scratch {}, after growing {}",
+        units::loss(scratch.map_or(summary.target_loss, |loss| loss.mean)),
+        units::loss(start.map_or(f64::NAN, |loss| loss.mean))
+    );
+    tiles.push(tile("final loss", &units::loss(figure), &more));
+    format!("<dl class=\"tiles\">\n{}</dl>\n", tiles.concat())
+}
+
+fn electra(best: &Group) -> String {
+    let saving = best.saving.flops(Counter::Electra);
+    saving.map_or(String::new(), |saving| {
+        format!("{} by ELECTRA’s count", units::percent(saving.mean))
+    })
+}
+
+fn saving(what: &str, saving: Option<Estimate>, more: String) -> String {
+    let figure = saving.map_or("–".to_string(), |saving| units::percent(saving.mean));
+    let interval = saving.and_then(|saving| {
+        let half = saving.half_width?;
+        Some(format!(
+            "{} to {}",
+            units::percent(saving.mean - half),
+            units::percent(saving.mean + half)
+        ))
+    });
+    let more = match interval {
+        Some(interval) => format!("95 % interval {interval}"),
+        None => more,
+    };
+    tile(what, &figure, &more)
+}
+
+fn tile(what: &str, figure: &str, more: &str) -> String {
+    format!(
+        "<div class=\"tile\"><dt>{}</dt><dd class=\"figure\">{}</dd><dd class=\"more\">{}</dd></div>\n",
+        escaped(what),
+        escaped(figure),
+        escaped(more)
+    )
+}

@@ -1,0 +1,122 @@
+//! The table of all runs.
+
+use super::Section;
+use super::methods::{Cell, head};
+use super::page::escaped;
+use crate::summary::{Counter, MethodSummary, Summary};
+use crate::table::NONE;
+use crate::units;
+
+/// Heading, whether more is better, and the cell with what it is sorted by.
+type Column = (&'static str, bool, fn(&MethodSummary) -> (Option<String>, Option<f64>));
+
+const COLUMNS: [Column; 11] = [
+    ("seed", false, |run| (Some(run.seed.to_string()), Some(run.seed as f64))),
+    ("learning rate", false, |run| {
+        (run.learning_rate.map(|rate| format!("{rate:e}")), run.learning_rate)
+    }),
+    ("steps", false, |run| {
+        (Some(units::count(run.steps)), Some(run.steps as f64))
+    }),
+    ("loss at start", false, |run| {
+        (Some(units::loss(run.loss_start)), Some(run.loss_start))
+    }),
+    ("final loss", false, |run| {
+        (Some(units::loss(run.loss_final)), Some(run.loss_final))
+    }),
+    ("steps to target", false, |run| {
+        let step = run.to_target.map(|target| target.step);
+        (
+            Some(step.map_or("never".into(), |step| units::count(step.max(0.0).round() as u64))),
+            step,
+        )
+    }),
+    ("FLOPs saved", true, |run| {
+        let saving = run.saving.map(|saving| saving.flops(Counter::Exact));
+        (saving.map(units::percent), saving)
+    }),
+    ("time saved", true, |run| {
+        let saving = run.saving.map(|saving| saving.seconds);
+        (saving.map(units::percent), saving)
+    }),
+    ("time", false, |run| {
+        (Some(units::seconds(run.cost.seconds)), Some(run.cost.seconds))
+    }),
+    ("peak memory", false, |run| {
+        let bytes = run.peak_memory_bytes.map(|bytes| bytes as f64);
+        (bytes.map(units::bytes), bytes)
+    }),
+    ("energy", false, |run| {
+        let text = run.energy.map(|energy| {
+            let text = units::energy(energy.kwh);
+            if energy.measured { text } else { format!("≈ {text}") }
+        });
+        (text, run.energy.map(|energy| energy.kwh))
+    }),
+];
+
+pub(super) fn section(summary: &Summary) -> Section {
+    let runs = &summary.methods;
+    // Columns of which no run has a value are left out.
+    let columns: Vec<&Column> = COLUMNS
+        .iter()
+        .filter(|(.., cell)| runs.iter().any(|run| cell(run).0.is_some()))
+        .collect();
+    let notes = runs.iter().any(|run| !notes(run).is_empty());
+    let mut heads = head("run", "", "ascending", false);
+    for (heading, more, _) in &columns {
+        heads += &head(heading, "", if *more { "descending" } else { "ascending" }, false);
+    }
+    if notes {
+        heads += "<th scope=\"col\">notes</th>";
+    }
+    let rows = runs.iter().map(|run| {
+        let name = if run.id.is_empty() { &run.label } else { &run.id };
+        let cells = columns.iter().map(|(.., cell)| {
+            let (text, value) = cell(run);
+            let text = text.unwrap_or(NONE.to_string());
+            Cell {
+                text,
+                value,
+                best: false,
+            }
+            .markup("", false)
+        });
+        let note = if notes {
+            format!("<td class=\"text\">{}</td>", escaped(&self::notes(run)))
+        } else {
+            String::new()
+        };
+        format!(
+            "<tr><th scope=\"row\">{}</th>{}{note}</tr>\n",
+            escaped(name),
+            cells.collect::<String>()
+        )
+    });
+    let markup = format!(
+        "<section id=\"runs\" aria-labelledby=\"runs-title\">\n<h2 id=\"runs-title\">Every run</h2>\n\
+         <details{}><summary>{} runs, each with its seed</summary>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" \
+         aria-label=\"Every run\"><table class=\"grid\" data-sortable>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{}</tbody>\
+         </table></div></details>\n</section>\n",
+        if runs.len() <= FEW { " open" } else { "" },
+        runs.len(),
+        rows.collect::<String>()
+    );
+    Section {
+        id: "runs",
+        link: "Runs",
+        markup,
+    }
+}
+
+/// So many runs are shown at once.
+const FEW: usize = 8;
+
+fn notes(run: &MethodSummary) -> String {
+    let stages = run
+        .stages
+        .iter()
+        .map(|stage| format!("{} from step {}", stage.label, units::count(stage.first_step)));
+    let all: Vec<String> = stages.chain(run.notes.iter().cloned()).collect();
+    all.join("; ")
+}

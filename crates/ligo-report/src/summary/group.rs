@@ -1,0 +1,290 @@
+//! One row for each method over its seeds. `ligo_cost::seeds` says how savings over seeds are taken.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use ligo_cost::seeds::{self, Evaluation};
+use ligo_cost::{Charges, Comparison, Curve};
+use serde::{Deserialize, Serialize};
+
+use super::{Cost, Counter, MethodSummary, SCRATCH, Saving, Summary};
+
+/// A mean over seeds with its 95 % interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The mean.
+    pub mean: f64,
+    /// The interval is `mean ± half_width` (Student's t over seeds); absent for one seed.
+    pub half_width: Option<f64>,
+    /// Seeds that it is over.
+    pub seeds: usize,
+}
+
+/// [`Estimate`]s of the three ways to count. Absent where no seed has a value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CostEstimate {
+    /// By our own FLOP count.
+    pub flops_exact: Option<Estimate>,
+    /// By ELECTRA's FLOP count.
+    pub flops_electra: Option<Estimate>,
+    /// By wall time.
+    pub seconds: Option<Estimate>,
+}
+
+/// The runs of one method together.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Group {
+    /// What its runs have in common: [`MethodSummary::group`].
+    pub key: String,
+    /// The method, as in its runs.
+    pub name: String,
+    /// The name in tables and pictures.
+    pub label: String,
+    /// Its seeds.
+    pub seeds: Vec<u64>,
+    /// How many of them reached their target: the final loss of the scratch run of the same seed.
+    pub reached: usize,
+    /// How many have no scratch run of their own seed and were measured against the first one.
+    pub unpaired: usize,
+    /// Validation loss right after growth.
+    pub loss_start: Option<Estimate>,
+    /// Validation loss after the last step.
+    pub loss_final: Option<Estimate>,
+    /// Cost up to the target, over the seeds that reached it; the operator included, the small model not.
+    pub to_target: CostEstimate,
+    /// Paired saving, over the seeds that reached the target: the small model taken as given.
+    pub saving: CostEstimate,
+    /// The same with the small model's whole cost charged.
+    pub saving_with_small: CostEstimate,
+    /// Saving by the mean curves.
+    pub mean_curve: MeanCurve,
+    /// Cost of the whole training of the large model, without the operator.
+    pub cost: CostEstimate,
+    /// Cost of learning the operator.
+    pub operator_cost: CostEstimate,
+    /// The most memory held.
+    pub peak_memory_bytes: Option<Estimate>,
+    /// Energy of the whole run.
+    pub energy_kwh: Option<Estimate>,
+    /// Whether all of that energy was measured, none of it estimated.
+    pub energy_measured: bool,
+    /// Peak learning rate, where all seeds have the same.
+    pub learning_rate: Option<f64>,
+}
+
+/// The mean curve of a method against the mean curve of scratch, at the mean of the scratch runs' final losses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MeanCurve {
+    /// Cost up to that loss, the operator included; absent when the mean curve never reaches it.
+    pub to_target: Option<Cost>,
+    /// The saving, the small model taken as given.
+    pub saving: Option<Saving>,
+    /// The saving with the small model charged.
+    pub saving_with_small: Option<Saving>,
+}
+
+/// The scratch runs together.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reference {
+    /// Their seeds.
+    pub seeds: Vec<u64>,
+    /// Their final losses in the same order, each the target of its seed. A loss that is no number is left out.
+    pub losses: Vec<f64>,
+    /// Mean and interval of those.
+    pub loss: Option<Estimate>,
+    /// What the mean curve of scratch costs up to the mean of the final losses.
+    pub mean_curve: Option<Cost>,
+}
+
+impl Estimate {
+    /// The estimate of these values; values that are not finite are left out.
+    #[must_use]
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        seeds::estimate(values).map(|estimate| Self {
+            mean: estimate.mean,
+            half_width: estimate.half_width,
+            seeds: estimate.count,
+        })
+    }
+}
+
+impl CostEstimate {
+    fn of<'a, T: 'a>(values: impl Iterator<Item = &'a T> + Clone, parts: [fn(&T) -> f64; 3]) -> Self {
+        let [flops_exact, flops_electra, seconds] = parts.map(|part| Estimate::of(values.clone().map(part)));
+        Self {
+            flops_exact,
+            flops_electra,
+            seconds,
+        }
+    }
+
+    fn of_costs<'a>(costs: impl Iterator<Item = &'a Cost> + Clone) -> Self {
+        Self::of(costs, MEASURES)
+    }
+
+    fn of_savings<'a>(savings: impl Iterator<Item = &'a Saving> + Clone) -> Self {
+        Self::of(savings, [|s| s.flops_exact, |s| s.flops_electra, |s| s.seconds])
+    }
+
+    /// FLOPs by the given count.
+    #[must_use]
+    pub fn flops(&self, counter: Counter) -> Option<Estimate> {
+        match counter {
+            Counter::Exact => self.flops_exact,
+            Counter::Electra => self.flops_electra,
+        }
+    }
+}
+
+/// The three ways to count.
+const MEASURES: [fn(&Cost) -> f64; 3] = [|cost| cost.flops_exact, |cost| cost.flops_electra, |cost| cost.seconds];
+
+impl Summary {
+    /// The summary with its groups, which a caller may have left to us.
+    pub(crate) fn with_groups(&self) -> Cow<'_, Self> {
+        if self.groups.is_empty() && !self.methods.is_empty() {
+            Cow::Owned(self.clone().grouped())
+        } else {
+            Cow::Borrowed(self)
+        }
+    }
+
+    /// The summary with [`groups`](Self::groups) and [`reference`](Self::reference) made from its runs.
+    #[must_use]
+    pub fn grouped(mut self) -> Self {
+        let mut keys: Vec<&str> = Vec::new();
+        for method in &self.methods {
+            if !keys.contains(&method.group()) {
+                keys.push(method.group());
+            }
+        }
+        let runs_of = |key: &str| -> Vec<&MethodSummary> {
+            let of_key = self.methods.iter().filter(|method| method.group() == key);
+            of_key.collect()
+        };
+        let scratch: Vec<&MethodSummary> = self.methods.iter().filter(|method| method.is_scratch()).collect();
+        let small = self.small.cost;
+        let groups = keys
+            .iter()
+            .map(|key| group(key, &runs_of(key), &scratch, small))
+            .collect();
+        let reference = reference(&scratch);
+        self.groups = groups;
+        self.reference = reference;
+        self
+    }
+}
+
+fn group(key: &str, runs: &[&MethodSummary], scratch: &[&MethodSummary], small: Option<Cost>) -> Group {
+    let reference_seeds: BTreeSet<u64> = scratch.iter().map(|run| run.seed).collect();
+    let first = runs.first();
+    let all = || runs.iter().copied();
+    let energies: Vec<_> = all().filter_map(|run| run.energy).collect();
+    let rates: Vec<f64> = all().filter_map(|run| run.learning_rate).collect();
+    let same_rate = rates.len() == runs.len() && rates.windows(2).all(|pair| pair[0] == pair[1]);
+    Group {
+        key: key.to_owned(),
+        name: first.map(|run| run.name.clone()).unwrap_or_default(),
+        label: first.map(|run| run.label.clone()).unwrap_or_default(),
+        seeds: all().map(|run| run.seed).collect(),
+        reached: all().filter(|run| run.to_target.is_some()).count(),
+        unpaired: all().filter(|run| !reference_seeds.contains(&run.seed)).count(),
+        loss_start: Estimate::of(all().map(|run| run.loss_start)),
+        loss_final: Estimate::of(all().map(|run| run.loss_final)),
+        to_target: CostEstimate::of_costs(all().filter_map(|run| run.to_target.as_ref().map(|reached| &reached.cost))),
+        saving: CostEstimate::of_savings(all().filter_map(|run| run.saving.as_ref())),
+        saving_with_small: CostEstimate::of_savings(all().filter_map(|run| run.saving_with_small.as_ref())),
+        mean_curve: mean_curve(runs, scratch, small),
+        cost: CostEstimate::of_costs(all().map(|run| &run.cost)),
+        operator_cost: CostEstimate::of_costs(all().map(|run| &run.operator_cost)),
+        peak_memory_bytes: Estimate::of(all().filter_map(|run| run.peak_memory_bytes).map(|bytes| bytes as f64)),
+        energy_kwh: Estimate::of(energies.iter().map(|energy| energy.kwh)),
+        energy_measured: !energies.is_empty() && energies.iter().all(|energy| energy.measured),
+        learning_rate: first.and_then(|run| run.learning_rate).filter(|_| same_rate),
+    }
+}
+
+fn reference(scratch: &[&MethodSummary]) -> Option<Reference> {
+    let finite: Vec<_> = scratch.iter().filter(|run| run.loss_final.is_finite()).collect();
+    if scratch.is_empty() {
+        return None;
+    }
+    let to_target = MEASURES.map(|measure| {
+        let curve = mean(scratch, measure)?;
+        curve.cost_to_reach(curve.final_loss()).cost()
+    });
+    Some(Reference {
+        seeds: finite.iter().map(|run| run.seed).collect(),
+        losses: finite.iter().map(|run| run.loss_final).collect(),
+        loss: Estimate::of(finite.iter().map(|run| run.loss_final)),
+        mean_curve: cost(to_target),
+    })
+}
+
+fn mean_curve(runs: &[&MethodSummary], scratch: &[&MethodSummary], small: Option<Cost>) -> MeanCurve {
+    let compared = MEASURES.map(|measure| compare(runs, scratch, small, measure));
+    let is_scratch = runs.iter().any(|run| run.name == SCRATCH);
+    let saving = |share: fn(&Comparison) -> Option<f64>| {
+        let [flops_exact, flops_electra, seconds] = compared.map(|comparison| share(&comparison?));
+        Some(Saving {
+            flops_exact: flops_exact?,
+            flops_electra: flops_electra?,
+            seconds: seconds?,
+        })
+        .filter(|_| !is_scratch)
+    };
+    MeanCurve {
+        to_target: cost(compared.map(|comparison| {
+            let comparison = comparison?;
+            Some(comparison.method.cost()? + comparison.charges.operator)
+        })),
+        saving: saving(|comparison| comparison.saving.share()),
+        saving_with_small: small.and_then(|_| saving(|comparison| comparison.saving_with_small_model.share())),
+    }
+}
+
+/// The mean curves of a method and of scratch, by one way to count.
+fn compare(
+    runs: &[&MethodSummary],
+    scratch: &[&MethodSummary],
+    small: Option<Cost>,
+    measure: fn(&Cost) -> f64,
+) -> Option<Comparison> {
+    let operators = seeds::estimate(runs.iter().map(|run| measure(&run.operator_cost)));
+    let charges = Charges {
+        operator: operators.map_or(0.0, |estimate| estimate.mean),
+        small_model: small.as_ref().map_or(0.0, measure),
+    };
+    let scratch = mean(scratch, measure)?;
+    let target = scratch.final_loss();
+    Some(ligo_cost::compare(&scratch, &mean(runs, measure)?, target, charges))
+}
+
+/// The mean curve of the runs; nothing when they have no common steps or costs that do not grow.
+fn mean(runs: &[&MethodSummary], measure: fn(&Cost) -> f64) -> Option<Curve> {
+    let evaluations: Vec<Vec<Evaluation>> = runs
+        .iter()
+        .map(|run| {
+            let points = run.curve.iter();
+            let evaluation = |point: &super::CurvePoint| Evaluation {
+                step: point.step,
+                cost: measure(&point.cost),
+                loss: point.loss,
+            };
+            points.map(evaluation).collect()
+        })
+        .collect();
+    seeds::mean_curve(&evaluations).ok()
+}
+
+fn cost([flops_exact, flops_electra, seconds]: [Option<f64>; 3]) -> Option<Cost> {
+    Some(Cost {
+        flops_exact: flops_exact?,
+        flops_electra: flops_electra?,
+        seconds: seconds?,
+    })
+}

@@ -1,0 +1,29 @@
+//! The table for a README.
+
+use std::fmt::Write as _;
+
+use super::Table;
+
+pub(super) fn markdown(table: &Table) -> String {
+    let headings: Vec<&str> = table.columns().map(|column| column.heading).collect();
+    let mut text = format!("| method | {} |\n| --- |", headings.join(" | "));
+    headings.iter().for_each(|_| text += " ---: |");
+    text.push('\n');
+    for (row, method) in table.methods.iter().enumerate() {
+        let _ = write!(text, "| {} |", escaped(method));
+        for column in table.columns() {
+            let _ = write!(text, " {} |", escaped(&column.cells[row]));
+        }
+        text.push('\n');
+    }
+    if !table.notes.is_empty() {
+        text.push('\n');
+    }
+    table.notes.iter().for_each(|note| _ = writeln!(text, "* {note}"));
+    text
+}
+
+/// A cell's text; a bar would end the cell, and a line's end the table.
+fn escaped(cell: &str) -> String {
+    cell.replace('|', "\\|").replace(['\n', '\r'], " ")
+}

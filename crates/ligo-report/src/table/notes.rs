@@ -1,0 +1,130 @@
+//! The remarks beneath the table.
+
+use super::{labels, loss, share};
+use crate::summary::{Counter, Estimate, Group, Summary};
+use crate::{units, verdict};
+
+pub(super) fn notes(summary: &Summary, counter: Counter) -> Vec<String> {
+    let names = labels(&summary.groups);
+    let named: Vec<(&String, &Group)> = names.iter().zip(&summary.groups).collect();
+    let several = summary.several_seeds();
+    let mut notes: Vec<String> = verdict::cautions(summary);
+    notes.push(target(summary));
+    if several {
+        notes.push(
+            "±: 95 % interval of the mean over seeds (Student's t). Savings compare each run with the scratch run of the \
+             same seed; “mean curves” compares the mean curves at the mean of scratch's final losses."
+                .to_string(),
+        );
+        notes.extend(unpaired(&named));
+    }
+    notes.extend(never(&named));
+    notes.push(match &summary.small.cost {
+        Some(cost) => format!(
+            "“incl. small” charges the small model too: {} and {}.",
+            units::flops(cost.flops(counter)),
+            units::seconds(cost.seconds)
+        ),
+        None => "What the small model cost is not known, so it is not charged.".to_string(),
+    });
+    notes.extend(operators(&named, counter));
+    notes.push(other_count(&named, counter));
+    if named
+        .iter()
+        .any(|(_, group)| group.energy_kwh.is_some() && !group.energy_measured)
+    {
+        notes.push("≈: energy that is estimated from the machine's power and the time, not measured.".to_string());
+    }
+    notes
+}
+
+/// What all had to reach, with the losses that it must be judged by.
+fn target(summary: &Summary) -> String {
+    let floor = verdict::floor(&summary.corpus);
+    let small = units::loss(summary.small.loss);
+    match &summary.reference {
+        Some(reference) if reference.losses.len() > 1 => {
+            let each: Vec<String> = reference.losses.iter().copied().map(units::loss).collect();
+            format!(
+                "Target: the final validation loss of the scratch run of the same seed, {} (mean {}; small model {small}; \
+                 {floor}).",
+                each.join(", "),
+                loss(reference.loss)
+            )
+        }
+        _ => format!(
+            "Target: scratch's final validation loss, {} (small model {small}; {floor}).",
+            units::loss(summary.target_loss)
+        ),
+    }
+}
+
+fn never(named: &[(&String, &Group)]) -> Option<String> {
+    let short = named.iter().filter(|(_, group)| group.reached < group.seeds.len());
+    let short: Vec<String> = short
+        .map(
+            |(name, group)| match (group.seeds.len() - group.reached, group.seeds.len()) {
+                (missed, all) if missed < all => format!("{name} ({missed} of {all} seeds, left out of its savings)"),
+                _ => (*name).clone(),
+            },
+        )
+        .collect();
+    (!short.is_empty()).then(|| format!("Never reached the target: {}.", short.join(", ")))
+}
+
+fn unpaired(named: &[(&String, &Group)]) -> Option<String> {
+    let without: Vec<&str> = named
+        .iter()
+        .filter(|(_, group)| group.unpaired > 0)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    (!without.is_empty()).then(|| {
+        format!(
+            "Measured against the first scratch run, where scratch has not run with their seed: {}.",
+            without.join(", ")
+        )
+    })
+}
+
+fn operators(named: &[(&String, &Group)], counter: Counter) -> Option<String> {
+    let operators: Vec<(&str, String)> = named
+        .iter()
+        .filter_map(|(name, group)| {
+            let flops = group.operator_cost.flops(counter).filter(|cost| cost.mean > 0.0)?;
+            let seconds = group.operator_cost.seconds?;
+            let cost = format!("{} and {}", units::flops(flops.mean), units::seconds(seconds.mean));
+            Some((name.as_str(), cost))
+        })
+        .collect();
+    match operators.as_slice() {
+        [] => None,
+        [(name, cost)] => Some(format!("{name} includes its operator: {cost}.")),
+        several => {
+            let several: Vec<String> = several.iter().map(|(name, cost)| format!("{name} {cost}")).collect();
+            Some(format!("Operators are included: {}.", several.join("; ")))
+        }
+    }
+}
+
+/// What the FLOPs are, and the savings by the other count.
+fn other_count(named: &[(&String, &Group)], counter: Counter) -> String {
+    let (shown, other, other_counter) = match counter {
+        Counter::Exact => (
+            "exact (backward = 2 × forward)",
+            "ELECTRA's count, as in the paper",
+            Counter::Electra,
+        ),
+        Counter::Electra => ("ELECTRA's count, as in the paper", "the exact count", Counter::Exact),
+    };
+    let saving = |group: &Group| -> Option<Estimate> { group.saving.flops(other_counter) };
+    let others: Vec<String> = named
+        .iter()
+        .filter_map(|(name, group)| Some(format!("{name} {}", share(Some(saving(group)?)))))
+        .collect();
+    let others = if others.is_empty() {
+        String::new()
+    } else {
+        format!(" By {other}: {}.", others.join(", "))
+    };
+    format!("FLOPs: {shown}.{others}")
+}

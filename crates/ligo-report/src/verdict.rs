@@ -1,0 +1,200 @@
+//! What a comparison says in a sentence, and what speaks against believing it.
+
+use std::collections::BTreeMap;
+
+use crate::summary::{Corpus, Counter, Estimate, Group, MethodSummary, Summary};
+use crate::table::{labels, share};
+use crate::units;
+
+/// The answer to "what did it save?", worded no stronger than the runs allow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// One sentence.
+    pub headline: String,
+    /// Sentences that say how far it goes: the interval, wall time, the small model's price.
+    pub details: Vec<String>,
+    /// Which methods the seeds do not tell from the best one.
+    pub rivals: Option<String>,
+    /// The [`key`](Group::key) of the method that saved most.
+    pub best: Option<String>,
+    /// Why not to believe it, the gravest first; empty when nothing is wrong.
+    pub cautions: Vec<String>,
+}
+
+/// Methods are ranked by their mean paired saving in FLOPs by the given count. Only those of which every seed reached the target
+/// are: a mean over the lucky seeds would favour unreliable methods.
+#[must_use]
+pub fn verdict(summary: &Summary, counter: Counter) -> Verdict {
+    let summary = &*summary.with_groups();
+    let names = labels(&summary.groups);
+    let mut ranked: Vec<(&str, &Group, Estimate)> = names
+        .iter()
+        .zip(&summary.groups)
+        .filter(|(_, group)| group.reached == group.seeds.len())
+        .filter_map(|(name, group)| Some((name.as_str(), group, group.saving.flops(counter)?)))
+        .collect();
+    ranked.sort_by(|a, b| b.2.mean.total_cmp(&a.2.mean));
+    let mut cautions = cautions(summary);
+    if summary.methods.len() > 1 && !summary.several_seeds() {
+        cautions.push(
+            "One seed only: another seed of scratch alone can move these savings by tens of points, so small differences \
+             between methods mean nothing."
+                .to_string(),
+        );
+    }
+    let Some(&(best, group, saving)) = ranked.first() else {
+        return Verdict {
+            headline: nothing(summary).to_string(),
+            cautions,
+            ..Verdict::default()
+        };
+    };
+    let untrusted = !summary.flags.scratch_passed_unigram || !summary.flags.scratch_passed_small;
+    Verdict {
+        headline: headline(best, saving, untrusted),
+        details: details(counter, best, saving, group),
+        rivals: not_told_apart(summary, counter, &ranked),
+        best: Some(group.key.clone()),
+        cautions,
+    }
+}
+
+fn nothing(summary: &Summary) -> &'static str {
+    if !summary.methods.iter().any(MethodSummary::is_scratch) {
+        "Without a run from scratch there is nothing to compare with"
+    } else if summary.methods.iter().all(MethodSummary::is_scratch) {
+        "Only scratch has run so far: there is nothing to compare yet"
+    } else {
+        "No method reached the loss that training from scratch ends at"
+    }
+}
+
+fn headline(best: &str, saving: Estimate, untrusted: bool) -> String {
+    let percent = units::percent(saving.mean.abs());
+    if untrusted {
+        return format!("{best} is ahead by {percent}, but these savings say nothing yet");
+    }
+    if saving.mean <= 0.0 {
+        return format!("Nothing saved: {best} came nearest and cost {percent} more FLOPs than scratch");
+    }
+    match saving.half_width {
+        Some(half) if half >= saving.mean => {
+            format!(
+                "{best} seems to save {percent} of the FLOPs, but the seeds differ too much to be sure of any saving"
+            )
+        }
+        _ => format!("{best} reached scratch’s final loss with {percent} fewer FLOPs"),
+    }
+}
+
+fn details(counter: Counter, best: &str, saving: Estimate, group: &Group) -> Vec<String> {
+    let mut details = Vec::new();
+    if let Some(half) = saving.half_width {
+        details.push(format!(
+            "Over {} seeds the mean saving of {best} is {} (95 % interval {} to {}).",
+            saving.seeds,
+            units::percent(saving.mean),
+            units::percent(saving.mean - half),
+            units::percent(saving.mean + half)
+        ));
+    }
+    if let Some(time) = group.saving.seconds {
+        details.push(format!("By wall time it saved {}.", share(Some(time))));
+    }
+    if let Some(small) = group.saving_with_small.flops(counter) {
+        details.push(format!(
+            "With the small model’s training charged to it, {} of the FLOPs.",
+            share(Some(small))
+        ));
+    }
+    details
+}
+
+/// The methods whose saving differs from the best one's by less than the seeds do. The difference is taken seed by seed, where
+/// both share a scratch run, so that its luck cancels.
+fn not_told_apart(summary: &Summary, counter: Counter, ranked: &[(&str, &Group, Estimate)]) -> Option<String> {
+    let (best, others) = ranked.split_first()?;
+    let savings = |group: &Group| -> BTreeMap<u64, f64> {
+        let runs = summary.methods.iter().filter(|run| run.group() == group.key);
+        runs.filter_map(|run| Some((run.seed, run.saving?.flops(counter))))
+            .collect()
+    };
+    let of_best = savings(best.1);
+    let mut alike: Vec<&str> = Vec::new();
+    let mut compared = 0;
+    for (name, group, _) in others {
+        let differences = savings(group)
+            .into_iter()
+            .filter_map(|(seed, saving)| Some(of_best.get(&seed)? - saving));
+        let Some(difference) = Estimate::of(differences) else {
+            continue;
+        };
+        let Some(half) = difference.half_width else { continue };
+        compared += 1;
+        if half >= difference.mean {
+            alike.push(name);
+        }
+    }
+    if compared == 0 {
+        return None;
+    }
+    let best = best.0;
+    Some(if alike.is_empty() {
+        "It saved more than every other method by more than the seeds vary.".to_string()
+    } else {
+        format!("These seeds do not tell {best} from {}.", list(&alike))
+    })
+}
+
+fn list(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_string(),
+        [some @ .., last] => format!("{} or {last}", some.join(", ")),
+    }
+}
+
+/// Why the savings may mean nothing: scratch has to end below what a model learns without context, and below the small model.
+pub(crate) fn cautions(summary: &Summary) -> Vec<String> {
+    let losses = summary
+        .reference
+        .as_ref()
+        .map_or(&[][..], |reference| &reference.losses);
+    let ended = match losses {
+        [] | [_] => units::loss(summary.target_loss),
+        _ => losses.iter().copied().map(units::loss).collect::<Vec<_>>().join(", "),
+    };
+    let small = units::loss(summary.small.loss);
+    if !summary.flags.scratch_passed_unigram {
+        return vec![format!(
+            "Scratch ended at {ended} and never left the corpus's {}: these savings mean nothing. Train longer.",
+            floor(&summary.corpus)
+        )];
+    }
+    if !summary.flags.scratch_passed_small {
+        return vec![format!(
+            "Scratch ended at {ended}, above the small model's own loss of {small}: the savings say only that the small \
+             model was trained longer. Train longer."
+        )];
+    }
+    // The flags judge one scratch run; another seed may have ended elsewhere.
+    let above = losses.iter().filter(|&&loss| loss >= summary.small.loss).count();
+    if above == 0 {
+        return Vec::new();
+    }
+    vec![format!(
+        "{above} of {} scratch runs ended above the small model's own loss of {small}: the savings of those seeds say only \
+         that the small model was trained longer.",
+        losses.len()
+    )]
+}
+
+/// What a model reaches that learns nothing from context: below the context-free loss a masked model has, below the unigram loss
+/// it may only copy.
+pub(crate) fn floor(corpus: &Corpus) -> String {
+    let unigram = units::loss(corpus.unigram_loss);
+    match corpus.context_free_loss {
+        Some(loss) => format!("context-free loss of {} (unigram {unigram})", units::loss(loss)),
+        None => format!("unigram loss of {unigram}"),
+    }
+}
