@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{compare, grow, images, inspect, learn, run, tokenize, train, verify};
+use crate::commands::{compare, grow, images, inspect, job, learn, run, tokenize, train, verify};
 use crate::device::{self, DeviceChoice, Picked};
+use crate::told::Told;
 use crate::{Failure, Ui, stop};
 
 /// Grow a pretrained transformer into a larger one: the large model reaches the same loss at a fraction of the cost.
@@ -47,6 +48,9 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Show what a model directory, operator or checkpoint holds.
     Inspect(inspect::InspectArgs),
+    /// Do one piece of work of a run.
+    #[command(name = "__job", hide = true)]
+    Job(job::JobArgs),
     /// Try a GPU in a process of its own.
     #[command(name = "__probe-gpu", hide = true)]
     ProbeGpu {
@@ -63,14 +67,23 @@ pub fn main() -> ExitCode {
         return ExitCode::from(u8::try_from(device::run_probe(spec)).unwrap_or(1));
     }
     stop::install();
-    let ui = Ui::new(cli.quiet);
+    let ui = match &cli.command {
+        Command::Job(_) => {
+            job::stop_with_parent();
+            Ui::of_job()
+        }
+        _ => Ui::new(cli.quiet),
+    };
     match dispatch(&cli, ui) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_interruption() || (stop::requested() && matches!(failure, Failure::Train(_))) => {
-            ui.say("stopped as asked; everything so far is saved, and the same command again continues");
+            ui.note("stopped as asked; everything so far is saved, and the same command again continues");
             ExitCode::from(stop::INTERRUPTED)
         }
         Err(failure) => {
+            if ui.is_job() {
+                Told::Failed(failure.to_string()).tell();
+            }
             let report = miette::Report::new(failure);
             use std::io::Write;
             let _ = writeln!(std::io::stderr(), "{report:?}");
@@ -82,13 +95,14 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: &Cli, ui: Ui) -> Result<(), Failure> {
     let pick = || -> Result<Picked, Failure> { Ok(device::pick(cli.device)?) };
     match &cli.command {
-        Command::Run(args) => run::run(args, &pick()?, ui),
+        Command::Run(args) => run::run(args, pick()?, ui),
         Command::Tokenize(args) => tokenize::run(args, ui),
         Command::Images(args) => images::run(args, ui),
         Command::Train(args) => train::run(args, &pick()?, ui),
         Command::Learn(args) => learn::run(args, &pick()?, ui),
         Command::Grow(args) => grow::run(args, &pick()?, ui),
         Command::Compare(args) => compare::run(args, cli.device, ui),
+        Command::Job(args) => job::run(args, &pick()?, ui),
         Command::Verify(args) => Ok(verify::run(args, &pick()?.device)?),
         Command::Inspect(args) => Ok(inspect::run(args)?),
         Command::ProbeGpu { .. } => Ok(()),

@@ -116,6 +116,9 @@ pub enum DeviceError {
     },
 }
 
+/// Sets the number of threads of a process.
+pub const THREADS_VARIABLE: &str = "RAYON_NUM_THREADS";
+
 const CPU_BUILD: &str = "this build has the CPU backend only; `cargo xtask train --backend wgpu` builds one for GPUs";
 
 fn listed(found: &[String]) -> String {
@@ -148,6 +151,70 @@ pub fn pick(choice: DeviceChoice) -> Result<Picked, DeviceError> {
         }),
         None => Err(DeviceError::CpuBuild { asked: choice }),
     }
+}
+
+/// The numbers that `gpu:N` takes for what a comparison can divide its runs among: one GPU that was asked for by number,
+/// else all hardware GPUs that work, or a software one where it was asked for and there is nothing better.
+///
+/// # Errors
+/// As [`pick`]: a GPU was asked for and cannot be had. `auto` never fails.
+pub fn gpus(choice: DeviceChoice) -> Result<Vec<usize>, DeviceError> {
+    let this_program = Subprocess::default();
+    let prober = (!gpu::COMPILED.is_empty()).then_some(&this_program as &dyn Prober);
+    all_gpus(choice, prober)
+}
+
+fn all_gpus(choice: DeviceChoice, prober: Option<&dyn Prober>) -> Result<Vec<usize>, DeviceError> {
+    let Some(prober) = prober else {
+        return match choice {
+            DeviceChoice::Auto | DeviceChoice::Cpu => Ok(Vec::new()),
+            DeviceChoice::Gpu(_) => Err(DeviceError::CpuBuild { asked: choice }),
+        };
+    };
+    match choice {
+        DeviceChoice::Cpu => return Ok(Vec::new()),
+        DeviceChoice::Gpu(Some(number)) => return decide(choice, Some(prober)).map(|_| vec![number]),
+        DeviceChoice::Auto | DeviceChoice::Gpu(None) => {}
+    }
+    let list = match (found(choice, prober), choice) {
+        (Err(_), DeviceChoice::Auto) => return Ok(Vec::new()),
+        (list, _) => list?,
+    };
+    let works = |spec: &GpuSpec| {
+        let name = prober.probe(spec);
+        name.is_ok_and(|name| choice != DeviceChoice::Auto || !gpu::is_software_name(&name))
+    };
+    let working = |software: bool| -> Vec<usize> {
+        let numbered = list
+            .iter()
+            .enumerate()
+            .filter(|(_, spec)| spec.is_software() == software);
+        numbered
+            .filter(|(_, spec)| works(spec))
+            .map(|(number, _)| number)
+            .collect()
+    };
+    let hardware = working(false);
+    if choice == DeviceChoice::Auto || !hardware.is_empty() {
+        return Ok(hardware);
+    }
+    match working(true).first() {
+        Some(number) => Ok(vec![*number]),
+        // Says what is wrong with each.
+        None => first_working(choice, prober).map(|_| Vec::new()),
+    }
+}
+
+/// A command that starts this very program again, even when its file has been replaced or removed since.
+///
+/// # Errors
+/// The system does not say where the program is.
+pub fn this_program() -> std::io::Result<std::process::Command> {
+    let running = std::path::Path::new("/proc/self/exe");
+    if running.exists() {
+        return Ok(std::process::Command::new(running));
+    }
+    Ok(std::process::Command::new(std::env::current_exe()?))
 }
 
 /// The CPU.
@@ -277,13 +344,17 @@ fn on_gpu(spec: GpuSpec, name: String, reason: String) -> Decision {
 fn cpu_name() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = model_name(&info).unwrap_or_else(|| format!("{} CPU", std::env::consts::ARCH));
-    // The same rule as rayon's, whose pool does the computing.
-    let asked = std::env::var("RAYON_NUM_THREADS").ok().and_then(|n| n.parse().ok());
-    let threads = match asked {
+    let threads = threads();
+    format!("{model}, {threads} thread{}", if threads == 1 { "" } else { "s" })
+}
+
+/// How many threads compute, by the rule of rayon, whose pool does the computing.
+pub fn threads() -> usize {
+    let asked = std::env::var(THREADS_VARIABLE).ok().and_then(|n| n.parse().ok());
+    match asked {
         Some(n) if n > 0 => n,
         _ => std::thread::available_parallelism().map_or(1, usize::from),
-    };
-    format!("{model}, {threads} thread{}", if threads == 1 { "" } else { "s" })
+    }
 }
 
 fn model_name(cpuinfo: &str) -> Option<String> {

@@ -57,6 +57,15 @@ pub enum Failure {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// Parts of a run.
+    #[error("{} of {total} parts of the run are not complete:\n{}", failed.len(), failed.join("\n"))]
+    #[diagnostic(help("everything else is complete, and the table has it; the same command again goes on with these"))]
+    Units {
+        /// Each with the reason.
+        failed: Vec<String>,
+        /// Of how many.
+        total: usize,
+    },
     /// Anything else that is plainly said.
     #[error("{message}")]
     Other {

@@ -21,6 +21,7 @@ pub mod recipe;
 pub mod run;
 mod stop;
 mod store;
+mod told;
 mod ui;
 
 pub use args::main;

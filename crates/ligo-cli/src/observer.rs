@@ -7,16 +7,16 @@ use ligo_cost::format;
 use ligo_train::{EvalPoint, Event, Observer, StepReport};
 
 use crate::Ui;
+use crate::told::Position;
 
 /// One run's bar.
 pub struct Progress {
     ui: Ui,
     label: String,
     bar: ProgressBar,
-    /// FLOPs of one step, for the share of the peak.
-    step_flops: f64,
     peak_flops: f64,
     last_line: Option<Instant>,
+    last_told: Option<Instant>,
     /// Loss and speed jump from step to step; people want to read them.
     loss: Option<f64>,
     seconds_per_step: Option<f64>,
@@ -25,18 +25,21 @@ pub struct Progress {
     speed: fn(f64) -> String,
 }
 
-const LINE_EVERY: Duration = Duration::from_secs(20);
+/// Between two lines about a run where there are no bars.
+pub const LINE_EVERY: Duration = Duration::from_secs(20);
+/// Between two reports to the process that shows the bars.
+const TELL_EVERY: Duration = Duration::from_millis(200);
 
 impl Progress {
     /// A bar of `steps` steps.
-    pub fn new(ui: Ui, label: &str, steps: u64, step_flops: f64, peak_flops: f64) -> Self {
+    pub fn new(ui: Ui, label: &str, steps: u64, peak_flops: f64) -> Self {
         Self {
             bar: ui.steps_bar(label, steps),
             ui,
             label: label.into(),
-            step_flops,
             peak_flops,
             last_line: None,
+            last_told: None,
             loss: None,
             seconds_per_step: None,
             valid: None,
@@ -82,7 +85,7 @@ impl Observer for Progress {
             "loss {:.3}{valid}  {}  {:.0} % of peak",
             self.loss.unwrap_or(report.loss),
             (self.speed)(report.step_tokens as f64 / seconds),
-            100.0 * self.step_flops / seconds / self.peak_flops,
+            100.0 * report.step_flops_exact / seconds / self.peak_flops,
         );
         if self.bar.position() == 0 {
             // A resumed run starts in the middle; its earlier steps say nothing about the time left.
@@ -90,17 +93,29 @@ impl Observer for Progress {
             self.bar.reset_eta();
         }
         self.bar.set_position(report.step);
+        let left = || match report.steps - report.step {
+            0 => String::new(),
+            steps => format!("  left {}", crate::ui::duration(seconds * steps as f64)),
+        };
         let last = *self.last_line.get_or_insert_with(Instant::now);
         if !self.ui.draws_bars() && (last.elapsed() >= LINE_EVERY || report.step == report.steps) {
             self.last_line = Some(Instant::now());
-            let left = match report.steps - report.step {
-                0 => String::new(),
-                steps => format!("  left {}", crate::ui::duration(seconds * steps as f64)),
-            };
-            self.line(&format!(
-                "  {} {}/{}  {message}{left}",
-                self.label, report.step, report.steps
+            self.ui.note(format!(
+                "  {} {}/{}  {message}{}",
+                self.label,
+                report.step,
+                report.steps,
+                left()
             ));
+        }
+        if self.last_told.is_none_or(|at| at.elapsed() >= TELL_EVERY) || report.step == report.steps {
+            self.last_told = Some(Instant::now());
+            self.ui.at(|| Position {
+                label: self.label.clone(),
+                step: report.step,
+                steps: report.steps,
+                message: format!("{message}{}", left()),
+            });
         }
         self.bar.set_message(message);
     }

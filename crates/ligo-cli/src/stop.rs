@@ -18,6 +18,11 @@ pub fn install() {
     drop(installed);
 }
 
+/// Asks for a stop as the first Ctrl-C does.
+pub fn request() {
+    STOP.store(true, Ordering::SeqCst);
+}
+
 /// Whether a stop was asked for.
 pub fn requested() -> bool {
     STOP.load(Ordering::Relaxed)

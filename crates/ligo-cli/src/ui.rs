@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::told::{Position, Told};
+
 /// A time for people, from seconds.
 pub fn duration(seconds: f64) -> String {
     ligo_cost::format::duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
@@ -23,6 +25,8 @@ pub fn follow(bar: &ProgressBar) -> impl Fn(u64, u64) {
 pub struct Ui {
     quiet: bool,
     terminal: bool,
+    /// Whether another process started this one for a job and shows what it says.
+    is_job: bool,
 }
 
 impl Ui {
@@ -31,7 +35,22 @@ impl Ui {
         Self {
             quiet,
             terminal: std::io::stderr().is_terminal(),
+            is_job: false,
         }
+    }
+
+    /// Of a process that runs a job for another one: lines go to standard error, which is the job's log, and to the parent.
+    pub fn of_job() -> Self {
+        Self {
+            quiet: false,
+            terminal: false,
+            is_job: true,
+        }
+    }
+
+    /// Whether a parent process shows what this one does.
+    pub fn is_job(&self) -> bool {
+        self.is_job
     }
 
     /// Whether bars are drawn.
@@ -46,10 +65,25 @@ impl Ui {
 
     /// A line about what is going on, on standard error.
     pub fn say(&self, message: impl AsRef<str>) {
+        self.note(message.as_ref());
+        if self.is_job {
+            Told::Say(message.as_ref().to_owned()).tell();
+        }
+    }
+
+    /// As [`Ui::say`], but of a job only its log has it: the parent said the same already, or need not.
+    pub fn note(&self, message: impl AsRef<str>) {
         if !self.quiet {
             let mut out = std::io::stderr().lock();
             // A closed terminal is no reason to stop training.
             let _ = writeln!(out, "{}", message.as_ref());
+        }
+    }
+
+    /// Tells the parent of a job how far it is.
+    pub fn at(&self, position: impl FnOnce() -> Position) {
+        if self.is_job {
+            Told::At(position()).tell();
         }
     }
 
@@ -67,9 +101,7 @@ impl Ui {
         } else {
             ProgressBar::hidden()
         };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("━╸─"));
-        }
+        set_style(&bar, template);
         bar.set_prefix(label.to_owned());
         if self.draws_bars() {
             bar.enable_steady_tick(Duration::from_millis(500));
@@ -102,5 +134,12 @@ impl Ui {
             total,
             "  {prefix:<22} {wide_bar:.cyan/dim} {pos}/{len}  {msg}  left {eta}",
         )
+    }
+}
+
+/// The looks of all our bars.
+pub fn set_style(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("━╸─"));
     }
 }

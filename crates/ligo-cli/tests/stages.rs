@@ -80,6 +80,17 @@ fn text_to_a_grown_masked_model() {
     place.write("small.json", config(16, 1));
     place.write("large.json", config(24, 2));
     road(&place, "--tokens", &["--seq-len", "16"]);
+    // The small model can teach, beside anything that a setting of training asks for.
+    let taught = |out: &'static str, more: &[&'static str]| {
+        let fixed = ["train", "--init", "start", "--tokens", "data", "--seq-len", "16", "--set", "steps=4", "--out", out];
+        [&fixed, more].concat()
+    };
+    let teacher = ["--teacher", "small/model", "--set", "layer_drop.max_rate=0.5"];
+    assert_says(&place.shown(&taught("taught", &teacher)), &["taught/model"]);
+    let weights = |run: &str| std::fs::read(place.path(run).join("model/model.safetensors")).unwrap();
+    assert_ne!(weights("taught"), weights("large"));
+    let alone = ["--set", "distillation.share=0.5"];
+    assert_says(&place.refused(&taught("no", &alone)), &["distillation needs a teacher"]);
     // What the model cannot read is said before any work.
     let too_long = [
         "train",

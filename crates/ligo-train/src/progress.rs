@@ -1,15 +1,17 @@
 use ligo_data::Cursor;
 use serde::{Deserialize, Serialize};
 
-use crate::{CostPerStep, EvalPoint, Outcome, TrainResult};
+use crate::{EvalPoint, Outcome, Spent, TrainResult};
 
-/// How far a run is: the counters of its state. What is a function of the step (learning rate, FLOPs, seeds) is not kept.
+/// How far a run is: the counters of its state. What is a function of the step (learning rate, seeds) is not kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Progress {
     pub(crate) step: u64,
     pub(crate) cursor: Cursor,
     pub(crate) tokens: u64,
+    pub(crate) flops_exact: f64,
+    pub(crate) flops_electra: f64,
     pub(crate) seconds: f64,
     pub(crate) eval_seconds: f64,
     pub(crate) save_seconds: f64,
@@ -20,13 +22,23 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
+    /// A run at its beginning that was preceded by work that it is charged for.
+    pub(crate) fn after(spent: &Spent) -> Self {
+        Self {
+            flops_exact: spent.flops_exact,
+            flops_electra: spent.flops_electra,
+            seconds: spent.seconds,
+            ..Self::default()
+        }
+    }
+
     /// The point of the validation curve for a loss measured now.
-    pub(crate) fn point(&self, loss: f64, cost: &CostPerStep) -> EvalPoint {
+    pub(crate) fn point(&self, loss: f64) -> EvalPoint {
         EvalPoint {
             step: self.step,
             tokens: self.tokens,
-            flops_exact: cost.exact * self.step as f64,
-            flops_electra: cost.electra * self.step as f64,
+            flops_exact: self.flops_exact,
+            flops_electra: self.flops_electra,
             seconds: self.seconds,
             loss,
         }
@@ -37,15 +49,15 @@ impl Progress {
         self.curve.last().is_some_and(|p| p.step == self.step)
     }
 
-    pub(crate) fn result(&self, outcome: Outcome, cost: &CostPerStep) -> TrainResult {
+    pub(crate) fn result(&self, outcome: Outcome) -> TrainResult {
         TrainResult {
             outcome,
             steps: self.step,
             curve: self.curve.clone(),
             last_train_loss: self.last_train_loss,
             tokens: self.tokens,
-            flops_exact: cost.exact * self.step as f64,
-            flops_electra: cost.electra * self.step as f64,
+            flops_exact: self.flops_exact,
+            flops_electra: self.flops_electra,
             seconds: self.seconds,
             eval_seconds: self.eval_seconds,
             save_seconds: self.save_seconds,

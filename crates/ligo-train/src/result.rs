@@ -27,6 +27,17 @@ pub struct CostPerStep {
     pub electra: f64,
 }
 
+/// What was spent before a run's first step and belongs to its price, such as trying other starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spent {
+    /// Exact FLOPs.
+    pub flops_exact: f64,
+    /// FLOPs as the ELECTRA counter counts them.
+    pub flops_electra: f64,
+    /// Seconds.
+    pub seconds: f64,
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

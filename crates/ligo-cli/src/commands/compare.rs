@@ -6,6 +6,7 @@ use ligo_report::summary::Summary;
 
 use super::run::{RunArgs, resolve};
 use crate::device::{self, DeviceChoice};
+use crate::run::{Crew, Workers};
 use crate::{Failure, Ui};
 
 /// Arguments of `ligo compare`.
@@ -15,7 +16,7 @@ use crate::{Failure, Ui};
 )]
 pub struct CompareArgs {
     /// A finished run's folder, or its summary.json: only its table and pictures are made anew.
-    #[arg(conflicts_with_all = ["methods", "seeds", "data", "small"])]
+    #[arg(conflicts_with_all = ["methods", "seeds", "jobs", "data", "small"])]
     pub finished: Option<PathBuf>,
     /// What is compared and on what.
     #[command(flatten)]
@@ -26,6 +27,20 @@ pub struct CompareArgs {
     /// Runs of each method, each with a seed of its own.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
     pub seeds: Option<u64>,
+    /// Runs at a time, each in a process of its own. On a CPU they share its threads, on GPUs they take turns. By default as many
+    /// as there are GPUs.
+    #[arg(long, value_name = "N", value_parser = jobs)]
+    pub jobs: Option<usize>,
+}
+
+/// More than this is a slip of the pen.
+const MOST_JOBS: usize = 256;
+
+fn jobs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(jobs) if (1..=MOST_JOBS).contains(&jobs) => Ok(jobs),
+        _ => Err(format!("expected a number from 1 to {MOST_JOBS}")),
+    }
 }
 
 /// Runs the command.
@@ -42,7 +57,19 @@ pub fn run(args: &CompareArgs, choice: DeviceChoice, ui: Ui) -> Result<(), Failu
         .out
         .clone()
         .unwrap_or_else(|| crate::run::default_folder(&recipe));
-    crate::run::run(&recipe, &folder, &device::pick(choice)?, ui)
+    crate::run::run(&recipe, &folder, crew(args.jobs, choice)?, ui)
+}
+
+/// As many processes as were asked for, else one for each GPU where there are several, else this one.
+fn crew(jobs: Option<usize>, choice: DeviceChoice) -> Result<Crew, Failure> {
+    if jobs != Some(1) {
+        let gpus = device::gpus(choice)?;
+        let jobs = jobs.unwrap_or(gpus.len());
+        if jobs > 1 {
+            return Ok(Crew::SideBySide(Workers::new(jobs, &gpus)));
+        }
+    }
+    Ok(Crew::Here(device::pick(choice)?))
 }
 
 fn redraw(finished: &Path, ui: Ui) -> Result<(), Failure> {

@@ -1,10 +1,8 @@
 //! Which data a command trains on.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use ligo_arch::{ModelConfig, Task};
-use ligo_data::{TokenStore, Tokenizer};
 use ligo_train::TrainConfig;
 use serde_json::json;
 
@@ -52,16 +50,7 @@ impl DataArgs {
     /// It is not one of `ligo tokenize` or `ligo images`, or damaged.
     pub fn open(&self) -> Result<OpenedData, Failure> {
         let (content, folder) = match (&self.tokens, &self.images) {
-            (Some(folder), _) => {
-                let tokenizer = folder.join("tokenizer");
-                let tokens = Tokens {
-                    train: Arc::new(TokenStore::open(&folder.join("tokens/train"))?),
-                    valid: Arc::new(TokenStore::open(&folder.join("tokens/valid"))?),
-                    vocab_size: Tokenizer::open(&tokenizer)?.vocab_size(),
-                    tokenizer,
-                };
-                (Content::Text(tokens), folder)
-            }
+            (Some(folder), _) => (Content::Text(Tokens::open(folder)?), folder),
             (None, Some(folder)) => (Content::Images(images::open(folder)?), folder),
             (None, None) => return Err(Failure::other("no data are given", "--tokens DIR or --images DIR")),
         };

@@ -6,6 +6,7 @@ pub mod data_args;
 pub mod grow;
 pub mod images;
 pub mod inspect;
+pub mod job;
 pub mod learn;
 pub mod run;
 pub mod tokenize;

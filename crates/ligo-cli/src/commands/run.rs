@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::device::Picked;
 use crate::recipe::{self, CorpusSource};
+use crate::run::Crew;
 use crate::{Failure, Ui};
 
 /// Arguments of `ligo run`.
@@ -76,8 +77,8 @@ fn absolute(path: &PathBuf) -> PathBuf {
 ///
 /// # Errors
 /// As [`crate::run::run`].
-pub fn run(args: &RunArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
+pub fn run(args: &RunArgs, picked: Picked, ui: Ui) -> Result<(), Failure> {
     let recipe = resolve(args)?;
     let folder = args.out.clone().unwrap_or_else(|| crate::run::default_folder(&recipe));
-    crate::run::run(&recipe, &folder, picked, ui)
+    crate::run::run(&recipe, &folder, Crew::Here(picked), ui)
 }

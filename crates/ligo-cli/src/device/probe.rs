@@ -1,6 +1,5 @@
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -95,9 +94,7 @@ impl Default for Subprocess {
 
 impl Subprocess {
     fn ask(&self, what: &str) -> Result<Vec<String>, String> {
-        let program: PathBuf =
-            std::env::current_exe().map_err(|error| format!("cannot start this program: {error}"))?;
-        let mut command = Command::new(program);
+        let mut command = super::this_program().map_err(|error| format!("cannot start this program: {error}"))?;
         command.args([COMMAND, what]);
         run_limited(command, self.limit)
     }

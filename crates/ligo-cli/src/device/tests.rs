@@ -186,3 +186,30 @@ mod processes {
         assert_eq!(shell(script, Duration::from_secs(30)).unwrap(), ["Radeon 780M"]);
     }
 }
+
+#[test]
+fn runs_are_divided_among_all_hardware_gpus_that_work() {
+    let machine = Machine(vec![
+        LAVAPIPE,
+        ("cuda:discrete:0", Some("NVIDIA A")),
+        ("cuda:discrete:1", None),
+        ("cuda:discrete:2", Some("NVIDIA B")),
+        ("vulkan:virtual:0", Some("llvmpipe")),
+    ]);
+    let gpus = |choice: &str| all_gpus(choice.parse().unwrap(), Some(&machine)).unwrap();
+    // The numbers are those that `gpu:N` takes: places in the list.
+    assert_eq!(gpus("auto"), [1, 3]);
+    assert_eq!(gpus("gpu"), [1, 3, 4]);
+    assert_eq!(gpus("gpu:3"), [3]);
+    assert_eq!(gpus("cpu"), [0; 0]);
+    assert_eq!(gpus("gpu:0"), [0]);
+    let software = Machine(vec![LAVAPIPE]);
+    assert_eq!(all_gpus(DeviceChoice::Auto, Some(&software)).unwrap(), [0; 0]);
+    assert_eq!(all_gpus(DeviceChoice::Gpu(None), Some(&software)).unwrap(), [0]);
+    let broken = Machine(vec![("cuda:discrete:0", None)]);
+    assert_eq!(all_gpus(DeviceChoice::Auto, Some(&broken)).unwrap(), [0; 0]);
+    let error = all_gpus(DeviceChoice::Gpu(None), Some(&broken)).unwrap_err();
+    assert!(error.to_string().contains("signal 11"), "{error}");
+    assert!(all_gpus(DeviceChoice::Gpu(None), None).is_err());
+    assert_eq!(all_gpus(DeviceChoice::Auto, None).unwrap(), [0; 0]);
+}

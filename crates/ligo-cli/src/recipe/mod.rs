@@ -3,8 +3,11 @@
 mod builtin;
 mod compare;
 mod faults;
+mod moments;
 mod pair;
 mod parse;
+mod presets;
+mod select;
 mod shape;
 mod stages;
 #[cfg(test)]
@@ -20,10 +23,13 @@ use serde::{Deserialize, Serialize};
 pub use builtin::{BUILTIN, builtin};
 pub(crate) use faults::nearest;
 pub use faults::{Fault, RecipeError};
+pub use moments::KeepMoments;
 pub use pair::Pair;
 pub use parse::{load, merged, overrides, parse};
+pub use presets::PRESETS;
+pub use select::{Candidate, SelectSection, Selection};
 pub use shape::{DataFacts, ModelSection};
-pub use stages::{Stage, StageSection};
+pub use stages::{Stage, StageSchedule, StageSection, use_small_model};
 
 /// Everything that decides a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -220,7 +226,7 @@ impl Default for OperatorSection {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MethodSection {
-    /// A name of [`OperatorSpec::NAMES`], or any name with `operator`.
+    /// A name of [`OperatorSpec::NAMES`] or of [`PRESETS`], or any name with `operator`.
     pub name: String,
     /// Folder name when two entries have the same `name`.
     pub id: Option<String>,
@@ -234,6 +240,12 @@ pub struct MethodSection {
     pub learn: toml::Table,
     /// The stretches of a method that trains several models one after the other, each grown from the one before.
     pub stages: Vec<StageSection>,
+    /// What becomes of the optimizer's state when a model is grown: `true`, `false` or `"reset-new"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_moments: Option<KeepMoments>,
+    /// Operators of which the best is taken, instead of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub select: Option<SelectSection>,
 }
 
 impl MethodSection {
@@ -252,8 +264,7 @@ impl Recipe {
     pub fn operator_of(&self, method: &MethodSection) -> Option<OperatorSpec> {
         match &method.operator {
             Some(spec) => Some(spec.clone()),
-            None if method.name == "ligo" => Some(OperatorSpec::Ligo(self.operator.ligo.clone())),
-            None => OperatorSpec::from_name(&method.name),
+            None => presets::preset(&method.name, &self.operator.ligo).map(|plan| plan.operator),
         }
     }
 

@@ -102,6 +102,14 @@ impl ModelSection {
         (!all_in(small.model_type()) && all_in(USUAL_FAMILY)).then_some(USUAL_FAMILY)
     }
 
+    /// Sets the number of layers, whatever the family calls it.
+    #[must_use]
+    pub(super) fn with_layers(mut self, layers: usize, facts: &DataFacts) -> Self {
+        let field = layers_field(self.model_type(facts));
+        self.model.insert(field.into(), (layers as i64).into());
+        self
+    }
+
     /// The configuration for these data.
     ///
     /// # Errors
@@ -164,6 +172,14 @@ impl ModelSection {
                 Err(faults)
             }
         }
+    }
+}
+
+/// What the family calls its number of layers.
+fn layers_field(model_type: &str) -> &'static str {
+    match model_type {
+        "gpt2" => "n_layer",
+        _ => "num_hidden_layers",
     }
 }
 

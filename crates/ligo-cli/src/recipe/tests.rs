@@ -274,3 +274,115 @@ fn the_nearest_recipe_is_named() {
     let error = load("something/else.toml", &[]).unwrap_err();
     assert!(matches!(&error, RecipeError::Unknown { nearest: None, .. }), "{error}");
 }
+
+fn with_methods(methods: &str) -> Recipe {
+    own(&[&format!("methods=[{methods}]")]).unwrap()
+}
+
+/// The stages of a method of a recipe.
+fn stages(recipe: &Recipe, method: usize) -> Vec<Stage> {
+    let facts = DataFacts::expected(recipe);
+    let pair = recipe.pair(&facts).unwrap();
+    recipe.stages_of(&recipe.methods[method], &pair, &facts).unwrap()
+}
+
+#[test]
+fn a_recipe_takes_what_it_does_not_say_from_its_base() {
+    let text = "base = \"bert-mini\"\nname = \"mine\"\n[small.train]\nsteps = 7\n";
+    let recipe = parse(text, "mine", &["corpus.paths=[\"data\"]".into()]).unwrap();
+    let base = load("bert-mini", &["corpus.paths=[\"data\"]".to_owned()]).unwrap();
+    assert_eq!((recipe.name.as_str(), recipe.small.train.steps), ("mine", 7));
+    assert_eq!(recipe.small.train.batch_size, base.small.train.batch_size);
+    assert_eq!((recipe.large, recipe.methods), (base.large, base.methods));
+    let unknown = parse("base = \"bert-minni\"", "mine", &[]).unwrap_err();
+    assert!(
+        matches!(&unknown, RecipeError::Unknown { nearest: Some(near), .. } if near == "bert-mini"),
+        "{unknown}"
+    );
+    assert!(
+        parse("base = 3", "mine", &[])
+            .unwrap_err()
+            .to_string()
+            .contains("built-in recipe")
+    );
+}
+
+#[test]
+fn every_preset_has_a_plan_and_a_name_of_its_own() {
+    let names = PRESETS.map(|(name, _)| name);
+    let list: Vec<String> = names.iter().map(|name| format!("{{name=\"{name}\"}}")).collect();
+    let recipe = with_methods(&list.join(", "));
+    let large = recipe.pair(&DataFacts::expected(&recipe)).unwrap().large;
+    for (i, (name, meaning)) in PRESETS.into_iter().enumerate() {
+        assert!(!meaning.is_empty());
+        let stages = stages(&recipe, i);
+        let total: u64 = stages.iter().map(|stage| stage.train.steps).sum();
+        assert_eq!(total, recipe.large.train.steps, "{name}");
+        assert_eq!(stages.last().unwrap().model, large, "{name}");
+        // Fresh models owe nothing to the small one, unless it teaches.
+        let fresh = ["mslt", "stackbert-progressive", "staged", "midas", "zero-one"].contains(&name);
+        assert_eq!(use_small_model(&stages), !fresh, "{name}");
+    }
+    let scratch = with_methods("{name=\"scratch\"}");
+    assert!(!use_small_model(&stages(&scratch, 0)));
+}
+
+#[test]
+fn stages_that_go_on_with_a_schedule_have_its_rates() {
+    let recipe = with_methods("{name=\"stackbert-progressive\"}");
+    let whole = &recipe.large.train;
+    let stages = stages(&recipe, 0);
+    let rates = stages
+        .iter()
+        .flat_map(|stage| (0..stage.train.steps).map(|step| stage.train.lr(step)));
+    let expected = (0..whole.steps).map(|step| whole.lr(step));
+    assert!(rates.eq(expected));
+    assert!(stages.iter().all(|stage| stage.keep_moments == KeepMoments::No));
+}
+
+#[test]
+fn a_method_changes_what_its_preset_says() {
+    let recipe = with_methods(
+        "{name=\"ki\", train={distillation={share=0.1}}, operator={kind=\"stackbert\"}}, {name=\"ligo-moments\", keep_moments=\"reset-new\"}, \
+         {name=\"staged\", stages=[{layers=3, share=0.5, keep_moments=false}, {}]}",
+    );
+    let ki = &stages(&recipe, 0)[0];
+    let distillation = ki.train.distillation.unwrap();
+    assert_eq!((distillation.share, distillation.temperature), (0.1, 2.0));
+    assert_eq!(ki.operator, OperatorSpec::Stackbert);
+    assert_eq!(stages(&recipe, 1)[0].keep_moments, KeepMoments::ResetNew);
+    let staged = stages(&recipe, 2);
+    assert_eq!(
+        staged.iter().map(|s| s.model.sizes().layers).collect::<Vec<_>>(),
+        [3, 4]
+    );
+    assert_eq!(staged[0].keep_moments, KeepMoments::No);
+    assert_eq!(staged[1].keep_moments, KeepMoments::All);
+    let text = recipe.to_toml().unwrap();
+    assert_eq!(parse(&text, "again", &[]).unwrap(), recipe);
+    assert_eq!(
+        keys(own(&["methods=[{name=\"ligo\", keep_moments=\"some\"}]"])),
+        ["methods[0].keep_moments"]
+    );
+}
+
+#[test]
+fn every_family_grows_through_every_preset() {
+    let names = PRESETS.map(|(name, _)| format!("{{name=\"{name}\"}}"));
+    for (base, field) in [
+        ("gpt2-mini", "n_layer"),
+        ("llama-mini", "num_hidden_layers"),
+        ("vit-mini", "num_hidden_layers"),
+        ("cait-mini", "num_hidden_layers"),
+    ] {
+        let given = [
+            "corpus.paths=[\"data\"]".to_owned(),
+            format!("methods=[{}]", names.join(", ")),
+        ];
+        let recipe = load(base, &given).unwrap();
+        let gradual = PRESETS.iter().position(|(name, _)| *name == "midas").unwrap();
+        let stages = stages(&recipe, gradual);
+        let layers: Vec<serde_json::Value> = stages.iter().map(|s| s.model.to_json()[field].clone()).collect();
+        assert_eq!(layers, [2, 4, 6], "{base}");
+    }
+}

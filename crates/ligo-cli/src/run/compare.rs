@@ -14,7 +14,7 @@ use ligo_train::TrainResult;
 use super::Small;
 use super::dataset::Dataset;
 use super::method::{folder_of, stage_folder};
-use super::stage::write_whole;
+use super::stage::{self, write_whole};
 use super::training::read_result;
 use crate::recipe::{MethodSection, Pair, Recipe};
 use crate::{Failure, Ui};
@@ -32,7 +32,7 @@ struct Run {
     operator: Cost,
 }
 
-/// Compares the finished runs of a recipe, writes `summary.json`, tables and pictures, and prints the table.
+/// Compares the runs of a recipe that are complete, writes `summary.json`, tables and pictures, and prints the table.
 ///
 /// # Errors
 /// A run's result is missing, or a file cannot be written.
@@ -44,12 +44,17 @@ pub fn compare(
     small: &Small,
     ui: Ui,
 ) -> Result<(), Failure> {
+    let complete = |m: &&MethodSection| stage::complete(&folder.join(folder_of(m))).is_some();
     let runs: Result<Vec<Run>, Failure> = recipe
         .methods
         .iter()
+        .filter(complete)
         .map(|m| read_run(recipe, m, pair, dataset, folder))
         .collect();
     let runs = runs?;
+    if runs.is_empty() {
+        return Ok(());
+    }
     let small_cost = small.trained.as_ref().map(|r| Cost {
         flops_exact: r.flops_exact,
         flops_electra: r.flops_electra,
@@ -159,7 +164,7 @@ fn read_run(
     dataset: &Dataset,
     folder: &Path,
 ) -> Result<Run, Failure> {
-    let folder = folder_of(folder, method);
+    let folder = folder.join(folder_of(method));
     let stages = recipe
         .stages_of(method, pair, &dataset.facts(&recipe.data))
         .map_err(super::faults)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ligo_arch::{ModelConfig, Task};
 use ligo_data::{
     Batch, CausalLoader, CausalSettings, ImageLoader, ImageLoaderSettings, ImageSet, LoaderSettings, Masking,
-    MlmLoader, Preprocessor, TokenStore,
+    MlmLoader, Preprocessor, TokenStore, Tokenizer,
 };
 use ligo_report::summary::Unit;
 use ligo_train::{BatchSource, TrainConfig};
@@ -232,6 +232,21 @@ fn eval_batches(train: &TrainConfig) -> usize {
 }
 
 impl Tokens {
+    /// Opens what a run or `ligo tokenize` left in a folder: `tokenizer/` and `tokens/`.
+    ///
+    /// # Errors
+    /// It is not there, or damaged.
+    pub fn open(folder: &Path) -> Result<Self, Failure> {
+        let tokenizer = folder.join("tokenizer");
+        let part = |name: &str| Ok::<_, Failure>(Arc::new(TokenStore::open(&folder.join("tokens").join(name))?));
+        Ok(Self {
+            train: part("train")?,
+            valid: part("valid")?,
+            vocab_size: Tokenizer::open(&tokenizer)?.vocab_size(),
+            tokenizer,
+        })
+    }
+
     fn masked(&self, data: &DataSection, train: &TrainConfig) -> Result<Loaders, Failure> {
         let settings = LoaderSettings {
             seq_len: data.seq_len,

@@ -3,26 +3,37 @@
 mod compare;
 pub mod dataset;
 pub mod images;
+mod jobs;
 mod method;
+mod moments;
+mod prepared;
+mod select;
+mod small;
 pub mod stage;
 pub mod text;
 mod training;
+mod units;
 
 use std::path::{Path, PathBuf};
 
-use ligo_arch::ModelConfig;
 use ligo_checkpoint::RunLock;
 use ligo_train::TrainConfig;
-use serde_json::json;
 
 pub use compare::{compare, show};
 pub use dataset::Dataset;
+pub use jobs::Workers;
 pub use method::Learning;
-pub use training::{Session, Training};
+pub use moments::lacks_moments;
+pub use small::Small;
+pub use training::{Extras, Session, Start, Training};
+pub use units::{Failed, Runner, Unit, units};
 
 use crate::device::Picked;
 use crate::recipe::{CorpusSource, DataFacts, Recipe};
-use crate::{Failure, Ui};
+use crate::{Failure, Ui, stop};
+
+/// The resolved recipe in a run's folder.
+pub const RECIPE_TOML: &str = "recipe.toml";
 
 /// A folder holds any number of methods, as long as everything else is the same.
 fn without_methods(recipe: &Recipe) -> Recipe {
@@ -40,16 +51,24 @@ pub fn default_folder(recipe: &Recipe) -> PathBuf {
     Path::new("runs").join(format!("{}-{}", recipe.name, &hash[..8]))
 }
 
-/// Runs a recipe from text to table. Complete stages are skipped; an interrupted run continues where it stopped.
+/// Who does the work of a run.
+pub enum Crew {
+    /// This process, on this device, one piece after the other.
+    Here(Picked),
+    /// Processes of their own, several at a time.
+    SideBySide(Workers),
+}
+
+/// Runs a recipe from text to table. Complete stages are skipped; an interrupted run continues where it stopped. What fails
+/// takes nothing else down.
 ///
 /// # Errors
-/// Whatever a stage ends with; [`Failure::Interrupted`] after a stop that was asked for.
-pub fn run(recipe: &Recipe, folder: &Path, picked: &Picked, ui: Ui) -> Result<(), Failure> {
+/// What failed, after all the rest was done; [`Failure::Interrupted`] after a stop that was asked for.
+pub fn run(recipe: &Recipe, folder: &Path, crew: Crew, ui: Ui) -> Result<(), Failure> {
     std::fs::create_dir_all(folder).map_err(Failure::io("create", folder))?;
     let _lock = RunLock::acquire(folder)?;
     write_recipe(recipe, folder)?;
     ui.say(format!("run: {} in {}", recipe.name, folder.display()));
-    let session = Session::new(ui, picked);
 
     // What kind of model it is, but for what comes with the data: the vocabulary, the number of classes.
     let kind = recipe.pair(&DataFacts::expected(recipe)).map_err(faults)?.small;
@@ -57,16 +76,81 @@ pub fn run(recipe: &Recipe, folder: &Path, picked: &Picked, ui: Ui) -> Result<()
         CorpusSource::Images => images::prepare(recipe, &kind, folder, ui)?,
         CorpusSource::Files | CorpusSource::RustDocs => text::prepare(recipe, &kind, folder, ui)?,
     };
-    let pair = recipe.pair(&dataset.facts(&recipe.data)).map_err(faults)?;
-    let small = small_model(recipe, pair.small.clone(), folder, &dataset, &session)?;
-    for method in &recipe.methods {
-        method::run(recipe, method, &pair, folder, &dataset, &small, &session)?;
+    dataset.note(folder)?;
+    let units = units(recipe);
+    let failures = match crew {
+        Crew::Here(picked) => {
+            let runner = Runner::new(recipe, folder, &dataset, Session::new(ui, &picked))?;
+            one_by_one(&units, &runner, ui)?
+        }
+        Crew::SideBySide(workers) => {
+            let failed = jobs::run(&units, folder, &workers, ui)?;
+            failed.into_iter().map(|failed| (failed, None)).collect()
+        }
+    };
+    conclude(recipe, folder, &dataset, failures, units.len(), ui)
+}
+
+/// What failed, and how as far as it is known.
+type Failures = Vec<(Failed, Option<Failure>)>;
+
+fn one_by_one(units: &[Unit], runner: &Runner<'_>, ui: Ui) -> Result<Failures, Failure> {
+    let mut failures: Failures = Vec::new();
+    for unit in units {
+        let failed = |name: &&String| failures.iter().any(|(failed, _)| failed.unit == **name);
+        if let Some(name) = unit.after.iter().find(failed) {
+            failures.push((Failed::after(unit, name), None));
+            continue;
+        }
+        match runner.run(unit) {
+            Ok(()) => {}
+            Err(failure) if failure.is_interruption() || stop::requested() => return Err(failure),
+            Err(failure) => {
+                let failed = Failed {
+                    unit: unit.name.clone(),
+                    reason: failure.to_string(),
+                    log: None,
+                };
+                ui.say(failed.to_string());
+                failures.push((failed, Some(failure)));
+            }
+        }
     }
-    compare(recipe, &pair, folder, &dataset, &small, ui)
+    Ok(failures)
+}
+
+/// Shows the results that there are, then says what is missing.
+fn conclude(
+    recipe: &Recipe,
+    folder: &Path,
+    dataset: &Dataset,
+    mut failures: Failures,
+    units: usize,
+    ui: Ui,
+) -> Result<(), Failure> {
+    let small_failed = failures.iter().any(|(failed, _)| failed.unit == small::FOLDER);
+    if !small_failed {
+        let pair = recipe.pair(&dataset.facts(&recipe.data)).map_err(faults)?;
+        let small = small::read(recipe, &pair.small, folder, dataset)?;
+        compare(recipe, &pair, folder, dataset, &small, ui)?;
+    }
+    let first = failures.iter().position(|(_, failure)| failure.is_some());
+    match first {
+        None if failures.is_empty() => Ok(()),
+        // The usual case has a message of its own, with what to do about it.
+        Some(i) if small_failed || failures.len() == 1 => match failures.swap_remove(i).1 {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        },
+        _ => Err(Failure::Units {
+            failed: failures.into_iter().map(|(failed, _)| failed.to_string()).collect(),
+            total: units,
+        }),
+    }
 }
 
 fn write_recipe(recipe: &Recipe, folder: &Path) -> Result<(), Failure> {
-    let path = folder.join("recipe.toml");
+    let path = folder.join(RECIPE_TOML);
     let fault = |e: toml::ser::Error| Failure::other(e.to_string(), "this is a fault of ligo; please report it");
     let text = recipe.to_toml().map_err(fault)?;
     if let Ok(old) = std::fs::read_to_string(&path) {
@@ -85,75 +169,6 @@ fn write_recipe(recipe: &Recipe, folder: &Path) -> Result<(), Failure> {
         }
     }
     stage::write_whole(&path, text.as_bytes())
-}
-
-/// The small model, trained or given.
-pub struct Small {
-    /// Its directory.
-    pub model: PathBuf,
-    /// Its configuration.
-    pub config: ModelConfig,
-    /// How it was trained; nothing when it was given.
-    pub trained: Option<ligo_train::TrainResult>,
-    /// Its validation loss on the fixed batches.
-    pub loss: f64,
-    /// Decides all that follows.
-    pub fingerprint: String,
-}
-
-fn small_model(
-    recipe: &Recipe,
-    config: ModelConfig,
-    folder: &Path,
-    dataset: &Dataset,
-    session: &Session,
-) -> Result<Small, Failure> {
-    let train = seeded(&recipe.small.train, recipe.seed);
-    if let Some(path) = &recipe.small.path {
-        dataset.check_pretrained(&config, path)?;
-        let source = crate::store::open_source(path)?.at(&config)?;
-        let store = crate::store::read(&source, &session.device)?;
-        let loss = session.evaluate(&config, &store, dataset, &recipe.data, &train)?;
-        session.ui.say(format!(
-            "small model: {} with validation loss {loss:.3}",
-            path.display()
-        ));
-        let fingerprint = stage::fingerprint(&json!([dataset.fingerprint, path, config.to_json(), loss.to_bits()]));
-        return Ok(Small {
-            model: path.clone(),
-            config,
-            trained: None,
-            loss,
-            fingerprint,
-        });
-    }
-    let dir = folder.join("small");
-    let table = config.table();
-    let start = crate::host_store(
-        &table,
-        ligo_growth::init::initial_values(&table, config.initializer_range(), recipe.seed),
-        &session.device,
-    )?;
-    let (result, fingerprint) = session.train(Training {
-        label: "small model",
-        folder: &dir,
-        config: &config,
-        start: &mut || Ok(start.clone()),
-        train: &train,
-        dataset,
-        data: &recipe.data,
-        upstream: json!([dataset.fingerprint, recipe.seed]),
-        optional: &[],
-        card: session.card("the small model", None, "scratch", recipe),
-    })?;
-    let loss = result.final_loss().unwrap_or(f64::NAN);
-    Ok(Small {
-        model: dir.join("model"),
-        config,
-        trained: Some(result),
-        loss,
-        fingerprint,
-    })
 }
 
 /// Settings with the seeds of one run: its dropout and its order of data.

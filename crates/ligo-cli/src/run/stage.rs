@@ -51,8 +51,14 @@ pub fn stage(
 }
 
 fn is_complete(folder: &Path, fingerprint: &str) -> bool {
-    let text = std::fs::read(folder.join(STAGE_JSON)).unwrap_or_default();
-    serde_json::from_slice::<Complete>(&text).is_ok_and(|c| c.fingerprint == fingerprint)
+    complete(folder).is_some_and(|found| found == fingerprint)
+}
+
+/// The fingerprint of what a folder holds, if that is complete.
+pub fn complete(folder: &Path) -> Option<String> {
+    let text = std::fs::read(folder.join(STAGE_JSON)).ok()?;
+    let complete: Complete = serde_json::from_slice(&text).ok()?;
+    Some(complete.fingerprint)
 }
 
 /// Writes a small file by one rename.

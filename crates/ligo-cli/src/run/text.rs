@@ -52,12 +52,7 @@ pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> R
         build_stores(&tokens_dir, &corpus, &tokenizer, ui)?;
         Ok(())
     })?;
-    let tokens = Tokens {
-        train: Arc::new(TokenStore::open(&tokens_dir.join("train"))?),
-        valid: Arc::new(TokenStore::open(&tokens_dir.join("valid"))?),
-        tokenizer: tokenizer_dir,
-        vocab_size: tokenizer.vocab_size(),
-    };
+    let tokens = Tokens::open(folder)?;
     let (train, valid) = (Arc::clone(&tokens.train), Arc::clone(&tokens.valid));
     let vocab_size = tokens.vocab_size;
     let content = Content::Text(tokens);

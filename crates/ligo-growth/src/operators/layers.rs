@@ -26,7 +26,7 @@ pub(super) fn by_rule(
     Ok(copying(small, large, device, lists.collect(), fill))
 }
 
-/// The first stack follows `layers`; a family with several stacks needs one of equal depth in each.
+/// The first stack follows `layers`. Another one keeps its own layers where it does not grow, and needs as many entries where it does.
 pub(super) fn by_list(
     small: &ParamTable,
     large: &ParamTable,
@@ -35,9 +35,14 @@ pub(super) fn by_list(
     fill: Fill,
 ) -> Result<LinearMap, Error> {
     let mut lists = BTreeMap::new();
-    for (stack, depth) in large.depths() {
-        check_list(stack, layers, small.depth(stack), depth)?;
-        lists.insert(stack, layers.iter().copied().map(Some).collect());
+    for (i, (stack, depth)) in large.depths().enumerate() {
+        let list: Vec<usize> = if i > 0 && small.depth(stack) == depth {
+            (0..depth).collect()
+        } else {
+            check_list(stack, layers, small.depth(stack), depth)?;
+            layers.to_vec()
+        };
+        lists.insert(stack, list.into_iter().map(Some).collect());
     }
     Ok(copying(small, large, device, lists, fill))
 }

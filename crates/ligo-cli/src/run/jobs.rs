@@ -1,0 +1,296 @@
+//! Units side by side, each in a process of its own: a crash takes nothing else down, and each process has its own GPU or
+//! its share of the CPU's threads.
+
+mod board;
+mod child;
+
+use std::path::Path;
+use std::process::ExitStatus;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
+
+use super::units::{Failed, Unit};
+use crate::device::{self, DeviceChoice};
+use crate::told::Told;
+use crate::{Failure, Ui, stop};
+use board::Board;
+use child::Child;
+
+/// Where jobs run, as many at a time as there are places.
+#[derive(Debug, PartialEq)]
+pub struct Workers {
+    places: Vec<Place>,
+}
+
+/// One place for a job.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Place {
+    device: DeviceChoice,
+    threads: usize,
+}
+
+impl Workers {
+    /// So many places, on these GPUs in turn or on the CPU when there are none, which share this process's threads.
+    pub fn new(jobs: usize, gpus: &[usize]) -> Self {
+        Self::sharing(jobs, gpus, device::threads())
+    }
+
+    fn sharing(jobs: usize, gpus: &[usize], threads: usize) -> Self {
+        let place = |i: usize| Place {
+            device: match gpus {
+                [] => DeviceChoice::Cpu,
+                gpus => DeviceChoice::Gpu(Some(gpus[i % gpus.len()])),
+            },
+            threads: (threads / jobs + usize::from(i < threads % jobs)).max(1),
+        };
+        Self {
+            places: (0..jobs).map(place).collect(),
+        }
+    }
+
+    /// What they are, for people.
+    fn describe(&self) -> String {
+        let threads: Vec<usize> = self.places.iter().map(|place| place.threads).collect();
+        let (least, most) = (threads.iter().min(), threads.iter().max());
+        let threads = match (least, most) {
+            (Some(1), Some(1)) => "1 thread each".to_owned(),
+            (Some(least), Some(most)) if least == most => format!("{most} threads each"),
+            (least, most) => format!("{} or {} threads each", least.unwrap_or(&0), most.unwrap_or(&0)),
+        };
+        let mut devices: Vec<String> = self.places.iter().map(|place| place.device.to_string()).collect();
+        devices.sort();
+        devices.dedup();
+        format!("{} at a time on {}, {threads}", self.places.len(), devices.join(", "))
+    }
+}
+
+/// What became of a unit so far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Waiting,
+    Running,
+    Complete,
+    Failed,
+}
+
+/// What a process's thread reports.
+enum Event {
+    Told(Told),
+    Ended(std::io::Result<ExitStatus>),
+}
+
+/// Runs all units and returns those that failed, or that waited for one that did.
+///
+/// # Errors
+/// [`Failure::Interrupted`] after a stop that was asked for, when every process has saved and left.
+pub fn run(units: &[Unit], run: &Path, workers: &Workers, ui: Ui) -> Result<Vec<Failed>, Failure> {
+    ui.say(format!("jobs: {}", workers.describe()));
+    let (sender, receiver) = mpsc::channel();
+    Pool {
+        units,
+        run,
+        states: vec![State::Waiting; units.len()],
+        places: workers
+            .places
+            .iter()
+            .map(|place| Seat {
+                place: *place,
+                failures: 0,
+                job: None,
+            })
+            .collect(),
+        failed: Vec::new(),
+        board: Board::new(ui, units.len(), workers.places.len()),
+        sender,
+        receiver,
+    }
+    .run()
+}
+
+/// A place and what runs there.
+struct Seat {
+    place: Place,
+    /// Jobs in a row that failed here.
+    failures: usize,
+    job: Option<Job>,
+}
+
+struct Job {
+    unit: usize,
+    child: Child,
+    /// What the process said of its end.
+    complaint: Option<String>,
+}
+
+struct Pool<'a> {
+    units: &'a [Unit],
+    run: &'a Path,
+    states: Vec<State>,
+    places: Vec<Seat>,
+    failed: Vec<Failed>,
+    board: Board,
+    sender: Sender<(usize, Event)>,
+    receiver: Receiver<(usize, Event)>,
+}
+
+/// How often to look whether a stop was asked for.
+const TICK: Duration = Duration::from_millis(100);
+
+impl Pool<'_> {
+    fn run(mut self) -> Result<Vec<Failed>, Failure> {
+        loop {
+            if stop::requested() {
+                self.places
+                    .iter_mut()
+                    .filter_map(|seat| seat.job.as_mut())
+                    .for_each(|job| job.child.ask_to_stop());
+            } else {
+                self.start_what_can();
+            }
+            if self.places.iter().all(|seat| seat.job.is_none()) {
+                break;
+            }
+            match self.receiver.recv_timeout(TICK) {
+                Ok((seat, Event::Told(told))) => self.told(seat, told),
+                Ok((seat, Event::Ended(status))) => self.ended(seat, status),
+                Err(_) => {}
+            }
+        }
+        if stop::requested() {
+            return Err(Failure::Interrupted);
+        }
+        Ok(self.failed)
+    }
+
+    fn start_what_can(&mut self) {
+        self.give_up_what_cannot();
+        for seat in 0..self.places.len() {
+            if self.places[seat].job.is_some() || self.is_left_alone(seat) {
+                continue;
+            }
+            let Some(unit) = (0..self.units.len()).find(|unit| self.is_ready(*unit)) else {
+                return;
+            };
+            self.start(seat, unit);
+        }
+    }
+
+    fn state_of(&self, name: &str) -> Option<State> {
+        let unit = self.units.iter().position(|unit| unit.name == name)?;
+        Some(self.states[unit])
+    }
+
+    fn is_ready(&self, unit: usize) -> bool {
+        let mut before = self.units[unit].after.iter();
+        self.states[unit] == State::Waiting && before.all(|name| self.state_of(name) == Some(State::Complete))
+    }
+
+    /// Units that wait for one that failed fail too. What they wait for stands before them, so one pass is enough.
+    fn give_up_what_cannot(&mut self) {
+        for (i, unit) in self.units.iter().enumerate() {
+            let failed = |name: &&String| self.state_of(name) == Some(State::Failed);
+            if self.states[i] == State::Waiting
+                && let Some(name) = unit.after.iter().find(failed)
+            {
+                let failed = Failed::after(unit, name);
+                self.board.say(&failed.to_string());
+                self.failed.push(failed);
+                self.states[i] = State::Failed;
+                self.board.ended(&unit.name, false);
+            }
+        }
+    }
+
+    /// A device on which one job after the other fails may be broken, and would fail all that are left in no time.
+    fn is_left_alone(&self, seat: usize) -> bool {
+        let is_bad = |seat: &Seat| seat.failures >= 2;
+        is_bad(&self.places[seat]) && self.places.iter().any(|other| !is_bad(other))
+    }
+
+    fn start(&mut self, seat: usize, unit: usize) {
+        let Place { device, threads } = self.places[seat].place;
+        let name = &self.units[unit].name;
+        let sender = self.sender.clone();
+        // Nobody listens any more when the pool is gone.
+        let report = move |event| drop(sender.send((seat, event)));
+        match Child::start(self.run, name, device, threads, report) {
+            Ok(child) => {
+                self.board.started(seat, name, device);
+                self.states[unit] = State::Running;
+                let complaint = None;
+                self.places[seat].job = Some(Job { unit, child, complaint });
+            }
+            Err(error) => self.fail(seat, unit, format!("could not be started: {error}")),
+        }
+    }
+
+    fn told(&mut self, seat: usize, told: Told) {
+        match told {
+            Told::Say(line) => self.board.say(&line),
+            Told::At(position) => self.board.at(seat, &position),
+            Told::Failed(message) => {
+                if let Some(job) = &mut self.places[seat].job {
+                    job.complaint = Some(message);
+                }
+            }
+        }
+    }
+
+    fn ended(&mut self, seat: usize, status: std::io::Result<ExitStatus>) {
+        let Some(Job { unit, complaint, .. }) = self.places[seat].job.take() else {
+            return;
+        };
+        self.board.left(seat);
+        match status {
+            Ok(status) if status.success() => {
+                self.places[seat].failures = 0;
+                self.states[unit] = State::Complete;
+                self.board.ended(&self.units[unit].name, true);
+            }
+            // Whatever ended it, the user asked for it, and what was saved is there.
+            _ if stop::requested() => self.states[unit] = State::Waiting,
+            Ok(status) => self.fail(seat, unit, complaint.unwrap_or_else(|| child::reason(status))),
+            Err(error) => self.fail(seat, unit, format!("was lost: {error}")),
+        }
+    }
+
+    fn fail(&mut self, seat: usize, unit: usize, reason: String) {
+        let name = &self.units[unit].name;
+        let failed = Failed {
+            unit: name.clone(),
+            reason,
+            log: Some(child::log_of(self.run, name)),
+        };
+        self.board.say(&failed.to_string());
+        self.board.ended(name, false);
+        self.failed.push(failed);
+        self.places[seat].failures += 1;
+        self.states[unit] = State::Failed;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_divided_and_gpus_taken_in_turn() {
+        let threads = |jobs, threads| -> Vec<usize> {
+            let workers = Workers::sharing(jobs, &[], threads);
+            workers.places.iter().map(|place| place.threads).collect()
+        };
+        assert_eq!(threads(14, 14), [1; 14]);
+        assert_eq!(threads(3, 14), [5, 5, 4]);
+        assert_eq!(threads(4, 2), [1; 4]);
+        let devices: Vec<String> = Workers::sharing(3, &[0, 2], 8)
+            .places
+            .iter()
+            .map(|place| place.device.to_string())
+            .collect();
+        assert_eq!(devices, ["gpu:0", "gpu:2", "gpu:0"]);
+        assert_eq!(
+            Workers::sharing(3, &[0, 2], 8).describe(),
+            "3 at a time on gpu:0, gpu:2, 2 or 3 threads each"
+        );
+    }
+}
