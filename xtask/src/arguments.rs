@@ -58,7 +58,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, Stri
                 arguments: whole_road(rest),
             }))
         }
-        Some(direct @ ("ligo" | "compare")) => {
+        Some(direct @ ("ligo" | "compare" | "plan")) => {
             let mut rest = own.take_from(arguments, &["--dry-run"])?;
             if direct != "ligo" {
                 rest.insert(0, direct.into());
@@ -250,7 +250,10 @@ mod tests {
     #[test]
     fn help_of_a_subcommand_of_ligo_is_asked_of_ligo() {
         assert_eq!(words(&ligo("ligo grow --help").arguments), "grow --help");
-        assert_eq!(words(&ligo("compare --seeds 3 --help").arguments), "compare --seeds 3 --help");
+        assert_eq!(
+            words(&ligo("compare --seeds 3 --help").arguments),
+            "compare --seeds 3 --help"
+        );
         assert_eq!(parsed("train --help"), Ok(Task::Help));
         assert_eq!(parsed(""), Ok(Task::Help));
     }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{compare, grow, images, inspect, learn, run, tokenize, train, verify};
+use crate::commands::{compare, grow, images, inspect, learn, plan, run, tokenize, train, verify};
 use crate::device::{self, DeviceChoice, Picked};
 use crate::{Failure, Ui, stop};
 
@@ -43,6 +43,8 @@ enum Command {
     Grow(grow::GrowArgs),
     /// Several methods and seeds on the same data; or the table and pictures of a finished run, again.
     Compare(compare::CompareArgs),
+    /// What a recipe will cost, before anything is spent: memory, time, money, energy, CO2.
+    Plan(plan::PlanArgs),
     /// Run a model on fixed inputs, and compare with `transformers` where Python has it.
     Verify(verify::VerifyArgs),
     /// Show what a model directory, operator or checkpoint holds.
@@ -89,6 +91,7 @@ fn dispatch(cli: &Cli, ui: Ui) -> Result<(), Failure> {
         Command::Learn(args) => learn::run(args, &pick()?, ui),
         Command::Grow(args) => grow::run(args, &pick()?, ui),
         Command::Compare(args) => compare::run(args, cli.device, ui),
+        Command::Plan(args) => plan::run(args, cli.device, ui),
         Command::Verify(args) => Ok(verify::run(args, &pick()?.device)?),
         Command::Inspect(args) => Ok(inspect::run(args)?),
         Command::ProbeGpu { .. } => Ok(()),

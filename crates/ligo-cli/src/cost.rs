@@ -57,6 +57,14 @@ pub fn growth(small: &ParamTable, large: &ParamTable) -> Vec<exact::TensorGrowth
     .collect()
 }
 
+/// Whether an operator mixes the small layers before or after it widens them.
+pub fn order(sharing: Sharing) -> exact::GrowthOrder {
+    match sharing {
+        Sharing::PerLargeLayer => exact::GrowthOrder::DepthThenWidth,
+        Sharing::Shared | Sharing::PerSmallLayer => exact::GrowthOrder::WidthThenDepth,
+    }
+}
+
 /// The cost of a step of operator learning: exact with the operator counted once, and as the paper counts.
 pub fn learn_step(
     small: (&ModelConfig, &TransformerDims),
@@ -65,10 +73,7 @@ pub fn learn_step(
     sharing: Sharing,
 ) -> CostPerStep {
     let tensors = growth(&small.0.table(), &large.0.table());
-    let order = match sharing {
-        Sharing::PerLargeLayer => exact::GrowthOrder::DepthThenWidth,
-        Sharing::Shared | Sharing::PerSmallLayer => exact::GrowthOrder::WidthThenDepth,
-    };
+    let order = order(sharing);
     CostPerStep {
         exact: exact::ligo_step_flops(large.1, sequences, &tensors, order),
         electra: electra::ligo_step_flops(small.1, large.1, sequences),

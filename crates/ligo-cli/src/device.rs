@@ -277,13 +277,18 @@ fn on_gpu(spec: GpuSpec, name: String, reason: String) -> Decision {
 fn cpu_name() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = model_name(&info).unwrap_or_else(|| format!("{} CPU", std::env::consts::ARCH));
+    let threads = threads();
+    format!("{model}, {threads} thread{}", if threads == 1 { "" } else { "s" })
+}
+
+/// How many threads compute on the CPU.
+pub fn threads() -> usize {
     // The same rule as rayon's, whose pool does the computing.
     let asked = std::env::var("RAYON_NUM_THREADS").ok().and_then(|n| n.parse().ok());
-    let threads = match asked {
+    match asked {
         Some(n) if n > 0 => n,
         _ => std::thread::available_parallelism().map_or(1, usize::from),
-    };
-    format!("{model}, {threads} thread{}", if threads == 1 { "" } else { "s" })
+    }
 }
 
 fn model_name(cpuinfo: &str) -> Option<String> {

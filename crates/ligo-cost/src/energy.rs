@@ -15,6 +15,9 @@ pub const DATA_CENTRE_PUE: f64 = 1.54;
 /// Where [`DATA_CENTRE_PUE`] comes from.
 pub const PUE_SOURCE: &str = "average of Uptime Institute's Global Data Center Survey 2025";
 
+/// Power of a processor's thread while it computes, an assumption for where no counter can be read: servers take 2 to 6 W, desktops up to 10 W.
+pub const ASSUMED_WATTS_PER_THREAD: f64 = 6.0;
+
 /// `watts · seconds · pue` in kilowatt-hours. A `pue` of 1 is a computer that nothing cools but its own fans.
 #[must_use]
 pub fn kwh(watts: f64, seconds: f64, pue: f64) -> f64 {

@@ -50,19 +50,23 @@ pub fn bytes(bytes: f64) -> String {
     scaled(bytes.round(), &PREFIXES, "B")
 }
 
-/// Energy: `0.4 Wh`, `12.5 kWh`, `3.1 MWh`.
+/// Energy: `86 J`, `0.4 Wh`, `12.5 kWh`, `3.1 MWh`.
 #[must_use]
 pub fn energy(kwh: f64) -> String {
+    if kwh.abs() < 9.5e-5 {
+        return format!("{:.0} J", kwh * 3.6e6);
+    }
     scaled(kwh * 1e3, &PREFIXES, "Wh")
 }
 
-/// A mass: `0.2 g`, `5.6 kg`, `1.4 t`.
+/// A mass: `38 mg`, `0.2 g`, `5.6 kg`, `1.4 t`.
 #[must_use]
 pub fn mass(kg: f64) -> String {
     match kg {
         kg if kg.abs() >= 999.95 => format!("{:.1} t", kg / 1e3),
         kg if kg.abs() >= 0.999_95 => format!("{kg:.1} kg"),
-        kg => format!("{:.1} g", kg * 1e3),
+        kg if kg.abs() >= 9.5e-5 => format!("{:.1} g", kg * 1e3),
+        kg => format!("{:.0} mg", kg * 1e6),
     }
 }
 

@@ -179,6 +179,8 @@ pub struct Plan {
 pub struct PlannedRun {
     /// Its folder: `small`, or the one in `methods`.
     pub id: String,
+    /// The method's name in the recipe; `small` for the small model.
+    pub method: String,
     /// The method's name for people.
     pub label: String,
     /// Optimizer steps of the model, without those of the operator.
@@ -187,13 +189,22 @@ pub struct PlannedRun {
     pub training: Bill,
     /// What learning the operator costs.
     pub operator: Option<Bill>,
-    /// What it keeps in memory at its largest moment.
+    /// What training its largest model keeps in memory.
     pub memory: Memory,
+    /// What learning its operator keeps in memory.
+    pub operator_memory: Option<Memory>,
     /// What it may save against training from scratch; `None` where nobody measured it, and for scratch itself.
     pub expected: Option<Expected>,
 }
 
 impl PlannedRun {
+    /// Its memory where it needs the most.
+    #[must_use]
+    pub fn largest_bytes(&self) -> f64 {
+        let operator = self.operator_memory.map_or(0.0, |memory| memory.total_bytes());
+        self.memory.total_bytes().max(operator)
+    }
+
     /// The run as the recipe has it, all steps and the operator.
     #[must_use]
     pub fn whole(&self) -> Bill {

@@ -35,11 +35,11 @@ pub struct Expectation {
     pub same_pair: bool,
 }
 
-const LIGO: &str = "Wang et al., ICLR 2023 (arXiv:2303.00980)";
-const BERT2BERT: &str = "Chen et al., ACL 2022 (arXiv:2110.07143)";
-const MANGO: &str = "Pan et al., NeurIPS 2023 (arXiv:2310.10699)";
-const WIKIPEDIA: &str = "README, bert-micro on English Wikipedia, three seeds";
-const WIKIPEDIA_ONCE: &str = "README, bert-micro on English Wikipedia, one seed";
+const LIGO: &str = "Wang et al., ICLR 2023, arXiv:2303.00980";
+const BERT2BERT: &str = "Chen et al., ACL 2022, arXiv:2110.07143";
+const MANGO: &str = "Pan et al., NeurIPS 2023, arXiv:2310.10699";
+const WIKIPEDIA: &str = "README, English Wikipedia, three seeds";
+const WIKIPEDIA_ONCE: &str = "README, English Wikipedia, one seed";
 
 struct Pair(&'static str, &'static str, Size, Size);
 

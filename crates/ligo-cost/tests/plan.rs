@@ -191,13 +191,16 @@ fn a_plan_reads_back_as_itself() {
     let found = expectation("ligo", "bert", (6, 512), (12, 768)).unwrap();
     let run = PlannedRun {
         id: "ligo".into(),
+        method: "ligo".into(),
         label: "LiGO".into(),
         steps: 10,
         training: scratch,
         operator: Some(rates().bill(work().times(0.1))),
         memory,
+        operator_memory: Some(memory),
         expected: Some(Expected::new(&found, &scratch, None)),
     };
+    assert_eq!(run.largest_bytes(), memory.total_bytes());
     assert!(close(run.whole().seconds, 1.1 * scratch.seconds));
     let plan = Plan {
         format: FORMAT,

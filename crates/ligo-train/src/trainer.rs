@@ -9,11 +9,12 @@ use serde_json::Value;
 use crate::checkpoint::{Checkpoints, RunIdentity};
 use crate::evaluate::evaluate;
 use crate::log::Log;
+use crate::meter::Gauge;
 use crate::progress::Progress;
 use crate::step::{self, Step};
 use crate::{
-    BatchSource, CostPerStep, Error, Event, FailedSavePolicy, NonFinitePolicy, Objective, Observer, Optimizer, Outcome,
-    ParamStore, StepReport, TrainConfig, TrainResult,
+    BatchSource, CostPerStep, Error, Event, FailedSavePolicy, Meter, NonFinitePolicy, Objective, Observer, Optimizer,
+    Outcome, ParamStore, StepReport, TrainConfig, TrainResult,
 };
 
 /// The data of a run.
@@ -37,6 +38,7 @@ pub struct Trainer<'a> {
     cost: CostPerStep,
     identity: Value,
     disk: Disk,
+    gauge: Gauge,
     store: ParamStore,
     optimizer: Optimizer,
 }
@@ -71,6 +73,7 @@ impl<'a> Trainer<'a> {
             cost: CostPerStep::default(),
             identity: Value::Null,
             disk: Disk::default(),
+            gauge: Gauge::default(),
             store,
         })
     }
@@ -90,6 +93,12 @@ impl<'a> Trainer<'a> {
     /// Sets the disk that checkpoints are written through.
     pub fn with_disk(mut self, disk: Disk) -> Self {
         self.disk = disk;
+        self
+    }
+
+    /// Sets who tells what the training steps use.
+    pub fn with_meter(mut self, meter: impl Meter + 'static) -> Self {
+        self.gauge = Gauge::new(meter);
         self
     }
 
@@ -180,6 +189,7 @@ impl<'a> Trainer<'a> {
         if resumed {
             session.note("resumed", format!("from step {}", session.progress.step))?;
         }
+        session.trainer.gauge.begin();
         session.train()
     }
 }
@@ -230,6 +240,7 @@ impl Session<'_, '_> {
 
     /// Measures the validation loss; false when the run was asked to stop meanwhile.
     fn evaluate(&mut self) -> Result<bool, Error> {
+        self.pause_meter();
         let started = Instant::now();
         let Trainer {
             objective, store, data, ..
@@ -256,6 +267,9 @@ impl Session<'_, '_> {
     }
 
     fn step(&mut self) -> Result<(), Error> {
+        self.trainer
+            .gauge
+            .before_step(self.progress.step, &mut self.progress.usage);
         let started = Instant::now();
         let number = self.progress.step;
         let config = &self.trainer.config;
@@ -346,6 +360,10 @@ impl Session<'_, '_> {
         Ok(())
     }
 
+    fn pause_meter(&mut self) {
+        self.trainer.gauge.pause(self.progress.step, &mut self.progress.usage);
+    }
+
     fn is_save_due(&self) -> bool {
         let config = &self.trainer.config;
         let step = self.progress.step;
@@ -374,6 +392,7 @@ impl Session<'_, '_> {
     }
 
     fn save(&mut self) -> Result<(), Error> {
+        self.pause_meter();
         let started = Instant::now();
         self.log.sync()?;
         let step = self.progress.step;

@@ -7,6 +7,7 @@ pub mod grow;
 pub mod images;
 pub mod inspect;
 pub mod learn;
+pub mod plan;
 pub mod run;
 pub mod tokenize;
 pub mod train;

@@ -15,9 +15,11 @@ use ligo_checkpoint::RunLock;
 use ligo_train::TrainConfig;
 use serde_json::json;
 
+pub(crate) use compare::label;
 pub use compare::{compare, show};
 pub use dataset::Dataset;
 pub use method::Learning;
+pub(crate) use stage::write_whole;
 pub use training::{Session, Training};
 
 use crate::device::Picked;
@@ -58,6 +60,7 @@ pub fn run(recipe: &Recipe, folder: &Path, picked: &Picked, ui: Ui) -> Result<()
         CorpusSource::Files | CorpusSource::RustDocs => text::prepare(recipe, &kind, folder, ui)?,
     };
     let pair = recipe.pair(&dataset.facts(&recipe.data)).map_err(faults)?;
+    crate::plan::write(recipe, &dataset.facts(&recipe.data), &session.machine, folder)?;
     let small = small_model(recipe, pair.small.clone(), folder, &dataset, &session)?;
     for method in &recipe.methods {
         method::run(recipe, method, &pair, folder, &dataset, &small, &session)?;
@@ -84,7 +87,7 @@ fn write_recipe(recipe: &Recipe, folder: &Path) -> Result<(), Failure> {
             ));
         }
     }
-    stage::write_whole(&path, text.as_bytes())
+    write_whole(&path, text.as_bytes())
 }
 
 /// The small model, trained or given.

@@ -1,7 +1,6 @@
 //! One training run as a stage: skipped when complete, continued when not, and its model written at the end.
 
 use std::path::Path;
-use std::time::Duration;
 
 use burn::tensor::Device;
 use ligo_arch::ModelConfig;
@@ -16,6 +15,7 @@ use super::dataset::Dataset;
 use super::stage::{fingerprint, stage, write_whole};
 use crate::device::Picked;
 use crate::observer::Progress;
+use crate::plan::Machine;
 use crate::recipe::{DataSection, Recipe};
 use crate::stop::STOP;
 use crate::{Failure, Ui, cost};
@@ -30,6 +30,8 @@ pub struct Session {
     pub device: Device,
     /// Its matmul peak in FLOP/s.
     pub peak_flops: f64,
+    /// The same device as plans and meters see it.
+    pub machine: Machine,
 }
 
 /// One training run of a model.
@@ -59,7 +61,7 @@ pub struct Training<'a> {
 impl Session {
     /// Measures the device's peak.
     pub fn new(ui: Ui, picked: &Picked) -> Self {
-        let peak_flops = crate::peak::matmul_peak(&picked.device, Duration::from_millis(400));
+        let peak_flops = Machine::peak_of(&picked.device);
         ui.say(format!(
             "device: {} ({}), matmul peak {}",
             picked.name,
@@ -70,6 +72,7 @@ impl Session {
             ui,
             device: picked.device.clone(),
             peak_flops,
+            machine: Machine::new(picked, peak_flops),
         }
     }
 
@@ -177,6 +180,7 @@ impl Session {
         }
         let mut trainer = Trainer::new(train.clone(), objective, start, run, folder)?
             .with_cost(cost)
+            .with_meter(self.machine.power.meter())
             .with_identity(identity(inputs));
         let result = trainer.run(&STOP, &mut progress);
         progress.finish();
