@@ -35,7 +35,7 @@ pub fn verdict(summary: &Summary, counter: Counter) -> Verdict {
         .collect();
     ranked.sort_by(|a, b| b.2.mean.total_cmp(&a.2.mean));
     let mut cautions = cautions(summary);
-    if summary.methods.len() > 1 && !summary.several_seeds() {
+    if has_scratch(summary) && summary.methods.len() > 1 && !summary.several_seeds() {
         cautions.push(
             "One seed only: another seed of scratch alone can move these savings by tens of points, so small differences \
              between methods mean nothing."
@@ -60,7 +60,7 @@ pub fn verdict(summary: &Summary, counter: Counter) -> Verdict {
 }
 
 fn nothing(summary: &Summary) -> &'static str {
-    if !summary.methods.iter().any(MethodSummary::is_scratch) {
+    if !has_scratch(summary) {
         "Without a run from scratch there is nothing to compare with"
     } else if summary.methods.iter().all(MethodSummary::is_scratch) {
         "Only scratch has run so far: there is nothing to compare yet"
@@ -157,8 +157,16 @@ fn list(names: &[&str]) -> String {
     }
 }
 
+/// Whether anything can be compared.
+pub(crate) fn has_scratch(summary: &Summary) -> bool {
+    summary.methods.iter().any(MethodSummary::is_scratch)
+}
+
 /// Why the savings may mean nothing: scratch has to end below what a model learns without context, and below the small model.
 pub(crate) fn cautions(summary: &Summary) -> Vec<String> {
+    if !has_scratch(summary) {
+        return Vec::new();
+    }
     let losses = summary
         .reference
         .as_ref()

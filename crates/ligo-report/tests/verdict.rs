@@ -132,3 +132,18 @@ fn a_scratch_run_above_the_small_model_takes_the_word_from_every_saving() {
     let some = verdict(&summary.grouped(), Counter::Exact);
     assert!(some.cautions[0].starts_with("1 of 3 scratch runs"), "{some:?}");
 }
+
+#[test]
+fn without_a_run_from_scratch_nothing_is_said_about_one() {
+    let mut summary = compared(&[("A", &[Some(0.6)])]);
+    summary.methods.retain(|run| !run.is_scratch());
+    (summary.target_loss, summary.flags.scratch_passed_unigram) = (f64::NAN, false);
+    let summary = summary.grouped();
+    let verdict = verdict(&summary, Counter::Exact);
+    assert!(verdict.cautions.is_empty(), "{verdict:?}");
+    let notes = ligo_report::Table::new(&summary, Counter::Exact).notes().to_vec();
+    assert!(
+        notes[0].starts_with("No run from scratch") && !notes.iter().any(|note| note.contains("Never")),
+        "{notes:?}"
+    );
+}
