@@ -11,7 +11,8 @@ use ligo_checkpoint::{Dtype, ModelDir};
 use ligo_cli::load::{load_model, open_model};
 use ligo_growth::stream::{GrowOptions, grow_directory};
 use ligo_growth::{
-    DepthInit, LigoConfig, LinearMap, OperatorInfo, OperatorSpec, Sharing, WidthInit, load_operator, save_operator,
+    CloningConfig, DepthInit, Growth, LigoConfig, LinearMap, OperatorInfo, OperatorSpec, Sharing, WidthInit,
+    load_operator, save_operator,
 };
 use ligo_models::{Model, TextFeatures};
 
@@ -184,7 +185,8 @@ fn the_isometric_doubling_computes_what_the_small_model_computes() {
 /// Every operator that takes any widths, with the three ways to share width matrices.
 fn every_operator(layers: usize) -> Vec<OperatorSpec> {
     let named = OperatorSpec::NAMES.map(|name| OperatorSpec::from_name(name).unwrap());
-    let takes_any = |spec: &OperatorSpec| !matches!(spec, OperatorSpec::HyperCloning | OperatorSpec::ZeroBlocks);
+    let bert = ModelConfig::Bert(BertConfig::new(50, 8, 1, 1)).table();
+    let takes_any = |spec: &OperatorSpec| spec.facts().takes(Growth::Widened).holds(&bert);
     let named = named.into_iter().filter(takes_any);
     let list = OperatorSpec::Layers {
         layers: (0..layers).map(|i| usize::from(i > 2)).collect(),
@@ -306,10 +308,15 @@ fn an_exact_operator_is_saved_with_what_no_other_matrix_says() {
         intermediate_size: 2 * small_bert.intermediate_size,
         ..small_bert
     });
-    let map = OperatorSpec::HyperCloning
+    let map = OperatorSpec::HyperCloning(CloningConfig::default())
         .build(&config.table(), &double.table(), &device, 0.02, 1)
         .unwrap();
-    let info = OperatorInfo::new(OperatorSpec::HyperCloning, &config, &double, serde_json::Value::Null);
+    let info = OperatorInfo::new(
+        OperatorSpec::HyperCloning(CloningConfig::default()),
+        &config,
+        &double,
+        serde_json::Value::Null,
+    );
     let path = |what: &str| folder.path().join(what);
     save_operator(&path("operator"), &map, info).unwrap();
     let (loaded, _) = load_operator(&path("operator"), &device).unwrap();

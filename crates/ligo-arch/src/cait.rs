@@ -4,8 +4,10 @@ use serde_json::{Map, Value};
 use crate::family::{FamilyConfig, Sizes, Task, nonzero};
 use crate::image::{check_labels, default_channels, default_image, default_patch, is_zero, label_count, set_labels};
 use crate::rows::{Rows, Stack};
+use crate::unit::head_units;
 use crate::{
-    Axis, Error, Extent, HiddenAct, Init, ModelConfig, ParamTable, Patches, PositionGrid, Resample, Role, Sides,
+    Axis, Error, Extent, HiddenAct, Init, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Patches, PositionGrid,
+    Resample, Role, Sides, Unit,
 };
 
 /// `config.json` of a CaiT (Touvron et al., arXiv:2103.17239) as `timm`'s `Cait` computes it.
@@ -182,7 +184,7 @@ impl FamilyConfig for CaitConfig {
     /// matrices that mix heads (talking heads, Shazeer et al., arXiv:2003.02436) read and write `heads`, before and behind the softmax alike:
     /// head `i` means the same in queries, keys and values, so one matrix says which large head comes from which small ones.
     fn table(&self) -> ParamTable {
-        use Role::{Bias, NormWeight, Token, Weight};
+        use Role::{Bias, NormWeight, Scale, Token, Weight};
         let h = Axis::HIDDEN;
         let (one, width) = (Extent::Exactly(1), Extent::Axis(h));
         let mut rows = Rows::default();
@@ -234,7 +236,7 @@ impl FamilyConfig for CaitConfig {
             norm(&mut rows, stack, "norm2", "ffn_norm");
             let start = Init::Constant(self.init_values);
             for (path, module) in [("gamma_1", "attention_scale"), ("gamma_2", "ffn_scale")] {
-                rows.layered(stack, path, &[h], module, NormWeight).init(start);
+                rows.layered(stack, path, &[h], module, Scale).init(start);
             }
         }
         rows.one("norm.weight", &[h], "final_norm", NormWeight);
@@ -263,7 +265,21 @@ impl FamilyConfig for CaitConfig {
             (BLOCKS.name, self.num_hidden_layers),
             (CLASS_BLOCKS.name, self.depth_token_only),
         ];
+        let width = d.checked_div(self.num_attention_heads).unwrap_or(1);
+        let in_class_attention = Unit {
+            set: "class_heads",
+            block: width,
+        };
+        let class_axes = [Axis::CLASS_QUERY, Axis::CLASS_KEY, Axis::CLASS_VALUE];
+        let mixed = Unit { set: "heads", block: 1 };
         ParamTable::new("cait", rows.0, sizes, depths, Vec::new())
+            .with_units(head_units(width, 1))
+            .with_norm(Norm {
+                kind: NormKind::Layer,
+                place: NormPlace::Before,
+            })
+            .with_units([(Axis::HEADS, mixed)])
+            .with_units(class_axes.map(|axis| (axis, in_class_attention)))
     }
 
     fn task(&self) -> Task {
@@ -309,6 +325,17 @@ impl FamilyConfig for CaitConfig {
 
     fn initializer_range(&self) -> f64 {
         self.initializer_range
+    }
+
+    fn norm_epsilon(&self) -> f64 {
+        self.layer_norm_eps
+    }
+
+    fn with_norm_epsilon(&self, epsilon: f64) -> ModelConfig {
+        ModelConfig::Cait(Self {
+            layer_norm_eps: epsilon,
+            ..self.clone()
+        })
     }
 
     fn position_grid(&self) -> Option<PositionGrid> {

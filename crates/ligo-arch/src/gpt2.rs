@@ -3,7 +3,8 @@ use serde_json::{Map, Value};
 
 use crate::family::{FamilyConfig, Sizes, Task, nonzero};
 use crate::rows::{Rows, Stack};
-use crate::{Axis, Error, HiddenAct, Init, ParamTable, Repeat, Role};
+use crate::unit::head_units;
+use crate::{Axis, Error, HiddenAct, Init, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Repeat, Role};
 
 /// `config.json` of a GPT-2, with the names of `transformers`' `GPT2Config`.
 ///
@@ -212,8 +213,14 @@ impl FamilyConfig for Gpt2Config {
         let tied_head = self.tie_word_embeddings.then_some((Axis::HEAD_INPUT, follows_hidden));
         sizes.extend(tied_head.map(|(axis, _)| (axis, d)));
         // The first of these is the causal mask of older files. `.c_attn.bias`, a parameter, has another ending.
+        let width = d.checked_div(self.n_head).unwrap_or(1);
         ParamTable::new("gpt2", rows.0, sizes, [(LAYERS.name, self.n_layer)], ties)
             .with_repeats(tied_head)
+            .with_units(head_units(width, 1))
+            .with_norm(Norm {
+                kind: NormKind::Layer,
+                place: NormPlace::Before,
+            })
             .with_buffers(&[".attn.bias", ".attn.masked_bias"])
             .with_base_prefix("transformer.")
     }
@@ -249,5 +256,16 @@ impl FamilyConfig for Gpt2Config {
 
     fn initializer_range(&self) -> f64 {
         self.initializer_range
+    }
+
+    fn norm_epsilon(&self) -> f64 {
+        self.layer_norm_epsilon
+    }
+
+    fn with_norm_epsilon(&self, epsilon: f64) -> ModelConfig {
+        ModelConfig::Gpt2(Self {
+            layer_norm_epsilon: epsilon,
+            ..self.clone()
+        })
     }
 }

@@ -3,7 +3,8 @@ use serde_json::{Map, Value};
 
 use crate::family::{FamilyConfig, Sizes, Task, nonzero};
 use crate::rows::{Rows, Stack};
-use crate::{Axis, Error, ParamTable, Repeat, Role, RopeParameters};
+use crate::unit::head_units;
+use crate::{Axis, Error, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Repeat, Role, RopeParameters};
 
 /// `config.json` of a Llama, a Mistral or a Qwen2, with the names of `transformers`' `LlamaConfig`.
 ///
@@ -311,6 +312,11 @@ impl FamilyConfig for LlamaConfig {
             ties,
         )
         .with_repeats(repeats)
+        .with_units(head_units(width, times))
+        .with_norm(Norm {
+            kind: NormKind::Rms,
+            place: NormPlace::Before,
+        })
         .with_buffers(&[".rotary_emb.inv_freq"])
         .with_base_prefix("model.")
     }
@@ -348,5 +354,16 @@ impl FamilyConfig for LlamaConfig {
 
     fn initializer_range(&self) -> f64 {
         self.initializer_range
+    }
+
+    fn norm_epsilon(&self) -> f64 {
+        self.rms_norm_eps
+    }
+
+    fn with_norm_epsilon(&self, epsilon: f64) -> ModelConfig {
+        ModelConfig::Llama(Self {
+            rms_norm_eps: epsilon,
+            ..self.clone()
+        })
     }
 }

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Axis, Stored};
+use crate::{Axis, Norm, Stored, Unit};
 
 /// Stands for the layer index in a name template.
 pub const LAYER_PLACEHOLDER: &str = "{layer}";
@@ -9,7 +9,7 @@ pub const LAYER_PLACEHOLDER: &str = "{layer}";
 pub type StackName = &'static str;
 
 /// What a parameter is for; decides how it is initialised and whether it decays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// A matrix of a linear layer, `[out, in]`.
     Weight,
@@ -19,6 +19,8 @@ pub enum Role {
     NormWeight,
     /// The shift of a normalisation layer.
     NormBias,
+    /// Factors of what a sub-layer adds to the residual stream (LayerScale).
+    Scale,
     /// A look-up table, `[entries, hidden]`.
     Embedding,
     /// Vectors that are learned as they are: class tokens and positions of image models. DeiT and CaiT do not let them decay.
@@ -26,6 +28,30 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every role.
+    pub const ALL: [Self; 7] = [
+        Self::Weight,
+        Self::Bias,
+        Self::NormWeight,
+        Self::NormBias,
+        Self::Scale,
+        Self::Embedding,
+        Self::Token,
+    ];
+
+    /// The name used in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Weight => "weight",
+            Self::Bias => "bias",
+            Self::NormWeight => "norm_weight",
+            Self::NormBias => "norm_bias",
+            Self::Scale => "scale",
+            Self::Embedding => "embedding",
+            Self::Token => "token",
+        }
+    }
+
     /// Whether AdamW's weight decay applies by convention: matrices and tables yes, biases and norms no.
     pub fn decays(self) -> bool {
         matches!(self, Self::Weight | Self::Embedding)
@@ -111,6 +137,8 @@ pub struct ParamTable {
     ties: Vec<(String, String)>,
     stored_aliases: Vec<(String, String)>,
     repeats: BTreeMap<Axis, Repeat>,
+    units: BTreeMap<Axis, Unit>,
+    norm: Option<Norm>,
     buffers: &'static [&'static str],
     base_prefix: Option<&'static str>,
 }
@@ -133,6 +161,8 @@ impl ParamTable {
             ties,
             stored_aliases: Vec::new(),
             repeats: BTreeMap::new(),
+            units: BTreeMap::new(),
+            norm: None,
             buffers: &[],
             base_prefix: None,
         }
@@ -170,6 +200,32 @@ impl ParamTable {
     pub fn with_repeats(mut self, repeats: impl IntoIterator<Item = (Axis, Repeat)>) -> Self {
         self.repeats.extend(repeats);
         self
+    }
+
+    /// Says which entries of axes belong together.
+    pub fn with_units(mut self, units: impl IntoIterator<Item = (Axis, Unit)>) -> Self {
+        self.units.extend(units);
+        self
+    }
+
+    /// Which entries of an axis belong together.
+    pub fn unit(&self, axis: Axis) -> Unit {
+        let own = Unit {
+            set: axis.name(),
+            block: 1,
+        };
+        self.units.get(&axis).copied().unwrap_or(own)
+    }
+
+    /// Says how layers normalise the residual stream.
+    pub fn with_norm(mut self, norm: Norm) -> Self {
+        self.norm = Some(norm);
+        self
+    }
+
+    /// How layers normalise the residual stream; `None` when the table does not say it.
+    pub fn norm(&self) -> Option<Norm> {
+        self.norm
     }
 
     /// How an axis repeats another one, if it does.

@@ -4,7 +4,11 @@ use serde_json::{Map, Value, json};
 use crate::family::{FamilyConfig, Sizes, Task, nonzero};
 use crate::image::{check_labels, default_channels, default_image, default_patch, is_zero, label_count, set_labels};
 use crate::rows::{Rows, Stack};
-use crate::{Axis, Error, Extent, HiddenAct, ModelConfig, ParamTable, Patches, PositionGrid, Resample, Role, Sides};
+use crate::unit::head_units;
+use crate::{
+    Axis, Error, Extent, HiddenAct, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Patches, PositionGrid,
+    Resample, Role, Sides,
+};
 
 /// `config.json` of a ViT or a DeiT, with the names of `transformers`' `ViTConfig` and `DeiTConfig`.
 ///
@@ -291,7 +295,14 @@ impl FamilyConfig for VitConfig {
         ];
         let depths = [(layers.name, self.num_hidden_layers)];
         let prefix = if self.is_deit() { "deit." } else { "vit." };
-        ParamTable::new(base, rows.0, sizes, depths, Vec::new()).with_base_prefix(prefix)
+        let width = d.checked_div(self.num_attention_heads).unwrap_or(1);
+        ParamTable::new(base, rows.0, sizes, depths, Vec::new())
+            .with_units(head_units(width, 1))
+            .with_norm(Norm {
+                kind: NormKind::Layer,
+                place: NormPlace::Before,
+            })
+            .with_base_prefix(prefix)
     }
 
     fn task(&self) -> Task {
@@ -338,6 +349,17 @@ impl FamilyConfig for VitConfig {
 
     fn initializer_range(&self) -> f64 {
         self.initializer_range
+    }
+
+    fn norm_epsilon(&self) -> f64 {
+        self.layer_norm_eps
+    }
+
+    fn with_norm_epsilon(&self, epsilon: f64) -> ModelConfig {
+        ModelConfig::Vit(Self {
+            layer_norm_eps: epsilon,
+            ..self.clone()
+        })
     }
 
     fn position_grid(&self) -> Option<PositionGrid> {

@@ -1,9 +1,10 @@
 //! From a model's configuration to the numbers that its cost depends on.
 
 use ligo_arch::{ModelConfig, ParamTable, Task};
-use ligo_cost::{Predicted, TransformerDims, electra, exact};
-use ligo_growth::Sharing;
-use ligo_train::CostPerStep;
+use ligo_cost::{PartialPass, Predicted, TransformerDims, electra, exact};
+use ligo_growth::{LigoConfig, Sharing};
+use ligo_models::Layers;
+use ligo_train::{CostPerStep, StepCost, Work};
 
 /// The sizes that the counters need. Models of images have a sequence length of their own.
 pub fn dims(config: &ModelConfig, seq_len: usize, mask_probability: f64) -> TransformerDims {
@@ -40,6 +41,71 @@ pub fn step(dims: &TransformerDims, sequences: usize) -> CostPerStep {
     }
 }
 
+/// The price of training steps by what they compute: less where layers, tokens or gradients are left out, more where a teacher runs.
+#[derive(Clone, Copy, Debug)]
+pub struct TrainingCost {
+    /// The model's sizes.
+    pub model: TransformerDims,
+    /// The teacher's, if there is one.
+    pub teacher: Option<TransformerDims>,
+    /// Sequences of a micro-batch.
+    pub batch_sequences: usize,
+    /// Micro-batches of a step.
+    pub accumulation: usize,
+}
+
+impl TrainingCost {
+    fn micro_batch(&self, work: &Work) -> CostPerStep {
+        let model = price(&partial(&self.model, work), &self.model, self.batch_sequences);
+        let teacher = self.teacher.filter(|_| work.teacher);
+        let teacher = teacher.map(|dims| price(&PartialPass::forward(&dims), &dims, self.batch_sequences));
+        add(model, teacher.unwrap_or_default())
+    }
+}
+
+impl StepCost for TrainingCost {
+    fn of(&self, micro_batches: &[Work]) -> CostPerStep {
+        micro_batches
+            .iter()
+            .map(|work| self.micro_batch(work))
+            .fold(CostPerStep::default(), add)
+    }
+
+    fn whole(&self) -> CostPerStep {
+        step(&self.model, self.batch_sequences * self.accumulation)
+    }
+}
+
+fn add(a: CostPerStep, b: CostPerStep) -> CostPerStep {
+    CostPerStep {
+        exact: a.exact + b.exact,
+        electra: a.electra + b.electra,
+    }
+}
+
+fn price(pass: &PartialPass, dims: &TransformerDims, sequences: usize) -> CostPerStep {
+    CostPerStep {
+        exact: pass.exact_flops(dims, sequences),
+        electra: pass.electra_flops(dims, sequences),
+    }
+}
+
+fn partial(dims: &TransformerDims, work: &Work) -> PartialPass {
+    let whole = PartialPass::whole(dims);
+    let pass = match &work.layers {
+        Layers::All => whole,
+        Layers::First(count) => whole.first(*count),
+        Layers::Without(layers) => whole.without(layers.iter().copied()),
+    };
+    let pass = match &work.tokens {
+        None => pass,
+        Some(drop) => pass.with_tokens(drop.from_layer..drop.to_layer, drop.kept_tokens(dims.seq_len)),
+    };
+    let mut pass = pass.trained_from(work.trained.from_layer);
+    pass.trains_embeddings = work.trained.embeddings;
+    pass
+}
+
 /// The tensors that an operator computes, as the exact counter wants them.
 pub fn growth(small: &ParamTable, large: &ParamTable) -> Vec<exact::TensorGrowth> {
     let rows = large.specs().iter().filter(|s| s.required);
@@ -57,20 +123,30 @@ pub fn growth(small: &ParamTable, large: &ParamTable) -> Vec<exact::TensorGrowth
     .collect()
 }
 
-/// The cost of a step of operator learning: exact with the operator counted once, and as the paper counts.
+/// Whether an operator mixes the small layers before or after it widens them.
+pub fn order(sharing: Sharing) -> exact::GrowthOrder {
+    match sharing {
+        Sharing::PerLargeLayer => exact::GrowthOrder::DepthThenWidth,
+        Sharing::Shared | Sharing::PerSmallLayer => exact::GrowthOrder::WidthThenDepth,
+    }
+}
+
+/// The cost of a step of operator learning: exact with the operator counted once, and as the paper counts. Every term of the
+/// operator counts whole.
 pub fn learn_step(
     small: (&ModelConfig, &TransformerDims),
     large: (&ModelConfig, &TransformerDims),
     sequences: usize,
-    sharing: Sharing,
+    config: &LigoConfig,
 ) -> CostPerStep {
-    let tensors = growth(&small.0.table(), &large.0.table());
-    let order = match sharing {
-        Sharing::PerLargeLayer => exact::GrowthOrder::DepthThenWidth,
-        Sharing::Shared | Sharing::PerSmallLayer => exact::GrowthOrder::WidthThenDepth,
-    };
+    let tensors = growth(&small.0.table(), &large.0.table()).repeat(config.terms);
+    let order = order(config.sharing);
+    let (one, further) = (
+        electra::ligo_step_flops(small.1, large.1, sequences),
+        config.terms.saturating_sub(1),
+    );
     CostPerStep {
         exact: exact::ligo_step_flops(large.1, sequences, &tensors, order),
-        electra: electra::ligo_step_flops(small.1, large.1, sequences),
+        electra: one + further as f64 * (one - electra::train_step_flops(large.1, sequences)),
     }
 }

@@ -86,6 +86,20 @@ impl Source {
         let (dir, config) = ligo_growth::files::at_resolution(self.dir, self.config, wanted)?;
         Ok(Self { dir, config, ..self })
     }
+
+    /// The model with its weights.
+    ///
+    /// # Errors
+    /// A tensor cannot be read.
+    pub fn model(&self, device: &Device) -> Result<Model, LoadError> {
+        let names: Vec<&str> = self.optional.iter().map(String::as_str).collect();
+        let skeleton = Model::skeleton_with(&self.config, &names, device)?;
+        skeleton.install(&mut |name: &str, _: &[usize]| {
+            let values = self.dir.read_f32(name)?;
+            let count = [values.len()];
+            Ok::<Tensor<1>, LoadError>(Tensor::from_data(TensorData::new(values, count), device))
+        })
+    }
 }
 
 /// Opens a model directory, checks it and gives its tensors today's names.
@@ -111,18 +125,12 @@ pub fn open_model(path: &Path) -> Result<Source, LoadError> {
 /// # Errors
 /// As [`open_model`].
 pub fn load_model(path: &Path, device: &Device) -> Result<Loaded, LoadError> {
-    let Source { config, dir, optional } = open_model(path)?;
-    let names: Vec<&str> = optional.iter().map(String::as_str).collect();
-    let skeleton = Model::skeleton_with(&config, &names, device)?;
-    let model = skeleton.install(&mut |name: &str, _: &[usize]| {
-        let values = dir.read_f32(name)?;
-        let count = [values.len()];
-        Ok::<Tensor<1>, LoadError>(Tensor::from_data(TensorData::new(values, count), device))
-    })?;
+    let source = open_model(path)?;
+    let model = source.model(device)?;
     Ok(Loaded {
-        config,
+        config: source.config,
         model,
-        optional,
+        optional: source.optional,
     })
 }
 

@@ -14,8 +14,6 @@ pub struct Progress {
     ui: Ui,
     label: String,
     bar: ProgressBar,
-    /// FLOPs of one step, for the share of the peak.
-    step_flops: f64,
     peak_flops: f64,
     last_line: Option<Instant>,
     last_told: Option<Instant>,
@@ -34,12 +32,11 @@ const TELL_EVERY: Duration = Duration::from_millis(200);
 
 impl Progress {
     /// A bar of `steps` steps.
-    pub fn new(ui: Ui, label: &str, steps: u64, step_flops: f64, peak_flops: f64) -> Self {
+    pub fn new(ui: Ui, label: &str, steps: u64, peak_flops: f64) -> Self {
         Self {
             bar: ui.steps_bar(label, steps),
             ui,
             label: label.into(),
-            step_flops,
             peak_flops,
             last_line: None,
             last_told: None,
@@ -88,7 +85,7 @@ impl Observer for Progress {
             "loss {:.3}{valid}  {}  {:.0} % of peak",
             self.loss.unwrap_or(report.loss),
             (self.speed)(report.step_tokens as f64 / seconds),
-            100.0 * self.step_flops / seconds / self.peak_flops,
+            100.0 * report.step_flops_exact / seconds / self.peak_flops,
         );
         if self.bar.position() == 0 {
             // A resumed run starts in the middle; its earlier steps say nothing about the time left.

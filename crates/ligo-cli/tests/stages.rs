@@ -80,6 +80,29 @@ fn text_to_a_grown_masked_model() {
     place.write("small.json", config(16, 1));
     place.write("large.json", config(24, 2));
     road(&place, "--tokens", &["--seq-len", "16"]);
+    // The small model can teach, beside anything that a setting of training asks for.
+    let taught = |out: &'static str, more: &[&'static str]| {
+        let fixed = [
+            "train",
+            "--init",
+            "start",
+            "--tokens",
+            "data",
+            "--seq-len",
+            "16",
+            "--set",
+            "steps=4",
+            "--out",
+            out,
+        ];
+        [&fixed, more].concat()
+    };
+    let teacher = ["--teacher", "small/model", "--set", "layer_drop.max_rate=0.5"];
+    assert_says(&place.shown(&taught("taught", &teacher)), &["taught/model"]);
+    let weights = |run: &str| std::fs::read(place.path(run).join("model/model.safetensors")).unwrap();
+    assert_ne!(weights("taught"), weights("large"));
+    let alone = ["--set", "distillation.share=0.5"];
+    assert_says(&place.refused(&taught("no", &alone)), &["distillation needs a teacher"]);
     // What the model cannot read is said before any work.
     let too_long = [
         "train",
@@ -197,4 +220,56 @@ fn a_method_of_several_stages_grows_from_one_to_the_next() {
         let refused = place.refused(&["compare", "--recipe", "bad.toml", "--data", "text.txt", "--out", "bad"]);
         assert_says(&refused, &[part]);
     }
+}
+
+#[test]
+fn tokenising_goes_on_where_a_fault_in_the_text_ended_it() {
+    let place = Place::new();
+    let words: Vec<String> = (0..500).map(|i| format!("w{i}")).collect();
+    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(String::from);
+    place.write("vocab.txt", [&special[..], &words].concat().join("\n"));
+    // More than one piece of what is tokenised at once.
+    let document = |d: usize| {
+        (0..400)
+            .map(|i| words[(d * 31 + i * 7) % 500].as_str())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let many: Vec<String> = (0..5_000).map(document).collect();
+    place.write("a.txt", many.join("\n\n"));
+    place.write("b.txt", b"w1 w2\n\n\xff\n");
+    place.write("v.txt", "w3 w4 w5\n");
+    let tokenize = |out| {
+        let arguments = [
+            "tokenize",
+            "--data",
+            "a.txt",
+            "b.txt",
+            "--valid",
+            "v.txt",
+            "--tokenizer",
+            "vocab.txt",
+            "--out",
+            out,
+        ];
+        place.command(&arguments).output().unwrap()
+    };
+    assert_says(&common::complaint(&tokenize("tokens")), &["b.txt", "not UTF-8"]);
+    place.write("b.txt", "w1 w2\n");
+    for (out, begun) in [("tokens", true), ("whole", false)] {
+        let output = tokenize(out);
+        let said = common::said(&output);
+        assert!(output.status.success(), "{said}");
+        assert_eq!(
+            said.contains("tokens/tokens/train` was begun earlier: continuing behind its"),
+            begun,
+            "{said}"
+        );
+    }
+    assert!(
+        place
+            .files("tokens/tokens")
+            .into_values()
+            .eq(place.files("whole/tokens").into_values())
+    );
 }

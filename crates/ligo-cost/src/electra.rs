@@ -65,10 +65,15 @@ pub fn forward_flops(dims: &TransformerDims) -> ForwardFlops {
         Predicted::EverySequence => 1.0 / dims.seq_len as f64,
     };
     ForwardFlops {
-        layers: dims.layers as f64 * s * layer_flops_per_token(dims),
+        layers: dims.layers as f64 * layer_flops(dims),
         embeddings: s * embedding_per_token,
         output: s * predicted_fraction * output_per_token,
     }
+}
+
+/// Forward FLOPs of one layer on one sequence.
+pub(crate) fn layer_flops(dims: &TransformerDims) -> f64 {
+    dims.seq_len as f64 * layer_flops_per_token(dims)
 }
 
 fn layer_flops_per_token(dims: &TransformerDims) -> f64 {

@@ -39,24 +39,87 @@ impl ForwardFlops {
 /// Forward FLOPs of a batch of sequences.
 #[must_use]
 pub fn forward_flops(dims: &TransformerDims, batch_sequences: usize) -> ForwardFlops {
-    let [l, s, d, f, v] = [dims.layers, dims.seq_len, dims.hidden, dims.ffn, dims.vocab].map(|n| n as f64);
-    let [q, kv, patch, classes] = [dims.query, dims.key_value, dims.patch, dims.class_layers].map(|n| n as f64);
-    let sequences = batch_sequences as f64;
-    let n = sequences * s;
-    let predicted = n * dims.predicted.fraction(dims.seq_len);
-    let transform = if dims.head_transform {
-        2.0 * predicted * d * d
-    } else {
-        0.0
-    };
+    let [layers, class_layers] = [dims.layers, dims.class_layers].map(|n| n as f64);
+    let layer = layer_flops(dims, batch_sequences, dims.seq_len, dims.seq_len);
     // A layer of class attention computes keys and values for every token, and all else for one token of a sequence.
-    let layer = |tokens: f64| 2.0 * (tokens * 2.0 * d * q + n * 2.0 * d * kv);
-    let inner = |tokens: f64| dims.ffn_matrices as f64 * 2.0 * tokens * d * f;
+    let class_layer = layer_flops(dims, batch_sequences, 1, dims.seq_len);
     ForwardFlops {
-        projections: l * layer(n) + classes * layer(sequences) + 2.0 * n * patch * d,
-        attention: 2.0 * 2.0 * s * q * (l * n + classes * sequences),
-        ffn: l * inner(n) + classes * inner(sequences),
-        head: 2.0 * predicted * d * v + transform,
+        projections: layers * layer.projections()
+            + class_layers * class_layer.projections()
+            + patch_flops(dims, batch_sequences),
+        attention: layers * layer.attention + class_layers * class_layer.attention,
+        ffn: layers * layer.ffn + class_layers * class_layer.ffn,
+        head: head_flops(dims, batch_sequences).total(),
+    }
+}
+
+/// Forward FLOPs of one layer, by part.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LayerFlops {
+    /// Query, key and value projections.
+    pub(crate) inputs: f64,
+    /// The projection behind attention.
+    pub(crate) output: f64,
+    /// Scores and weighted average.
+    pub(crate) attention: f64,
+    /// The feed-forward network.
+    pub(crate) ffn: f64,
+}
+
+impl LayerFlops {
+    pub(crate) fn projections(&self) -> f64 {
+        self.inputs + self.output
+    }
+
+    pub(crate) fn total(&self) -> f64 {
+        self.projections() + self.attention + self.ffn
+    }
+}
+
+/// One layer in which `reading` tokens of each sequence attend to `read` ones.
+pub(crate) fn layer_flops(dims: &TransformerDims, batch_sequences: usize, reading: usize, read: usize) -> LayerFlops {
+    let [d, f, matrices] = [dims.hidden, dims.ffn, dims.ffn_matrices].map(|n| n as f64);
+    let [q, kv] = [dims.query, dims.key_value].map(|n| n as f64);
+    let [reading_tokens, read_tokens] = [reading, read].map(|tokens| (batch_sequences * tokens) as f64);
+    LayerFlops {
+        inputs: 2.0 * d * (reading_tokens * q + 2.0 * read_tokens * kv),
+        output: 2.0 * d * reading_tokens * q,
+        attention: 2.0 * 2.0 * reading_tokens * read as f64 * q,
+        ffn: matrices * 2.0 * reading_tokens * d * f,
+    }
+}
+
+/// The patch embedding, `2·N·P·D`; 0 for text.
+pub(crate) fn patch_flops(dims: &TransformerDims, batch_sequences: usize) -> f64 {
+    2.0 * (batch_sequences * dims.seq_len) as f64 * dims.patch as f64 * dims.hidden as f64
+}
+
+/// Forward FLOPs of the head at the predicted tokens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeadFlops {
+    /// The logits.
+    pub(crate) output: f64,
+    /// The layer in front of them, 0 where there is none.
+    pub(crate) transform: f64,
+}
+
+impl HeadFlops {
+    pub(crate) fn total(&self) -> f64 {
+        self.output + self.transform
+    }
+}
+
+pub(crate) fn head_flops(dims: &TransformerDims, batch_sequences: usize) -> HeadFlops {
+    let [d, v] = [dims.hidden, dims.vocab].map(|n| n as f64);
+    let tokens = batch_sequences as f64 * dims.seq_len as f64;
+    let predicted = tokens * dims.predicted.fraction(dims.seq_len);
+    HeadFlops {
+        output: 2.0 * predicted * d * v,
+        transform: if dims.head_transform {
+            2.0 * predicted * d * d
+        } else {
+            0.0
+        },
     }
 }
 

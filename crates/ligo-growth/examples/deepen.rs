@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let term = Term {
         depth,
         out: Factors::default(),
-        input: None,
+        ..Term::default()
     };
     let map = LinearMap {
         terms: vec![term],

@@ -15,6 +15,8 @@ pub enum DepthInit {
     Stack,
     /// Row i chooses layer ⌊i·L1/L2⌋: every layer repeated in place.
     Interpose,
+    /// Row i chooses layer i, without noise; a layer that the small model does not have begins without a source.
+    Own,
     /// U(0, 1), rows divided by their sum.
     Rand,
     /// Softmax of N(0, 1) over each row.
@@ -28,6 +30,32 @@ pub(crate) fn stack(small: usize, large: usize) -> Vec<usize> {
 
 pub(crate) fn interpose(small: usize, large: usize) -> Vec<usize> {
     (0..large).map(|i| i * small / large).collect()
+}
+
+/// The small model ⌊L2/L1⌋ times, and what is left from its top (bert2BERT, arXiv 2110.07143).
+pub(crate) fn stack_from_top(small: usize, large: usize) -> Vec<usize> {
+    let whole = large - large % small;
+    (0..large)
+        .map(|i| if i < whole { i % small } else { small - large + i })
+        .collect()
+}
+
+/// The small model with copies of its middle behind it (MIDAS, arXiv 2409.19044). Of `n` blocks the `⌈n/2⌉`-th is repeated;
+/// a block has as many layers as are added, where the small model has so many.
+pub(crate) fn middle(small: usize, large: usize) -> Vec<usize> {
+    let mut list: Vec<usize> = (0..small).collect();
+    while list.len() < large {
+        let block = (large - list.len()).min(list.len());
+        let centred = (list.len() - block) / 2;
+        let start = if list.len().is_multiple_of(block) {
+            centred / block * block
+        } else {
+            centred
+        };
+        let copied = list[start..start + block].to_vec();
+        list.splice(start + block..start + block, copied);
+    }
+    list
 }
 
 /// The matrix with a single 1 in each row; `None` leaves a row of zeros (a layer without a source).
@@ -60,10 +88,22 @@ pub(crate) fn check_list(stack: &str, list: &[usize], small: usize, large: usize
 
 impl DepthInit {
     /// The starting matrix, row-major `[large, small]`.
-    pub(crate) fn matrix(self, small: usize, large: usize, noise: f64, seed: u64, name: &str) -> Vec<f32> {
+    /// `source` says which layer stands for the one that is chosen.
+    pub(crate) fn matrix(
+        self,
+        [small, large]: [usize; 2],
+        source: &dyn Fn(usize) -> usize,
+        noise: f64,
+        seed: u64,
+        name: &str,
+    ) -> Vec<f32> {
         let mut rng = init::rng(seed, name);
-        let chosen = |list: Vec<usize>| one_hot(&list.into_iter().map(Some).collect::<Vec<_>>(), small);
+        let chosen = |list: Vec<usize>| one_hot(&list.into_iter().map(|j| Some(source(j))).collect::<Vec<_>>(), small);
         let (mut matrix, random) = match self {
+            Self::Own => {
+                let own = (0..large).map(|i| (i < small).then(|| source(i)));
+                return one_hot(&own.collect::<Vec<_>>(), small);
+            }
             Self::Stack => (chosen(stack(small, large)), false),
             Self::Interpose => (chosen(interpose(small, large)), false),
             Self::Rand => ((0..large * small).map(|_| rng.random::<f32>()).collect(), true),

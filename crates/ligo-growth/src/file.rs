@@ -1,14 +1,14 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use ligo_arch::{Axis, ModelConfig, ParamTable, StackName};
+use ligo_arch::{Axis, ModelConfig, ParamSpec, ParamTable, Role, StackName};
 use ligo_checkpoint::{AtomicDir, TensorFile, state};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::map::host;
-use crate::{Error, Factors, Fill, LinearMap, OperatorSpec, Sharing, Term};
+use crate::term::{host, is_lookup};
+use crate::{Coverage, Error, Factors, Fill, LinearMap, OperatorSpec, Sharing, Term};
 
 /// The file of an operator directory that says what the operator is.
 pub const OPERATOR_JSON: &str = "operator.json";
@@ -30,8 +30,17 @@ pub struct OperatorInfo {
     pub large_config: Value,
     /// Which layers share width matrices, per term: rows, then columns when they are not tied to the rows.
     pub sharing: Vec<(Sharing, Option<Sharing>)>,
+    /// The tensors to which each term contributes; all of them where nothing is said.
+    #[serde(default)]
+    pub coverage: Vec<Coverage>,
     /// What stands where the map writes nothing: `[initializer_range, seed]`, or nothing for zeros.
     pub fresh_fill: Option<(f64, u64)>,
+    /// Whether fresh entries are zero where they would change the function.
+    #[serde(default)]
+    pub silent_fill: bool,
+    /// Whether fresh entries are added to what the map writes, and then whether layers that the small model lacks are all fresh.
+    #[serde(default)]
+    pub added_fill: Option<bool>,
     /// How it was learned: steps, losses, seeds; free form.
     #[serde(default)]
     pub training: Value,
@@ -46,7 +55,10 @@ impl OperatorInfo {
             small_config: small.to_json(),
             large_config: large.to_json(),
             sharing: Vec::new(),
+            coverage: Vec::new(),
             fresh_fill: None,
+            silent_fill: false,
+            added_fill: None,
             training,
         }
     }
@@ -70,7 +82,8 @@ impl OperatorInfo {
 
 /// Writes an operator as a directory that appears whole or not at all.
 ///
-/// Matrices are named `TERM.depth.STACK.MODULE` and `TERM.out.AXIS[.LAYER]` (`in` for untied columns), `[large, small]`.
+/// Matrices are named `TERM.depth.STACK.MODULE` and `TERM.out.AXIS[.LAYER]` (`in` for untied columns, `norm_weight` and the like
+/// for the rows of tensors of one role), `[large, small]`.
 ///
 /// # Errors
 /// The directory cannot be written.
@@ -80,9 +93,24 @@ pub fn save_operator(path: &Path, map: &LinearMap, mut info: OperatorInfo) -> Re
         .iter()
         .map(|t| (t.out.sharing, t.input.as_ref().map(|i| i.sharing)))
         .collect();
+    info.coverage = map.terms.iter().map(|t| t.coverage).collect();
+    info.silent_fill = matches!(map.fill, Fill::Silent { .. });
+    info.added_fill = match map.fill {
+        Fill::Added { own_layers, .. } => Some(own_layers),
+        _ => None,
+    };
     info.fresh_fill = match map.fill {
         Fill::Zero => None,
         Fill::Fresh {
+            initializer_range,
+            seed,
+        }
+        | Fill::Added {
+            initializer_range,
+            seed,
+            ..
+        }
+        | Fill::Silent {
             initializer_range,
             seed,
         } => Some((initializer_range, seed)),
@@ -90,7 +118,7 @@ pub fn save_operator(path: &Path, map: &LinearMap, mut info: OperatorInfo) -> Re
     let mut tensors = Vec::new();
     let mut push = |name: String, matrix: &Tensor<2>| -> Result<(), Error> {
         let [rows, columns] = matrix.dims();
-        let values = host(matrix.clone().reshape([rows * columns]))?;
+        let values: Vec<f32> = host(matrix.clone().reshape([rows * columns]))?;
         tensors.push((name, vec![rows, columns], values.into()));
         Ok(())
     };
@@ -98,9 +126,10 @@ pub fn save_operator(path: &Path, map: &LinearMap, mut info: OperatorInfo) -> Re
         for ((stack, module), matrix) in &term.depth {
             push(format!("{t}.depth.{stack}.{module}"), matrix)?;
         }
-        for (side, factors) in [("out", Some(&term.out)), ("in", term.input.as_ref())] {
+        let input = term.input.as_ref().map(|factors| ("in", factors));
+        let roles = term.roles.iter().map(|(role, factors)| (role.name(), factors));
+        for (side, factors) in [("out", &term.out)].into_iter().chain(input).chain(roles) {
             // What follows from other matrices is computed again when the operator is read.
-            let Some(factors) = factors else { continue };
             let own = factors.matrices.iter();
             for (axis, matrices) in own.filter(|(axis, _)| !factors.derived.contains(axis)) {
                 for (layer, matrix) in matrices.iter().enumerate() {
@@ -159,12 +188,23 @@ pub fn load_operator(path: &Path, device: &Device) -> Result<(LinearMap, Operato
         terms.push(Term {
             depth: reader.depth(t)?,
             out: reader.factors(t, "out", *out)?,
+            roles: reader.roles(t)?,
             input,
+            coverage: info.coverage.get(t).copied().unwrap_or_default(),
         });
     }
-    let fill = match info.fresh_fill {
-        None => Fill::Zero,
-        Some((initializer_range, seed)) => Fill::Fresh {
+    let fill = match (info.fresh_fill, info.silent_fill) {
+        (None, _) => Fill::Zero,
+        (Some((initializer_range, seed)), false) if info.added_fill.is_some() => Fill::Added {
+            initializer_range,
+            seed,
+            own_layers: info.added_fill == Some(true),
+        },
+        (Some((initializer_range, seed)), false) => Fill::Fresh {
+            initializer_range,
+            seed,
+        },
+        (Some((initializer_range, seed)), true) => Fill::Silent {
             initializer_range,
             seed,
         },
@@ -208,10 +248,42 @@ impl Reader<'_> {
         Ok(depth)
     }
 
+    /// Rows of roles that have any matrix of their own.
+    fn roles(&self, term: usize) -> Result<BTreeMap<Role, Factors>, Error> {
+        let mut roles = BTreeMap::new();
+        for role in Role::ALL {
+            let prefix = format!("{term}.{}.", role.name());
+            if self.file.tensors().iter().any(|t| t.name.starts_with(&prefix)) {
+                roles.insert(
+                    role,
+                    self.matrices(term, role.name(), Sharing::Shared, &self.axes_of(role))?,
+                );
+            }
+        }
+        Ok(roles)
+    }
+
+    /// Axes that the rows of such tensors have.
+    fn axes_of(&self, role: Role) -> BTreeSet<Axis> {
+        let specs = self.large.specs().iter().filter(|s| s.role == role);
+        specs.filter_map(|s| s.axes.first().copied()).collect()
+    }
+
+    /// Whether any tensor needs the matrix of an axis on this side.
+    fn uses(&self, side: &str, axis: Axis) -> bool {
+        let reads = |s: &ParamSpec| s.axes.len() > 1 && !is_lookup(s) && s.axes[1] == axis;
+        side != "in" || self.large.specs().iter().any(reads)
+    }
+
     /// Axes without a matrix are the identity, which needs equal sizes.
     fn factors(&self, term: usize, side: &str, sharing: Sharing) -> Result<Factors, Error> {
+        let axes = self.large.sizes().map(|(axis, _)| axis).collect();
+        self.matrices(term, side, sharing, &axes)
+    }
+
+    fn matrices(&self, term: usize, side: &str, sharing: Sharing, axes: &BTreeSet<Axis>) -> Result<Factors, Error> {
         let mut matrices: BTreeMap<Axis, Vec<Tensor<2>>> = BTreeMap::new();
-        for (axis, large) in self.large.sizes().filter(|(a, _)| !a.is_fixed()) {
+        for (axis, large) in self.large.sizes().filter(|(a, _)| !a.is_fixed() && axes.contains(a)) {
             let shape = [large, self.small.size(axis)];
             let base = format!("{term}.{side}.{axis}");
             // Either one matrix for all layers, or one per layer with the layer's number behind a dot.
@@ -221,7 +293,8 @@ impl Reader<'_> {
                     found.push(matrix);
                 }
             }
-            if found.is_empty() && shape[0] != shape[1] && self.large.repeat(axis).is_none() {
+            let needed = shape[0] != shape[1] && self.large.repeat(axis).is_none() && self.uses(side, axis);
+            if found.is_empty() && needed {
                 return Err(Error::MissingOperatorTensor { name: base });
             }
             if !found.is_empty() {

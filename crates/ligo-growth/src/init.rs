@@ -41,7 +41,7 @@ pub fn initial_value(param: &Param<'_>, initializer_range: f64, seed: u64) -> Ve
     }
     match param.spec.role {
         Role::Weight | Role::Embedding | Role::Token => normal(initializer_range),
-        Role::NormWeight => vec![1.0; count],
+        Role::NormWeight | Role::Scale => vec![1.0; count],
         Role::Bias | Role::NormBias => vec![0.0; count],
     }
 }

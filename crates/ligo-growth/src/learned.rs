@@ -1,16 +1,18 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use burn::tensor::{Device, Tensor};
-use ligo_arch::{Axis, ParamSpec, ParamTable, StackName, check_growable};
+use ligo_arch::{Axis, ParamTable, StackName, check_growable};
 
-use crate::map::load_tensor;
-use crate::operators::matrix;
-use crate::{DepthInit, Error, Factors, Fill, LigoConfig, LinearMap, Sharing, Term, WeightSource};
+use crate::operators::{growing, matrix};
+use crate::starts::{Side, WidthStarts, prefix, width_name};
+use crate::term::{is_lookup, output_axis};
+use crate::{Coverage, DepthInit, Error, Factors, Fill, LigoConfig, LinearMap, Sharing, Term};
 
 /// One matrix of the operator: its name, shape and starting values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OperatorTensor {
-    /// `width.AXIS`, `width.AXIS.LAYER` or `depth.STACK.MODULE`.
+    /// `width.AXIS`, `width.AXIS.LAYER` or `depth.STACK.MODULE`; `width_in.AXIS` for columns that do not follow rows; terms after
+    /// the first have their number in front, as in `1.width.AXIS`.
     pub name: String,
     /// `[rows, columns]`; with a fixed identity block only the new rows.
     pub shape: [usize; 2],
@@ -20,11 +22,11 @@ pub struct OperatorTensor {
     pub trainable: bool,
 }
 
+/// The matrices of one axis on one side.
 #[derive(Clone, Debug)]
 struct Width {
     axis: Axis,
     small: usize,
-    large: usize,
     /// One name, or one per layer.
     names: Vec<String>,
 }
@@ -34,6 +36,15 @@ struct Depth {
     stack: StackName,
     module: &'static str,
     name: String,
+}
+
+/// The names of one term's matrices.
+#[derive(Clone, Debug, Default)]
+struct TermNames {
+    out: Vec<Width>,
+    /// Nothing when columns follow rows.
+    input: Vec<Width>,
+    depth: Vec<Depth>,
 }
 
 /// LiGO's operator as named matrices that a trainer can learn.
@@ -46,14 +57,8 @@ pub struct LigoOperator {
     large: ParamTable,
     config: LigoConfig,
     tensors: Vec<OperatorTensor>,
-    widths: Vec<Width>,
-    depths: Vec<Depth>,
-}
-
-/// The small model's weights on a device, as constants of the learning graph.
-#[derive(Clone, Debug)]
-pub(crate) struct SmallWeights {
-    rows: HashMap<String, Vec<Tensor<2>>>,
+    terms: Vec<TermNames>,
+    seed: u64,
 }
 
 impl LigoOperator {
@@ -72,43 +77,46 @@ impl LigoOperator {
             large: large.clone(),
             config: config.clone(),
             tensors: Vec::new(),
-            widths: Vec::new(),
-            depths: Vec::new(),
+            terms: vec![TermNames::default(); config.terms],
+            seed,
         };
-        operator.add_widths(seed);
-        operator.add_depths(seed);
+        let starts = WidthStarts::new(small, large, config, seed)?;
+        for term in 0..config.terms {
+            operator.add_widths(term, Side::Out, &starts);
+            if !config.tied {
+                operator.add_widths(term, Side::In, &starts);
+            }
+            operator.add_depths(term, seed);
+        }
         Ok(operator)
     }
 
-    fn add_widths(&mut self, seed: u64) {
+    fn add_widths(&mut self, term: usize, side: Side, starts: &WidthStarts<'_>) {
         let local = self.large.layer_local_axes();
         let layers_of = |table: &ParamTable| table.depths().map(|(_, n)| n).max().unwrap_or(1);
-        let growing: Vec<(Axis, usize)> = self
-            .large
-            .sizes()
-            .filter(|(a, n)| !a.is_fixed() && self.large.repeat(*a).is_none() && self.small.size(*a) != *n)
+        let axes: Vec<(Axis, usize)> = growing(&self.small, &self.large)
+            // A tied head reads what the rows of the residual stream say, unless columns are free of them.
+            .filter(|(axis, _)| !self.config.tied || self.large.repeat(*axis).is_none())
+            .filter(|(axis, _)| side == Side::Out || self.reads(*axis, false))
             .collect();
-        for (axis, large) in growing {
+        for (axis, large) in axes {
             let small = self.small.size(axis);
             let copies = match self.config.sharing {
                 Sharing::PerSmallLayer if local.contains(&axis) => layers_of(&self.small),
                 Sharing::PerLargeLayer if local.contains(&axis) => layers_of(&self.large),
                 _ => 1,
             };
-            let reached = self.large.specs().iter().any(|s| s.required && s.axes.contains(&axis));
+            let reached = match side {
+                Side::Out => self.large.specs().iter().any(|s| s.required && s.axes.contains(&axis)),
+                Side::In => self.reads(axis, true),
+            };
             let mut names = Vec::new();
             for layer in 0..copies {
-                let name = if copies == 1 {
-                    format!("width.{axis}")
-                } else {
-                    format!("width.{axis}.{layer}")
-                };
-                let mut values =
-                    self.config
-                        .width_init
-                        .matrix(axis, small, large, self.config.width_noise, seed, &name);
+                let layer = (copies > 1).then_some(layer);
+                let name = width_name(term, side, axis, layer);
+                let mut values = starts.matrix(term, side, axis, layer);
                 let mut rows = large;
-                if self.config.fixed_identity {
+                if self.fixes_identity(term) {
                     values.drain(..small * small);
                     rows -= small;
                 }
@@ -120,35 +128,64 @@ impl LigoOperator {
                 });
                 names.push(name);
             }
-            self.widths.push(Width {
-                axis,
-                small,
-                large,
-                names,
-            });
+            let names = Width { axis, small, names };
+            match side {
+                Side::Out => self.terms[term].out.push(names),
+                Side::In => self.terms[term].input.push(names),
+            }
         }
     }
 
-    fn add_depths(&mut self, seed: u64) {
+    /// Whether any matrix, or any that every model has, reads this axis or one that repeats it.
+    fn reads(&self, axis: Axis, required: bool) -> bool {
+        let specs = self
+            .large
+            .specs()
+            .iter()
+            .filter(|s| !is_lookup(s) && (s.required || !required));
+        let mut columns = specs.filter_map(|s| s.axes.get(1).copied());
+        columns.any(|read| read == axis || self.large.repeat(read).is_some_and(|r| r.of == axis))
+    }
+
+    /// Whether the first rows of a term's matrices are the identity for good.
+    fn fixes_identity(&self, term: usize) -> bool {
+        self.config.fixed_identity && term == 0
+    }
+
+    fn add_depths(&mut self, term: usize, seed: u64) {
+        let grown: BTreeSet<Axis> = self.terms[term].out.iter().map(|w| w.axis).collect();
         let depths: Vec<(StackName, usize)> = self.large.depths().collect();
         for (stack, large) in depths {
             let small = self.small.depth(stack);
             let grows = small != large;
             for module in self.large.modules(stack) {
-                let name = format!("depth.{stack}.{module}");
-                let (init, noise) = if grows {
-                    (self.config.depth_init, self.config.depth_noise)
-                } else {
-                    (DepthInit::Stack, 0.0)
-                };
+                let name = format!("{}depth.{stack}.{module}", prefix(term));
+                let values = self.config.depth_start(term, [small, large], seed, &name);
+                // Further terms mix layers where there are no more of them, too, but only of what they write.
+                let mut specs = self.large.specs().iter();
+                let writes = specs.any(|s| {
+                    s.stack == Some(stack) && s.module == module && output_axis(s).is_some_and(|a| grown.contains(&a))
+                });
                 self.tensors.push(OperatorTensor {
                     name: name.clone(),
                     shape: [large, small],
-                    values: init.matrix(small, large, noise, seed, &name),
-                    trainable: self.config.tune_depth && grows,
+                    values,
+                    trainable: self.config.tune_depth && if term == 0 { grows } else { writes && small > 1 },
                 });
-                self.depths.push(Depth { stack, module, name });
+                self.terms[term].depth.push(Depth { stack, module, name });
             }
+        }
+    }
+
+    /// What the map is added to.
+    pub(crate) fn fill(&self) -> Fill {
+        if self.config.fresh == 0.0 {
+            return Fill::Zero;
+        }
+        Fill::Added {
+            initializer_range: self.config.fresh,
+            seed: self.seed,
+            own_layers: self.config.depth_init == DepthInit::Own,
         }
     }
 
@@ -188,34 +225,36 @@ impl LigoOperator {
                 None => matrix(start.values.clone(), start.shape[0], start.shape[1], device),
             }
         };
-        let mut widths = BTreeMap::new();
-        for width in &self.widths {
-            let whole = |name: &String| {
-                let learned = value(name);
-                if self.config.fixed_identity {
-                    let identity = crate::width::identity_top(width.small, width.small);
-                    let identity = matrix(identity, width.small, width.small, device);
-                    Tensor::cat(vec![identity, learned], 0)
-                } else {
-                    learned
-                }
-            };
-            debug_assert!(width.large >= width.small);
-            widths.insert(width.axis, width.names.iter().map(whole).collect());
-        }
-        let depth = self
-            .depths
-            .iter()
-            .map(|d| ((d.stack, d.module), value(&d.name)))
-            .collect();
-        let term = Term {
-            depth,
-            out: Factors::new(self.config.sharing, widths).with_repeats(&self.small, &self.large),
-            input: None,
+        let widths = |term: usize, widths: &[Width]| {
+            let matrices = widths.iter().map(|width| {
+                let whole = |name: &String| {
+                    let learned = value(name);
+                    if self.fixes_identity(term) {
+                        let identity = crate::width::identity_top(width.small, width.small);
+                        let identity = matrix(identity, width.small, width.small, device);
+                        Tensor::cat(vec![identity, learned], 0)
+                    } else {
+                        learned
+                    }
+                };
+                (width.axis, width.names.iter().map(whole).collect())
+            });
+            Factors::new(self.config.sharing, matrices.collect()).with_repeats(&self.small, &self.large)
         };
+        let terms = self.terms.iter().enumerate().map(|(t, names)| Term {
+            depth: names
+                .depth
+                .iter()
+                .map(|d| ((d.stack, d.module), value(&d.name)))
+                .collect(),
+            out: widths(t, &names.out),
+            input: (!self.config.tied).then(|| widths(t, &names.input)),
+            coverage: if t == 0 { Coverage::Whole } else { Coverage::Outputs },
+            ..Term::default()
+        });
         LinearMap {
-            terms: vec![term],
-            fill: Fill::Zero,
+            terms: terms.collect(),
+            fill: self.fill(),
         }
     }
 
@@ -226,108 +265,4 @@ impl LigoOperator {
     pub fn initial_map(&self, device: &Device) -> Result<LinearMap, Error> {
         Ok(self.map(&|_| None, device))
     }
-}
-
-/// The learning graph of an operator: the small model's weights as constants, the operator's matrices as leaves.
-#[derive(Clone, Debug)]
-pub struct OperatorGraph {
-    operator: LigoOperator,
-    weights: SmallWeights,
-    device: Device,
-}
-
-impl OperatorGraph {
-    /// Loads the small model's weights onto `device` as constants.
-    ///
-    /// # Errors
-    /// A tensor is missing or has another size than its table says.
-    pub fn new(operator: LigoOperator, source: &mut dyn WeightSource, device: &Device) -> Result<Self, Error> {
-        let mut rows = HashMap::new();
-        for spec in operator.small.specs().iter().filter(|s| s.required) {
-            let layers: Vec<Option<usize>> = match spec.stack {
-                None => vec![None],
-                Some(stack) => (0..operator.small.depth(stack)).map(Some).collect(),
-            };
-            let tensors: Result<Vec<_>, _> = layers
-                .into_iter()
-                .map(|j| load_tensor(&operator.small, spec, j, source, device))
-                .collect();
-            rows.insert(spec.template.clone(), tensors?);
-        }
-        Ok(Self {
-            operator,
-            weights: SmallWeights { rows },
-            device: device.clone(),
-        })
-    }
-
-    /// The operator.
-    pub fn operator(&self) -> &LigoOperator {
-        &self.operator
-    }
-
-    /// All required tensors of the large model, flat, as functions of the operator's matrices.
-    ///
-    /// With shared matrices width and depth commute, and widening the L1 small layers costs less than widening the L2
-    /// mixed ones; matrices per large layer need depth first.
-    ///
-    /// # Errors
-    /// The operator lacks a depth matrix.
-    pub fn grow(&self, current: &dyn Fn(&str) -> Option<Tensor<1>>) -> Result<HashMap<String, Tensor<1>>, Error> {
-        let map = self.operator.map(current, &self.device);
-        let mut grown = HashMap::new();
-        let large = &self.operator.large;
-        for spec in large.specs().iter().filter(|s| s.required) {
-            let sources = &self.weights.rows[&spec.template];
-            let layers = map.terms.iter().map(|term| grow_row(term, large, spec, sources));
-            let mut total: Option<Vec<Tensor<1>>> = None;
-            for layers in layers {
-                let layers = layers?;
-                total = Some(match total {
-                    None => layers,
-                    Some(sum) => sum.into_iter().zip(layers).map(|(a, b)| a + b).collect(),
-                });
-            }
-            for (i, tensor) in total.unwrap_or_default().into_iter().enumerate() {
-                let layer = spec.stack.map(|_| i);
-                grown.insert(large.param(spec, layer).name, tensor);
-            }
-        }
-        Ok(grown)
-    }
-}
-
-/// One row of the table at every layer of the large model.
-fn grow_row(term: &Term, large: &ParamTable, spec: &ParamSpec, sources: &[Tensor<2>]) -> Result<Vec<Tensor<1>>, Error> {
-    let flat = |tensor: Tensor<2>| {
-        let [rows, columns] = tensor.dims();
-        tensor.reshape([rows * columns])
-    };
-    let Some(stack) = spec.stack else {
-        return Ok(vec![flat(term.widen(spec, sources[0].clone(), 0))]);
-    };
-    let depth = term.depth_matrix(stack, spec.module)?;
-    let [large_layers, small_layers] = depth.dims();
-    let row = |i: usize| depth.clone().slice([i..i + 1, 0..small_layers]);
-    debug_assert_eq!(large_layers, large.depth(stack));
-    let stacked = |tensors: Vec<Tensor<2>>| {
-        let rows = tensors.into_iter().map(|t| flat(t).unsqueeze::<2>());
-        Tensor::<2>::cat(rows.collect(), 0)
-    };
-    if term.widens_large_layers(spec) {
-        let [rows, columns] = sources[0].dims();
-        let all = stacked(sources.to_vec());
-        return Ok((0..large_layers)
-            .map(|i| flat(term.widen(spec, row(i).matmul(all.clone()).reshape([rows, columns]), i)))
-            .collect());
-    }
-    let wide = sources.iter().enumerate().map(|(j, w)| term.widen(spec, w.clone(), j));
-    let all = stacked(wide.collect());
-    Ok((0..large_layers)
-        .map(|i| {
-            let mixed = row(i).matmul(all.clone());
-            let [_, count] = mixed.dims();
-            mixed.reshape([count])
-        })
-        .collect())
 }

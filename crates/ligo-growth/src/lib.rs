@@ -34,25 +34,37 @@
 
 mod depth;
 mod error;
+mod factors;
 mod file;
 pub mod files;
 mod fill;
+mod graph;
 pub mod init;
 mod learned;
 mod ligo;
+mod linalg;
 mod map;
+mod moments;
+mod novelty;
 pub mod operators;
 mod source;
+mod starts;
 pub mod stream;
+mod term;
 mod width;
 
 pub use depth::DepthInit;
 pub use error::Error;
+pub use factors::{Factors, Sharing};
 pub use file::{OPERATOR_JSON, OPERATOR_TENSORS, OperatorInfo, load_operator, save_operator};
 pub use fill::Fill;
-pub use learned::{LigoOperator, OperatorGraph, OperatorTensor};
-pub use ligo::LigoConfig;
-pub use map::{Factors, LinearMap, Sharing, Term};
-pub use operators::OperatorSpec;
+pub use graph::OperatorGraph;
+pub use learned::{LigoOperator, OperatorTensor};
+pub use ligo::{FurtherInit, LigoConfig};
+pub use map::LinearMap;
+pub use operators::{
+    Choice, CloningConfig, CloningForm, CopyConfig, CopyScale, Facts, Growth, LemonConfig, OperatorSpec, Scope,
+};
 pub use source::{MemorySource, WeightSource};
+pub use term::{Coverage, Term};
 pub use width::WidthInit;

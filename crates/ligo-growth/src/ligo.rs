@@ -19,10 +19,35 @@ pub struct LigoConfig {
     pub depth_noise: f64,
     /// Hold the identity block of `B = [I; C]` fixed and learn `C` alone, as the official code does.
     pub fixed_identity: bool,
+    /// Standard deviation of the fresh values that new channels, and with `depth_init = "own"` new layers, begin with; the map is
+    /// added to them. 0 for none, as in the paper.
+    ///
+    /// What a map alone grows has the small model's rank. With `width_init = "near-zero"`, `width_noise = 0` and the large
+    /// model's `initializer_range` the operator starts as `stackbert`, or with `depth_init = "own"` as `direct-copy`, and learns from there.
+    pub fresh: f64,
+    /// Terms of the map, each with matrices of its own. One is LiGO as published.
+    pub terms: usize,
+    /// How the terms after the first start. They write rows only, so that tensors whose rows do not grow have one term.
+    pub further: FurtherInit,
+    /// Columns follow rows, `In = Out`, as in the paper. Otherwise they have matrices of their own, and so has what a tied head
+    /// reads; both start as rows do.
+    pub tied: bool,
     /// Learn the width matrices.
     pub tune_width: bool,
     /// Learn the depth coefficients.
     pub tune_depth: bool,
+}
+
+/// How the terms after the first start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FurtherInit {
+    /// Rows N(0, `width_noise`²), layers as in the first term.
+    #[default]
+    NearZero,
+    /// The second term takes the new rows over from the first and fills them from the layer above, as bert2BERT's AKI does
+    /// (with `width_init = "fpi"` it is AKI).
+    Above,
 }
 
 impl Default for LigoConfig {
@@ -34,6 +59,10 @@ impl Default for LigoConfig {
             depth_init: DepthInit::Stack,
             depth_noise: 0.03,
             fixed_identity: false,
+            fresh: 0.0,
+            terms: 1,
+            further: FurtherInit::NearZero,
+            tied: true,
             tune_width: true,
             tune_depth: true,
         }
@@ -50,11 +79,53 @@ impl LigoConfig {
             let message = "fixed_identity = true needs a width_init that starts from [I; C]; `isometric` does not";
             return Err(Error::Settings(message.into()));
         }
-        for (name, value) in [("width_noise", self.width_noise), ("depth_noise", self.depth_noise)] {
+        let faults = [
+            (self.terms == 0, "terms must be at least 1"),
+            (
+                self.fixed_identity && !self.tied,
+                "fixed_identity = true needs tied = true: columns of their own have no identity block",
+            ),
+            (
+                self.width_init == WidthInit::Fpi && self.tied,
+                "width_init = \"fpi\" needs tied = false: readers divide by the number of copies, and rows do not",
+            ),
+            (
+                self.further == FurtherInit::Above && (self.terms != 2 || self.tied),
+                "further = \"above\" needs terms = 2 and tied = false",
+            ),
+            (
+                self.further == FurtherInit::Above && self.fixed_identity,
+                "further = \"above\" needs fixed_identity = false",
+            ),
+            (
+                self.further == FurtherInit::Above && self.width_init == WidthInit::Isometric,
+                "further = \"above\" needs a width_init that starts from [I; C]; `isometric` does not",
+            ),
+        ];
+        if let Some((_, message)) = faults.into_iter().find(|(wrong, _)| *wrong) {
+            return Err(Error::Settings(message.into()));
+        }
+        for (name, value) in [
+            ("width_noise", self.width_noise),
+            ("depth_noise", self.depth_noise),
+            ("fresh", self.fresh),
+        ] {
             if !(value >= 0.0 && value.is_finite()) {
                 return Err(Error::Settings(format!("{name} must be 0 or more, found {value}")));
             }
         }
         Ok(())
+    }
+
+    /// The starting depth coefficients of a term, row-major `[large, small]`.
+    pub(crate) fn depth_start(&self, term: usize, [small, large]: [usize; 2], seed: u64, name: &str) -> Vec<f32> {
+        let above = term > 0 && self.further == FurtherInit::Above;
+        let source = |j: usize| if above { (j + 1).min(small - 1) } else { j };
+        let (init, noise) = if small == large {
+            (DepthInit::Stack, 0.0)
+        } else {
+            (self.depth_init, self.depth_noise)
+        };
+        init.matrix([small, large], &source, noise, seed, name)
     }
 }

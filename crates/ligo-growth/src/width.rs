@@ -23,6 +23,9 @@ pub enum WidthInit {
     Gaussian,
     /// New rows N(0, noise²): almost zero.
     NearZero,
+    /// New rows copy random channels, by whole heads in attention; columns, which must not be tied to rows then, are divided by
+    /// the number of copies (Net2Net, bert2BERT's FPI).
+    Fpi,
     /// Channel j is copied c_j times in cyclic order. On the residual stream, the values and an untied decoder's
     /// input the copies are scaled by 1/√c_j, so BᵀB = I and the tie `A = B` preserves inner products; queries, keys
     /// and the head's activations are copied unscaled, and feed-forward neurons are padded with zeros. For an exact
@@ -67,7 +70,8 @@ impl WidthInit {
                 new.copy_from_slice(&init::normal(&mut rng, std, new.len()));
             }
             Self::NearZero => new.copy_from_slice(&init::normal(&mut rng, noise, new.len())),
-            Self::Isometric => {}
+            // Made elsewhere: these depend on more than one axis.
+            Self::Isometric | Self::Fpi => {}
         }
         matrix
     }

@@ -44,14 +44,20 @@ fn the_gradient_of_the_operator_equals_central_differences() {
     };
     let (small, large) = (table(2, 3, 5), table(3, 5, 8));
     for sharing in [Sharing::Shared, Sharing::PerSmallLayer, Sharing::PerLargeLayer] {
-        for fixed_identity in [false, true] {
-            let config = LigoConfig {
-                sharing,
-                fixed_identity,
-                width_init: WidthInit::Gaussian,
-                depth_init: DepthInit::Rand,
-                ..LigoConfig::default()
-            };
+        let one = |fixed_identity| LigoConfig {
+            sharing,
+            fixed_identity,
+            width_init: WidthInit::Gaussian,
+            depth_init: DepthInit::Rand,
+            ..LigoConfig::default()
+        };
+        let several = |terms, tied| LigoConfig {
+            terms,
+            tied,
+            width_noise: 0.3,
+            ..one(false)
+        };
+        for config in [one(false), one(true), several(2, true), several(2, false)] {
             let operator = LigoOperator::new(&small, &large, &config, 11).unwrap();
             let starts: Vec<(String, Vec<f64>)> = operator
                 .tensors()
@@ -98,7 +104,7 @@ fn the_gradient_of_the_operator_equals_central_differences() {
                     let error = (gradient[entry] - expected).abs() / expected.abs().max(1e-3);
                     assert!(
                         error < 1e-6,
-                        "{sharing:?} {name}[{entry}]: {} against {expected}",
+                        "{config:?} {name}[{entry}]: {} against {expected}",
                         gradient[entry]
                     );
                     checked += 1;

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use burn::tensor::{Device, Tensor};
 use ligo_arch::{Axis, BertConfig, ModelConfig, ParamSpec, ParamTable, Role};
 use ligo_growth::{
-    DepthInit, LigoConfig, LigoOperator, MemorySource, OperatorGraph, OperatorSpec, Sharing, WidthInit, init, stream,
+    DepthInit, FurtherInit, LigoConfig, LigoOperator, MemorySource, OperatorGraph, OperatorSpec, Sharing, WidthInit,
+    init, stream,
 };
 use proptest::prelude::*;
 
@@ -186,6 +187,124 @@ proptest! {
     }
 }
 
+#[test]
+fn every_learned_matrix_reaches_some_tensor() {
+    let (small, large) = (bert(2, 4, 7), bert(4, 6, 10));
+    for (terms, tied) in [(1, false), (2, true), (3, false)] {
+        let config = LigoConfig {
+            terms,
+            tied,
+            ..config(Sharing::Shared)
+        };
+        let operator = LigoOperator::new(&small, &large, &config, 3).unwrap();
+        let learned: Vec<String> = operator
+            .tensors()
+            .iter()
+            .filter(|t| t.trainable)
+            .map(|t| t.name.clone())
+            .collect();
+        let graph = OperatorGraph::new(operator.clone(), &mut weights(&small, 3), &Device::flex()).unwrap();
+        let before = graph.grow(&|_| None).unwrap();
+        for name in &learned {
+            let tensor = operator.tensors().iter().find(|t| &t.name == name).unwrap();
+            let moved: Vec<f32> = tensor.values.iter().map(|v| v + 0.5).collect();
+            let moved = Tensor::<1>::from_data(
+                burn::tensor::TensorData::new(moved, [tensor.values.len()]),
+                &Device::flex(),
+            );
+            let after = graph.grow(&|other| (other == name).then(|| moved.clone())).unwrap();
+            let changes = before
+                .iter()
+                .any(|(n, v)| values(v.clone()) != values(after[n].clone()));
+            assert!(changes, "{name} of {terms} terms changes nothing");
+        }
+    }
+}
+
+#[test]
+fn several_terms_hold_net2net_and_the_layer_above() {
+    // Heads of two entries, a tied decoder.
+    let table = |layers, heads| ModelConfig::Bert(BertConfig::new(11, 2 * heads, layers, heads)).table();
+    let (small, large) = (table(2, 2), table(4, 3));
+    let device = Device::flex();
+    let ligo = |terms, further| LigoConfig {
+        terms,
+        further,
+        tied: false,
+        width_init: WidthInit::Fpi,
+        depth_noise: 0.0,
+        ..LigoConfig::default()
+    };
+    for (name, config) in [
+        ("fpi", ligo(1, FurtherInit::NearZero)),
+        ("aki", ligo(2, FurtherInit::Above)),
+    ] {
+        let fixed = OperatorSpec::from_name(name).unwrap();
+        let fixed = fixed.build(&small, &large, &device, 0.02, 3).unwrap();
+        let learned = OperatorSpec::Ligo(config)
+            .build(&small, &large, &device, 0.02, 3)
+            .unwrap();
+        let (fixed, learned) = (
+            grow_all(&fixed, &small, &large, 1),
+            grow_all(&learned, &small, &large, 1),
+        );
+        assert_eq!(fixed, learned, "{name}");
+    }
+}
+
+#[test]
+fn further_terms_start_almost_without_effect() {
+    let (small, large) = (bert(2, 4, 7), bert(4, 6, 10));
+    let grown = |terms, width_noise| {
+        let config = LigoConfig {
+            terms,
+            width_noise,
+            ..LigoConfig::default()
+        };
+        let map = OperatorSpec::Ligo(config)
+            .build(&small, &large, &Device::flex(), 0.02, 3)
+            .unwrap();
+        grow_all(&map, &small, &large, 1)
+    };
+    let one = grown(1, 0.0);
+    assert_eq!(one, grown(2, 0.0));
+    let noisy = grown(2, 0.01);
+    for (name, values) in &one {
+        let moved = largest_difference(values, &noisy[name]);
+        assert!(moved < 0.2, "{name}: {moved}");
+    }
+    let query = "bert.encoder.layer.3.attention.self.query.weight";
+    assert_ne!(one[query], noisy[query]);
+}
+
+#[test]
+fn settings_of_several_terms_that_contradict_each_other_are_refused() {
+    let wrong = [
+        LigoConfig {
+            terms: 0,
+            ..LigoConfig::default()
+        },
+        LigoConfig {
+            width_init: WidthInit::Fpi,
+            ..LigoConfig::default()
+        },
+        LigoConfig {
+            further: FurtherInit::Above,
+            tied: false,
+            ..LigoConfig::default()
+        },
+        LigoConfig {
+            fixed_identity: true,
+            tied: false,
+            ..LigoConfig::default()
+        },
+    ];
+    for config in wrong {
+        let error = config.validate().unwrap_err();
+        assert!(matches!(error, ligo_growth::Error::Settings(_)), "{error}");
+    }
+}
+
 fn ligo_form(small: &ParamTable, large: &ParamTable, depth_init: DepthInit) -> HashMap<String, Vec<f32>> {
     let config = LigoConfig {
         depth_init,
@@ -328,4 +447,67 @@ fn operators_have_the_parameter_counts_of_the_paper() {
         2 * square + 12 * (3 * square + ffn) + depth
     );
     assert_eq!(count(Sharing::Shared, true), 5 * 256 * 512 + 1024 * 2048 + depth);
+    let several = |terms, tied| {
+        let config = LigoConfig {
+            terms,
+            tied,
+            ..LigoConfig::default()
+        };
+        LigoOperator::new(&small, &large, &config, 1).unwrap().num_parameters()
+    };
+    let one = count(Sharing::Shared, false);
+    assert_eq!(several(3, true), 3 * one);
+    // Columns are hidden, value and ffn; what a tied head reads has rows of its own.
+    assert_eq!(several(1, false), one + 2 * square + ffn + square);
+}
+
+#[test]
+fn over_fresh_values_the_learned_operator_starts_as_a_copy_and_learns_new_entries_too() {
+    let (small, large) = (bert(2, 4, 7), bert(4, 6, 10));
+    for (depth_init, copy) in [
+        (DepthInit::Own, OperatorSpec::DirectCopy),
+        (DepthInit::Stack, OperatorSpec::Stackbert),
+        (DepthInit::Interpose, OperatorSpec::Interpose),
+    ] {
+        let config = LigoConfig {
+            fresh: 0.02,
+            width_init: WidthInit::NearZero,
+            width_noise: 0.0,
+            depth_init,
+            depth_noise: 0.0,
+            ..LigoConfig::default()
+        };
+        let device = Device::flex();
+        let operator = LigoOperator::new(&small, &large, &config, 3).unwrap();
+        let map = operator.initial_map(&device).unwrap();
+        let copied = copy.build(&small, &large, &device, 0.02, 3).unwrap();
+        let (start, copied) = (grow_all(&map, &small, &large, 9), grow_all(&copied, &small, &large, 9));
+        let graph = OperatorGraph::new(operator.clone(), &mut weights(&small, 9), &device).unwrap();
+        for (name, learned) in graph.grow(&|_| None).unwrap() {
+            assert_eq!(start[&name], copied[&name], "{name}");
+            assert!(largest_difference(&values(learned), &copied[&name]) < 1e-6, "{name}");
+        }
+
+        // A step of the residual stream's matrix moves new rows as it would without the fresh values.
+        let hidden = operator.tensors().iter().find(|t| t.name == "width.hidden").unwrap();
+        let moved = Tensor::<1>::from_floats(vec![0.5; hidden.values.len()].as_slice(), &device);
+        let moved = graph.grow(&|name| (name == "width.hidden").then(|| moved.clone())).unwrap();
+        let name = "bert.embeddings.LayerNorm.weight";
+        let new = &values(moved[name].clone())[4..];
+        assert!(new.iter().zip(&start[name][4..]).all(|(a, b)| (a - b).abs() > 1e-3), "{new:?}");
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("operator");
+        let bert = |hidden, layers, ffn| {
+            let mut config = BertConfig::new(11, hidden, layers, 1);
+            config.intermediate_size = ffn;
+            config.max_position_embeddings = 5;
+            ModelConfig::Bert(config)
+        };
+        let spec = OperatorSpec::Ligo(config);
+        let info = ligo_growth::OperatorInfo::new(spec, &bert(4, 2, 7), &bert(6, 4, 10), serde_json::Value::Null);
+        ligo_growth::save_operator(&path, &map, info).unwrap();
+        let (read, _) = ligo_growth::load_operator(&path, &device).unwrap();
+        assert_eq!(grow_all(&read, &small, &large, 9), start);
+    }
 }

@@ -4,13 +4,22 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use ligo_ops::AttentionOptions;
 
 use crate::network::wrong;
-use crate::{CausalInputs, Error, Inputs, TextFeatures};
+use crate::stack::Context;
+use crate::token_drop::Division;
+use crate::{CausalInputs, Error, HeadScores, Inputs, Scores, TextFeatures};
 
 /// What a decoder reads: tokens, and which of them see each other.
 #[derive(Clone, Debug)]
 pub(crate) struct Reading {
     /// `[B, L]`.
     pub(crate) input_ids: Tensor<2, Int>,
+    /// What its layers need to know of them.
+    pub(crate) visibility: Visibility,
+}
+
+/// Which tokens may see each other, besides that none sees a later one.
+#[derive(Clone, Debug)]
+pub(crate) struct Visibility {
     /// `[B, L]`, 0 at padding.
     attention_mask: Option<Tensor<2>>,
     /// `[B, L]`.
@@ -23,8 +32,10 @@ impl From<&TextFeatures> for Reading {
     fn from(text: &TextFeatures) -> Self {
         Self {
             input_ids: text.input_ids.clone(),
-            attention_mask: text.attention_mask.clone(),
-            documents: None,
+            visibility: Visibility {
+                attention_mask: text.attention_mask.clone(),
+                documents: None,
+            },
         }
     }
 }
@@ -33,8 +44,10 @@ impl From<&CausalInputs> for Reading {
     fn from(inputs: &CausalInputs) -> Self {
         Self {
             input_ids: inputs.input_ids.clone(),
-            attention_mask: None,
-            documents: inputs.documents.clone(),
+            visibility: Visibility {
+                attention_mask: None,
+                documents: inputs.documents.clone(),
+            },
         }
     }
 }
@@ -49,7 +62,7 @@ impl Reading {
     /// there are documents.
     pub(crate) fn positions(&self) -> (Vec<usize>, [usize; 2]) {
         let [batch, length] = self.input_ids.dims();
-        let Some(documents) = &self.documents else {
+        let Some(documents) = &self.visibility.documents else {
             return ((0..length).collect(), [1, length]);
         };
         let documents: Vec<i64> = documents.to_data().iter().collect();
@@ -64,13 +77,15 @@ impl Reading {
 
     /// [`Reading::positions`] as ids for a table; `None` when they are `0, 1, …` in every sequence.
     pub(crate) fn position_ids(&self) -> Option<Tensor<2, Int>> {
-        self.documents.as_ref()?;
+        self.visibility.documents.as_ref()?;
         let (positions, shape) = self.positions();
         let positions: Vec<i64> = positions.into_iter().map(|p| p as i64).collect();
         Some(Tensor::from_data(TensorData::new(positions, shape), &self.device()))
     }
+}
 
-    /// Causal attention of `num_heads` query heads over it.
+impl Visibility {
+    /// Causal attention of `num_heads` query heads.
     pub(crate) fn attention(&self, num_heads: usize) -> AttentionOptions {
         AttentionOptions {
             num_heads,
@@ -78,6 +93,15 @@ impl Reading {
             documents: self.documents.clone(),
             causal: true,
             dropout: None,
+        }
+    }
+}
+
+impl Context for Visibility {
+    fn of_kept(&self, tokens: &Division) -> Self {
+        Self {
+            attention_mask: self.attention_mask.of_kept(tokens),
+            documents: self.documents.clone().map(|documents| tokens.keep_ids(documents)),
         }
     }
 }
@@ -90,12 +114,12 @@ pub(crate) fn causal(inputs: &Inputs) -> Result<&CausalInputs, Error> {
     }
 }
 
-/// The mean cross entropy of all positions whose label is not negative.
+/// What is said of the token behind each.
 ///
 /// # Shapes
 /// `logits [B, L, V]`, `labels [B, L]`.
-pub(crate) fn next_token_loss(logits: Tensor<3>, labels: Tensor<2, Int>) -> Tensor<1> {
+pub(crate) fn next_token_scores(logits: Tensor<3>, labels: Tensor<2, Int>) -> Scores {
     let [batch, length, vocab] = logits.dims();
     let logits = logits.reshape([batch * length, vocab]);
-    ligo_ops::cross_entropy(logits, labels.reshape([batch * length]))
+    HeadScores::labelled(logits, labels.reshape([batch * length])).into()
 }

@@ -16,7 +16,7 @@ use ligo_ops::Dropout;
 /// assert_ne!(a.next(0.1), a.next(0.1)); // two sites of one pass
 /// assert_eq!(DropoutStream::off().next(0.1), None);
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct DropoutStream {
     seed: Option<u64>,
     // A `Cell`, not an atomic: passes that run at once must not share a stream, or their order would matter.
@@ -52,10 +52,21 @@ impl DropoutStream {
             seed: mix(mix(seed).wrapping_add(site)),
         })
     }
+
+    /// Passes by sites that this pass does not reach, so that those behind them keep their numbers.
+    pub(crate) fn skip(&self, sites: u64) {
+        self.site.set(self.site.get().wrapping_add(sites));
+    }
+
+    /// The number of the next site.
+    #[cfg(test)]
+    pub(crate) fn site(&self) -> u64 {
+        self.site.get()
+    }
 }
 
 /// The output function of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): a bijection that mixes all bits.
-fn mix(x: u64) -> u64 {
+pub(crate) fn mix(x: u64) -> u64 {
     let x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -59,4 +59,39 @@ pub enum Error {
         /// What it was given.
         found: &'static str,
     },
+    /// A pass names a layer that the model does not have.
+    #[error("the pass needs a model of at least {needed} layers; this one has {depth}")]
+    TooFewLayers {
+        /// Layers that a model must have for it.
+        needed: usize,
+        /// Layers that the model has.
+        depth: usize,
+    },
+    /// Tokens cannot be left out between these layers.
+    #[error(
+        "tokens are left out from layer {from} to layer {to}; expected a first layer below the second, and no more than the \
+         model's {depth} layers"
+    )]
+    WrongSpan {
+        /// The first layer without them.
+        from: usize,
+        /// The first layer with them again.
+        to: usize,
+        /// Layers that the model has.
+        depth: usize,
+    },
+    /// A share of tokens that cannot be kept.
+    #[error("the share of tokens to keep is {keep}; expected more than 0 and at most 1")]
+    WrongShare {
+        /// The share.
+        keep: f64,
+    },
+    /// A teacher that does not say the same kind of thing as its student.
+    #[error("the student has scores of shapes {student:?}, its teacher of {teacher:?}; expected the same")]
+    UnlikeTeacher {
+        /// Rows and columns of each of the student's heads.
+        student: Vec<[usize; 2]>,
+        /// The same of the teacher.
+        teacher: Vec<[usize; 2]>,
+    },
 }

@@ -1,6 +1,6 @@
 //! What the models of images share.
 
-use burn::tensor::{Tensor, activation::log_softmax};
+use burn::tensor::Tensor;
 use ligo_arch::Patches;
 use ligo_ops::Dropout;
 
@@ -48,21 +48,6 @@ pub(crate) fn drop_path(x: Tensor<3>, drop: Option<Dropout>) -> Tensor<3> {
     }
     let kept = Tensor::<3>::ones([x.dims()[0], 1, 1], (&x.device(), x.dtype()));
     x * ligo_ops::dropout(kept, drop)
-}
-
-/// `mean over images of -Σ targets · log softmax(logits)`: the cross entropy for targets that are probabilities.
-///
-/// # Shapes
-/// `logits` and `targets [B, K]`; the result has one element.
-pub(crate) fn soft_cross_entropy(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
-    assert_eq!(
-        logits.dims(),
-        targets.dims(),
-        "the targets need one probability for each image and class"
-    );
-    let images = logits.dims()[0].max(1);
-    let targets = targets.cast(logits.dtype());
-    -(log_softmax(logits, 1) * targets).sum() / images as f64
 }
 
 #[cfg(test)]

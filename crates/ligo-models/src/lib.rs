@@ -8,6 +8,9 @@
 //! `LayerNorm`, and an underscore at the end, there to avoid a keyword (`self_`) or the first exception (`layer_norm_`), is
 //! dropped. Matrices are kept `[out, in]`, so no weight is ever transposed between a file and the model.
 //!
+//! [`Model::loss`] is a whole pass of training. [`Model::loss_with`] takes a [`Pass`], which may leave out layers and tokens and does not compute
+//! them; [`Model::scores`] gives the logits behind the loss, from which the distance from a teacher can be had as well.
+//!
 //! Do not use it to read or write files (that is `ligo-checkpoint`), or for models outside `ligo-arch`.
 //!
 //! ```
@@ -43,10 +46,14 @@ mod model;
 mod names;
 mod network;
 mod norm;
+mod pass;
 mod rms_norm;
 mod roberta;
+mod scores;
 mod skeleton;
 mod spans;
+mod stack;
+mod token_drop;
 pub mod vit;
 
 pub use bert::{
@@ -61,7 +68,10 @@ pub use inputs::{CausalInputs, Features, ImageInputs, Inputs, MlmInputs, Sequenc
 pub use linear::Linear;
 pub use model::Model;
 pub use norm::LayerNorm;
+pub use pass::{Layers, Pass};
 pub use rms_norm::RmsNorm;
 pub use roberta::{
     ClassificationHead, LmHead, RobertaForMaskedLm, RobertaForQuestionAnswering, RobertaForSequenceClassification,
 };
+pub use scores::{HeadScores, Scores, Targets};
+pub use token_drop::TokenDrop;

@@ -10,7 +10,7 @@ use crate::llama::LlamaForCausalLm;
 use crate::network::Network;
 use crate::roberta::{RobertaForMaskedLm, RobertaForQuestionAnswering, RobertaForSequenceClassification};
 use crate::vit::{DeitForImageClassification, DeitWithTeacher, VitForImageClassification};
-use crate::{DropoutStream, Error, Features, Inputs, install};
+use crate::{DropoutStream, Error, Features, Inputs, Pass, Scores, install};
 
 /// Declares [`Model`]: one variant for each kind of network.
 macro_rules! networks {
@@ -24,7 +24,7 @@ macro_rules! networks {
         }
 
         impl Model {
-            fn network(&self) -> &dyn Network {
+            pub(crate) fn network(&self) -> &dyn Network {
                 match self {
                     $(Self::$variant(m) => m),+
                 }
@@ -185,7 +185,37 @@ impl Model {
     /// When a sequence is longer than the model's position table, or an id, type, label or masked position is out
     /// of range; and on a skeleton.
     pub fn loss(&self, inputs: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
-        self.network().loss(inputs, dropout)
+        self.loss_with(inputs, &Pass::whole(dropout.clone()))
+    }
+
+    /// [`Model::loss`] of a pass that may leave out layers and tokens. Parameters of layers that do not run get no gradient.
+    ///
+    /// # Shapes
+    /// As [`Model::loss`].
+    ///
+    /// # Errors
+    /// [`Error::WrongInputs`], and those of [`Pass::check`].
+    ///
+    /// # Panics
+    /// As [`Model::loss`].
+    pub fn loss_with(&self, inputs: &Inputs, pass: &Pass) -> Result<Tensor<1>, Error> {
+        Ok(self.scores(inputs, pass)?.loss())
+    }
+
+    /// What the model says where a label is. Of it are made the [`loss`](Scores::loss) and the distance from a teacher
+    /// ([`Scores::distillation`]).
+    ///
+    /// # Shapes
+    /// See [`Inputs`] and [`HeadScores`](crate::HeadScores).
+    ///
+    /// # Errors
+    /// As [`Model::loss_with`].
+    ///
+    /// # Panics
+    /// As [`Model::loss`], labels excepted.
+    pub fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
+        // Numbering its dropout sites changes a stream, and a pass should mean the same every time.
+        self.network().scores(inputs, &pass.clone())
     }
 
     /// Logits without dropout: one row for each token, or one for each sequence or image where classes are predicted.

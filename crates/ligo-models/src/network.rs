@@ -1,10 +1,10 @@
 use burn::tensor::Tensor;
 
-use crate::{DropoutStream, Error, Features, ImageInputs, Inputs, MlmInputs, SequenceInputs, SpanInputs, TextFeatures};
+use crate::{Error, Features, ImageInputs, Inputs, MlmInputs, Pass, Scores, SequenceInputs, SpanInputs, TextFeatures};
 
 /// What every family's module can do; see the methods of [`Model`](crate::Model).
 pub(crate) trait Network {
-    fn loss(&self, inputs: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error>;
+    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error>;
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error>;
     fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error>;
 }

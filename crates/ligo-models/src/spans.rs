@@ -1,20 +1,22 @@
 use burn::tensor::{Int, Tensor};
 
-use crate::SpanInputs;
+use crate::{HeadScores, Scores, SpanInputs};
 
-/// The mean of two cross entropies over a sequence's tokens: of the answer's first token and of its last one, as
-/// `transformers`' question-answering models compute it.
+/// What is said of the answers' first tokens and of their last ones. The mean of both cross entropies is the loss of `transformers`'
+/// question-answering models.
 ///
 /// # Shapes
-/// `logits [B, L, 2]`; the result has one element.
-pub(crate) fn span_loss(logits: Tensor<3>, inputs: &SpanInputs) -> Tensor<1> {
+/// `logits [B, L, 2]`.
+pub(crate) fn span_scores(logits: Tensor<3>, inputs: &SpanInputs) -> Scores {
     let [batch, length, _] = logits.dims();
-    let ends = [&inputs.starts, &inputs.ends].into_iter().enumerate();
-    let losses = ends.map(|(i, labels)| {
+    let end = |i: usize, labels: &Tensor<1, Int>| {
         let logits = logits.clone().slice_dim(2, i..i + 1).reshape([batch, length]);
-        ligo_ops::cross_entropy(logits, inside(labels.clone(), length))
-    });
-    losses.fold(Tensor::zeros([1], &logits.device()), |sum, loss| sum + loss) * 0.5
+        HeadScores::labelled(logits, inside(labels.clone(), length))
+    };
+    Scores {
+        head: end(0, &inputs.starts),
+        other: Some(end(1, &inputs.ends)),
+    }
 }
 
 /// The labels with -1, which does not count, instead of those behind the last token: answers that were cut off.

@@ -175,6 +175,27 @@ pub(crate) fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tenso
     -(picked * counted).sum() / count
 }
 
+pub(crate) fn distillation(
+    student: Tensor<2>,
+    teacher: Tensor<2>,
+    labels: Option<Tensor<1, Int>>,
+    temperature: f64,
+) -> Tensor<1> {
+    let dtype = student.dtype();
+    let ([rows, _], device) = (student.dims(), student.device());
+    let teacher = teacher.without_autodiff().cast(dtype).div_scalar(temperature);
+    let log_student = activation::log_softmax(student.div_scalar(temperature), 1);
+    let log_teacher = activation::log_softmax(teacher, 1);
+    let terms = log_teacher.clone().exp() * (log_teacher - log_student);
+    let divergence = terms.sum_dim(1).squeeze_dim::<1>(1);
+    let counted = match labels {
+        None => Tensor::<1>::ones([rows], (&device, dtype)),
+        Some(labels) => labels.greater_equal_elem(0).float().cast(dtype),
+    };
+    let count = counted.clone().sum().clamp_min(1.0);
+    (divergence * counted).sum() / count * (temperature * temperature)
+}
+
 pub(crate) fn embedding(weight: Tensor<2>, ids: Tensor<2, Int>) -> Tensor<3> {
     let [batch, length] = ids.dims();
     let width = weight.dims()[1];

@@ -8,7 +8,7 @@ use burn::backend::{
         ops::{Backward, Ops},
     },
 };
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_flex::FlexTensor;
 
 use crate::{
@@ -58,6 +58,25 @@ impl RotaryAngles {
             cos: table(f64::cos),
             sin: table(f64::sin),
         }
+    }
+
+    /// The angles of some positions of each sequence only.
+    ///
+    /// # Shapes
+    /// `places [B, K]`, for each of the `K` which of the `L` positions it is.
+    ///
+    /// # Panics
+    /// When a place is `L` or more, or these are angles of another number of sequences than `B` or one.
+    #[must_use]
+    pub fn at(&self, places: Tensor<2, Int>) -> Self {
+        let [batch, kept] = places.dims();
+        let [_, length, half] = self.cos.dims();
+        let places = places.unsqueeze_dim::<3>(2).expand([batch, kept, half]);
+        let [cos, sin] = self.tensors().map(|table| {
+            let table = table.expand([batch, length, half]);
+            table.gather(1, places.clone())
+        });
+        Self { cos, sin }
     }
 
     /// Half the width of a head.

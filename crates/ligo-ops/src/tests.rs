@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod decoders;
+mod distillation;
 mod talking_heads;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};

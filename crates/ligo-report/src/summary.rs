@@ -8,6 +8,7 @@ mod operator;
 mod prediction;
 mod provenance;
 mod search;
+mod singular;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -209,6 +210,9 @@ pub struct MethodSummary {
     /// Energy of the whole run, its operator included.
     #[serde(default)]
     pub energy: Option<Energy>,
+    /// Whether it makes use of the small model, and so owes for its training; where it is not said, all but scratch do.
+    #[serde(default)]
+    pub owes_small: Option<bool>,
     /// Its stages, if it had several.
     #[serde(default)]
     pub stages: Vec<Stage>,

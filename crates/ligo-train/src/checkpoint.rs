@@ -11,13 +11,15 @@ use crate::progress::Progress;
 use crate::store::download;
 use crate::{CostPerStep, Error, Event, Optimizer, ParamStore, TrainConfig};
 
-const FORMAT: u32 = 1;
-const PREFIX: &str = "step-";
-const TENSORS: &str = "state.safetensors";
+/// 2 keeps the FLOPs that were spent, since steps need not cost the same.
+const FORMAT: u32 = 2;
+pub(crate) const FOLDER: &str = "checkpoints";
+pub(crate) const PREFIX: &str = "step-";
+pub(crate) const TENSORS: &str = "state.safetensors";
 const COUNTERS: &str = "state.json";
-const WEIGHT: &str = "weight/";
-const FIRST_MOMENT: &str = "m/";
-const SECOND_MOMENT: &str = "v/";
+pub(crate) const WEIGHT: &str = "weight/";
+pub(crate) const FIRST_MOMENT: &str = "m/";
+pub(crate) const SECOND_MOMENT: &str = "v/";
 
 /// What makes two runs the same run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,10 +58,10 @@ impl RunIdentity {
 /// The content of `state.json`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Counters {
+pub(crate) struct Counters {
     format: u32,
     run: RunIdentity,
-    optimizer_updates: u64,
+    pub(crate) optimizer_updates: u64,
     progress: Progress,
 }
 
@@ -75,7 +77,7 @@ pub(crate) struct Checkpoints {
 impl Checkpoints {
     /// Opens `run_dir/checkpoints` and repairs what a crash may have left there.
     pub(crate) fn open(run_dir: &Path, keep: usize, disk: Disk) -> Result<Self, Error> {
-        let folder = run_dir.join("checkpoints");
+        let folder = run_dir.join(FOLDER);
         let lock = RunLock::acquire(&folder)?;
         recover_all(&folder)?;
         Ok(Self {
@@ -183,13 +185,8 @@ fn tensors_of<'a>(store: &'a ParamStore, optimizer: &'a Optimizer) -> Vec<StateT
     tensors
 }
 
-fn read(
-    path: &Path,
-    folder: &Path,
-    run: &RunIdentity,
-    store: &mut ParamStore,
-    optimizer: &mut Optimizer,
-) -> Result<Progress, Error> {
+/// The counters of a checkpoint of today's format.
+pub(crate) fn read_counters(path: &Path) -> Result<Counters, Error> {
     let bad = |reason: String| Error::BadCheckpoint {
         path: path.to_path_buf(),
         reason,
@@ -206,7 +203,21 @@ fn read(
         let found = value.get("format").cloned().unwrap_or_default();
         return Err(bad(format!("expected state format {FORMAT}, found {found}")));
     }
-    let counters: Counters = serde_json::from_value(value).map_err(|e| bad(format!("{COUNTERS}: {e}")))?;
+    serde_json::from_value(value).map_err(|e| bad(format!("{COUNTERS}: {e}")))
+}
+
+fn read(
+    path: &Path,
+    folder: &Path,
+    run: &RunIdentity,
+    store: &mut ParamStore,
+    optimizer: &mut Optimizer,
+) -> Result<Progress, Error> {
+    let bad = |reason: String| Error::BadCheckpoint {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let counters = read_counters(path)?;
     let differences = run.differences(&counters.run);
     if !differences.is_empty() {
         return Err(Error::OtherRun {

@@ -1,8 +1,13 @@
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use ligo_data::{LoaderSettings, Masking};
 
-use crate::{Error, LrSchedule, OptimizerConfig};
+use crate::{
+    Distillation, Error, Freeze, LayerDrop, LrSchedule, OptimizerConfig, Rate, Rewarm, Submodels, TokenDropping,
+};
 
 /// What to do when the loss or the gradient of a step is not a finite number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +69,32 @@ pub struct TrainConfig {
     pub max_skipped_in_a_row: u64,
     /// What a checkpoint that cannot be written does.
     pub on_failed_save: FailedSavePolicy,
+    /// A factor on the learning rate of what is new in a grown model.
+    #[serde(skip_serializing_if = "is_one")]
+    pub new_lr_factor: f64,
+    /// Warms up the rate of what is new in a grown model once more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rewarm_new: Option<Rewarm>,
+    /// Skips layers at random.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layer_drop: Option<LayerDrop>,
+    /// Leaves tokens out in middle layers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_drop: Option<TokenDropping>,
+    /// Trains sub-models first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub submodels: Option<Submodels>,
+    /// Holds the lower part of the model fixed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freeze: Option<Freeze>,
+    /// Learns from a teacher, the small model, beside the labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distillation: Option<Distillation>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_one(factor: &f64) -> bool {
+    *factor == 1.0
 }
 
 impl Default for TrainConfig {
@@ -86,6 +117,13 @@ impl Default for TrainConfig {
             on_non_finite: NonFinitePolicy::Stop,
             max_skipped_in_a_row: 10,
             on_failed_save: FailedSavePolicy::Stop,
+            new_lr_factor: 1.0,
+            rewarm_new: None,
+            layer_drop: None,
+            token_drop: None,
+            submodels: None,
+            freeze: None,
+            distillation: None,
         }
     }
 }
@@ -94,6 +132,48 @@ impl TrainConfig {
     /// The learning rate of the step with number `step`, counted from 0.
     pub fn lr(&self, step: u64) -> f64 {
         self.schedule.over(self.steps).lr(step)
+    }
+
+    /// The learning rates of the step with number `step`, counted from 0.
+    pub fn rate(&self, step: u64) -> Rate {
+        let rewarmed = self.rewarm_new.map_or(1.0, |rewarm| rewarm.factor(step));
+        Rate {
+            lr: self.lr(step),
+            new_factor: self.new_lr_factor * rewarmed,
+        }
+    }
+
+    /// Whether new numbers of a grown model learn at rates of their own.
+    pub fn tells_new_entries_apart(&self) -> bool {
+        self.new_lr_factor != 1.0 || self.rewarm_new.is_some()
+    }
+
+    /// Settings that ask for something else than a plain pass through the whole model, by their keys.
+    pub fn special_passes(&self) -> Vec<&'static str> {
+        let asked = [
+            ("layer_drop", self.layer_drop.is_some()),
+            ("token_drop", self.token_drop.is_some()),
+            ("submodels", self.submodels.is_some()),
+            ("freeze", self.freeze.is_some()),
+            ("distillation", self.distillation.is_some()),
+        ];
+        let asked = asked.into_iter().filter(|(_, asked)| *asked);
+        asked.map(|(key, _)| key).collect()
+    }
+
+    /// What does not fit a model whose first stack has `depth` layers, one sentence per fault.
+    pub fn depth_faults(&self, depth: usize) -> Vec<String> {
+        let mut faults = Vec::new();
+        if let Some(drop) = &self.token_drop {
+            drop.depth_faults(depth, &mut faults);
+        }
+        if let Some(submodels) = &self.submodels {
+            submodels.depth_faults(depth, &mut faults);
+        }
+        if let Some(freeze) = &self.freeze {
+            freeze.depth_faults(depth, &mut faults);
+        }
+        faults
     }
 
     /// Sequences per optimizer step.
@@ -116,6 +196,15 @@ impl TrainConfig {
         step == 0 || step == self.steps || (self.eval_every > 0 && step.is_multiple_of(self.eval_every))
     }
 
+    /// How many times a run measures its validation loss: before its first step, on the way and after its last.
+    pub fn evaluations(&self) -> u64 {
+        let between = match self.eval_every {
+            0 => 0,
+            every => self.steps.saturating_sub(1) / every,
+        };
+        1 + between + u64::from(self.steps > 0)
+    }
+
     /// Checks all numbers.
     ///
     /// # Errors
@@ -136,6 +225,7 @@ impl TrainConfig {
         for (field, value) in [
             ("clip_norm", self.clip_norm),
             ("checkpoint_every_seconds", self.checkpoint_every_seconds),
+            ("new_lr_factor", self.new_lr_factor),
         ] {
             if !(value.is_finite() && value >= 0.0) {
                 faults.push(format!("{field} must be a number of at least 0, found {value}"));
@@ -143,10 +233,32 @@ impl TrainConfig {
         }
         self.schedule.faults(&mut faults);
         self.optimizer.faults(&mut faults);
+        self.pass_faults(&mut faults);
         if faults.is_empty() {
             Ok(())
         } else {
             Err(Error::Config { faults })
+        }
+    }
+
+    fn pass_faults(&self, faults: &mut Vec<String>) {
+        if let Some(rewarm) = &self.rewarm_new {
+            rewarm.faults(faults);
+        }
+        if let Some(drop) = &self.layer_drop {
+            drop.faults(faults);
+        }
+        if let Some(drop) = &self.token_drop {
+            drop.faults(faults);
+        }
+        if let Some(submodels) = &self.submodels {
+            submodels.faults(faults);
+        }
+        if let Some(freeze) = &self.freeze {
+            freeze.faults(faults);
+        }
+        if let Some(distillation) = &self.distillation {
+            distillation.faults(faults);
         }
     }
 
@@ -165,18 +277,15 @@ impl TrainConfig {
             serde_json::to_value(c).unwrap_or_default()
         };
         let (mine, theirs) = (fields(self), fields(other));
-        let mut names: Vec<String> = mine
-            .as_object()
-            .into_iter()
-            .flatten()
-            .filter(|(name, value)| theirs.get(name.as_str()) != Some(*value))
-            .map(|(name, value)| {
-                let before = theirs.get(name.as_str()).cloned().unwrap_or_default();
-                format!("{name} was {before} and is now {value}")
-            })
-            .collect();
-        names.sort();
-        names
+        // What is not asked for is not written, so either side may lack a field.
+        let names = [&mine, &theirs].map(|fields| fields.as_object().into_iter().flatten().map(|(name, _)| name));
+        let names: BTreeSet<&String> = names.into_iter().flatten().collect();
+        let value = |fields: &Value, name: &str| fields.get(name).cloned().unwrap_or_default();
+        let changed = names.into_iter().filter_map(|name| {
+            let (now, before) = (value(&mine, name), value(&theirs, name));
+            (now != before).then(|| format!("{name} was {before} and is now {now}"))
+        });
+        changed.collect()
     }
 }
 
@@ -221,6 +330,16 @@ mod tests {
         assert!(one.differences(&other).is_empty());
         let other = TrainConfig { seed: 1, ..one.clone() };
         assert_eq!(one.differences(&other), ["seed was 1 and is now 0"]);
+        let other = TrainConfig {
+            freeze: Some(Freeze::default()),
+            ..one.clone()
+        };
+        for differences in [one.differences(&other), other.differences(&one)] {
+            assert!(
+                differences.len() == 1 && differences[0].starts_with("freeze was "),
+                "{differences:?}"
+            );
+        }
     }
 
     #[test]
@@ -232,5 +351,14 @@ mod tests {
         };
         let due: Vec<u64> = (0..=25).filter(|s| config.evaluates_at(*s)).collect();
         assert_eq!(due, [0, 10, 20, 25]);
+        for (steps, eval_every) in [(25, 10), (20, 10), (1, 1), (0, 5), (7, 0), (9, 10)] {
+            let config = TrainConfig {
+                steps,
+                eval_every,
+                ..config.clone()
+            };
+            let due = (0..=steps).filter(|s| config.evaluates_at(*s)).count();
+            assert_eq!(config.evaluations(), due as u64, "{steps} steps, every {eval_every}");
+        }
     }
 }

@@ -15,18 +15,27 @@ pub struct Leaves {
 impl Leaves {
     /// Leaves that collect gradients. They share memory with the store until it is updated.
     pub fn tracked(store: &ParamStore) -> Self {
-        Self::new(store, |value| value.autodiff().require_grad())
+        Self::tracked_where(store, |_| true)
+    }
+
+    /// Leaves of which only those with these names collect gradients; the backward pass leaves the others out.
+    pub fn tracked_where(store: &ParamStore, is_trained: impl Fn(&str) -> bool) -> Self {
+        Self::new(store, |name, value| match is_trained(name) {
+            true => value.autodiff().require_grad(),
+            false => value.autodiff(),
+        })
     }
 
     /// Plain tensors, for evaluation.
     pub fn plain(store: &ParamStore) -> Self {
-        Self::new(store, |value| value)
+        Self::new(store, |_, value| value)
     }
 
-    fn new(store: &ParamStore, wrap: impl Fn(Tensor<1>) -> Tensor<1>) -> Self {
+    fn new(store: &ParamStore, wrap: impl Fn(&str, Tensor<1>) -> Tensor<1>) -> Self {
+        let named = store.infos().iter().zip(store.values().iter().cloned());
         Self {
             layout: Arc::clone(store.layout()),
-            tensors: store.values().iter().cloned().map(wrap).collect(),
+            tensors: named.map(|(info, value)| wrap(&info.name, value)).collect(),
         }
     }
 

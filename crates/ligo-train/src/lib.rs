@@ -5,6 +5,9 @@
 //! global norm, AdamW or SGD, evaluation, checkpoints, exact resume. Learning rate, dropout, data order and masks are pure functions of
 //! (seed, step), so the state of a run is its weights, moments and a few counters.
 //!
+//! What a step leaves out is a function of the step too ([`Work`]): dropped layers and tokens, sub-models, frozen parameters, a teacher that
+//! fades. Each is a setting in [`TrainConfig`], and costs are counted by what was computed.
+//!
 //! A run lives in a folder: `metrics.jsonl`, `tensorboard/` and `checkpoints/step-N/`.
 //!
 //! Do not use it for other tasks than masked-language modelling, on several devices, or in lower precision than `f32`: none of that is here.
@@ -31,34 +34,54 @@
 mod batch;
 mod checkpoint;
 mod config;
+mod context;
+mod distillation;
 mod error;
 mod evaluate;
+mod freeze;
 mod gradients;
+mod layer_drop;
 mod leaves;
 mod log;
+mod meter;
+mod new_entries;
 mod objective;
 mod observer;
 mod operator;
 mod optimizer;
 mod progress;
 mod result;
+mod saved;
 mod schedule;
 mod seed;
 mod step;
 mod store;
+mod submodels;
+mod token_drop;
 mod trainer;
+mod work;
 
 pub use batch::{BatchSource, inputs_on};
 pub use config::{FailedSavePolicy, NonFinitePolicy, TrainConfig};
+pub use context::StepContext;
+pub use distillation::{DistillObjective, Distillation};
 pub use error::Error;
 pub use evaluate::evaluate;
+pub use freeze::Freeze;
+pub use layer_drop::LayerDrop;
 pub use leaves::Leaves;
+pub use meter::{Meter, Reading};
+pub use new_entries::{NewMasks, Rewarm};
 pub use objective::{Objective, PretrainObjective};
 pub use observer::{Event, Observer, Silent, StepReport};
 pub use operator::OperatorObjective;
-pub use optimizer::{HostMoments, Optimizer, OptimizerConfig, OptimizerKind};
-pub use result::{CostPerStep, EvalPoint, Outcome, TrainResult};
+pub use optimizer::{HostMoments, Optimizer, OptimizerConfig, OptimizerKind, Rate};
+pub use result::{CostPerStep, EvalPoint, Outcome, Spent, TrainResult};
+pub use saved::{SavedPart, SavedState};
 pub use schedule::{LrSchedule, ScheduleKind};
 pub use step::train_step;
 pub use store::{ParamInfo, ParamStore};
+pub use submodels::Submodels;
+pub use token_drop::TokenDropping;
 pub use trainer::{RunData, Trainer};
+pub use work::{StepCost, Trained, Work};

@@ -1,33 +1,53 @@
 use burn::tensor::{Device, Tensor};
 use ligo_arch::ModelConfig;
-use ligo_models::{DropoutStream, Inputs, Model};
+use ligo_models::{Inputs, Model};
 
-use crate::{Error, Leaves};
+use crate::freeze::Places;
+use crate::{Error, Leaves, StepContext, TrainConfig, Trained, Work};
 
 /// What a run minimises. The loop knows parameters by name and nothing of models; an objective turns them into a model.
 pub trait Objective {
     /// A short name for files and messages, such as `pretrain`.
     fn name(&self) -> &str;
 
-    /// The model that these leaves stand for. Its tensors hang on the leaves, so gradients reach them.
+    /// The model that these leaves stand for. Its tensors hang on the leaves, so gradients reach them. Evaluation takes it whole.
     ///
     /// # Errors
     /// A leaf is missing or does not fit.
     fn model(&self, leaves: &Leaves) -> Result<Model, Error>;
 
+    /// What a micro-batch computes; [`Objective::loss`] does it, and costs are counted from it. All micro-batches of a step train the same
+    /// parameters.
+    fn work(&self, _at: &StepContext<'_>) -> Work {
+        Work::default()
+    }
+
+    /// Whether a step that trains so much collects the gradient of this leaf.
+    fn is_trained(&self, _name: &str, _trained: &Trained) -> bool {
+        true
+    }
+
     /// The mean loss over the labels of a micro-batch, one element.
     ///
     /// # Errors
     /// As [`Objective::model`].
-    fn loss(&self, leaves: &Leaves, batch: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
-        Ok(self.model(leaves)?.loss(batch, dropout)?)
+    fn loss(&self, leaves: &Leaves, batch: &Inputs, at: &StepContext<'_>) -> Result<Tensor<1>, Error> {
+        Ok(self.model(leaves)?.loss(batch, &at.dropout())?)
+    }
+
+    /// What of the settings this objective cannot do, one sentence per fault.
+    fn faults(&self, config: &TrainConfig) -> Vec<String> {
+        let cannot = |key: &str| format!("{key} is nothing that the objective `{}` can do", self.name());
+        config.special_passes().into_iter().map(cannot).collect()
     }
 }
 
-/// Ordinary training: the leaves are the model's own parameters.
+/// Ordinary training: the leaves are the model's own parameters. Layers and tokens are dropped, sub-models trained and parameters
+/// frozen as the run's settings say.
 #[derive(Clone, Debug)]
 pub struct PretrainObjective {
     skeleton: Model,
+    places: Places,
 }
 
 impl PretrainObjective {
@@ -38,12 +58,18 @@ impl PretrainObjective {
     /// The configuration is not valid, or a name is not one of its optional tensors.
     pub fn new(config: &ModelConfig, optional: &[&str], device: &Device) -> Result<Self, Error> {
         let skeleton = Model::skeleton_with(config, optional, device)?;
-        Ok(Self { skeleton })
+        let places = Places::new(&config.table());
+        Ok(Self { skeleton, places })
     }
 
     /// Names and shapes of the parameters that the store must hold.
     pub fn param_shapes(&self) -> Vec<(String, Vec<usize>)> {
         self.skeleton.param_shapes()
+    }
+
+    /// What of the settings does not fit the model's depth.
+    pub(crate) fn depth_faults(&self, config: &TrainConfig) -> Vec<String> {
+        config.depth_faults(self.places.depth)
     }
 }
 
@@ -56,5 +82,26 @@ impl Objective for PretrainObjective {
         self.skeleton
             .clone()
             .install(&mut |name: &str, _: &[usize]| leaves.tensor(name))
+    }
+
+    fn work(&self, at: &StepContext<'_>) -> Work {
+        Work::of(self.places.depth, at)
+    }
+
+    fn is_trained(&self, name: &str, trained: &Trained) -> bool {
+        self.places.is_trained(name, trained)
+    }
+
+    fn loss(&self, leaves: &Leaves, batch: &Inputs, at: &StepContext<'_>) -> Result<Tensor<1>, Error> {
+        let pass = self.work(at).pass(at.dropout());
+        Ok(self.model(leaves)?.loss_with(batch, &pass)?)
+    }
+
+    fn faults(&self, config: &TrainConfig) -> Vec<String> {
+        let mut faults = self.depth_faults(config);
+        if config.distillation.is_some() {
+            faults.push("distillation needs a teacher, and this run has none".into());
+        }
+        faults
     }
 }

@@ -23,6 +23,8 @@ pub struct StepReport {
     pub step_tokens: u64,
     /// Tokens read since the run began.
     pub tokens: u64,
+    /// Exact FLOPs of this step.
+    pub step_flops_exact: f64,
     /// Exact FLOPs since the run began.
     pub flops_exact: f64,
     /// FLOPs since the run began, as the ELECTRA counter counts them.

@@ -4,8 +4,9 @@ use burn::tensor::Tensor;
 use ligo_ops::AdamwStep;
 use serde::{Deserialize, Serialize};
 
+use crate::new_entries::{NewEntries, NewPart};
 use crate::store::{download, upload};
-use crate::{Error, ParamStore};
+use crate::{Error, NewMasks, ParamStore};
 
 /// The update rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,12 +71,29 @@ pub(crate) type Moments = (Tensor<1>, Tensor<1>);
 /// Moments on the host: parameter name, first moment, second moment.
 pub type HostMoments = Vec<(String, Vec<f32>, Vec<f32>)>;
 
+/// The learning rate of one update.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    /// The rate.
+    pub lr: f64,
+    /// A factor on it for the numbers that [`Optimizer::with_new_entries`] calls new.
+    pub new_factor: f64,
+}
+
+impl From<f64> for Rate {
+    /// One rate for all.
+    fn from(lr: f64) -> Self {
+        Self { lr, new_factor: 1.0 }
+    }
+}
+
 /// An update rule with its state: two moments per parameter (none for SGD) and the number of updates done.
 #[derive(Clone, Debug)]
 pub struct Optimizer {
     config: OptimizerConfig,
     moments: Vec<Option<Moments>>,
     lr_multipliers: Vec<f64>,
+    new: Option<NewEntries>,
     updates: u64,
 }
 
@@ -90,6 +108,7 @@ impl Optimizer {
             config,
             moments: store.values().iter().map(zeros).collect(),
             lr_multipliers: vec![1.0; store.len()],
+            new: None,
             updates: 0,
         }
     }
@@ -110,6 +129,20 @@ impl Optimizer {
         Ok(self)
     }
 
+    /// Says which numbers are new, for [`Rate::new_factor`].
+    ///
+    /// # Errors
+    /// The store has no parameter of a given name, or a mask has another size than its parameter.
+    pub fn with_new_entries(mut self, store: &ParamStore, masks: NewMasks) -> Result<Self, Error> {
+        self.new = Some(NewEntries::new(store, masks)?);
+        Ok(self)
+    }
+
+    /// Whether it knows which numbers are new.
+    pub fn knows_new_entries(&self) -> bool {
+        self.new.is_some()
+    }
+
     /// The number of updates done.
     pub fn updates(&self) -> u64 {
         self.updates
@@ -124,17 +157,29 @@ impl Optimizer {
     ///
     /// `gradients` are in the store's order; `grad_scale` multiplies them inside the update. A parameter without a gradient, or with a
     /// learning-rate factor of 0, is left as it is (no decay either), as in PyTorch.
-    pub fn update(&mut self, store: &mut ParamStore, gradients: Vec<Option<Tensor<1>>>, lr: f64, grad_scale: f64) {
+    pub fn update(
+        &mut self,
+        store: &mut ParamStore,
+        gradients: Vec<Option<Tensor<1>>>,
+        rate: impl Into<Rate>,
+        grad_scale: f64,
+    ) {
         self.updates += 1;
         let mut gradients = gradients;
+        let Rate { lr, new_factor } = rate.into();
         let Self {
             config,
             moments,
             lr_multipliers,
+            new,
             updates,
         } = self;
         store.replace(|i, info, value| {
-            let lr = lr * lr_multipliers[i];
+            let part = new.as_ref().filter(|_| new_factor != 1.0).map(|new| new.part(i));
+            let lr = match part {
+                Some(NewPart::All) => lr * lr_multipliers[i] * new_factor,
+                _ => lr * lr_multipliers[i],
+            };
             let Some(gradient) = gradients.get_mut(i).and_then(Option::take) else {
                 return value;
             };
@@ -142,8 +187,12 @@ impl Optimizer {
                 return value;
             }
             let weight_decay = if info.decay { config.weight_decay } else { 0.0 };
+            let mixed = match part {
+                Some(NewPart::Some(mask)) => Some((mask.as_ref().clone(), value.clone())),
+                _ => None,
+            };
             // The moments are moved, not cloned: the fused update then works in place.
-            match moments[i].take() {
+            let value = match moments[i].take() {
                 Some((m, v)) => {
                     let step = AdamwStep {
                         lr,
@@ -159,6 +208,14 @@ impl Optimizer {
                     value
                 }
                 None => value.mul_scalar(1.0 - lr * weight_decay) - gradient.mul_scalar(lr * grad_scale),
+            };
+            match mixed {
+                // A rate is a factor on the whole update, decay included.
+                Some((mask, before)) => {
+                    let scaled = before.clone() + (value.clone() - before).mul_scalar(new_factor);
+                    value.mask_where(mask, scaled)
+                }
+                None => value,
             }
         });
     }
@@ -339,6 +396,51 @@ mod tests {
             values(&store)
         };
         assert_eq!(run(0.1, 0.25), run(0.025, 1.0));
+    }
+
+    #[test]
+    fn a_factor_on_new_numbers_leaves_every_other_bit_alone() {
+        let run = |new: &[bool], new_factor: f64| {
+            let mut store = two_parameters();
+            let masks = HashMap::from([("a".to_owned(), new.to_vec())]);
+            let optimizer = Optimizer::new(OptimizerConfig::default(), &store);
+            let mut optimizer = optimizer.with_new_entries(&store, masks).unwrap();
+            for (a, b) in GRADIENTS {
+                let rate = Rate { lr: 0.01, new_factor };
+                optimizer.update(&mut store, vec![flat(&a), flat(&b)], rate, 1.0);
+            }
+            values(&store)
+        };
+        let plain = run(&[true; 4], 1.0);
+        let half = run(&[false, true, false, true], 0.25);
+        for i in [0, 2, 4, 5] {
+            assert_eq!(half[i].to_bits(), plain[i].to_bits(), "{i}");
+        }
+        // Adam's moments do not depend on the rate, so a quarter of the rate is a quarter of the way (but for decay).
+        let start = [A.as_slice(), B.as_slice()].concat();
+        for i in [1, 3] {
+            let (way, whole) = (half[i] - start[i], plain[i] - start[i]);
+            assert!((way - 0.25 * whole).abs() < 2e-5, "{way} of {whole}");
+        }
+        // A parameter that is new as a whole is updated as with another rate.
+        let all = run(&[true; 4], 0.25);
+        assert!((all[1] - half[1]).abs() < 1e-6 && (all[3] - half[3]).abs() < 1e-6);
+        assert_eq!(all[4..], plain[4..]);
+    }
+
+    #[test]
+    fn a_mask_of_another_size_is_refused() {
+        let store = two_parameters();
+        let masks = HashMap::from([("a".to_owned(), vec![true; 3])]);
+        let got = Optimizer::new(OptimizerConfig::default(), &store).with_new_entries(&store, masks);
+        assert!(matches!(
+            got,
+            Err(Error::WrongNumberOfValues {
+                expected: 4,
+                found: 3,
+                ..
+            })
+        ));
     }
 
     #[test]

@@ -1,15 +1,18 @@
 use ligo_data::Cursor;
 use serde::{Deserialize, Serialize};
 
-use crate::{CostPerStep, EvalPoint, Outcome, TrainResult};
+use crate::meter::Usage;
+use crate::{EvalPoint, Outcome, Spent, TrainResult};
 
-/// How far a run is: the counters of its state. What is a function of the step (learning rate, FLOPs, seeds) is not kept.
+/// How far a run is: the counters of its state. What is a function of the step (learning rate, seeds) is not kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Progress {
     pub(crate) step: u64,
     pub(crate) cursor: Cursor,
     pub(crate) tokens: u64,
+    pub(crate) flops_exact: f64,
+    pub(crate) flops_electra: f64,
     pub(crate) seconds: f64,
     pub(crate) eval_seconds: f64,
     pub(crate) save_seconds: f64,
@@ -17,16 +20,28 @@ pub(crate) struct Progress {
     pub(crate) skipped_steps: Vec<u64>,
     pub(crate) skipped_in_a_row: u64,
     pub(crate) curve: Vec<EvalPoint>,
+    #[serde(default)]
+    pub(crate) usage: Usage,
 }
 
 impl Progress {
+    /// A run at its beginning that was preceded by work that it is charged for.
+    pub(crate) fn after(spent: &Spent) -> Self {
+        Self {
+            flops_exact: spent.flops_exact,
+            flops_electra: spent.flops_electra,
+            seconds: spent.seconds,
+            ..Self::default()
+        }
+    }
+
     /// The point of the validation curve for a loss measured now.
-    pub(crate) fn point(&self, loss: f64, cost: &CostPerStep) -> EvalPoint {
+    pub(crate) fn point(&self, loss: f64) -> EvalPoint {
         EvalPoint {
             step: self.step,
             tokens: self.tokens,
-            flops_exact: cost.exact * self.step as f64,
-            flops_electra: cost.electra * self.step as f64,
+            flops_exact: self.flops_exact,
+            flops_electra: self.flops_electra,
             seconds: self.seconds,
             loss,
         }
@@ -37,19 +52,23 @@ impl Progress {
         self.curve.last().is_some_and(|p| p.step == self.step)
     }
 
-    pub(crate) fn result(&self, outcome: Outcome, cost: &CostPerStep) -> TrainResult {
+    pub(crate) fn result(&self, outcome: Outcome) -> TrainResult {
+        let energy = self.usage.energy(self.step);
         TrainResult {
             outcome,
             steps: self.step,
             curve: self.curve.clone(),
             last_train_loss: self.last_train_loss,
             tokens: self.tokens,
-            flops_exact: cost.exact * self.step as f64,
-            flops_electra: cost.electra * self.step as f64,
+            flops_exact: self.flops_exact,
+            flops_electra: self.flops_electra,
             seconds: self.seconds,
             eval_seconds: self.eval_seconds,
             save_seconds: self.save_seconds,
             skipped_steps: self.skipped_steps.clone(),
+            energy_joules: energy.map(|e| e.joules),
+            energy_measured: energy.is_some_and(|e| e.measured),
+            peak_memory_bytes: self.usage.peak_memory_bytes,
         }
     }
 }

@@ -13,14 +13,19 @@ pub enum ScheduleKind {
     Cosine,
     /// The peak until the end.
     Constant,
+    /// Warm-up, stable, decay: the peak, and a straight line to the final rate over the last fifth.
+    Wsd,
 }
+
+/// The share of a [`ScheduleKind::Wsd`] that decays.
+const DECAY_SHARE: f64 = 0.2;
 
 /// The learning rate as a pure function of the step, so that a resumed run needs no state for it.
 ///
 /// ```
 /// use ligo_train::{LrSchedule, ScheduleKind};
 ///
-/// let schedule = LrSchedule { kind: ScheduleKind::Linear, peak_lr: 1e-3, warmup_steps: 10, total_steps: 110, final_fraction: 0.0 };
+/// let schedule = LrSchedule { kind: ScheduleKind::Linear, peak_lr: 1e-3, warmup_steps: 10, total_steps: 110, ..LrSchedule::default() };
 /// assert_eq!(schedule.lr(9), 1e-3);
 /// assert_eq!(schedule.lr(60), 5e-4);
 /// ```
@@ -37,6 +42,14 @@ pub struct LrSchedule {
     pub total_steps: u64,
     /// The final rate as a fraction of the peak.
     pub final_fraction: f64,
+    /// Steps of earlier runs on the same schedule, where this run goes on with it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub first_step: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(steps: &u64) -> bool {
+    *steps == 0
 }
 
 impl Default for LrSchedule {
@@ -47,6 +60,7 @@ impl Default for LrSchedule {
             warmup_steps: 0,
             total_steps: 0,
             final_fraction: 0.0,
+            first_step: 0,
         }
     }
 }
@@ -54,17 +68,19 @@ impl Default for LrSchedule {
 impl LrSchedule {
     /// The rate of the update with number `step`, counted from 0.
     ///
-    /// With `w = warmup_steps`, `T = total_steps`, `f = final_fraction` and `x = (step - w) / (T - w)` in `[0, 1]`:
+    /// Steps of earlier runs (`first_step`) are added to it. With `w = warmup_steps`, `T = total_steps`, `f = final_fraction` and `x = (step - w) / (T - w)` in `[0, 1]`:
     ///
     /// ```text
     /// step < w:   peak · (step + 1) / w
     /// linear:     peak · (1 - (1 - f) x)
     /// cosine:     peak · (f + (1 - f) (1 + cos πx) / 2)
     /// constant:   peak
+    /// wsd:        peak · (1 - (1 - f) max(0, (x - 0.8) / 0.2))
     /// ```
     ///
     /// The warm-up counts from 1 (`transformers` counts from 0), because a first step at rate 0 would be lost work.
     pub fn lr(&self, step: u64) -> f64 {
+        let step = step + self.first_step;
         if step < self.warmup_steps {
             return self.peak_lr * (step + 1) as f64 / self.warmup_steps as f64;
         }
@@ -81,6 +97,10 @@ impl LrSchedule {
                 ScheduleKind::Linear => 1.0 - (1.0 - last) * progress,
                 ScheduleKind::Cosine => last + (1.0 - last) * 0.5 * (1.0 + (PI * progress).cos()),
                 ScheduleKind::Constant => 1.0,
+                ScheduleKind::Wsd => {
+                    let decayed = (progress - (1.0 - DECAY_SHARE)).max(0.0) / DECAY_SHARE;
+                    1.0 - (1.0 - last) * decayed
+                }
             }
     }
 
@@ -123,6 +143,7 @@ mod tests {
             warmup_steps: 4,
             total_steps: 12,
             final_fraction: 0.25,
+            first_step: 0,
         }
     }
 
@@ -143,6 +164,33 @@ mod tests {
         for step in [12, 13, 1_000_000] {
             assert_eq!(schedule(ScheduleKind::Linear).lr(step), 0.5);
             assert!((schedule(ScheduleKind::Cosine).lr(step) - 0.5).abs() < 1e-15);
+        }
+    }
+
+    #[test]
+    fn a_stable_rate_decays_in_the_last_fifth() {
+        let rate = |step| schedule(ScheduleKind::Wsd).lr(step);
+        assert_eq!((rate(4), rate(10)), (2.0, 2.0));
+        // 7 of 8 steps after the warm-up: 0.875 is in the middle between 0.8 and 0.95.
+        assert!((rate(11) - 2.0 * (1.0 - 0.75 * 0.375)).abs() < 1e-12);
+        assert!((rate(12) - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_run_that_goes_on_with_a_schedule_has_the_rates_that_come_next() {
+        for kind in [
+            ScheduleKind::Linear,
+            ScheduleKind::Cosine,
+            ScheduleKind::Constant,
+            ScheduleKind::Wsd,
+        ] {
+            let second = LrSchedule {
+                first_step: 3,
+                ..schedule(kind)
+            };
+            for step in 0..12 {
+                assert_eq!(second.lr(step), schedule(kind).lr(step + 3));
+            }
         }
     }
 

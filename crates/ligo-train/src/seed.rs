@@ -1,9 +1,31 @@
+/// What a random number is for. Numbers for different purposes have nothing to do with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Which layers a micro-batch skips.
+    Layers = 1,
+    /// Which tokens a micro-batch leaves out.
+    Tokens = 2,
+    /// Which sub-model a step trains.
+    Submodel = 3,
+}
+
 /// The seed of dropout for one micro-batch: a pure function of the run's seed, the step and the micro-step.
 pub(crate) fn dropout_seed(run_seed: u64, step: u64, micro_step: usize) -> u64 {
     let parts = [run_seed, step, micro_step as u64];
     parts
         .into_iter()
         .fold(0x6C69_676F_2D64_726F, |state, part| mix(state ^ mix(part)))
+}
+
+/// The seed of another choice of one micro-batch.
+pub(crate) fn seed_for(purpose: Purpose, run_seed: u64, step: u64, micro_step: usize) -> u64 {
+    mix(dropout_seed(run_seed, step, micro_step) ^ mix(purpose as u64))
+}
+
+/// Number `index` of a sequence, in `[0, 1)`.
+pub(crate) fn uniform(seed: u64, index: u64) -> f64 {
+    // 53 bits are what an f64 holds.
+    (mix(seed ^ mix(index)) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 /// One round of SplitMix64 (Steele, Lea and Flood 2014): a bijection that spreads every bit of the input.
@@ -27,6 +49,9 @@ mod tests {
             for step in 0..100 {
                 for micro in 0..10 {
                     assert!(seen.insert(dropout_seed(run, step, micro)));
+                    for purpose in [Purpose::Layers, Purpose::Tokens, Purpose::Submodel] {
+                        assert!(seen.insert(seed_for(purpose, run, step, micro)));
+                    }
                 }
             }
         }
@@ -37,5 +62,16 @@ mod tests {
         // A changed value would make old checkpoints continue differently.
         assert_eq!(dropout_seed(1, 2, 3), 0xff4c_00d9_b385_7bae);
         assert_eq!(dropout_seed(0, 0, 0), 0x9c9a_2bce_c748_8550);
+    }
+
+    #[test]
+    fn uniform_numbers_fill_the_unit_interval_evenly() {
+        let numbers: Vec<f64> = (0..10_000).map(|i| uniform(7, i)).collect();
+        assert!(numbers.iter().all(|x| (0.0..1.0).contains(x)));
+        for tenth in 0..10 {
+            let inside = numbers.iter().filter(|x| (**x * 10.0) as u64 == tenth).count();
+            assert!((900..1100).contains(&inside), "{inside} of 10,000 in tenth {tenth}");
+        }
+        assert!(numbers.iter().zip(1..).all(|(x, i)| *x != uniform(7, i)));
     }
 }

@@ -1,13 +1,11 @@
 use burn::tensor::Tensor;
 use ligo_data::{Batch, Cursor};
-use ligo_models::DropoutStream;
 
 use crate::batch::{BatchSource, inputs_on};
 use crate::gradients::StepGradients;
 pub(crate) use crate::gradients::clip_scale;
-use crate::seed::dropout_seed;
 use crate::store::download;
-use crate::{Error, Leaves, Objective, Optimizer, ParamStore, TrainConfig};
+use crate::{Error, Leaves, Objective, Optimizer, ParamStore, StepContext, TrainConfig, Work};
 
 /// What the forward and backward passes of a step found. Nothing was changed yet.
 pub(crate) struct Step {
@@ -21,6 +19,8 @@ pub(crate) struct Step {
     pub(crate) tokens: u64,
     /// Where the next step's data begin.
     pub(crate) cursor: Cursor,
+    /// What each micro-batch computed.
+    pub(crate) work: Vec<Work>,
 }
 
 /// Forward and backward over the micro-batches of a step.
@@ -46,7 +46,14 @@ pub(crate) fn gradients(
         return Err(Error::NothingToLearn { step });
     }
 
-    let leaves = Leaves::tracked(store);
+    let at = |micro_step| StepContext {
+        config,
+        step,
+        micro_step,
+    };
+    let work: Vec<Work> = (0..batches.len()).map(|i| objective.work(&at(i))).collect();
+    let trained = work.first().map(|work| work.trained).unwrap_or_default();
+    let leaves = Leaves::tracked_where(store, |name| objective.is_trained(name, &trained));
     let mut sum = StepGradients::default();
     let mut losses = Vec::with_capacity(batches.len());
     let mut tokens = 0;
@@ -57,8 +64,7 @@ pub(crate) fn gradients(
             continue;
         }
         let inputs = inputs_on(batch, store.device());
-        let dropout = DropoutStream::new(dropout_seed(config.seed, step, micro_step));
-        let loss = objective.loss(&leaves, &inputs, &dropout)?;
+        let loss = objective.loss(&leaves, &inputs, &at(micro_step))?;
         let loss = if share == 1.0 { loss } else { loss.mul_scalar(share) };
         sum.add(&loss, &leaves);
         losses.push(loss.without_autodiff());
@@ -74,6 +80,7 @@ pub(crate) fn gradients(
         gradients: sum.into_inner(),
         tokens,
         cursor,
+        work,
     })
 }
 
@@ -95,7 +102,7 @@ pub fn train_step(
 ) -> Result<(f64, Cursor), Error> {
     let found = gradients(config, objective, store, source, step, cursor)?;
     let scale = clip_scale(found.grad_norm, config.clip_norm);
-    optimizer.update(store, found.gradients, config.lr(step), scale);
+    optimizer.update(store, found.gradients, config.rate(step), scale);
     Ok((found.loss, found.cursor))
 }
 

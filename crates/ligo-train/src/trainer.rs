@@ -9,11 +9,12 @@ use serde_json::Value;
 use crate::checkpoint::{Checkpoints, RunIdentity};
 use crate::evaluate::evaluate;
 use crate::log::Log;
+use crate::meter::Gauge;
 use crate::progress::Progress;
 use crate::step::{self, Step};
 use crate::{
-    BatchSource, CostPerStep, Error, Event, FailedSavePolicy, NonFinitePolicy, Objective, Observer, Optimizer, Outcome,
-    ParamStore, StepReport, TrainConfig, TrainResult,
+    BatchSource, CostPerStep, Error, Event, FailedSavePolicy, HostMoments, Meter, NonFinitePolicy, Objective, Observer,
+    Optimizer, Outcome, ParamStore, Spent, StepCost, StepReport, TrainConfig, TrainResult,
 };
 
 /// The data of a run.
@@ -34,18 +35,25 @@ pub struct Trainer<'a> {
     objective: &'a dyn Objective,
     data: RunData<'a>,
     run_dir: PathBuf,
-    cost: CostPerStep,
+    cost: Box<dyn StepCost + 'a>,
+    spent: Spent,
     identity: Value,
     disk: Disk,
+    gauge: Gauge,
     store: ParamStore,
     optimizer: Optimizer,
+    /// Updates that the optimizer had before the first step.
+    earlier_updates: u64,
+    /// Steps after which the run ends.
+    end: u64,
 }
 
 impl<'a> Trainer<'a> {
     /// A run in `run_dir` that starts from the values in `store`.
     ///
     /// # Errors
-    /// [`Error::Config`] with all faults of the configuration; [`Error::NothingToEvaluate`].
+    /// [`Error::Config`] with all faults of the configuration, or with what the objective cannot do of it;
+    /// [`Error::NothingToEvaluate`].
     pub fn new(
         config: TrainConfig,
         objective: &'a dyn Objective,
@@ -54,6 +62,10 @@ impl<'a> Trainer<'a> {
         run_dir: impl AsRef<Path>,
     ) -> Result<Self, Error> {
         config.validate()?;
+        let faults = objective.faults(&config);
+        if !faults.is_empty() {
+            return Err(Error::Config { faults });
+        }
         let count = match config.eval_batches {
             0 => data.valid.len(),
             n => n.min(data.valid.len()),
@@ -64,21 +76,48 @@ impl<'a> Trainer<'a> {
         }
         Ok(Self {
             optimizer: Optimizer::new(config.optimizer, &store),
+            end: config.steps,
             config,
             objective,
             data: RunData { valid, ..data },
             run_dir: run_dir.as_ref().to_path_buf(),
-            cost: CostPerStep::default(),
+            cost: Box::new(CostPerStep::default()),
+            spent: Spent::default(),
             identity: Value::Null,
             disk: Disk::default(),
+            gauge: Gauge::default(),
             store,
+            earlier_updates: 0,
         })
     }
 
-    /// Sets the price of a step, which the validation curve carries along.
-    pub fn with_cost(mut self, cost: CostPerStep) -> Self {
-        self.cost = cost;
+    /// Sets the price of steps, which the validation curve carries along.
+    pub fn with_cost(mut self, cost: impl StepCost + 'a) -> Self {
+        self.cost = Box::new(cost);
         self
+    }
+
+    /// Charges the run for work that came before it: its counters do not start at 0.
+    pub fn with_spent(mut self, spent: Spent) -> Self {
+        self.spent = spent;
+        self
+    }
+
+    /// Ends the run after so many of its steps with an evaluation, and with [`Outcome::Interrupted`]: what has been done is what a whole run
+    /// would have done up to there.
+    pub fn with_end(mut self, step: u64) -> Self {
+        self.end = step.min(self.config.steps);
+        self
+    }
+
+    /// Lets the optimizer go on from moments, after so many updates: those of the run before, grown with the weights.
+    ///
+    /// # Errors
+    /// A parameter lacks moments, has them where the rule keeps none, or the number of values differs.
+    pub fn with_moments(mut self, moments: HostMoments, updates: u64) -> Result<Self, Error> {
+        self.optimizer.restore(&self.store, moments, updates)?;
+        self.earlier_updates = updates;
+        Ok(self)
     }
 
     /// Sets what else decides the run, such as a hash of the start values. Checkpoints with another identity are refused.
@@ -90,6 +129,12 @@ impl<'a> Trainer<'a> {
     /// Sets the disk that checkpoints are written through.
     pub fn with_disk(mut self, disk: Disk) -> Self {
         self.disk = disk;
+        self
+    }
+
+    /// Sets who tells what the training steps use.
+    pub fn with_meter(mut self, meter: impl Meter + 'static) -> Self {
+        self.gauge = Gauge::new(meter);
         self
     }
 
@@ -120,6 +165,24 @@ impl<'a> Trainer<'a> {
         self.store
     }
 
+    /// How a session that comes to an end at this step ends.
+    fn outcome(&self, step: u64) -> Outcome {
+        match step == self.config.steps {
+            true => Outcome::Completed,
+            false => Outcome::Interrupted { step },
+        }
+    }
+
+    fn check_new_entries(&self) -> Result<(), Error> {
+        if self.config.tells_new_entries_apart() && !self.optimizer.knows_new_entries() {
+            let fault = "new_lr_factor and rewarm_new need to know what is new, and this model was not grown";
+            return Err(Error::Config {
+                faults: vec![fault.into()],
+            });
+        }
+        Ok(())
+    }
+
     /// Trains until all steps are done or `stop` becomes true, which saves and returns [`Outcome::Interrupted`].
     ///
     /// Call it again, in this process or a later one, to go on. A completed run returns its result at once.
@@ -128,10 +191,11 @@ impl<'a> Trainer<'a> {
     /// [`Error::NonFinite`] and [`Error::TooManySkipped`] by policy, [`Error::OtherRun`] when the folder holds another run's checkpoints,
     /// and every failure of data, device and disk. Checkpoints on disk stay as they are.
     pub fn run(&mut self, stop: &AtomicBool, observer: &mut dyn Observer) -> Result<TrainResult, Error> {
+        self.check_new_entries()?;
         let run = RunIdentity {
             objective: self.objective.name().to_owned(),
             config: self.config.clone(),
-            cost: self.cost,
+            cost: self.cost.whole(),
             data: self.data.train.identity(),
             extra: self.identity.clone(),
         };
@@ -148,17 +212,17 @@ impl<'a> Trainer<'a> {
             }
             None => {
                 // A second call without a checkpoint would otherwise go on from trained weights at step 0.
-                if self.optimizer.updates() > 0 {
+                if self.optimizer.updates() > self.earlier_updates {
                     return Err(Error::LostCheckpoints {
                         dir: self.run_dir.clone(),
                         updates: self.optimizer.updates(),
                     });
                 }
-                (Progress::default(), None)
+                (Progress::after(&self.spent), None)
             }
         };
-        if progress.step == self.config.steps && progress.is_evaluated() {
-            return Ok(progress.result(Outcome::Completed, &self.cost));
+        if progress.step >= self.end && progress.is_evaluated() {
+            return Ok(progress.result(self.outcome(progress.step)));
         }
         let log = Log::open(&self.run_dir, progress.step, resumed, progress.tokens, progress.seconds)?;
         let mut session = Session {
@@ -180,6 +244,7 @@ impl<'a> Trainer<'a> {
         if resumed {
             session.note("resumed", format!("from step {}", session.progress.step))?;
         }
+        session.trainer.gauge.begin();
         session.train()
     }
 }
@@ -201,16 +266,16 @@ impl Session<'_, '_> {
     fn train(&mut self) -> Result<TrainResult, Error> {
         loop {
             let step = self.progress.step;
-            let due = self.trainer.config.evaluates_at(step) && !self.progress.is_evaluated();
+            let is_last = step >= self.trainer.end;
+            let due = (is_last || self.trainer.config.evaluates_at(step)) && !self.progress.is_evaluated();
             if due && !self.evaluate()? {
-                return self.leave();
+                return self.leave(Outcome::Interrupted { step });
             }
-            if step >= self.trainer.config.steps {
-                self.save_last()?;
-                return Ok(self.progress.result(Outcome::Completed, &self.trainer.cost));
+            if is_last {
+                return self.leave(self.trainer.outcome(step));
             }
             if self.stop.load(Ordering::Relaxed) {
-                return self.leave();
+                return self.leave(Outcome::Interrupted { step });
             }
             if self.is_save_due() {
                 self.save_or_go_on()?;
@@ -220,16 +285,14 @@ impl Session<'_, '_> {
     }
 
     /// Saves and ends the session. An evaluation that was broken off is not in the state, so it is made again on resume.
-    fn leave(&mut self) -> Result<TrainResult, Error> {
+    fn leave(&mut self, outcome: Outcome) -> Result<TrainResult, Error> {
         self.save_last()?;
-        let outcome = Outcome::Interrupted {
-            step: self.progress.step,
-        };
-        Ok(self.progress.result(outcome, &self.trainer.cost))
+        Ok(self.progress.result(outcome))
     }
 
     /// Measures the validation loss; false when the run was asked to stop meanwhile.
     fn evaluate(&mut self) -> Result<bool, Error> {
+        self.pause_meter();
         let started = Instant::now();
         let Trainer {
             objective, store, data, ..
@@ -245,7 +308,7 @@ impl Session<'_, '_> {
             let step = self.progress.step;
             return Err(Error::NonFiniteEvaluation { step, loss });
         }
-        let point = self.progress.point(loss, &self.trainer.cost);
+        let point = self.progress.point(loss);
         self.progress.curve.push(point);
         // A checkpoint of this step, from a session that was stopped in its evaluation, does not hold the point.
         self.saved_at = None;
@@ -256,10 +319,13 @@ impl Session<'_, '_> {
     }
 
     fn step(&mut self) -> Result<(), Error> {
+        self.trainer
+            .gauge
+            .before_step(self.progress.step, &mut self.progress.usage);
         let started = Instant::now();
         let number = self.progress.step;
         let config = &self.trainer.config;
-        let lr = config.lr(number);
+        let rate = config.rate(number);
         let (on_non_finite, allowed) = (config.on_non_finite, config.max_skipped_in_a_row);
         let steps = config.steps;
         let log_every = config.log_every;
@@ -270,6 +336,7 @@ impl Session<'_, '_> {
             gradients,
             tokens,
             cursor,
+            work,
         } = step::gradients(
             &t.config,
             t.objective,
@@ -291,11 +358,14 @@ impl Session<'_, '_> {
         }
         let clip_scale = step::clip_scale(grad_norm, t.config.clip_norm);
         if !skipped {
-            t.optimizer.update(&mut t.store, gradients, lr, clip_scale);
+            t.optimizer.update(&mut t.store, gradients, rate, clip_scale);
         }
 
+        let cost = t.cost.of(&work);
         let progress = &mut self.progress;
         progress.step += 1;
+        progress.flops_exact += cost.exact;
+        progress.flops_electra += cost.electra;
         progress.cursor = cursor;
         progress.tokens += tokens;
         progress.last_train_loss = (!skipped).then_some(loss);
@@ -307,12 +377,13 @@ impl Session<'_, '_> {
             loss,
             grad_norm,
             clip_scale,
-            lr,
+            lr: rate.lr,
             skipped,
             step_tokens: tokens,
             tokens: progress.tokens,
-            flops_exact: t.cost.exact * progress.step as f64,
-            flops_electra: t.cost.electra * progress.step as f64,
+            step_flops_exact: cost.exact,
+            flops_exact: progress.flops_exact,
+            flops_electra: progress.flops_electra,
             step_seconds,
             seconds: progress.seconds,
         };
@@ -346,6 +417,10 @@ impl Session<'_, '_> {
         Ok(())
     }
 
+    fn pause_meter(&mut self) {
+        self.trainer.gauge.pause(self.progress.step, &mut self.progress.usage);
+    }
+
     fn is_save_due(&self) -> bool {
         let config = &self.trainer.config;
         let step = self.progress.step;
@@ -374,6 +449,7 @@ impl Session<'_, '_> {
     }
 
     fn save(&mut self) -> Result<(), Error> {
+        self.pause_meter();
         let started = Instant::now();
         self.log.sync()?;
         let step = self.progress.step;

@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use burn::tensor::Tensor;
 use ligo_checkpoint::{Change, Disk};
-use ligo_models::{DropoutStream, Inputs, Model};
+use ligo_models::{Inputs, Model};
 use ligo_report::metrics::{Record, read};
 use ligo_train::{
-    Error, Event, FailedSavePolicy, Leaves, NonFinitePolicy, Objective, Observer, Outcome, RunData, Silent, StepReport,
-    TrainConfig, Trainer,
+    Error, Event, FailedSavePolicy, Leaves, NonFinitePolicy, Objective, Observer, Outcome, RunData, Silent,
+    StepContext, StepReport, TrainConfig, Trainer,
 };
 use toy::{Toy, Watcher, bits, config, run, timeless};
 
@@ -53,9 +53,9 @@ impl Objective for Poisoned<'_> {
         self.inner.model(leaves)
     }
 
-    fn loss(&self, leaves: &Leaves, batch: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
+    fn loss(&self, leaves: &Leaves, batch: &Inputs, at: &StepContext<'_>) -> Result<Tensor<1>, Error> {
         let call = self.calls.replace(self.calls.get() + 1);
-        let loss = self.inner.loss(leaves, batch, dropout)?;
+        let loss = self.inner.loss(leaves, batch, at)?;
         if !(self.at)(call) {
             return Ok(loss);
         }

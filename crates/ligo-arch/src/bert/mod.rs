@@ -278,4 +278,15 @@ impl FamilyConfig for BertConfig {
     fn initializer_range(&self) -> f64 {
         self.initializer_range
     }
+
+    fn norm_epsilon(&self) -> f64 {
+        self.layer_norm_eps
+    }
+
+    fn with_norm_epsilon(&self, epsilon: f64) -> ModelConfig {
+        ModelConfig::Bert(Self {
+            layer_norm_eps: epsilon,
+            ..self.clone()
+        })
+    }
 }

@@ -2,7 +2,8 @@ use super::BertConfig;
 use super::names::Names;
 use crate::family::Task;
 use crate::rows::Rows;
-use crate::{Axis, ParamTable, Repeat, Role};
+use crate::unit::head_units;
+use crate::{Axis, Norm, NormKind, NormPlace, ParamTable, Repeat, Role, Unit};
 
 /// Pairs of names in files: the alias and the parameter that it equals.
 type Ties = Vec<(String, String)>;
@@ -58,7 +59,24 @@ pub(super) fn table(c: &BertConfig) -> ParamTable {
         times: 1,
     };
     let tied_head = used(Axis::HEAD_INPUT).then_some((Axis::HEAD_INPUT, follows_hidden));
+    // The head's LayerNorm scales what the dense layer gives, channel by channel.
+    let read = if used(Axis::DECODER) {
+        Axis::DECODER
+    } else {
+        Axis::HIDDEN
+    };
+    let head = Unit {
+        set: read.name(),
+        block: 1,
+    };
+    let width = d.checked_div(c.num_attention_heads).unwrap_or(1);
     ParamTable::new(names.model_type, rows.0, sizes, depths, ties)
+        .with_units(head_units(width, 1))
+        .with_norm(Norm {
+            kind: NormKind::Layer,
+            place: NormPlace::After,
+        })
+        .with_units([(Axis::HEAD, head)])
         .with_repeats(tied_head)
         .with_stored_aliases(stored)
         .with_buffers(&[".position_ids"])

@@ -28,7 +28,7 @@ pub struct GrowArgs {
     /// The large model's config.json; a learned operator knows it already.
     #[arg(long, value_name = "FILE", required_unless_present = "operator")]
     pub large: Option<PathBuf>,
-    /// A fixed operator: scratch, stackbert, interpose, direct-copy, zero-pad, hyper-cloning, zero-blocks, or ligo (unlearned).
+    /// A fixed operator with its default settings, such as stackbert, fpi or lemon; an unknown name lists all of them.
     #[arg(long, value_name = "NAME", required_unless_present_any = ["operator", "layers"])]
     pub method: Option<String>,
     /// Source layers, one for each layer of the large model, such as 0,1,0,1.
@@ -90,6 +90,7 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
                 .ok_or_else(|| Failure::other("--large is missing", "see `ligo grow --help`"))?;
             let large = read_config(file, kept(&source.config))?;
             let source = source.at(&large)?;
+            let large = spec.adjust(&source.config, &large);
             let map = spec.build(
                 &source.config.table(),
                 &large.table(),

@@ -1,15 +1,17 @@
 //! `ligo train`: train one model on tokens or images.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use ligo_arch::ModelConfig;
 use ligo_train::TrainConfig;
 use serde_json::json;
 
 use super::config_file::read_config;
 use super::data_args::DataArgs;
 use crate::device::Picked;
+use crate::load::Source;
 use crate::recipe::Recipe;
-use crate::run::{Session, Training};
+use crate::run::{Dataset, Extras, Session, Training};
 use crate::{Failure, Ui};
 
 /// Arguments of `ligo train`.
@@ -24,6 +26,9 @@ pub struct TrainArgs {
     /// A model directory to start from.
     #[arg(long, value_name = "DIR")]
     pub init: Option<PathBuf>,
+    /// A model that teaches beside the labels and fades; `--set distillation.share=0.44` says for how long.
+    #[arg(long, value_name = "DIR")]
+    pub teacher: Option<PathBuf>,
     /// Data and settings.
     #[command(flatten)]
     pub data: DataArgs,
@@ -40,7 +45,10 @@ pub struct TrainArgs {
 /// # Errors
 /// Whatever training ends with.
 pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
-    let train = crate::run::seeded(&args.data.settings(&TrainConfig::default())?, args.seed);
+    let mut train = crate::run::seeded(&args.data.settings(&TrainConfig::default())?, args.seed);
+    if args.teacher.is_some() {
+        train.distillation.get_or_insert_default();
+    }
     std::fs::create_dir_all(&args.out).map_err(Failure::io("create", &args.out))?;
     let _lock = ligo_checkpoint::RunLock::acquire(&args.out)?;
     let session = Session::new(ui, picked);
@@ -74,6 +82,8 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         }
     };
     args.data.check_fit(&config, &dataset)?;
+    let teacher = args.teacher.as_ref().map(|dir| teacher(args, dir, &config, &dataset));
+    let teacher = teacher.transpose()?;
     let recipe = Recipe {
         name: "ligo train".into(),
         ..Recipe::default()
@@ -82,13 +92,20 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         label: "training",
         folder: &args.out,
         config: &config,
-        start: &mut || Ok(start.clone()),
+        start: &mut || Ok(start.clone().into()),
         train: &train,
         dataset: &dataset,
         data: &args.data.data(),
-        upstream: json!([dataset.fingerprint, upstream]),
+        upstream: match &args.teacher {
+            None => json!([dataset.fingerprint, upstream]),
+            Some(teacher) => json!([dataset.fingerprint, upstream, {"teacher": teacher}]),
+        },
         optional: &optional,
         card: session.card("trained model", args.init.as_deref(), "training", &recipe),
+        extras: Extras {
+            teacher: teacher.as_ref(),
+            ..Extras::default()
+        },
     })?;
     let context_free = dataset.baselines.context_free;
     let context_free = context_free.map(|loss| format!(", context-free {loss:.4}"));
@@ -101,4 +118,12 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         args.out.join("model").display()
     ));
     Ok(())
+}
+
+/// The model that teaches: it must read the same samples and know the same tokens or classes.
+fn teacher(args: &TrainArgs, dir: &Path, student: &ModelConfig, dataset: &Dataset) -> Result<Source, Failure> {
+    let source = crate::store::open_source(dir)?.at(student)?;
+    dataset.check_pretrained(&source.config, dir)?;
+    args.data.check_fit(&source.config, dataset)?;
+    Ok(source)
 }

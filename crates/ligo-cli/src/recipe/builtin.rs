@@ -28,6 +28,11 @@ recipes!(
     "smollm-135m-to-double",
     "deit-small-to-base",
     "cait-xs-to-s",
+    "ablation-depth",
+    "ablation-width",
+    "ablation-operator-steps",
+    "ablation-short-small",
+    "ablation-training",
 );
 
 /// The built-in recipe of that name.

@@ -3,10 +3,12 @@
 mod builtin;
 mod compare;
 mod faults;
-mod fit;
+mod moments;
 mod pair;
 mod parse;
+mod presets;
 mod search;
+mod select;
 mod shape;
 mod stages;
 mod sweep;
@@ -23,11 +25,14 @@ use serde::{Deserialize, Serialize};
 pub use builtin::{BUILTIN, builtin};
 pub(crate) use faults::nearest;
 pub use faults::{Fault, RecipeError};
+pub use moments::KeepMoments;
 pub use pair::Pair;
 pub use parse::{differences, load, merged, overrides, parse};
+pub use presets::PRESETS;
 pub use search::{SearchSection, rate_name};
+pub use select::{Candidate, SelectSection, Selection};
 pub use shape::{DataFacts, ModelSection};
-pub use stages::{Stage, StageSection};
+pub use stages::{Stage, StageSchedule, StageSection, use_small_model};
 pub use sweep::{SweepMode, SweepSection};
 
 /// Everything that decides a run.
@@ -164,7 +169,8 @@ pub struct DataSection {
     pub mask_probability: f64,
     /// Causal models: whether a token sees its own document only, with positions that count anew in each.
     pub stay_in_document: bool,
-    /// Models of images: what happens to a training image. `preset` is `deit` (the default), `light` or `none`; other keys change it.
+    /// Models of images: what happens to a training image. `preset` is `deit` (the default), `light` or `none`; other keys change it,
+    /// `repeats` for one.
     pub augmentation: toml::Table,
 }
 
@@ -185,13 +191,17 @@ impl DataSection {
     /// # Errors
     /// A key is unknown or a value does not fit.
     pub fn augmentation(&self) -> Result<Augmentation, Vec<Fault>> {
-        let table = toml::Value::Table(self.augmentation.clone());
-        table.try_into().map_err(|e: toml::de::Error| {
+        let fault = |message: String| {
             vec![Fault {
                 key: "data.augmentation".into(),
-                message: e.message().to_owned(),
+                message,
             }]
-        })
+        };
+        let table = toml::Value::Table(self.augmentation.clone());
+        let read: Result<Augmentation, toml::de::Error> = table.try_into();
+        let augmentation = read.map_err(|error| fault(error.message().to_owned()))?;
+        augmentation.check().map_err(|error| fault(error.to_string()))?;
+        Ok(augmentation)
     }
 }
 
@@ -226,8 +236,7 @@ impl Default for OperatorSection {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MethodSection {
-    /// `scratch`, `stackbert`, `interpose`, `direct-copy`, `zero-pad`, `hyper-cloning`, `zero-blocks`,
-    /// `ligo`, `layers`, or any name with `operator`.
+    /// A name of [`OperatorSpec::NAMES`] or of [`PRESETS`], or any name with `operator`.
     pub name: String,
     /// Folder name when two entries have the same `name`.
     pub id: Option<String>,
@@ -241,6 +250,12 @@ pub struct MethodSection {
     pub learn: toml::Table,
     /// The stretches of a method that trains several models one after the other, each grown from the one before.
     pub stages: Vec<StageSection>,
+    /// What becomes of the optimizer's state when a model is grown: `true`, `false` or `"reset-new"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_moments: Option<KeepMoments>,
+    /// Operators of which the best is taken, instead of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub select: Option<SelectSection>,
 }
 
 impl MethodSection {
@@ -261,8 +276,7 @@ impl Recipe {
             Some(spec) => Some(spec.clone()),
             // Until the best variant is known.
             None if self.is_best_variant(method) => self.operator_of(&self.method(&self.sweep.method)),
-            None if method.name == "ligo" => Some(OperatorSpec::Ligo(self.operator.ligo.clone())),
-            None => OperatorSpec::from_name(&method.name),
+            None => presets::preset(&method.name, &self.operator.ligo).map(|plan| plan.operator),
         }
     }
 

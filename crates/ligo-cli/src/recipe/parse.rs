@@ -7,7 +7,8 @@ use toml::{Table, Value};
 
 use super::faults::{Fault, RecipeError, nearest};
 use super::shape::unknown_key;
-use super::{BUILTIN, CorpusSource, DataFacts, MethodSection, Recipe, builtin};
+use super::stages::unknown_method;
+use super::{BUILTIN, CorpusSource, DataFacts, Pair, Recipe, builtin};
 
 /// Reads a recipe file or a built-in recipe, applies `--set key=value` overrides and checks everything.
 ///
@@ -24,11 +25,7 @@ pub fn load(name: &str, overrides: &[String]) -> Result<Recipe, RecipeError> {
     }
     match builtin(name) {
         Some(text) => parse(text, &format!("recipe `{name}`"), overrides),
-        None => Err(RecipeError::Unknown {
-            name: name.into(),
-            nearest: nearest(name, BUILTIN.iter().map(|(n, _)| *n)).map(str::to_owned),
-            known: BUILTIN.iter().map(|(n, _)| *n).collect::<Vec<_>>().join(", "),
-        }),
+        None => Err(unknown_recipe(name)),
     }
 }
 
@@ -44,6 +41,7 @@ pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Recipe, R
     for given in overrides {
         set(&mut table, given)?;
     }
+    let table = on_its_base(table, origin)?;
     // On top of the defaults of the whole recipe: a section's own defaults (the operator's rate) hold for keys left out.
     let mut whole = match Value::try_from(Recipe::default()) {
         Ok(Value::Table(defaults)) => defaults,
@@ -61,6 +59,33 @@ pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Recipe, R
             origin: origin.into(),
             faults,
         }),
+    }
+}
+
+/// The built-in recipe that a recipe names as its `base`, with the recipe's own keys on top.
+fn on_its_base(mut table: Table, origin: &str) -> Result<Table, RecipeError> {
+    let Some(name) = table.remove("base") else {
+        return Ok(table);
+    };
+    let syntax = |message: String| RecipeError::Syntax {
+        origin: origin.into(),
+        message,
+    };
+    let name = name
+        .as_str()
+        .ok_or_else(|| syntax(format!("base must be the name of a built-in recipe, found {name}")))?;
+    let text = builtin(name).ok_or_else(|| unknown_recipe(name))?;
+    let base = text.parse().map_err(|e: toml::de::Error| syntax(e.to_string()))?;
+    let mut base = on_its_base(base, name)?;
+    overlay(&mut base, &table);
+    Ok(base)
+}
+
+fn unknown_recipe(name: &str) -> RecipeError {
+    RecipeError::Unknown {
+        name: name.into(),
+        nearest: nearest(name, BUILTIN.iter().map(|(n, _)| *n)).map(str::to_owned),
+        known: BUILTIN.iter().map(|(n, _)| *n).collect::<Vec<_>>().join(", "),
     }
 }
 
@@ -298,24 +323,37 @@ pub(super) fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
     if recipe.corpus.source == CorpusSource::Images {
         faults.extend(recipe.data.augmentation().err().into_iter().flatten());
     }
-    check_models(recipe, faults);
-    check_methods(recipe, faults);
+    let pair = check_models(recipe, faults);
+    check_methods(recipe, pair.as_ref(), faults);
     recipe.search.check(recipe, faults);
     faults.extend(recipe.variants().err().into_iter().flatten());
 }
 
-fn check_models(recipe: &Recipe, faults: &mut Vec<Fault>) {
-    let facts = DataFacts::expected(recipe);
-    match recipe.pair(&facts) {
-        Ok(pair) => {
-            let staged = recipe.methods.iter().filter(|m| !m.stages.is_empty());
-            faults.extend(
-                staged
-                    .filter_map(|m| recipe.stages_of(m, &pair, &facts).err())
-                    .flatten(),
-            );
+/// Checks the sections on models and their training; the pair when it can be grown.
+fn check_models(recipe: &Recipe, faults: &mut Vec<Fault>) -> Option<Pair> {
+    let pair = recipe.pair(&DataFacts::expected(recipe));
+    let pair = pair.map_err(|found| faults.extend(found)).ok();
+    for (key, train, allowed) in [
+        ("small.train", &recipe.small.train, true),
+        ("operator.train", &recipe.operator.train, false),
+    ] {
+        let mut settings = train.special_passes();
+        settings.retain(|setting| !allowed || *setting == "distillation");
+        if train.tells_new_entries_apart() {
+            settings.push("a rate for new parameters");
         }
-        Err(found) => faults.extend(found),
+        faults.extend(settings.into_iter().map(|setting| Fault {
+            key: key.into(),
+            message: format!("{setting} is for training the large model"),
+        }));
+    }
+    if let Some(pair) = &pair {
+        let depth = pair.small.sizes().layers;
+        let found = recipe.small.train.depth_faults(depth).into_iter();
+        faults.extend(found.map(|message| Fault {
+            key: "small.train".into(),
+            message,
+        }));
     }
     let sections = [
         ("small.train", &recipe.small.train),
@@ -331,6 +369,7 @@ fn check_models(recipe: &Recipe, faults: &mut Vec<Fault>) {
             message: error.to_string(),
         });
     }
+    pair
 }
 
 fn check_train(key: &str, train: &TrainConfig, faults: &mut Vec<Fault>) {
@@ -347,9 +386,11 @@ fn check_train(key: &str, train: &TrainConfig, faults: &mut Vec<Fault>) {
     }
 }
 
-fn check_methods(recipe: &Recipe, faults: &mut Vec<Fault>) {
+fn check_methods(recipe: &Recipe, pair: Option<&Pair>, faults: &mut Vec<Fault>) {
+    let facts = DataFacts::expected(recipe);
     let mut ids: Vec<String> = Vec::new();
     for (i, method) in recipe.methods.iter().enumerate() {
+        let before = faults.len();
         let key = format!("methods[{i}]");
         let id = method.id();
         if !is_folder_name(&id) {
@@ -364,11 +405,17 @@ fn check_methods(recipe: &Recipe, faults: &mut Vec<Fault>) {
                 message: format!("`{id}` is used twice; give one of them another `id`"),
             });
         }
-        ids.push(id);
+        ids.push(id.clone());
         match recipe.operator_of(method) {
             None => faults.push(Fault {
                 key: format!("{key}.name"),
-                message: unknown_method(method),
+                message: match method.name.ends_with("-best") {
+                    true => format!(
+                        "`{}` is known only in a recipe with a [sweep] of that method",
+                        method.name
+                    ),
+                    false => unknown_method(&method.name),
+                },
             }),
             Some(ligo_growth::OperatorSpec::Ligo(config)) => {
                 if let Err(error) = config.validate() {
@@ -391,20 +438,16 @@ fn check_methods(recipe: &Recipe, faults: &mut Vec<Fault>) {
                 Err(found) => faults.extend(found),
             }
         }
-    }
-}
-
-fn unknown_method(method: &MethodSection) -> String {
-    let names = ligo_growth::OperatorSpec::NAMES;
-    if method.name.ends_with("-best") {
-        return format!(
-            "`{}` is known only in a recipe with a [sweep] of that method",
-            method.name
-        );
-    }
-    match nearest(&method.name, names) {
-        Some(near) => format!("unknown method `{}`; did you mean `{near}`?", method.name),
-        None => format!("unknown method `{}`; known ones are {}", method.name, names.join(", ")),
+        // One mistake is reported once: what was found already would show in the stages again.
+        if let Some(pair) = pair
+            && faults.len() == before
+            && recipe.large.train.validate().is_ok()
+        {
+            match recipe.stages_of(method, pair, &facts) {
+                Ok(stages) => stages.iter().for_each(|stage| check_train(&id, &stage.train, faults)),
+                Err(found) => faults.extend(found),
+            }
+        }
     }
 }
 

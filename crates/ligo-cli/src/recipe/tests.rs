@@ -30,6 +30,19 @@ fn every_built_in_recipe_can_run() {
     }
 }
 
+#[test]
+fn every_recipe_file_is_built_in() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/recipes");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<String> = files
+        .map(|file| file.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    let mut names: Vec<String> = BUILTIN.iter().map(|(name, _)| format!("{name}.toml")).collect();
+    files.sort();
+    names.sort();
+    assert_eq!(files, names);
+}
+
 /// The data that the recipes are made for: a vocabulary as they name it, ImageNet's classes.
 fn published(recipe: &Recipe) -> DataFacts {
     match recipe.corpus.source {
@@ -54,12 +67,11 @@ fn every_built_in_recipe_has_a_price() {
             cheap.exact > 0.0 && cheap.exact < dear.exact,
             "{name}: {cheap:?} {dear:?}"
         );
-        let sharing = recipe.operator.ligo.sharing;
         let learn = crate::cost::learn_step(
             (&small, &dims(&small)),
             (&large, &dims(&large)),
             recipe.large.train.sequences_per_step(),
-            sharing,
+            &recipe.operator.ligo,
         );
         assert!(
             learn.exact > dear.exact && learn.electra > dear.electra,
@@ -92,6 +104,54 @@ fn the_pairs_of_the_paper_have_its_sizes() {
     assert_eq!(millions("deit-small-to-base"), [22.1, 86.6]);
     assert_eq!(millions("cait-xs-to-s"), [26.6, 46.9]);
     assert_eq!(millions("smollm-135m-to-double")[0], 134.5);
+}
+
+#[test]
+fn the_pairs_of_image_models_are_trained_as_deit_was() {
+    for name in ["deit-small-to-base", "cait-xs-to-s"] {
+        let recipe = load(name, &["corpus.paths=[\"data\"]".to_owned()]).unwrap();
+        let expected = Augmentation {
+            repeats: 3,
+            ..Augmentation::deit()
+        };
+        assert_eq!(recipe.data.augmentation().unwrap(), expected);
+        for train in [&recipe.small.train, &recipe.large.train] {
+            assert_eq!(train.sequences_per_step(), 1024);
+            assert_eq!((train.clip_norm, train.optimizer.weight_decay), (0.0, 0.05));
+            // 300 epochs of 1,251 steps, 5 of them warm-up; 5e-4 · 1024/512 down to 1e-5.
+            assert_eq!((train.steps, train.schedule.warmup_steps), (300 * 1251, 5 * 1251));
+            assert_eq!(train.lr(5 * 1251 - 1), 1e-3);
+            assert!((train.lr(train.steps) - 1e-5).abs() < 1e-12);
+        }
+        let facts = published(&recipe);
+        let dropped =
+            |section: &ModelSection, key| section.config(key, &facts).unwrap().to_json()["drop_path_rate"].clone();
+        assert_eq!(dropped(&recipe.large, "large"), 0.1);
+    }
+}
+
+#[test]
+fn a_fault_of_the_augmentation_is_found_with_the_others() {
+    let images = |given: &str| {
+        let given = ["corpus.paths=[\"data\"]".to_owned(), given.to_owned()];
+        load("vit-mini", &given)
+    };
+    assert_eq!(
+        images("data.augmentation.repeats=3")
+            .unwrap()
+            .data
+            .augmentation()
+            .unwrap()
+            .repeats,
+        3
+    );
+    for given in [
+        "data.augmentation.repeats=0",
+        "data.augmentation.repeatz=3",
+        "data.augmentation.flip=2.0",
+    ] {
+        assert_eq!(keys(images(given)), ["data.augmentation"], "{given}");
+    }
 }
 
 #[test]
@@ -213,4 +273,116 @@ fn the_nearest_recipe_is_named() {
     );
     let error = load("something/else.toml", &[]).unwrap_err();
     assert!(matches!(&error, RecipeError::Unknown { nearest: None, .. }), "{error}");
+}
+
+fn with_methods(methods: &str) -> Recipe {
+    own(&[&format!("methods=[{methods}]")]).unwrap()
+}
+
+/// The stages of a method of a recipe.
+fn stages(recipe: &Recipe, method: usize) -> Vec<Stage> {
+    let facts = DataFacts::expected(recipe);
+    let pair = recipe.pair(&facts).unwrap();
+    recipe.stages_of(&recipe.methods[method], &pair, &facts).unwrap()
+}
+
+#[test]
+fn a_recipe_takes_what_it_does_not_say_from_its_base() {
+    let text = "base = \"bert-mini\"\nname = \"mine\"\n[small.train]\nsteps = 7\n";
+    let recipe = parse(text, "mine", &["corpus.paths=[\"data\"]".into()]).unwrap();
+    let base = load("bert-mini", &["corpus.paths=[\"data\"]".to_owned()]).unwrap();
+    assert_eq!((recipe.name.as_str(), recipe.small.train.steps), ("mine", 7));
+    assert_eq!(recipe.small.train.batch_size, base.small.train.batch_size);
+    assert_eq!((recipe.large, recipe.methods), (base.large, base.methods));
+    let unknown = parse("base = \"bert-minni\"", "mine", &[]).unwrap_err();
+    assert!(
+        matches!(&unknown, RecipeError::Unknown { nearest: Some(near), .. } if near == "bert-mini"),
+        "{unknown}"
+    );
+    assert!(
+        parse("base = 3", "mine", &[])
+            .unwrap_err()
+            .to_string()
+            .contains("built-in recipe")
+    );
+}
+
+#[test]
+fn every_preset_has_a_plan_and_a_name_of_its_own() {
+    let names = PRESETS.map(|(name, _)| name);
+    let list: Vec<String> = names.iter().map(|name| format!("{{name=\"{name}\"}}")).collect();
+    let recipe = with_methods(&list.join(", "));
+    let large = recipe.pair(&DataFacts::expected(&recipe)).unwrap().large;
+    for (i, (name, meaning)) in PRESETS.into_iter().enumerate() {
+        assert!(!meaning.is_empty());
+        let stages = stages(&recipe, i);
+        let total: u64 = stages.iter().map(|stage| stage.train.steps).sum();
+        assert_eq!(total, recipe.large.train.steps, "{name}");
+        assert_eq!(stages.last().unwrap().model, large, "{name}");
+        // Fresh models owe nothing to the small one, unless it teaches.
+        let fresh = ["mslt", "stackbert-progressive", "staged", "midas", "zero-one"].contains(&name);
+        assert_eq!(use_small_model(&stages), !fresh, "{name}");
+    }
+    let scratch = with_methods("{name=\"scratch\"}");
+    assert!(!use_small_model(&stages(&scratch, 0)));
+}
+
+#[test]
+fn stages_that_go_on_with_a_schedule_have_its_rates() {
+    let recipe = with_methods("{name=\"stackbert-progressive\"}");
+    let whole = &recipe.large.train;
+    let stages = stages(&recipe, 0);
+    let rates = stages
+        .iter()
+        .flat_map(|stage| (0..stage.train.steps).map(|step| stage.train.lr(step)));
+    let expected = (0..whole.steps).map(|step| whole.lr(step));
+    assert!(rates.eq(expected));
+    assert!(stages.iter().all(|stage| stage.keep_moments == KeepMoments::No));
+}
+
+#[test]
+fn a_method_changes_what_its_preset_says() {
+    let recipe = with_methods(
+        "{name=\"ki\", train={distillation={share=0.1}}, operator={kind=\"stackbert\"}}, {name=\"ligo-moments\", keep_moments=\"reset-new\"}, \
+         {name=\"staged\", stages=[{layers=3, share=0.5, keep_moments=false}, {}]}",
+    );
+    let ki = &stages(&recipe, 0)[0];
+    let distillation = ki.train.distillation.unwrap();
+    assert_eq!((distillation.share, distillation.temperature), (0.1, 2.0));
+    assert_eq!(ki.operator, OperatorSpec::Stackbert);
+    assert_eq!(stages(&recipe, 1)[0].keep_moments, KeepMoments::ResetNew);
+    let staged = stages(&recipe, 2);
+    assert_eq!(
+        staged.iter().map(|s| s.model.sizes().layers).collect::<Vec<_>>(),
+        [3, 4]
+    );
+    assert_eq!(staged[0].keep_moments, KeepMoments::No);
+    assert_eq!(staged[1].keep_moments, KeepMoments::All);
+    let text = recipe.to_toml().unwrap();
+    assert_eq!(parse(&text, "again", &[]).unwrap(), recipe);
+    assert_eq!(
+        keys(own(&["methods=[{name=\"ligo\", keep_moments=\"some\"}]"])),
+        ["methods[0].keep_moments"]
+    );
+}
+
+#[test]
+fn every_family_grows_through_every_preset() {
+    let names = PRESETS.map(|(name, _)| format!("{{name=\"{name}\"}}"));
+    for (base, field) in [
+        ("gpt2-mini", "n_layer"),
+        ("llama-mini", "num_hidden_layers"),
+        ("vit-mini", "num_hidden_layers"),
+        ("cait-mini", "num_hidden_layers"),
+    ] {
+        let given = [
+            "corpus.paths=[\"data\"]".to_owned(),
+            format!("methods=[{}]", names.join(", ")),
+        ];
+        let recipe = load(base, &given).unwrap();
+        let gradual = PRESETS.iter().position(|(name, _)| *name == "midas").unwrap();
+        let stages = stages(&recipe, gradual);
+        let layers: Vec<serde_json::Value> = stages.iter().map(|s| s.model.to_json()[field].clone()).collect();
+        assert_eq!(layers, [2, 4, 6], "{base}");
+    }
 }

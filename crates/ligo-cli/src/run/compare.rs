@@ -91,7 +91,7 @@ impl RunFolder<'_> {
             reference: None,
             provenance: Some(self.provenance(units)?),
             operators: self.first_operators(&methods, &runs)?,
-            prediction: None,
+            prediction: self.prediction(&small, &runs),
             searches,
             sweep: self.sweep()?,
         };
@@ -128,9 +128,11 @@ impl RunFolder<'_> {
             saving,
             saving_with_small,
             learning_rate: Some(run.learning_rate),
+            peak_memory_bytes: run.peak_memory_bytes,
+            energy: run.energy,
+            owes_small: Some(run.uses_small),
             stages: run.stages.clone(),
             notes: self.notes(run, method, searches)?,
-            ..MethodSummary::default()
         })
     }
 

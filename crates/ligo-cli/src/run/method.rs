@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::Card;
 use ligo_growth::stream::{GrowOptions, grow_directory};
-use ligo_growth::{LigoOperator, LinearMap, OperatorInfo, OperatorSpec};
-use ligo_train::{OperatorObjective, TrainConfig};
+use ligo_growth::{LigoOperator, OperatorInfo, OperatorSpec};
+use ligo_train::{OperatorObjective, ParamInfo, Spent, TrainConfig};
 use serde_json::json;
 
 use super::dataset::Dataset;
 use super::stage::stage as stage_of;
-use super::training::{Session, Training, read_result, save_result};
-use super::{Small, faults, seeded};
-use crate::recipe::{DataSection, MethodSection, Pair, Recipe, Stage, merged};
+use super::training::{Extras, Session, Start, Steps, Training, read_result, save_result};
+use super::{Small, faults, moments, seeded};
+use crate::load::Source;
+use crate::recipe::{DataSection, KeepMoments, MethodSection, Pair, Recipe, Stage, merged};
 use crate::stop;
 use crate::store::open_source;
 use crate::{Failure, cost};
@@ -40,24 +41,30 @@ pub fn run(
     let stages = recipe
         .stages_of(method, pair, &dataset.facts(&recipe.data))
         .map_err(faults)?;
-    let mut before = Source {
+    let teacher = Before {
         dir: small.model.clone(),
         config: small.config.clone(),
         fingerprint: small.fingerprint.clone(),
     };
+    let mut before = teacher.clone();
     for (i, stage) in stages.iter().enumerate() {
         let label = match stages.len() {
             1 => id.clone(),
             count => format!("{id}, stage {} of {count}", i + 1),
         };
-        let grown = Growing {
+        let growing = Growing {
             recipe,
             method,
             label,
             folder: stage_folder(folder, stage),
             seed: recipe.seed_of(method),
+            stage,
+            before: &before,
+            teacher: &teacher,
+            dataset,
+            session,
         };
-        before = grown.run(stage, &before, dataset, session)?;
+        before = growing.run()?;
     }
     Ok(())
 }
@@ -71,90 +78,192 @@ pub fn stage_folder(method: &Path, stage: &Stage) -> PathBuf {
 }
 
 /// The model that a stage starts from.
-struct Source {
+#[derive(Clone, Debug)]
+pub(super) struct Before {
     dir: PathBuf,
     config: ModelConfig,
     fingerprint: String,
 }
 
+impl Before {
+    fn open(&self) -> Result<Source, Failure> {
+        Ok(open_source(&self.dir)?.at(&self.config)?)
+    }
+}
+
 /// One stage: the operator, the grown model, its training.
-struct Growing<'a> {
+#[derive(Clone)]
+pub(super) struct Growing<'a> {
     recipe: &'a Recipe,
     method: &'a MethodSection,
-    label: String,
-    folder: PathBuf,
+    pub(super) label: String,
+    pub(super) folder: PathBuf,
     seed: u64,
+    stage: &'a Stage,
+    before: &'a Before,
+    teacher: &'a Before,
+    dataset: &'a Dataset,
+    pub(super) session: &'a Session,
+}
+
+/// A finished operator.
+#[derive(Clone, Debug)]
+pub(super) struct Operator {
+    pub(super) spec: OperatorSpec,
+    pub(super) dir: PathBuf,
+    /// What it depends on.
+    pub(super) fingerprint: String,
 }
 
 impl Growing<'_> {
-    fn run(&self, stage: &Stage, before: &Source, dataset: &Dataset, session: &Session) -> Result<Source, Failure> {
-        let (label, folder) = (&self.label, &self.folder);
-        let operator_dir = folder.join("operator");
-        let grown_from = self.operator(stage, before, &operator_dir, dataset, session)?;
-        let start_dir = folder.join("start");
-        let grown = json!([grown_from, stage.model.to_json()]);
-        stage_of(
-            session.ui,
-            &format!("{label}: growing"),
-            &folder.join("grow"),
-            &grown,
-            || {
-                let (map, _) = ligo_growth::load_operator(&operator_dir, &session.device)?;
-                self.grow(&map, before, stage, &start_dir, dataset.tokenizer(), session)
-            },
-        )?;
-        let (_, fingerprint) = session.train(Training {
-            label,
-            folder,
-            config: &stage.model,
-            start: &mut || Ok(crate::load_store(&start_dir, &session.device)?.1),
-            train: &seeded(&stage.train, self.seed),
-            dataset,
-            data: &self.recipe.data,
-            upstream: grown,
-            optional: &open_source(&start_dir)?.optional,
-            card: self.card(&format!("large model by {label}"), before, stage, session),
-        })?;
-        Ok(Source {
-            dir: folder.join("model"),
-            config: stage.model.clone(),
+    fn run(&self) -> Result<Before, Failure> {
+        let (operator, spent) = match &self.stage.select {
+            Some(selection) => self.select(selection)?,
+            None => (self.operator(&self.stage.operator)?, Spent::default()),
+        };
+        let fingerprint = self.train(&operator, spent, None)?;
+        Ok(Before {
+            dir: self.folder.join("model"),
+            config: self.model(&operator.spec),
             fingerprint,
         })
     }
 
-    /// Learns or builds the operator; returns the fingerprint of the outcome.
-    fn operator(
-        &self,
-        stage: &Stage,
-        before: &Source,
-        operator_dir: &Path,
-        dataset: &Dataset,
-        session: &Session,
-    ) -> Result<String, Failure> {
+    /// The model that an operator makes; some ask for another ε.
+    fn model(&self, operator: &OperatorSpec) -> ModelConfig {
+        let Stage { model, select, .. } = self.stage;
+        match select {
+            Some(_) => operator.adjust(&self.before.config, model),
+            None => model.clone(),
+        }
+    }
+
+    /// The same stage under another name and in a folder inside its own.
+    pub(super) fn beside(&self, label: String, folder: impl AsRef<Path>) -> Self {
+        Self {
+            label,
+            folder: self.folder.join(folder),
+            ..self.clone()
+        }
+    }
+
+    /// Grows the model and trains it, up to step `until` if there is one.
+    pub(super) fn train(&self, operator: &Operator, spent: Spent, until: Option<u64>) -> Result<String, Failure> {
+        let Self { stage, session, .. } = *self;
+        let (label, folder) = (&self.label, &self.folder);
+        let start_dir = folder.join("start");
+        let model = self.model(&operator.spec);
+        let grown = json!([operator.fingerprint, model.to_json()]);
+        let growing = format!("{label}: growing");
+        stage_of(session.ui, &growing, &folder.join("grow"), &grown, || {
+            self.grow(operator, &start_dir)
+        })?;
+        let train = seeded(&stage.train, self.seed);
+        let teacher = train.distillation.map(|_| self.teacher.open()).transpose()?;
+        let (_, fingerprint) = session.train(Training {
+            label,
+            folder,
+            config: &model,
+            start: &mut || self.start(operator, &start_dir),
+            train: &train,
+            dataset: self.dataset,
+            data: &self.recipe.data,
+            upstream: self.upstream(grown.clone(), spent),
+            optional: &open_source(&start_dir)?.optional,
+            card: self.card(&format!("large model by {label}"), &operator.spec),
+            extras: Extras {
+                teacher: teacher.as_ref(),
+                spent,
+                until,
+            },
+        })?;
+        Ok(fingerprint)
+    }
+
+    /// All that a training run starts from. What a plain run does not have is not in it, so that its fingerprint stays as it was.
+    fn upstream(&self, grown: serde_json::Value, spent: Spent) -> serde_json::Value {
+        let mut more = Vec::new();
+        if self.stage.keep_moments != KeepMoments::No {
+            more.push(json!({"keep_moments": self.stage.keep_moments}));
+        }
+        if self.stage.train.distillation.is_some() {
+            more.push(json!({"teacher": self.teacher.fingerprint}));
+        }
+        if spent != Spent::default() {
+            more.push(json!({"spent": [spent.flops_exact, spent.flops_electra]}));
+        }
+        if more.is_empty() { grown } else { json!([grown, more]) }
+    }
+
+    /// The grown weights, and with them what the stage keeps of the run before.
+    fn start(&self, operator: &Operator, start_dir: &Path) -> Result<Start, Failure> {
+        let Self { stage, session, .. } = *self;
+        let device = &session.device;
+        let store = crate::load_store(start_dir, device)?.1;
+        let marks_new = stage.train.tells_new_entries_apart();
+        if operator.spec == OperatorSpec::Scratch {
+            let all = |info: &ParamInfo| (info.name.clone(), vec![true; info.num_elements()]);
+            let new = marks_new.then(|| store.infos().iter().map(all).collect());
+            return Ok(Start {
+                store,
+                moments: None,
+                new,
+            });
+        }
+        if !marks_new && stage.keep_moments == KeepMoments::No {
+            return Ok(store.into());
+        }
+        let (map, _) = ligo_growth::load_operator(&operator.dir, device)?;
+        let before = self.before.open()?;
+        let model = self.model(&operator.spec);
+        let new = marks_new.then(|| moments::new_masks(&map, &before, &model));
+        Ok(Start {
+            store,
+            moments: moments::grown(stage.keep_moments, &map, &before, &model, device)?,
+            new: new.transpose()?,
+        })
+    }
+
+    /// Learns or builds the operator.
+    pub(super) fn operator(&self, spec: &OperatorSpec) -> Result<Operator, Failure> {
+        let Self { before, session, .. } = *self;
         let (id, label) = (self.method.id(), format!("{}: operator", self.label));
-        let upstream = json!([before.fingerprint, stage.operator, self.seed, stage.model.to_json()]);
-        let (small, large) = (&before.config, &stage.model);
-        let OperatorSpec::Ligo(config) = &stage.operator else {
-            return stage_of(session.ui, &label, &self.folder.join("map"), &upstream, || {
-                let map = stage.operator.build(
+        let dir = self.folder.join("operator");
+        let large = &self.model(spec);
+        let upstream = json!([before.fingerprint, spec, self.seed, large.to_json()]);
+        let OperatorSpec::Ligo(config) = spec else {
+            // What starts fresh may be smaller than the model before.
+            let small = if *spec == OperatorSpec::Scratch {
+                large
+            } else {
+                &before.config
+            };
+            let fingerprint = stage_of(session.ui, &label, &self.folder.join("map"), &upstream, || {
+                let map = spec.build(
                     &small.table(),
                     &large.table(),
                     &session.device,
                     large.initializer_range(),
                     self.seed,
                 )?;
-                let info = OperatorInfo::new(stage.operator.clone(), small, large, json!({"seed": self.seed}));
-                ligo_growth::save_operator(operator_dir, &map, info)?;
+                let info = OperatorInfo::new(spec.clone(), small, large, json!({"seed": self.seed}));
+                ligo_growth::save_operator(&dir, &map, info)?;
                 Ok(())
+            })?;
+            return Ok(Operator {
+                spec: spec.clone(),
+                dir,
+                fingerprint,
             });
         };
+        let small = &before.config;
         let learn = &self.method.learn;
         let learn: TrainConfig = merged(&self.recipe.operator.train, learn, &format!("{id}.learn")).map_err(faults)?;
         let learning = Learning {
             label,
             folder: self.folder.join("learn"),
-            operator_dir: operator_dir.to_path_buf(),
-            spec: stage.operator.clone(),
+            operator_dir: dir.clone(),
+            spec: spec.clone(),
             operator: LigoOperator::new(&small.table(), &large.table(), config, self.seed)?,
             small_dir: &before.dir,
             small,
@@ -163,29 +272,36 @@ impl Growing<'_> {
             data: &self.recipe.data,
             upstream,
         };
-        learning.run(dataset, session)
+        Ok(Operator {
+            spec: spec.clone(),
+            dir,
+            fingerprint: learning.run(self.dataset, session)?,
+        })
     }
 
-    fn grow(
-        &self,
-        map: &LinearMap,
-        before: &Source,
-        stage: &Stage,
-        target: &Path,
-        tokenizer: &Path,
-        session: &Session,
-    ) -> Result<(), Failure> {
-        let mut source = open_source(&before.dir)?.at(&before.config)?;
+    fn grow(&self, operator: &Operator, target: &Path) -> Result<(), Failure> {
+        let session = self.session;
+        let card = self.card("large model before its first step", &operator.spec);
+        let tokenizer = self.dataset.tokenizer();
+        let model = self.model(&operator.spec);
+        if operator.spec == OperatorSpec::Scratch {
+            let table = model.table();
+            let values = ligo_growth::init::initial_values(&table, model.initializer_range(), self.seed);
+            let store = crate::host_store(&table, values, &session.device)?;
+            return crate::save_model(&store, &model, target, Some(tokenizer), Some(card));
+        }
+        let (map, _) = ligo_growth::load_operator(&operator.dir, &session.device)?;
+        let mut source = self.before.open()?;
         let options = GrowOptions {
             tokenizer: Some(tokenizer.to_path_buf()),
-            card: Some(self.card("large model before its first step", before, stage, session)),
+            card: Some(card),
             ..GrowOptions::default()
         };
         grow_directory(
-            map,
+            &map,
             &mut source.dir,
             &source.config,
-            &stage.model,
+            &model,
             target,
             &options,
             &session.device,
@@ -194,8 +310,9 @@ impl Growing<'_> {
         Ok(())
     }
 
-    fn card(&self, title: &str, before: &Source, stage: &Stage, session: &Session) -> Card {
-        session.card(title, Some(&before.dir), stage.operator.name(), self.recipe)
+    fn card(&self, title: &str, operator: &OperatorSpec) -> Card {
+        self.session
+            .card(title, Some(&self.before.dir), operator.name(), self.recipe)
     }
 }
 
@@ -254,7 +371,7 @@ impl Learning<'_> {
     fn learn(self, dataset: &Dataset, session: &Session, inputs: &serde_json::Value) -> Result<(), Failure> {
         let mut source = open_source(self.small_dir)?.at(self.small)?;
         let learned = self.operator.num_parameters();
-        let sharing = self.operator.config().sharing;
+        let config = self.operator.config().clone();
         let objective = OperatorObjective::new(self.operator, self.large, &mut source.dir, &session.device)?;
         let start = objective.start(&session.device)?;
         let dims = |config| cost::dims(config, self.data.seq_len, self.data.mask_probability);
@@ -263,20 +380,21 @@ impl Learning<'_> {
             (self.small, &small),
             (self.large, &large),
             self.train.sequences_per_step(),
-            sharing,
+            &config,
         );
-        let (store, result) = session.steps(
-            &self.label,
-            &self.folder,
-            &objective,
-            self.large,
-            start,
-            &self.train,
+        let (store, result) = session.steps(Steps {
+            label: &self.label,
+            folder: &self.folder,
+            objective: &objective,
+            config: self.large,
+            start: start.into(),
+            train: &self.train,
             dataset,
-            self.data,
-            cost,
+            data: self.data,
+            cost: Box::new(cost),
+            extras: Extras::default(),
             inputs,
-        )?;
+        })?;
         let training = json!({
             "learned_parameters": learned,
             "steps": result.steps,

@@ -6,12 +6,15 @@ mod folder;
 pub mod images;
 mod jobs;
 mod method;
+mod moments;
 mod operators;
+mod prediction;
 mod prepared;
 mod provenance;
 mod results;
 mod saving;
 mod search;
+mod select;
 mod show;
 mod small;
 pub mod stage;
@@ -30,9 +33,12 @@ pub use dataset::Dataset;
 pub use folder::RunFolder;
 pub use jobs::Workers;
 pub use method::Learning;
+pub use moments::lacks_moments;
+pub(crate) use results::label;
 pub use show::show;
 pub use small::Small;
-pub use training::{Session, Training};
+pub(crate) use stage::write_whole;
+pub use training::{Extras, Session, Start, Training};
 pub use units::{Failed, Runner, Unit, units};
 
 use crate::device::Picked;
@@ -73,7 +79,6 @@ pub enum Crew {
 /// # Errors
 /// What failed, after all the rest was done; [`Failure::Interrupted`] after a stop that was asked for.
 pub fn run(recipe: &Recipe, folder: &Path, crew: Crew, ui: Ui) -> Result<(), Failure> {
-    recipe.check_operators()?;
     check_is_ours(folder)?;
     std::fs::create_dir_all(folder).map_err(Failure::io("create", folder))?;
     let _lock = RunLock::acquire(folder)?;
@@ -190,7 +195,7 @@ fn write_recipe(recipe: &Recipe, folder: &Path) -> Result<(), Failure> {
             ));
         }
     }
-    stage::write_whole(&path, text.as_bytes())
+    write_whole(&path, text.as_bytes())
 }
 
 /// Settings with the seeds of one run: its dropout and its order of data.

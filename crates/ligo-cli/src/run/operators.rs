@@ -13,10 +13,7 @@ use super::training::read_json;
 use crate::Failure;
 use crate::matrices::Matrices;
 use crate::recipe::MethodSection;
-use crate::singular::singular_values;
 
-/// Larger matrices would take minutes.
-const MOST_COLUMNS: usize = 1024;
 /// Operators with matrices for every layer have more than a report can show.
 const MOST_MATRICES: usize = 24;
 
@@ -56,24 +53,16 @@ fn read(folder: &Path, run: &str, title: String) -> Result<Option<OperatorSummar
         return Ok(None);
     }
     depth.truncate(MOST_MATRICES);
-    let is_learned = info.operator.is_learned();
-    let width = width
-        .iter()
-        .take(MOST_MATRICES)
-        .map(|matrix| in_numbers(matrix, is_learned));
+    // Singular values of fixed matrices are plain from the operator's name.
+    let in_numbers = |matrix: &Matrix| match info.operator.is_learned() {
+        true => WidthMatrix::of(matrix),
+        false => WidthMatrix::new(matrix, &[]),
+    };
+    let width = width.iter().take(MOST_MATRICES).map(in_numbers);
     Ok(Some(OperatorSummary {
         run: run.to_owned(),
         title,
         width: width.collect(),
         depth,
     }))
-}
-
-/// A width matrix by its norms, and where they are not plain from the operator's name, by its singular values.
-fn in_numbers(matrix: &Matrix, is_learned: bool) -> WidthMatrix {
-    let singular = match is_learned && matrix.rows.min(matrix.columns) <= MOST_COLUMNS {
-        true => singular_values(&matrix.values, matrix.rows, matrix.columns),
-        false => Vec::new(),
-    };
-    WidthMatrix::new(matrix, &singular)
 }

@@ -3,15 +3,14 @@
 use std::path::Path;
 
 use ligo_arch::{Axis, ModelConfig};
-use ligo_growth::OperatorSpec;
-use ligo_report::summary::{self, Cost, CurvePoint};
+use ligo_report::summary::{self, Cost, CurvePoint, Energy};
 use ligo_train::TrainResult;
 
 use super::method::stage_folder;
 use super::training::read_result;
 use super::{RunFolder, stage};
 use crate::Failure;
-use crate::recipe::{MethodSection, Recipe};
+use crate::recipe::{MethodSection, Recipe, use_small_model};
 
 /// One run of a method, all its stages together.
 pub struct Run {
@@ -29,6 +28,12 @@ pub struct Run {
     pub result: TrainResult,
     /// What learning its operators cost.
     pub operator: Cost,
+    /// The most memory that was in use at once, the learning of operators included.
+    pub peak_memory_bytes: Option<u64>,
+    /// Energy of all its steps, those of operators included.
+    pub energy: Option<Energy>,
+    /// Whether it makes use of the small model, and so owes for its training.
+    pub uses_small: bool,
     /// The peak learning rate of its last stage.
     pub learning_rate: f64,
     /// Its stages, where it has several.
@@ -39,6 +44,11 @@ impl Run {
     /// The last validation loss.
     pub fn final_loss(&self) -> f64 {
         self.result.final_loss().unwrap_or(f64::NAN)
+    }
+
+    /// All that it cost.
+    pub fn whole(&self) -> Cost {
+        cost_of(&self.result) + self.operator
     }
 
     /// The validation curve.
@@ -64,6 +74,26 @@ pub fn cost_of(result: &TrainResult) -> Cost {
         flops_electra: result.flops_electra,
         seconds: result.seconds,
     }
+}
+
+/// Joules of a kilowatt-hour.
+pub const JOULES_PER_KWH: f64 = 3.6e6;
+
+/// The energy of a training run, where somebody could tell.
+pub fn energy_of(result: &TrainResult) -> Option<Energy> {
+    Some(Energy {
+        kwh: result.energy_joules? / JOULES_PER_KWH,
+        measured: result.energy_measured,
+    })
+}
+
+/// Both together; what is not known of one is not known of the sum.
+fn plus(a: Option<Energy>, b: Option<Energy>) -> Option<Energy> {
+    let (a, b) = (a?, b?);
+    Some(Energy {
+        kwh: a.kwh + b.kwh,
+        measured: a.measured && b.measured,
+    })
 }
 
 impl RunFolder<'_> {
@@ -95,18 +125,28 @@ impl RunFolder<'_> {
     pub fn read(&self, method: &MethodSection, folder: &Path) -> Result<Run, Failure> {
         let stages = self.stages_of(method)?;
         let mut operator = Cost::default();
+        let mut peak_memory_bytes = None;
+        let mut energy = Some(Energy {
+            kwh: 0.0,
+            measured: true,
+        });
         let mut whole: Option<TrainResult> = None;
         let mut named = Vec::new();
         for stage in &stages {
             let folder = stage_folder(folder, stage);
             if stage.operator.is_learned() {
-                operator = operator + cost_of(&read_result(&folder.join("learn"))?);
+                let learn = read_result(&folder.join("learn"))?;
+                operator = operator + cost_of(&learn);
+                peak_memory_bytes = peak_memory_bytes.max(learn.peak_memory_bytes);
+                energy = plus(energy, energy_of(&learn));
             }
             named.push(summary::Stage {
                 label: size_of(&stage.model, &self.pair.large),
                 first_step: whole.as_ref().map_or(0, |result| result.steps),
             });
             let result = read_result(&folder)?;
+            peak_memory_bytes = peak_memory_bytes.max(result.peak_memory_bytes);
+            energy = plus(energy, energy_of(&result));
             whole = Some(match whole {
                 Some(before) => before.followed_by(result),
                 None => result,
@@ -126,6 +166,9 @@ impl RunFolder<'_> {
             seed: self.recipe.seed_of(method),
             result,
             operator,
+            peak_memory_bytes,
+            energy,
+            uses_small: use_small_model(&stages),
             learning_rate: last.train.schedule.peak_lr,
             stages: if named.len() > 1 { named } else { Vec::new() },
         })
@@ -155,7 +198,7 @@ pub fn label(recipe: &Recipe, method: &MethodSection) -> String {
     }
     // An entry with another operator under a known name is not that operator.
     let operator = recipe.operator_of(method).filter(|spec| spec.name() == id);
-    operator.map_or(id, |spec| operator_label(&spec).to_owned())
+    operator.map_or(id, |spec| spec.label().to_owned())
 }
 
 /// What people call the operator of this name.
@@ -165,18 +208,5 @@ fn usual(recipe: &Recipe, name: &str) -> Option<String> {
         ..MethodSection::default()
     };
     let spec = recipe.operator_of(&method)?;
-    Some(operator_label(&spec).to_owned())
-}
-
-fn operator_label(spec: &OperatorSpec) -> &'static str {
-    match spec {
-        OperatorSpec::Ligo(_) => "LiGO",
-        OperatorSpec::Stackbert => "StackBERT",
-        OperatorSpec::Interpose => "interposition",
-        OperatorSpec::DirectCopy => "direct copy",
-        OperatorSpec::ZeroPad => "zero pad",
-        OperatorSpec::HyperCloning => "HyperCloning",
-        OperatorSpec::ZeroBlocks => "zero blocks",
-        other => other.name(),
-    }
+    Some(spec.label().to_owned())
 }

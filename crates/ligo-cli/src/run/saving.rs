@@ -44,7 +44,7 @@ pub fn measure(run: &Run, scratch: Option<&Run>, small: Option<Cost>) -> Result<
     for measure in MEASURES {
         let charges = Charges {
             operator: measure(&run.operator),
-            small_model: small.as_ref().filter(|_| !is_scratch).map_or(0.0, measure),
+            small_model: small.as_ref().filter(|_| run.uses_small).map_or(0.0, measure),
         };
         let curve = |points: &[CurvePoint]| Curve::new(points.iter().map(|p| (measure(&p.cost), p.loss)));
         let comparison = ligo_cost::compare(&curve(&scratch_points)?, &curve(&points)?, target, charges);

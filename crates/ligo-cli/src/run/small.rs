@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::dataset::Dataset;
 use super::seeded;
 use super::stage::{self, write_whole};
-use super::training::{Session, Training, read_json, read_result};
+use super::training::{Extras, Session, Training, read_json, read_result};
 use crate::Failure;
 use crate::recipe::Recipe;
 
@@ -84,13 +84,14 @@ pub fn prepare(
         label: "small model",
         folder: &folder,
         config,
-        start: &mut || Ok(start.clone()),
+        start: &mut || Ok(start.clone().into()),
         train: &train,
         dataset,
         data: &recipe.data,
         upstream: json!([dataset.fingerprint, recipe.seed]),
         optional: &[],
         card: session.card("the small model", None, "scratch", recipe),
+        extras: Extras::default(),
     })?;
     Ok(())
 }

@@ -1,22 +1,25 @@
 //! One training run as a stage: skipped when complete, continued when not, and its model written at the end.
 
 use std::path::Path;
-use std::time::Duration;
 
 use burn::tensor::Device;
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::Card;
 use ligo_cost::format;
 use ligo_train::{
-    CostPerStep, Objective, Outcome, ParamStore, PretrainObjective, RunData, TrainConfig, TrainResult, Trainer,
+    DistillObjective, HostMoments, NewMasks, Objective, ParamStore, PretrainObjective, RunData, Spent, StepCost,
+    TrainConfig, TrainResult, Trainer,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::dataset::Dataset;
 use super::stage::{fingerprint, stage, write_whole};
+use crate::cost::TrainingCost;
 use crate::device::Picked;
+use crate::load::Source;
 use crate::observer::Progress;
+use crate::plan::Machine;
 use crate::recipe::{DataSection, Recipe};
 use crate::stop::STOP;
 use crate::{Failure, Ui, cost};
@@ -31,6 +34,8 @@ pub struct Session {
     pub device: Device,
     /// Its matmul peak in FLOP/s.
     pub peak_flops: f64,
+    /// The same device as plans and meters see it.
+    pub machine: Machine,
 }
 
 /// One training run of a model.
@@ -41,8 +46,8 @@ pub struct Training<'a> {
     pub folder: &'a Path,
     /// The model.
     pub config: &'a ModelConfig,
-    /// Start values, asked for only when there is something to do.
-    pub start: &'a mut dyn FnMut() -> Result<ParamStore, Failure>,
+    /// What it starts from, asked for only when there is something to do.
+    pub start: &'a mut dyn FnMut() -> Result<Start, Failure>,
     /// How it is trained.
     pub train: &'a TrainConfig,
     /// What it is trained on.
@@ -55,12 +60,72 @@ pub struct Training<'a> {
     pub optional: &'a [String],
     /// The written model's card.
     pub card: Card,
+    /// What most runs do without.
+    pub extras: Extras<'a>,
+}
+
+/// What most training runs do without.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras<'a> {
+    /// Who teaches, where the settings ask for a teacher.
+    pub teacher: Option<&'a Source>,
+    /// What was spent before the first step.
+    pub spent: Spent,
+    /// Ends the run early: after so many steps, of which the last one is evaluated. No model is written then.
+    pub until: Option<u64>,
+}
+
+/// What a training run starts from.
+#[derive(Debug)]
+pub struct Start {
+    /// The parameters.
+    pub store: ParamStore,
+    /// The optimizer's moments, and how many updates they have seen.
+    pub moments: Option<(HostMoments, u64)>,
+    /// Which numbers are new.
+    pub new: Option<NewMasks>,
+}
+
+impl From<ParamStore> for Start {
+    fn from(store: ParamStore) -> Self {
+        Self {
+            store,
+            moments: None,
+            new: None,
+        }
+    }
+}
+
+/// The steps of one run, whatever it learns.
+pub struct Steps<'a> {
+    /// For messages.
+    pub label: &'a str,
+    /// The run's folder.
+    pub folder: &'a Path,
+    /// What is minimised.
+    pub objective: &'a dyn Objective,
+    /// The model that reads the data.
+    pub config: &'a ModelConfig,
+    /// What it starts from.
+    pub start: Start,
+    /// How it is trained.
+    pub train: &'a TrainConfig,
+    /// What it is trained on.
+    pub dataset: &'a Dataset,
+    /// How tokens become samples.
+    pub data: &'a DataSection,
+    /// The price of its steps.
+    pub cost: Box<dyn StepCost + 'a>,
+    /// What most runs do without.
+    pub extras: Extras<'a>,
+    /// All that decides the run.
+    pub inputs: &'a Value,
 }
 
 impl Session {
     /// Measures the device's peak.
     pub fn new(ui: Ui, picked: &Picked) -> Self {
-        let peak_flops = crate::peak::matmul_peak(&picked.device, Duration::from_millis(400));
+        let peak_flops = Machine::peak_of(&picked.device);
         ui.note(format!(
             "device: {} ({}), matmul peak {}",
             picked.name,
@@ -71,6 +136,7 @@ impl Session {
             ui,
             device: picked.device.clone(),
             peak_flops,
+            machine: Machine::new(picked, peak_flops),
         }
     }
 
@@ -119,24 +185,49 @@ impl Session {
             upstream,
             optional,
             card,
+            extras,
         } = training;
-        let inputs = json!({"config": config.to_json(), "train": train, "data": data, "upstream": upstream});
+        let mut inputs = json!({"config": config.to_json(), "train": train, "data": data, "upstream": upstream});
+        if let Some(until) = extras.until {
+            inputs["until"] = until.into();
+        }
         let print = stage(self.ui, label, folder, &inputs, || {
             let names: Vec<&str> = optional.iter().map(String::as_str).collect();
             let objective = PretrainObjective::new(config, &names, &self.device)?;
-            let dims = cost::dims(config, data.seq_len, data.mask_probability);
-            let cost = cost::step(&dims, train.sequences_per_step());
-            let store = start()?;
-            let (store, result) = self.steps(
-                label, folder, &objective, config, store, train, dataset, data, cost, &inputs,
-            )?;
-            crate::save_model(
-                &store,
+            let teacher = extras.teacher.filter(|_| train.distillation.is_some());
+            let dims = |config| cost::dims(config, data.seq_len, data.mask_probability);
+            let cost = TrainingCost {
+                model: dims(config),
+                teacher: teacher.map(|teacher| dims(&teacher.config)),
+                batch_sequences: train.batch_size,
+                accumulation: train.accumulation,
+            };
+            let objective: Box<dyn Objective> = match teacher {
+                None => Box::new(objective),
+                Some(teacher) => Box::new(DistillObjective::new(objective, teacher.model(&self.device)?)),
+            };
+            let (store, result) = self.steps(Steps {
+                label,
+                folder,
+                objective: objective.as_ref(),
                 config,
-                &folder.join("model"),
-                Some(dataset.tokenizer()),
-                Some(card),
-            )?;
+                start: start()?,
+                train,
+                dataset,
+                data,
+                cost: Box::new(cost),
+                extras,
+                inputs: &inputs,
+            })?;
+            if extras.until.is_none() {
+                crate::save_model(
+                    &store,
+                    config,
+                    &folder.join("model"),
+                    Some(dataset.tokenizer()),
+                    Some(card),
+                )?;
+            }
             save_result(folder, &result)
         })?;
         let result = read_result(folder)?;
@@ -154,35 +245,36 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::train`].
-    pub fn steps(
-        &self,
-        label: &str,
-        folder: &Path,
-        objective: &dyn Objective,
-        config: &ModelConfig,
-        start: ParamStore,
-        train: &TrainConfig,
-        dataset: &Dataset,
-        data: &DataSection,
-        cost: CostPerStep,
-        inputs: &Value,
-    ) -> Result<(ParamStore, TrainResult), Failure> {
-        let (loader, valid) = dataset.batches(config, data, train)?;
+    pub fn steps(&self, steps: Steps<'_>) -> Result<(ParamStore, TrainResult), Failure> {
+        let Steps { config, train, .. } = steps;
+        let (loader, valid) = steps.dataset.batches(config, steps.data, train)?;
         let run = RunData {
             train: loader.as_ref(),
             valid: &valid,
         };
-        let mut progress = Progress::new(self.ui, label, train.steps, cost.exact, self.peak_flops);
+        let last = steps.extras.until.unwrap_or(train.steps);
+        let mut progress = Progress::new(self.ui, steps.label, last, self.peak_flops);
         if config.image_shape().is_some() {
             progress = progress.of_images();
         }
-        let mut trainer = Trainer::new(train.clone(), objective, start, run, folder)?
-            .with_cost(cost)
-            .with_identity(identity(inputs));
+        let Start { store, moments, new } = steps.start;
+        let mut trainer = Trainer::new(train.clone(), steps.objective, store, run, steps.folder)?
+            .with_cost(steps.cost)
+            .with_spent(steps.extras.spent)
+            .with_end(last)
+            .with_meter(self.machine.power.meter())
+            .with_identity(identity(steps.inputs));
+        if let Some((moments, updates)) = moments {
+            trainer = trainer.with_moments(moments, updates)?;
+        }
+        if let Some(new) = new {
+            trainer = trainer.map_optimizer(|optimizer, store| optimizer.with_new_entries(store, new))?;
+        }
         let result = trainer.run(&STOP, &mut progress);
         progress.finish();
         let result = result.map_err(explained)?;
-        if matches!(result.outcome, Outcome::Interrupted { .. }) {
+        // A stop may meet the last evaluation.
+        if result.curve.last().is_none_or(|point| point.step < last) {
             return Err(Failure::Interrupted);
         }
         Ok((trainer.into_store(), result))

@@ -144,6 +144,13 @@ impl<'a> Runner<'a> {
         let Self { run, session } = self;
         match &unit.work {
             Work::Small => {
+                // The price of all that follows, before anything is spent.
+                crate::plan::write(
+                    run.recipe,
+                    &run.dataset.facts(&run.recipe.data),
+                    &session.machine,
+                    run.path,
+                )?;
                 let _lock = lock(&run.join(&unit.name), session.ui)?;
                 small::prepare(run.recipe, &run.pair.small, run.path, run.dataset, session)
             }

@@ -1,51 +1,182 @@
-//! HyperCloning (Samragh et al., arXiv 2409.12903), symmetric form: every channel occurs n times.
-
-use std::collections::BTreeMap;
+//! HyperCloning (Samragh et al., arXiv 2409.12903): every channel occurs n times.
 
 use burn::tensor::Device;
 use ligo_arch::{Axis, ParamTable};
+use rand::Rng;
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
 
+use super::selection::{Choice, Selection, growing};
 use super::{matrix, zero_blocks};
-use crate::{Error, Factors, Fill, LinearMap, Sharing, Term};
+use crate::{Coverage, Error, Factors, Fill, LinearMap, Sharing, Term, init};
 
-/// `Out = [I; …; I]`, `In = [I; …; I] / n` for an axis that grows n-fold: each copy carries the small model's value, and each
-/// reader divides by the number of copies. Exact for every family whose heads keep their size; layers that are added do
-/// nothing, see [`zero_blocks`].
-pub(super) fn build(small: &ParamTable, large: &ParamTable, device: &Device) -> Result<LinearMap, Error> {
-    let (mut out, mut input) = (BTreeMap::new(), BTreeMap::new());
-    for (axis, size) in large.sizes().filter(|(axis, _)| !axis.is_fixed()) {
-        let old = small.size(axis);
-        if !size.is_multiple_of(old) {
-            return Err(Error::CannotGrow {
-                operator: "hyper-cloning",
-                reason: format!("{axis} grows from {old} to {size}; every width must be a whole multiple"),
-                instead: "direct-copy, stackbert or ligo",
-            });
+/// Settings of [`OperatorSpec::HyperCloning`](crate::OperatorSpec::HyperCloning).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "snake_case")]
+pub struct CloningConfig {
+    /// Which copies read which.
+    pub form: CloningForm,
+    /// Size of the noise of `noisy`, as a share of the copied weights.
+    pub noise: f64,
+}
+
+impl Default for CloningConfig {
+    fn default() -> Self {
+        Self {
+            form: CloningForm::Symmetric,
+            noise: 0.1,
         }
-        let copies = size / old;
-        if copies == 1 || large.repeat(axis).is_some_and(|r| r.of != Axis::HIDDEN) {
-            continue;
-        }
-        let tiled = |value: f32| {
-            let mut values = vec![0.0; size * old];
-            for i in 0..size {
-                values[i * old + i % old] = value;
-            }
-            vec![matrix(values, size, old, device)]
-        };
-        let share = 1.0 / copies as f32;
-        // A tied decoder sums the copies, and its columns cannot be divided: what it reads is.
-        out.insert(axis, tiled(if axis == Axis::HEAD_INPUT { share } else { 1.0 }));
-        input.insert(axis, tiled(share));
     }
-    let factors = |matrices| Factors::new(Sharing::Shared, matrices).with_repeats(small, large);
-    let term = Term {
+}
+
+/// How the copies of a layer's outputs read the copies of its inputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CloningForm {
+    /// `[[W, W], [W, W]] / 2`: each output reads all copies alike.
+    #[default]
+    Symmetric,
+    /// `[[W + η₁, W − η₁], [W + η₂, W − η₂]] / 2`: as `symmetric`, with noise that cancels over the copies of an input, so that copies of
+    /// an output learn different things. `η` is the small matrix itself with rows and columns shuffled and random signs: as
+    /// large as the weights wherever they are large, and a linear map of them. With an odd number of copies the last has none.
+    Noisy,
+    /// `[[W, 0], [0, W]]`: each copy of an output reads its own copy of the inputs.
+    Diagonal,
+}
+
+/// Exact for every family whose heads keep their size; layers that are added do nothing, see [`zero_blocks`].
+pub(super) fn build(
+    small: &ParamTable,
+    large: &ParamTable,
+    device: &Device,
+    config: CloningConfig,
+    seed: u64,
+) -> Result<LinearMap, Error> {
+    let factor = check(small, large, config)?;
+    let copies = Selection::new(OPERATOR, small, large, Choice::Cyclic, seed)?;
+    // `Out = [I; …; I]`: a tied decoder sums the copies, and its columns cannot be divided. What it reads is.
+    let outputs = |takes: &dyn Fn(usize) -> bool| {
+        copies.factors(
+            small,
+            large,
+            device,
+            &|axis, sources, i| match (takes(i / sources.sizes().0), axis) {
+                (false, _) => 0.0,
+                (true, Axis::HEAD_INPUT) => 1.0 / sources.copies(i) as f64,
+                (true, _) => 1.0,
+            },
+        )
+    };
+    let symmetric = Term {
         depth: zero_blocks::depth(small, large, device),
-        out: factors(out),
-        input: Some(factors(input)),
+        out: outputs(&|_| true),
+        input: Some(copies.factors(small, large, device, &|_, sources, i| 1.0 / sources.copies(i) as f64)),
+        ..Term::default()
+    };
+    let terms = match config.form {
+        CloningForm::Symmetric => vec![symmetric],
+        CloningForm::Noisy => {
+            let noise = Term {
+                depth: symmetric.depth.clone(),
+                out: shuffled(small, large, device, seed, true, &|_, _| 1.0),
+                input: Some(shuffled(small, large, device, seed, false, &|copy, copies| {
+                    let sign = if copy + 1 == copies && copies % 2 == 1 {
+                        0.0
+                    } else {
+                        1.0 - 2.0 * (copy % 2) as f64
+                    };
+                    config.noise * sign / copies as f64
+                })),
+                coverage: Coverage::Noise,
+                ..Term::default()
+            };
+            vec![symmetric, noise]
+        }
+        CloningForm::Diagonal => {
+            let own = |copy: usize| Term {
+                depth: symmetric.depth.clone(),
+                out: outputs(&|c| c == copy),
+                input: Some(copies.factors(small, large, device, &|_, sources, i| {
+                    f64::from(u8::from(i / sources.sizes().0 == copy))
+                })),
+                coverage: Coverage::Outputs,
+                ..Term::default()
+            };
+            let mut terms: Vec<Term> = (0..factor).map(own).collect();
+            // Words, classes, and whatever else has no copies read all copies of their inputs.
+            terms.push(Term {
+                coverage: Coverage::Readers,
+                ..symmetric
+            });
+            terms
+        }
     };
     Ok(LinearMap {
-        terms: vec![term],
+        terms,
         fill: Fill::Zero,
     })
+}
+
+const OPERATOR: &str = "hyper-cloning";
+
+/// The largest number of copies. Every width must be a whole multiple, for `diagonal` the same one where it grows at all.
+fn check(small: &ParamTable, large: &ParamTable, config: CloningConfig) -> Result<usize, Error> {
+    if !(config.noise >= 0.0 && config.noise.is_finite()) {
+        let noise = config.noise;
+        return Err(Error::Settings(format!("noise must be 0 or more, found {noise}")));
+    }
+    let cannot = |reason: String, instead| Error::CannotGrow {
+        operator: OPERATOR,
+        reason,
+        instead,
+    };
+    let mut factor = 1;
+    for (axis, size) in growing(small, large) {
+        let old = small.size(axis);
+        if !size.is_multiple_of(old) {
+            let reason = format!("{axis} grows from {old} to {size}; every width must be a whole multiple");
+            return Err(cannot(reason, "lemon, fpi, direct-copy, stackbert or ligo"));
+        }
+        if config.form == CloningForm::Diagonal && factor != 1 && factor != size / old {
+            let reason = format!(
+                "{axis} grows {}-fold and another width {factor}-fold; with form = \"diagonal\" all must grow alike",
+                size / old
+            );
+            return Err(cannot(reason, "form = \"symmetric\" or \"noisy\""));
+        }
+        factor = factor.max(size / old);
+    }
+    Ok(factor)
+}
+
+/// Permutations `[P₁; …; P_n]`, each times `value(copy, copies)`. Of outputs each copy has its own, with random signs; of inputs
+/// all copies have the same, so that values which sum to zero over the copies cancel.
+fn shuffled(
+    small: &ParamTable,
+    large: &ParamTable,
+    device: &Device,
+    seed: u64,
+    outputs: bool,
+    value: &dyn Fn(usize, usize) -> f64,
+) -> Factors {
+    let matrices = growing(small, large).map(|(axis, size)| {
+        let old = small.size(axis);
+        let mut values = vec![0.0; size * old];
+        for copy in 0..size / old {
+            let name = if outputs {
+                format!("hyper-cloning.out.{axis}.{copy}")
+            } else {
+                format!("hyper-cloning.in.{axis}")
+            };
+            let mut rng = init::rng(seed, &name);
+            let mut order: Vec<usize> = (0..old).collect();
+            order.shuffle(&mut rng);
+            for (i, j) in order.into_iter().enumerate() {
+                let sign = if outputs && rng.random::<bool>() { -1.0 } else { 1.0 };
+                values[(copy * old + i) * old + j] = sign * value(copy, size / old);
+            }
+        }
+        (axis, vec![matrix(values, size, old, device)])
+    });
+    Factors::new(Sharing::Shared, matrices.collect()).with_repeats(small, large)
 }

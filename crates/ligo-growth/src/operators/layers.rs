@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::Device;
-use ligo_arch::ParamTable;
+use burn::tensor::{Device, Tensor};
+use ligo_arch::{ParamTable, StackName};
 
 use super::matrix;
+use super::selection::growing;
 use crate::depth::{check_list, one_hot};
 use crate::width::identity_top;
 use crate::{Error, Factors, Fill, LinearMap, Sharing, Term};
@@ -25,7 +26,7 @@ pub(super) fn by_rule(
     Ok(copying(small, large, device, lists.collect(), fill))
 }
 
-/// The first stack follows `layers`; a family with several stacks needs one of equal depth in each.
+/// The first stack follows `layers`. Another one keeps its own layers where it does not grow, and needs as many entries where it does.
 pub(super) fn by_list(
     small: &ParamTable,
     large: &ParamTable,
@@ -34,9 +35,14 @@ pub(super) fn by_list(
     fill: Fill,
 ) -> Result<LinearMap, Error> {
     let mut lists = BTreeMap::new();
-    for (stack, depth) in large.depths() {
-        check_list(stack, layers, small.depth(stack), depth)?;
-        lists.insert(stack, layers.iter().copied().map(Some).collect());
+    for (i, (stack, depth)) in large.depths().enumerate() {
+        let list: Vec<usize> = if i > 0 && small.depth(stack) == depth {
+            (0..depth).collect()
+        } else {
+            check_list(stack, layers, small.depth(stack), depth)?;
+            layers.to_vec()
+        };
+        lists.insert(stack, list.into_iter().map(Some).collect());
     }
     Ok(copying(small, large, device, lists, fill))
 }
@@ -55,38 +61,49 @@ pub(super) fn own_layers(
     Ok(copying(small, large, device, lists.collect(), fill))
 }
 
+/// The same one-hot coefficients for every module of a stack; `None` is a layer without a source.
+pub(super) fn depth_of(
+    small: &ParamTable,
+    large: &ParamTable,
+    lists: &BTreeMap<StackName, Vec<Option<usize>>>,
+    device: &Device,
+) -> BTreeMap<(StackName, &'static str), Tensor<2>> {
+    let mut depth = BTreeMap::new();
+    for (stack, list) in lists {
+        let layers = small.depth(stack);
+        for module in large.modules(stack) {
+            let values = one_hot(list, layers);
+            depth.insert((*stack, module), matrix(values, list.len(), layers, device));
+        }
+    }
+    depth
+}
+
 fn copying(
     small: &ParamTable,
     large: &ParamTable,
     device: &Device,
-    lists: BTreeMap<&'static str, Vec<Option<usize>>>,
+    lists: BTreeMap<StackName, Vec<Option<usize>>>,
     fill: Fill,
 ) -> LinearMap {
-    let mut depth = BTreeMap::new();
-    for (stack, list) in &lists {
-        let layers = small.depth(stack);
-        for module in large.modules(stack) {
-            depth.insert(
-                (*stack, module),
-                matrix(one_hot(list, layers), list.len(), layers, device),
-            );
-        }
-    }
-    let mut widths = BTreeMap::new();
-    for (axis, size) in large
-        .sizes()
-        .filter(|(axis, size)| !axis.is_fixed() && large.repeat(*axis).is_none() && small.size(*axis) != *size)
-    {
-        let old = small.size(axis);
-        widths.insert(axis, vec![matrix(identity_top(old, size), size, old, device)]);
-    }
+    let depth = depth_of(small, large, &lists, device);
     let term = Term {
         depth,
-        out: Factors::new(Sharing::Shared, widths).with_repeats(small, large),
-        input: None,
+        out: identity_factors(small, large, device),
+        ..Term::default()
     };
     LinearMap {
         terms: vec![term],
         fill,
     }
+}
+
+/// `[I; 0]` for every axis that grows.
+pub(super) fn identity_factors(small: &ParamTable, large: &ParamTable, device: &Device) -> Factors {
+    let own = growing(small, large).filter(|(axis, _)| large.repeat(*axis).is_none());
+    let matrices = own.map(|(axis, size)| {
+        let old = small.size(axis);
+        (axis, vec![matrix(identity_top(old, size), size, old, device)])
+    });
+    Factors::new(Sharing::Shared, matrices.collect()).with_repeats(small, large)
 }

@@ -1,14 +1,26 @@
 //! Growth operators with fixed matrices, and the one list of every operator that there is.
 
-use burn::tensor::{Device, Tensor, TensorData};
-use ligo_arch::{ParamTable, check_growable};
+use burn::tensor::{Device, Element, Tensor, TensorData};
+use ligo_arch::{ModelConfig, ParamTable, check_growable};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, LigoConfig, LigoOperator, LinearMap};
 
+mod expansions;
+mod facts;
+mod fpi;
 mod hyper_cloning;
 mod layers;
+mod lemon;
+mod selection;
 mod zero_blocks;
+
+pub use facts::{Facts, Growth, Scope, table};
+pub use fpi::{CopyConfig, CopyScale};
+pub use hyper_cloning::{CloningConfig, CloningForm};
+pub use lemon::LemonConfig;
+pub use selection::Choice;
+pub(crate) use selection::{Selection, growing};
 
 /// A growth operator by name, with its settings; what a recipe says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,14 +43,47 @@ pub enum OperatorSpec {
     ZeroPad,
     /// Every channel n times, added layers without effect (HyperCloning): the large model computes what the small one does,
     /// where widths are whole multiples, heads keep their size and layers normalise their input.
-    HyperCloning,
+    HyperCloning(CloningConfig),
     /// Layers without effect between the small model's own (LLaMA Pro); widths stay.
     ZeroBlocks,
+    /// Net2Net and bert2BERT: new channels, neurons and heads copy old ones, and their readers divide by the number of copies.
+    Fpi(CopyConfig),
+    /// As [`OperatorSpec::Fpi`], but new rows come from the layer above (bert2BERT's advanced knowledge initialisation).
+    Aki(CopyConfig),
+    /// LEMON: any width without a change of the function, copies that share their readers' weights unevenly. For families that
+    /// normalise what a layer reads.
+    Lemon(LemonConfig),
+    /// Zero-initialised expansions: the small model in the top left corner, new entries fresh but for those that would change the
+    /// function.
+    Expansions,
+    /// The small model with copies of its middle layers behind them (MIDAS); new channels start fresh.
+    #[serde(rename = "midas")]
+    Middle,
     /// The learned operator, here with its starting values.
     Ligo(LigoConfig),
 }
 
 impl OperatorSpec {
+    /// What people call it; for tables.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Scratch => "scratch",
+            Self::Stackbert => "StackBERT",
+            Self::Interpose => "interposition",
+            Self::Layers { .. } => "layers",
+            Self::DirectCopy => "direct copy",
+            Self::ZeroPad => "zero pad",
+            Self::HyperCloning(_) => "HyperCloning",
+            Self::ZeroBlocks => "zero blocks",
+            Self::Fpi(_) => "bert2BERT FPI",
+            Self::Aki(_) => "bert2BERT AKI",
+            Self::Lemon(_) => "LEMON",
+            Self::Expansions => "expansions",
+            Self::Middle => "MIDAS",
+            Self::Ligo(_) => "LiGO",
+        }
+    }
+
     /// The name used in tables and folders.
     pub fn name(&self) -> &'static str {
         match self {
@@ -48,22 +93,32 @@ impl OperatorSpec {
             Self::Layers { .. } => "layers",
             Self::DirectCopy => "direct-copy",
             Self::ZeroPad => "zero-pad",
-            Self::HyperCloning => "hyper-cloning",
+            Self::HyperCloning(_) => "hyper-cloning",
             Self::ZeroBlocks => "zero-blocks",
+            Self::Fpi(_) => "fpi",
+            Self::Aki(_) => "aki",
+            Self::Lemon(_) => "lemon",
+            Self::Expansions => "expansions",
+            Self::Middle => "midas",
             Self::Ligo(_) => "ligo",
         }
     }
 
     /// Every name that [`OperatorSpec::from_name`] knows.
-    pub const NAMES: [&'static str; 8] = [
+    pub const NAMES: [&'static str; 13] = [
         "scratch",
+        "ligo",
         "stackbert",
         "interpose",
+        "midas",
         "direct-copy",
         "zero-pad",
+        "fpi",
+        "aki",
         "hyper-cloning",
+        "lemon",
+        "expansions",
         "zero-blocks",
-        "ligo",
     ];
 
     /// The operator with this name and default settings.
@@ -74,8 +129,13 @@ impl OperatorSpec {
             "interpose" => Self::Interpose,
             "direct-copy" => Self::DirectCopy,
             "zero-pad" => Self::ZeroPad,
-            "hyper-cloning" => Self::HyperCloning,
+            "hyper-cloning" => Self::HyperCloning(CloningConfig::default()),
             "zero-blocks" => Self::ZeroBlocks,
+            "fpi" => Self::Fpi(CopyConfig::default()),
+            "aki" => Self::Aki(CopyConfig::default()),
+            "lemon" => Self::Lemon(LemonConfig::default()),
+            "expansions" => Self::Expansions,
+            "midas" => Self::Middle,
             "ligo" => Self::Ligo(LigoConfig::default()),
             _ => return None,
         })
@@ -83,7 +143,20 @@ impl OperatorSpec {
 
     /// Whether the operator has parameters to learn.
     pub fn is_learned(&self) -> bool {
-        matches!(self, Self::Ligo(_))
+        self.facts().learned
+    }
+
+    /// The large model's configuration as this operator needs it. A residual stream that grows without a change of the function
+    /// may need another ε in its normalisations; everything else stays.
+    ///
+    /// Whoever builds the map of an operator trains and writes the model with this configuration.
+    #[must_use]
+    pub fn adjust(&self, small: &ModelConfig, large: &ModelConfig) -> ModelConfig {
+        match self {
+            Self::Lemon(_) => lemon::adjust(small, large),
+            Self::Expansions => expansions::adjust(small, large),
+            _ => large.clone(),
+        }
     }
 
     /// The linear map of this operator for a pair of models. Fresh entries are N(0, `initializer_range`²) for matrices.
@@ -113,13 +186,18 @@ impl OperatorSpec {
             Self::Interpose => layers::by_rule(small, large, device, crate::depth::interpose, fresh),
             Self::Layers { layers } => layers::by_list(small, large, device, layers, fresh),
             Self::DirectCopy => layers::own_layers(small, large, device, fresh),
-            Self::HyperCloning => hyper_cloning::build(small, large, device),
+            Self::HyperCloning(config) => hyper_cloning::build(small, large, device, *config, seed),
             Self::ZeroBlocks => zero_blocks::build(small, large, device),
+            Self::Fpi(config) => fpi::fpi(small, large, device, *config, seed),
+            Self::Aki(config) => fpi::aki(small, large, device, *config, seed),
+            Self::Lemon(config) => lemon::build(small, large, device, *config, seed),
+            Self::Expansions => expansions::build(small, large, device, initializer_range, seed),
+            Self::Middle => layers::by_rule(small, large, device, crate::depth::middle, fresh),
             Self::Ligo(config) => LigoOperator::new(small, large, config, seed)?.initial_map(device),
         }
     }
 }
 
-pub(crate) fn matrix(values: Vec<f32>, rows: usize, columns: usize, device: &Device) -> Tensor<2> {
+pub(crate) fn matrix<E: Element>(values: Vec<E>, rows: usize, columns: usize, device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values, [rows, columns]), device)
 }

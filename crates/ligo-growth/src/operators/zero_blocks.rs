@@ -26,7 +26,7 @@ pub(super) fn build(small: &ParamTable, large: &ParamTable, device: &Device) -> 
     let term = Term {
         depth: depth(small, large, device),
         out: Factors::default(),
-        input: None,
+        ..Term::default()
     };
     Ok(LinearMap {
         terms: vec![term],
@@ -44,11 +44,8 @@ pub(super) fn depth(
     let mut depth = BTreeMap::new();
     for (stack, layers) in large.depths() {
         let known = small.depth(stack);
-        let list = interpose(known, layers);
-        let copies: Vec<Option<usize>> = list.iter().copied().map(Some).collect();
-        let firsts: Vec<Option<usize>> = (0..layers)
-            .map(|i| (i == 0 || list[i] != list[i - 1]).then_some(list[i]))
-            .collect();
+        let copies: Vec<Option<usize>> = interpose(known, layers).into_iter().map(Some).collect();
+        let firsts = firsts(known, layers);
         for module in large.modules(stack) {
             let list = if writes_residual(large, stack, module) {
                 &firsts
@@ -59,6 +56,13 @@ pub(super) fn depth(
         }
     }
     depth
+}
+
+/// The first copy of each layer where layer i copies layer ⌊i·L1/L2⌋; no source for the others.
+pub(super) fn firsts(small: usize, large: usize) -> Vec<Option<usize>> {
+    let list = interpose(small, large);
+    let is_first = |i: usize| i == 0 || list[i] != list[i - 1];
+    (0..large).map(|i| is_first(i).then_some(list[i])).collect()
 }
 
 /// Whether a module's matrix has the residual stream as its rows.

@@ -4,8 +4,8 @@ use ligo_arch::BertConfig;
 
 use super::Bert;
 use crate::network::{Network, spans};
-use crate::spans::span_loss;
-use crate::{DropoutStream, Error, Features, Inputs, Linear};
+use crate::spans::span_scores;
+use crate::{Error, Features, Inputs, Linear, Pass, Scores};
 
 /// BERT that says where an answer begins and ends.
 #[derive(Module, Debug)]
@@ -26,10 +26,10 @@ impl BertForQuestionAnswering {
 }
 
 impl Network for BertForQuestionAnswering {
-    fn loss(&self, inputs: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
+    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
         let inputs = spans(inputs)?;
-        let hidden = self.bert.forward(&inputs.text, dropout, |_| {});
-        Ok(span_loss(self.qa_outputs.forward(hidden), inputs))
+        let hidden = self.bert.forward(&inputs.text, pass, &mut |_| {})?;
+        Ok(span_scores(self.qa_outputs.forward(hidden), inputs))
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {

@@ -4,7 +4,7 @@ use ligo_arch::BertConfig;
 
 use super::Bert;
 use crate::network::{Network, sequences};
-use crate::{DropoutStream, Error, Features, Inputs, Linear};
+use crate::{DropoutStream, Error, Features, HeadScores, Inputs, Linear, Pass, Scores};
 
 /// BERT with a classifier of whole texts on top of its pooler.
 #[derive(Module, Debug)]
@@ -34,11 +34,11 @@ impl BertForSequenceClassification {
 }
 
 impl Network for BertForSequenceClassification {
-    fn loss(&self, inputs: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
+    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
         let inputs = sequences(inputs)?;
-        let hidden = self.bert.forward(&inputs.text, dropout, |_| {});
-        let logits = self.classify(hidden, dropout);
-        Ok(ligo_ops::cross_entropy(logits, inputs.labels.clone()))
+        let hidden = self.bert.forward(&inputs.text, pass, &mut |_| {})?;
+        let logits = self.classify(hidden, &pass.dropout);
+        Ok(HeadScores::labelled(logits, inputs.labels.clone()).into())
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {

@@ -3,7 +3,10 @@ use burn::tensor::{Device, Tensor};
 use ligo_arch::BertConfig;
 
 use super::Layer;
-use crate::DropoutStream;
+use crate::{Error, Pass, stack};
+
+/// The first token stands for its sequence.
+const STAYING: usize = 1;
 
 /// The stack of layers.
 #[derive(Module, Debug)]
@@ -19,21 +22,20 @@ impl Encoder {
         }
     }
 
-    /// Runs all layers and shows `inspect` the output of each.
+    /// The hidden states behind the layers that the pass runs; `inspect` sees those that go in and those behind each layer.
     ///
     /// # Shapes
     /// `x [B, L, D]`; `attention_mask [B, L]`, 1 for a token and 0 for padding; the result is `[B, L, D]`.
+    ///
+    /// # Errors
+    /// Those of [`Pass::check`].
     pub fn forward(
         &self,
         x: Tensor<3>,
         attention_mask: Option<Tensor<2>>,
-        dropout: &DropoutStream,
-        mut inspect: impl FnMut(&Tensor<3>),
-    ) -> Tensor<3> {
-        self.layer.iter().fold(x, |x, layer| {
-            let x = layer.forward(x, attention_mask.clone(), dropout);
-            inspect(&x);
-            x
-        })
+        pass: &Pass,
+        inspect: &mut dyn FnMut(&Tensor<3>),
+    ) -> Result<Tensor<3>, Error> {
+        stack::run(&self.layer, x, &attention_mask, STAYING, pass, inspect)
     }
 }

@@ -3,6 +3,7 @@ use burn::tensor::{Device, Tensor};
 use ligo_arch::{BertConfig, HiddenAct};
 
 use super::Attention;
+use crate::stack::Stacked;
 use crate::{DropoutStream, LayerNorm, Linear, activation::activate};
 
 /// One layer of the encoder: attention, then two feed-forward matrices, each followed by a normalisation.
@@ -52,13 +53,18 @@ impl Layer {
             },
         }
     }
+}
+
+impl Stacked for Layer {
+    /// 1 for a token and 0 for padding, `[B, L]`.
+    type Context = Option<Tensor<2>>;
+
+    // Attention weights, and the output of either part.
+    const SITES: u64 = 3;
 
     /// `a = Attention(x)`, then `LayerNorm(a + dropout(W₂ act(W₁ a + b₁) + b₂))`.
-    ///
-    /// # Shapes
-    /// `x [B, L, D]`; `attention_mask [B, L]`, 1 for a token and 0 for padding; the result is `[B, L, D]`.
-    pub fn forward(&self, x: Tensor<3>, attention_mask: Option<Tensor<2>>, dropout: &DropoutStream) -> Tensor<3> {
-        let attended = self.attention.forward(x, attention_mask, dropout);
+    fn forward(&self, x: Tensor<3>, attention_mask: &Self::Context, dropout: &DropoutStream) -> Tensor<3> {
+        let attended = self.attention.forward(x, attention_mask.clone(), dropout);
         let inner = self.intermediate.forward(attended.clone());
         self.output.forward(inner, attended, dropout)
     }

@@ -4,7 +4,7 @@ use ligo_arch::BertConfig;
 
 use super::{Bert, Heads};
 use crate::network::{Network, masked};
-use crate::{DropoutStream, Error, Features, Inputs};
+use crate::{Error, Features, HeadScores, Inputs, Pass, Scores};
 
 /// BERT with a masked-language-model head.
 #[derive(Module, Debug)]
@@ -30,10 +30,10 @@ impl BertForMaskedLm {
 }
 
 impl Network for BertForMaskedLm {
-    fn loss(&self, inputs: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
+    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
         let inputs = masked(inputs)?;
-        let logits = self.predict(self.bert.at_masked(inputs, dropout));
-        Ok(ligo_ops::cross_entropy(logits, inputs.labels.clone()))
+        let logits = self.predict(self.bert.at_masked(inputs, pass)?);
+        Ok(HeadScores::labelled(logits, inputs.labels.clone()).into())
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {

@@ -28,7 +28,7 @@ pub use masked_lm::BertForMaskedLm;
 pub use pooler::Pooler;
 
 use crate::network::text;
-use crate::{DropoutStream, Error, Features, MlmInputs, TextFeatures};
+use crate::{Error, Features, MlmInputs, Pass, TextFeatures, stack};
 
 /// Embeddings, layers and, where the model has one, a pooler. Normalised after each residual connection.
 #[derive(Module, Debug)]
@@ -55,47 +55,45 @@ impl Bert {
     /// # Shapes
     /// See [`TextFeatures`]; the result is `[B, L, D]`.
     ///
+    /// # Errors
+    /// Those of [`Pass::check`].
+    ///
     /// # Panics
     /// When `L` is more than the longest sequence, or an id or type is not in its table.
     pub fn forward(
         &self,
         text: &TextFeatures,
-        dropout: &DropoutStream,
-        mut inspect: impl FnMut(&Tensor<3>),
-    ) -> Tensor<3> {
-        let x = self
-            .embeddings
-            .forward(text.input_ids.clone(), text.token_type_ids.clone(), dropout);
-        inspect(&x);
-        self.encoder.forward(x, text.attention_mask.clone(), dropout, inspect)
+        pass: &Pass,
+        inspect: &mut dyn FnMut(&Tensor<3>),
+    ) -> Result<Tensor<3>, Error> {
+        let (ids, types) = (text.input_ids.clone(), text.token_type_ids.clone());
+        let x = self.embeddings.forward(ids, types, &pass.dropout);
+        self.encoder.forward(x, text.attention_mask.clone(), pass, inspect)
     }
 
     /// The hidden states `[N, D]` after the last layer where tokens are masked.
-    pub(crate) fn at_masked(&self, inputs: &MlmInputs, dropout: &DropoutStream) -> Tensor<2> {
+    pub(crate) fn at_masked(&self, inputs: &MlmInputs, pass: &Pass) -> Result<Tensor<2>, Error> {
         let text = TextFeatures {
             input_ids: inputs.input_ids.clone(),
             token_type_ids: inputs.token_type_ids.clone(),
             attention_mask: inputs.attention_mask.clone(),
         };
-        let hidden = self.forward(&text, dropout, |_| {});
+        let hidden = self.forward(&text, pass, &mut |_| {})?;
         let [batch, length, width] = hidden.dims();
         // A head costs as much as several layers, and only one token in seven has a label.
-        hidden
-            .reshape([batch * length, width])
-            .select(0, inputs.masked_positions.clone())
+        let tokens = hidden.reshape([batch * length, width]);
+        Ok(tokens.select(0, inputs.masked_positions.clone()))
     }
 
     /// The hidden states `[B, L, D]` after the last layer, without dropout.
     pub(crate) fn evaluate(&self, features: &Features) -> Result<Tensor<3>, Error> {
-        Ok(self.forward(text(features)?, &DropoutStream::off(), |_| {}))
+        self.forward(text(features)?, &Pass::evaluation(), &mut |_| {})
     }
 
     /// The hidden states `[B, L, D]` after the embeddings and after each layer, without dropout.
     pub(crate) fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
-        let mut states = Vec::with_capacity(self.encoder.layer.len() + 1);
-        let keep = |x: &Tensor<3>| states.push(x.clone());
-        self.forward(text(features)?, &DropoutStream::off(), keep);
-        Ok(states)
+        let text = text(features)?;
+        stack::states(|inspect| self.forward(text, &Pass::evaluation(), inspect))
     }
 
     /// The summary `[B, D]` of each sequence: its first token's state, through the pooler where there is one.

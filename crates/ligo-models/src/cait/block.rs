@@ -4,6 +4,7 @@ use ligo_arch::CaitConfig;
 
 use super::{Mlp, TalkingHeads};
 use crate::skeleton::vacant;
+use crate::stack::Stacked;
 use crate::{DropoutStream, LayerNorm, image::drop_path};
 
 /// One layer of the first stack; each sub-layer is normalised before and scaled element by element behind (LayerScale).
@@ -38,12 +39,16 @@ impl Block {
             drop_path: c.drop_path_rate,
         }
     }
+}
+
+impl Stacked for Block {
+    type Context = ();
+
+    // Attention weights, both outputs twice, and what is between the feed-forward matrices.
+    const SITES: u64 = 6;
 
     /// `a = x + γ₁ ∘ Attention(LayerNorm(x))`, then `a + γ₂ ∘ Mlp(LayerNorm(a))`.
-    ///
-    /// # Shapes
-    /// `x` and the result `[B, N, D]`.
-    pub fn forward(&self, x: Tensor<3>, dropout: &DropoutStream) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, (): &(), dropout: &DropoutStream) -> Tensor<3> {
         let normal = self.norm1.forward(x.clone());
         let attended = self.attn.forward(normal, self.gamma_1.val(), dropout);
         let x = x + drop_path(attended, dropout.next(self.drop_path));

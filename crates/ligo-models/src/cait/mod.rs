@@ -16,10 +16,10 @@ pub use class_block::{ClassAttention, ClassBlock};
 pub use mlp::Mlp;
 pub use talking_heads::{Qkv, Talk, TalkingHeads};
 
-use crate::image::{cut, repeat, soft_cross_entropy};
+use crate::image::{cut, repeat};
 use crate::network::{Network, images, pixels};
 use crate::skeleton::vacant;
-use crate::{DropoutStream, Error, Features, Inputs, LayerNorm, Linear};
+use crate::{Error, Features, HeadScores, Inputs, LayerNorm, Linear, Pass, Scores, stack};
 
 /// CaiT: patches attend to each other in one stack of layers, then a class token reads them in another.
 #[derive(Module, Debug)]
@@ -76,51 +76,46 @@ impl Cait {
     /// # Shapes
     /// `pixels [B, C, H, W]`; the result is `[B, N, D]`.
     ///
+    /// # Errors
+    /// Those of [`Pass::check`].
+    ///
     /// # Panics
     /// When the images are not of the model's size.
     pub fn patches(
         &self,
         pixels: Tensor<4>,
-        dropout: &DropoutStream,
-        mut inspect: impl FnMut(&Tensor<3>),
-    ) -> Tensor<3> {
+        pass: &Pass,
+        inspect: &mut dyn FnMut(&Tensor<3>),
+    ) -> Result<Tensor<3>, Error> {
         let patches = cut(pixels, &self.patch_embed.patches);
         let x = self.patch_embed.proj.forward(patches) + self.pos_embed.val().unsqueeze();
-        let x = ligo_ops::dropout(x, dropout.next(self.dropout));
-        inspect(&x);
-        self.blocks.iter().fold(x, |x, block| {
-            let x = block.forward(x, dropout);
-            inspect(&x);
-            x
-        })
+        let x = ligo_ops::dropout(x, pass.dropout.next(self.dropout));
+        stack::run(&self.blocks, x, &(), 0, pass, inspect)
     }
 
     /// What the classifier says, `[B, 1, K]`.
-    fn classify(&self, pixels: &Tensor<4>, dropout: &DropoutStream) -> Tensor<3> {
-        let patches = self.patches(pixels.clone(), dropout, |_| {});
+    fn classify(&self, pixels: &Tensor<4>, pass: &Pass) -> Result<Tensor<3>, Error> {
+        let patches = self.patches(pixels.clone(), pass, &mut |_| {})?;
         let token = repeat(self.cls_token.val(), patches.dims()[0]);
         let layers = self.blocks_token_only.iter();
         let token = layers.fold(token, |token, layer| layer.forward(token, patches.clone()));
-        self.head.forward(self.norm.forward(token))
+        Ok(self.head.forward(self.norm.forward(token)))
     }
 }
 
 impl Network for Cait {
-    fn loss(&self, inputs: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
+    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
         let inputs = images(inputs)?;
-        let logits = self.classify(&inputs.pixels, dropout).squeeze_dim::<2>(1);
-        Ok(soft_cross_entropy(logits, inputs.targets.clone()))
+        let logits = self.classify(&inputs.pixels, pass)?;
+        Ok(HeadScores::of_token(logits, &inputs.targets).into())
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
-        Ok(self.classify(pixels(features)?, &DropoutStream::off()))
+        self.classify(pixels(features)?, &Pass::evaluation())
     }
 
     fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
-        let mut states = Vec::with_capacity(self.blocks.len() + 1);
-        self.patches(pixels(features)?.clone(), &DropoutStream::off(), |x| {
-            states.push(x.clone());
-        });
-        Ok(states)
+        let pixels = pixels(features)?;
+        stack::states(|inspect| self.patches(pixels.clone(), &Pass::evaluation(), inspect))
     }
 }

@@ -3,7 +3,7 @@ use burn::tensor::{Device, Tensor};
 use ligo_arch::Gpt2Config;
 use ligo_ops::AttentionOptions;
 
-use crate::causal::Reading;
+use crate::causal::Visibility;
 use crate::{DropoutStream, Linear};
 
 /// Causal self-attention with its output projection.
@@ -49,13 +49,13 @@ impl Attention {
     }
 
     /// `dropout(c_proj(heads(x)))`.
-    pub(super) fn forward(&self, x: Tensor<3>, reading: &Reading, dropout: &DropoutStream) -> Tensor<3> {
+    pub(super) fn forward(&self, x: Tensor<3>, visibility: &Visibility, dropout: &DropoutStream) -> Tensor<3> {
         let q = self.c_attn.query.forward(x.clone());
         let k = self.c_attn.key.forward(x.clone());
         let v = self.c_attn.value.forward(x);
         let options = AttentionOptions {
             dropout: dropout.next(self.dropout),
-            ..reading.attention(self.num_heads)
+            ..visibility.attention(self.num_heads)
         };
         let heads = ligo_ops::grouped_attention(q, k, v, options);
         ligo_ops::dropout(self.c_proj.forward(heads), dropout.next(self.output_dropout))

@@ -3,7 +3,8 @@ use burn::tensor::{Device, Tensor};
 use ligo_arch::{Gpt2Config, HiddenAct};
 
 use super::Attention;
-use crate::causal::Reading;
+use crate::causal::Visibility;
+use crate::stack::Stacked;
 use crate::{DropoutStream, LayerNorm, Linear, activation::activate};
 
 /// One layer: attention and a feed-forward network, each behind a normalisation and added to the residual stream.
@@ -48,10 +49,17 @@ impl Block {
             },
         }
     }
+}
+
+impl Stacked for Block {
+    type Context = Visibility;
+
+    // Attention weights, and the output of either part.
+    const SITES: u64 = 3;
 
     /// `a = x + attn(ln_1(x))`, then `a + mlp(ln_2(a))`.
-    pub(super) fn forward(&self, x: Tensor<3>, reading: &Reading, dropout: &DropoutStream) -> Tensor<3> {
-        let attended = self.attn.forward(self.ln_1.forward(x.clone()), reading, dropout);
+    fn forward(&self, x: Tensor<3>, visibility: &Visibility, dropout: &DropoutStream) -> Tensor<3> {
+        let attended = self.attn.forward(self.ln_1.forward(x.clone()), visibility, dropout);
         let x = x + attended;
         let inner = self.mlp.forward(self.ln_2.forward(x.clone()), dropout);
         x + inner

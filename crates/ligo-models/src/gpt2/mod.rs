@@ -13,9 +13,9 @@ use ligo_arch::Gpt2Config;
 pub use attention::{Attention, QueryKeyValue};
 pub use block::{Block, FeedForward};
 
-use crate::causal::{Reading, causal, next_token_loss};
+use crate::causal::{Reading, causal, next_token_scores};
 use crate::network::{Network, text};
-use crate::{DropoutStream, Embedding, Error, Features, Inputs, LayerNorm, Linear};
+use crate::{Embedding, Error, Features, Inputs, LayerNorm, Linear, Pass, Scores, stack};
 
 /// GPT-2 with a language-model head.
 #[derive(Module, Debug)]
@@ -70,7 +70,7 @@ impl Gpt2LmHeadModel {
 
 impl Gpt2 {
     /// Hidden states before the last normalisation. Shows `inspect` what comes out of the embeddings and of each layer.
-    fn forward(&self, reading: &Reading, dropout: &DropoutStream, mut inspect: impl FnMut(&Tensor<3>)) -> Tensor<3> {
+    fn forward(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error> {
         let [_, length] = reading.input_ids.dims();
         assert!(
             length <= self.max_positions,
@@ -82,34 +82,26 @@ impl Gpt2 {
             None => self.wpe.first(length),
         };
         let x = self.wte.forward(reading.input_ids.clone()) + positions;
-        let x = ligo_ops::dropout(x, dropout.next(self.dropout));
-        inspect(&x);
-        self.h.iter().fold(x, |x, block| {
-            let x = block.forward(x, reading, dropout);
-            inspect(&x);
-            x
-        })
+        let x = ligo_ops::dropout(x, pass.dropout.next(self.dropout));
+        stack::run(&self.h, x, &reading.visibility, 0, pass, inspect)
     }
 }
 
 impl Network for Gpt2LmHeadModel {
-    fn loss(&self, inputs: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
+    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
         let inputs = causal(inputs)?;
-        let hidden = self.transformer.forward(&inputs.into(), dropout, |_| {});
-        Ok(next_token_loss(self.predict(hidden), inputs.labels.clone()))
+        let hidden = self.transformer.forward(&inputs.into(), pass, &mut |_| {})?;
+        Ok(next_token_scores(self.predict(hidden), inputs.labels.clone()))
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
         let reading = text(features)?.into();
-        let hidden = self.transformer.forward(&reading, &DropoutStream::off(), |_| {});
+        let hidden = self.transformer.forward(&reading, &Pass::evaluation(), &mut |_| {})?;
         Ok(self.predict(hidden))
     }
 
     fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
-        let mut states = Vec::with_capacity(self.transformer.h.len() + 1);
         let reading = text(features)?.into();
-        let keep = |x: &Tensor<3>| states.push(x.clone());
-        self.transformer.forward(&reading, &DropoutStream::off(), keep);
-        Ok(states)
+        stack::states(|inspect| self.transformer.forward(&reading, &Pass::evaluation(), inspect))
     }
 }

@@ -1,9 +1,9 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use ligo_arch::LlamaConfig;
-use ligo_ops::{AttentionOptions, RotaryAngles};
+use ligo_ops::AttentionOptions;
 
-use crate::causal::Reading;
+use super::Surroundings;
 use crate::{DropoutStream, Linear};
 
 /// Causal self-attention with rotated queries and keys, of which several queries may share one.
@@ -42,19 +42,13 @@ impl Attention {
     }
 
     /// `o_proj(heads(x))`.
-    pub(super) fn forward(
-        &self,
-        x: Tensor<3>,
-        reading: &Reading,
-        angles: &RotaryAngles,
-        dropout: &DropoutStream,
-    ) -> Tensor<3> {
-        let q = ligo_ops::rotary(self.q_proj.forward(x.clone()), angles);
-        let k = ligo_ops::rotary(self.k_proj.forward(x.clone()), angles);
+    pub(super) fn forward(&self, x: Tensor<3>, around: &Surroundings, dropout: &DropoutStream) -> Tensor<3> {
+        let q = ligo_ops::rotary(self.q_proj.forward(x.clone()), &around.angles);
+        let k = ligo_ops::rotary(self.k_proj.forward(x.clone()), &around.angles);
         let v = self.v_proj.forward(x);
         let options = AttentionOptions {
             dropout: dropout.next(self.dropout),
-            ..reading.attention(self.num_heads)
+            ..around.visibility.attention(self.num_heads)
         };
         self.o_proj.forward(ligo_ops::grouped_attention(q, k, v, options))
     }

@@ -1,10 +1,9 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use ligo_arch::LlamaConfig;
-use ligo_ops::RotaryAngles;
 
-use super::Attention;
-use crate::causal::Reading;
+use super::{Attention, Surroundings};
+use crate::stack::Stacked;
 use crate::{DropoutStream, Linear, RmsNorm};
 
 /// One layer: attention and a gated feed-forward network, each behind a normalisation and added to the residual stream.
@@ -47,17 +46,18 @@ impl Layer {
             post_attention_layernorm: norm(),
         }
     }
+}
+
+impl Stacked for Layer {
+    type Context = Surroundings;
+
+    // Attention weights.
+    const SITES: u64 = 1;
 
     /// `a = x + attention(norm(x))`, then `a + mlp(norm(a))`.
-    pub(super) fn forward(
-        &self,
-        x: Tensor<3>,
-        reading: &Reading,
-        angles: &RotaryAngles,
-        dropout: &DropoutStream,
-    ) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, around: &Surroundings, dropout: &DropoutStream) -> Tensor<3> {
         let normal = self.input_layernorm.forward(x.clone());
-        let x = x + self.self_attn.forward(normal, reading, angles, dropout);
+        let x = x + self.self_attn.forward(normal, around, dropout);
         let normal = self.post_attention_layernorm.forward(x.clone());
         x + self.mlp.forward(normal)
     }

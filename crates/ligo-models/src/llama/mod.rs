@@ -15,9 +15,11 @@ use ligo_ops::RotaryAngles;
 pub use attention::Attention;
 pub use layer::{FeedForward, Layer};
 
-use crate::causal::{Reading, causal, next_token_loss};
+use crate::causal::{Reading, Visibility, causal, next_token_scores};
 use crate::network::{Network, text};
-use crate::{DropoutStream, Embedding, Error, Features, Inputs, Linear, RmsNorm};
+use crate::stack::Context;
+use crate::token_drop::Division;
+use crate::{Embedding, Error, Features, Inputs, Linear, Pass, RmsNorm, Scores, stack};
 
 /// Llama with a language-model head.
 #[derive(Module, Debug)]
@@ -50,6 +52,21 @@ struct Rotation {
     theta: f64,
 }
 
+/// What all layers read beside hidden states.
+pub(crate) struct Surroundings {
+    visibility: Visibility,
+    angles: RotaryAngles,
+}
+
+impl Context for Surroundings {
+    fn of_kept(&self, tokens: &Division) -> Self {
+        Self {
+            visibility: self.visibility.of_kept(tokens),
+            angles: self.angles.at(tokens.places()),
+        }
+    }
+}
+
 impl LlamaForCausalLm {
     pub(crate) fn skeleton(c: &LlamaConfig, device: &Device) -> Self {
         let d = c.hidden_size;
@@ -79,7 +96,7 @@ impl LlamaForCausalLm {
 
 impl Llama {
     /// Hidden states before the last normalisation. Shows `inspect` what comes out of the token table and of each layer.
-    fn forward(&self, reading: &Reading, dropout: &DropoutStream, mut inspect: impl FnMut(&Tensor<3>)) -> Tensor<3> {
+    fn forward(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error> {
         let [_, length] = reading.input_ids.dims();
         if let Some(window) = self.window {
             assert!(
@@ -89,35 +106,30 @@ impl Llama {
         }
         let Rotation { head_dim, theta } = self.rotation;
         let (positions, shape) = reading.positions();
-        let angles = RotaryAngles::new(&positions, shape, head_dim, theta, &reading.device());
+        let around = Surroundings {
+            visibility: reading.visibility.clone(),
+            angles: RotaryAngles::new(&positions, shape, head_dim, theta, &reading.device()),
+        };
         let x = self.embed_tokens.forward(reading.input_ids.clone());
-        inspect(&x);
-        self.layers.iter().fold(x, |x, layer| {
-            let x = layer.forward(x, reading, &angles, dropout);
-            inspect(&x);
-            x
-        })
+        stack::run(&self.layers, x, &around, 0, pass, inspect)
     }
 }
 
 impl Network for LlamaForCausalLm {
-    fn loss(&self, inputs: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
+    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
         let inputs = causal(inputs)?;
-        let hidden = self.model.forward(&inputs.into(), dropout, |_| {});
-        Ok(next_token_loss(self.predict(hidden), inputs.labels.clone()))
+        let hidden = self.model.forward(&inputs.into(), pass, &mut |_| {})?;
+        Ok(next_token_scores(self.predict(hidden), inputs.labels.clone()))
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
         let reading = text(features)?.into();
-        let hidden = self.model.forward(&reading, &DropoutStream::off(), |_| {});
+        let hidden = self.model.forward(&reading, &Pass::evaluation(), &mut |_| {})?;
         Ok(self.predict(hidden))
     }
 
     fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
-        let mut states = Vec::with_capacity(self.model.layers.len() + 1);
         let reading = text(features)?.into();
-        let keep = |x: &Tensor<3>| states.push(x.clone());
-        self.model.forward(&reading, &DropoutStream::off(), keep);
-        Ok(states)
+        stack::states(|inspect| self.model.forward(&reading, &Pass::evaluation(), inspect))
     }
 }

@@ -4,7 +4,7 @@ use ligo_arch::BertConfig;
 
 use crate::bert::{Bert, first_token};
 use crate::network::{Network, sequences};
-use crate::{DropoutStream, Error, Features, Inputs, Linear};
+use crate::{DropoutStream, Error, Features, HeadScores, Inputs, Linear, Pass, Scores};
 
 /// RoBERTa with a classifier of whole texts.
 #[derive(Module, Debug)]
@@ -53,11 +53,11 @@ impl ClassificationHead {
 }
 
 impl Network for RobertaForSequenceClassification {
-    fn loss(&self, inputs: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
+    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
         let inputs = sequences(inputs)?;
-        let hidden = self.roberta.forward(&inputs.text, dropout, |_| {});
-        let logits = self.classifier.forward(hidden, dropout);
-        Ok(ligo_ops::cross_entropy(logits, inputs.labels.clone()))
+        let hidden = self.roberta.forward(&inputs.text, pass, &mut |_| {})?;
+        let logits = self.classifier.forward(hidden, &pass.dropout);
+        Ok(HeadScores::labelled(logits, inputs.labels.clone()).into())
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {

@@ -5,7 +5,7 @@ use ligo_arch::BertConfig;
 use super::LmHead;
 use crate::bert::Bert;
 use crate::network::{Network, masked};
-use crate::{DropoutStream, Error, Features, Inputs};
+use crate::{Error, Features, HeadScores, Inputs, Pass, Scores};
 
 /// RoBERTa with a masked-language-model head.
 #[derive(Module, Debug)]
@@ -31,10 +31,10 @@ impl RobertaForMaskedLm {
 }
 
 impl Network for RobertaForMaskedLm {
-    fn loss(&self, inputs: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
+    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
         let inputs = masked(inputs)?;
-        let logits = self.predict(self.roberta.at_masked(inputs, dropout));
-        Ok(ligo_ops::cross_entropy(logits, inputs.labels.clone()))
+        let logits = self.predict(self.roberta.at_masked(inputs, pass)?);
+        Ok(HeadScores::labelled(logits, inputs.labels.clone()).into())
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {

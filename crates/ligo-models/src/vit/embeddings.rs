@@ -45,6 +45,11 @@ impl Embeddings {
         }
     }
 
+    /// Tokens in front of the patches.
+    pub(super) fn prefix_tokens(&self) -> usize {
+        1 + usize::from(self.distillation_token.is_some())
+    }
+
     /// `dropout([class; distillation; patches] + positions)`.
     ///
     /// # Shapes

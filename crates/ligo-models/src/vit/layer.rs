@@ -3,6 +3,7 @@ use burn::tensor::{Device, Tensor};
 use ligo_arch::{HiddenAct, VitConfig};
 
 use super::Attention;
+use crate::stack::Stacked;
 use crate::{DropoutStream, LayerNorm, Linear, activation::activate, image::drop_path};
 
 /// One layer: attention, then two feed-forward matrices, each behind a normalisation and beside a residual connection.
@@ -57,11 +58,21 @@ impl Layer {
         }
     }
 
+    /// Dropout of elements, then of the whole sub-layer.
+    fn thin_out(&self, x: Tensor<3>, dropout: &DropoutStream) -> Tensor<3> {
+        let x = ligo_ops::dropout(x, dropout.next(self.dropout));
+        drop_path(x, dropout.next(self.drop_path))
+    }
+}
+
+impl Stacked for Layer {
+    type Context = ();
+
+    // Attention weights, and the output of either part twice.
+    const SITES: u64 = 5;
+
     /// `a = x + Attention(LayerNorm(x))`, then `a + W₂ act(W₁ LayerNorm(a) + b₁) + b₂`.
-    ///
-    /// # Shapes
-    /// `x` and the result `[B, L, D]`.
-    pub fn forward(&self, x: Tensor<3>, dropout: &DropoutStream) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, (): &(), dropout: &DropoutStream) -> Tensor<3> {
         let attended = self
             .attention
             .forward(self.layernorm_before.forward(x.clone()), dropout);
@@ -69,11 +80,5 @@ impl Layer {
         let inner = self.intermediate.dense.forward(self.layernorm_after.forward(x.clone()));
         let fed = self.output.dense.forward(activate(inner, self.activation));
         x + self.thin_out(fed, dropout)
-    }
-
-    /// Dropout of elements, then of the whole sub-layer.
-    fn thin_out(&self, x: Tensor<3>, dropout: &DropoutStream) -> Tensor<3> {
-        let x = ligo_ops::dropout(x, dropout.next(self.dropout));
-        drop_path(x, dropout.next(self.drop_path))
     }
 }

@@ -15,9 +15,8 @@ pub use attention::{Attention, Projections};
 pub use embeddings::{Embeddings, PatchEmbeddings};
 pub use layer::{Dense, Layer};
 
-use crate::image::soft_cross_entropy;
 use crate::network::{Network, images, pixels};
-use crate::{DropoutStream, Error, Features, Inputs, LayerNorm, Linear};
+use crate::{Error, Features, HeadScores, Inputs, LayerNorm, Linear, Pass, Scores, stack};
 
 /// ViT with a classifier on its class token.
 #[derive(Module, Debug)]
@@ -89,49 +88,43 @@ impl Vit {
     /// # Shapes
     /// `pixels [B, C, H, W]`; the result is `[B, L, D]`, the class token first.
     ///
+    /// # Errors
+    /// Those of [`Pass::check`].
+    ///
     /// # Panics
     /// When the images are not of the model's size.
     pub fn forward(
         &self,
         pixels: Tensor<4>,
-        dropout: &DropoutStream,
-        mut inspect: impl FnMut(&Tensor<3>),
-    ) -> Tensor<3> {
-        let x = self.embeddings.forward(pixels, dropout);
-        inspect(&x);
-        self.encoder.layer.iter().fold(x, |x, layer| {
-            let x = layer.forward(x, dropout);
-            inspect(&x);
-            x
-        })
+        pass: &Pass,
+        inspect: &mut dyn FnMut(&Tensor<3>),
+    ) -> Result<Tensor<3>, Error> {
+        let x = self.embeddings.forward(pixels, &pass.dropout);
+        let staying = self.embeddings.prefix_tokens();
+        stack::run(&self.encoder.layer, x, &(), staying, pass, inspect)
     }
 
     /// The first tokens, normalised: what classifiers read.
-    fn heads(&self, pixels: &Tensor<4>, count: usize, dropout: &DropoutStream) -> Tensor<3> {
-        let x = self.forward(pixels.clone(), dropout, |_| {});
+    fn heads(&self, pixels: &Tensor<4>, count: usize, pass: &Pass) -> Result<Tensor<3>, Error> {
+        let x = self.forward(pixels.clone(), pass, &mut |_| {})?;
         // The normalisation looks at one token at a time, so the others need none.
-        self.layernorm.forward(x.slice_dim(1, 0..count))
+        Ok(self.layernorm.forward(x.slice_dim(1, 0..count)))
     }
 
     fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
-        let mut states = Vec::with_capacity(self.encoder.layer.len() + 1);
-        self.forward(pixels(features)?.clone(), &DropoutStream::off(), |x| {
-            states.push(x.clone());
-        });
-        Ok(states)
-    }
-
-    /// Loss of a classifier on the class token.
-    fn loss(&self, classifier: &Linear, inputs: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
-        let inputs = images(inputs)?;
-        let token = self.heads(&inputs.pixels, 1, dropout);
-        let logits = classifier.forward(token).squeeze_dim::<2>(1);
-        Ok(soft_cross_entropy(logits, inputs.targets.clone()))
+        let pixels = pixels(features)?;
+        stack::states(|inspect| self.forward(pixels.clone(), &Pass::evaluation(), inspect))
     }
 
     /// What a classifier says of the class token.
+    fn scores(&self, classifier: &Linear, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
+        let inputs = images(inputs)?;
+        let token = self.heads(&inputs.pixels, 1, pass)?;
+        Ok(HeadScores::of_token(classifier.forward(token), &inputs.targets).into())
+    }
+
     fn logits(&self, classifier: &Linear, features: &Features) -> Result<Tensor<3>, Error> {
-        let token = self.heads(pixels(features)?, 1, &DropoutStream::off());
+        let token = self.heads(pixels(features)?, 1, &Pass::evaluation())?;
         Ok(classifier.forward(token))
     }
 }
@@ -146,8 +139,8 @@ impl VitForImageClassification {
 }
 
 impl Network for VitForImageClassification {
-    fn loss(&self, inputs: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
-        self.vit.loss(&self.classifier, inputs, dropout)
+    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
+        self.vit.scores(&self.classifier, inputs, pass)
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
@@ -169,8 +162,8 @@ impl DeitForImageClassification {
 }
 
 impl Network for DeitForImageClassification {
-    fn loss(&self, inputs: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
-        self.deit.loss(&self.classifier, inputs, dropout)
+    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
+        self.deit.scores(&self.classifier, inputs, pass)
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
@@ -193,28 +186,31 @@ impl DeitWithTeacher {
     }
 
     /// What the classifiers say of their tokens, `[B, 1, K]` each.
-    fn both(&self, pixels: &Tensor<4>, dropout: &DropoutStream) -> [Tensor<3>; 2] {
-        let tokens = self.deit.heads(pixels, 2, dropout);
+    fn both(&self, pixels: &Tensor<4>, pass: &Pass) -> Result<[Tensor<3>; 2], Error> {
+        let tokens = self.deit.heads(pixels, 2, pass)?;
         let class = tokens.clone().slice_dim(1, 0..1);
         let distillation = tokens.slice_dim(1, 1..2);
-        [
+        Ok([
             self.cls_classifier.forward(class),
             self.distillation_classifier.forward(distillation),
-        ]
+        ])
     }
 }
 
 impl Network for DeitWithTeacher {
-    fn loss(&self, inputs: &Inputs, dropout: &DropoutStream) -> Result<Tensor<1>, Error> {
+    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
         let inputs = images(inputs)?;
-        let [class, distillation] = self
-            .both(&inputs.pixels, dropout)
-            .map(|logits| soft_cross_entropy(logits.squeeze_dim::<2>(1), inputs.targets.clone()));
-        Ok((class + distillation) * 0.5)
+        let [head, other] = self
+            .both(&inputs.pixels, pass)?
+            .map(|logits| HeadScores::of_token(logits, &inputs.targets));
+        Ok(Scores {
+            head,
+            other: Some(other),
+        })
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
-        let [class, distillation] = self.both(pixels(features)?, &DropoutStream::off());
+        let [class, distillation] = self.both(pixels(features)?, &Pass::evaluation())?;
         Ok((class + distillation) * 0.5)
     }
 

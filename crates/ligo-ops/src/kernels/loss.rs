@@ -1,4 +1,4 @@
-//! Softmax cross-entropy of rows.
+//! Softmax cross-entropy of rows, and their distance from a teacher's.
 
 use rayon::prelude::*;
 
@@ -32,8 +32,14 @@ multiversion!(fn log_sum_exp(row: &[f32]) -> f32 = log_sum_exp_body);
 
 #[inline(always)]
 fn log_sum_exp_body<const FMA: bool>(row: &[f32]) -> f32 {
-    let max = math::max(row);
-    max + math::sum(row.len(), |i| math::exp::<FMA>(row[i] - max)).ln()
+    log_sum::<FMA>(row, 1.0)
+}
+
+/// `log Σ exp(sharpness · x)`.
+#[inline(always)]
+fn log_sum<const FMA: bool>(row: &[f32], sharpness: f32) -> f32 {
+    let max = math::max(row) * sharpness;
+    max + math::sum(row.len(), |i| math::exp::<FMA>(row[i] * sharpness - max)).ln()
 }
 
 /// `scale · (softmax(logits) - one-hot(target))`, zero for rows that are not counted.
@@ -65,5 +71,112 @@ multiversion!(fn softmax(row: &[f32], log_sum: f32, scale: f32, out: &mut [f32])
 fn softmax_body<const FMA: bool>(row: &[f32], log_sum: f32, scale: f32, out: &mut [f32]) {
     for (out, &x) in out.iter_mut().zip(row) {
         *out = scale * math::exp::<FMA>(x - log_sum);
+    }
+}
+
+/// How two models' rows of logits are compared.
+#[derive(Clone, Copy)]
+pub(crate) struct Pair<'a> {
+    /// Row-major, `classes` wide.
+    pub(crate) student: &'a [f32],
+    /// The same.
+    pub(crate) teacher: &'a [f32],
+    /// Whether a row counts.
+    pub(crate) counted: &'a [bool],
+    /// Columns of both.
+    pub(crate) classes: usize,
+    /// One over the temperature.
+    pub(crate) sharpness: f32,
+}
+
+/// Of every row, `log Σ exp` of the student's and of the teacher's logits over the temperature; 0 where it does not count.
+pub(crate) type LogSums = Vec<[f32; 2]>;
+
+/// `Σ` over counted rows of `KL(softmax(teacher / τ) ‖ softmax(student / τ))`.
+pub(crate) fn divergence(pair: Pair) -> (f64, LogSums) {
+    let chunk = rows::per_task(pair.classes);
+    let parts: Vec<(f64, LogSums)> = pair
+        .student
+        .par_chunks(chunk * pair.classes)
+        .zip(pair.teacher.par_chunks(chunk * pair.classes))
+        .zip(pair.counted.par_chunks(chunk))
+        .map(|((student, teacher), counted)| {
+            let mut total = 0.0;
+            let mut sums = Vec::with_capacity(counted.len());
+            let rows = student
+                .chunks_exact(pair.classes)
+                .zip(teacher.chunks_exact(pair.classes));
+            for ((student, teacher), &counted) in rows.zip(counted) {
+                let row = if counted {
+                    row_divergence(student, teacher, pair.sharpness)
+                } else {
+                    [0.0; 3]
+                };
+                total += f64::from(row[0]);
+                sums.push([row[1], row[2]]);
+            }
+            (total, sums)
+        })
+        .collect();
+    let total = parts.iter().map(|part| part.0).sum();
+    (total, parts.into_iter().flat_map(|part| part.1).collect())
+}
+
+multiversion!(fn row_divergence(student: &[f32], teacher: &[f32], sharpness: f32) -> [f32; 3] = row_divergence_body);
+
+/// The divergence of one row, and the `log Σ exp` of the student and of the teacher.
+#[inline(always)]
+fn row_divergence_body<const FMA: bool>(student: &[f32], teacher: &[f32], sharpness: f32) -> [f32; 3] {
+    let (own, other) = (log_sum::<FMA>(student, sharpness), log_sum::<FMA>(teacher, sharpness));
+    let divergence = math::sum(student.len(), |i| {
+        let log_teacher = teacher[i] * sharpness - other;
+        math::exp::<FMA>(log_teacher) * (log_teacher - (student[i] * sharpness - own))
+    });
+    [divergence, own, other]
+}
+
+/// `scale · (softmax(student / τ) - softmax(teacher / τ))`, zero for rows that are not counted.
+pub(crate) fn divergence_backward(pair: Pair, log_sums: &[[f32; 2]], scale: f32) -> Vec<f32> {
+    let chunk = rows::per_task(pair.classes);
+    filled(pair.student.len(), |out| {
+        let tasks = out
+            .par_chunks_mut(chunk * pair.classes)
+            .zip(pair.student.par_chunks(chunk * pair.classes))
+            .zip(pair.teacher.par_chunks(chunk * pair.classes))
+            .zip(pair.counted.par_chunks(chunk))
+            .zip(log_sums.par_chunks(chunk));
+        tasks.for_each(|((((out, student), teacher), counted), sums)| {
+            let rows = student
+                .chunks_exact(pair.classes)
+                .zip(teacher.chunks_exact(pair.classes));
+            let rows = out.chunks_exact_mut(pair.classes).zip(rows);
+            for (((out, (student, teacher)), &counted), &sums) in rows.zip(counted).zip(sums) {
+                if counted {
+                    difference(student, teacher, sums, pair.sharpness, scale, out);
+                } else {
+                    out.fill(0.0);
+                }
+            }
+        });
+    })
+}
+
+multiversion!(
+    fn difference(student: &[f32], teacher: &[f32], log_sums: [f32; 2], sharpness: f32, scale: f32, out: &mut [f32])
+        = difference_body
+);
+
+#[inline(always)]
+fn difference_body<const FMA: bool>(
+    student: &[f32],
+    teacher: &[f32],
+    [own, other]: [f32; 2],
+    sharpness: f32,
+    scale: f32,
+    out: &mut [f32],
+) {
+    for ((out, &s), &t) in out.iter_mut().zip(student).zip(teacher) {
+        let difference = math::exp::<FMA>(s * sharpness - own) - math::exp::<FMA>(t * sharpness - other);
+        *out = scale * difference;
     }
 }

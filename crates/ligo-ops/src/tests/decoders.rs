@@ -179,6 +179,23 @@ fn rotary_turns_pairs_by_position_times_frequency() {
 }
 
 #[test]
+fn the_angles_at_some_places_are_those_of_their_positions() {
+    let d = Device::flex();
+    let places = Tensor::<2, Int>::from_data([[0, 2, 3], [1, 2, 4]], &d);
+    let shared = [[0, 1, 2, 3, 4]; 2];
+    let own = [[0, 1, 2, 0, 1], [0, 0, 1, 2, 3]];
+    for (rows, positions) in [(1, shared), (2, own)] {
+        let all = RotaryAngles::new(&positions.concat()[..5 * rows], [rows, 5], 6, 100.0, &d);
+        let at = |sequence: usize, places: [usize; 3]| places.map(|place| positions[sequence][place]);
+        let chosen = [at(0, [0, 2, 3]), at(1, [1, 2, 4])].concat();
+        let expected = RotaryAngles::new(&chosen, [2, 3], 6, 100.0, &d);
+        let x = noise([2 * 3, 12], 1, &d).reshape([2, 3, 12]);
+        let found = rotary(x.clone(), &all.at(places.clone()));
+        assert_eq!(host(found), host(rotary(x, &expected)));
+    }
+}
+
+#[test]
 fn composed_decoder_gradients_equal_central_differences_in_f64() {
     let d = device();
     let wide = |x: Tensor<2>| x.cast(FloatDType::F64);

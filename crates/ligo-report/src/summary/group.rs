@@ -166,7 +166,9 @@ impl Summary {
             let of_key = self.methods.iter().filter(|method| method.group() == key);
             of_key.collect()
         };
-        let scratch: Vec<&MethodSummary> = self.methods.iter().filter(|method| method.is_scratch()).collect();
+        // Scratch may stand among the methods with other settings too; the first is what all are measured against.
+        let first = self.methods.iter().find(|method| method.is_scratch());
+        let scratch = first.map_or_else(Vec::new, |first| runs_of(first.group()));
         let small = self.small.cost;
         let groups = keys
             .iter()
@@ -254,10 +256,11 @@ fn compare(
     small: Option<Cost>,
     measure: fn(&Cost) -> f64,
 ) -> Option<Comparison> {
+    let owes_small = runs.iter().any(|run| run.owes_small.unwrap_or(true));
     let operators = seeds::estimate(runs.iter().map(|run| measure(&run.operator_cost)));
     let charges = Charges {
         operator: operators.map_or(0.0, |estimate| estimate.mean),
-        small_model: small.as_ref().map_or(0.0, measure),
+        small_model: small.filter(|_| owes_small).as_ref().map_or(0.0, measure),
     };
     let scratch = mean(scratch, measure)?;
     let target = scratch.final_loss();

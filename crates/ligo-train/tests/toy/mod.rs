@@ -31,6 +31,14 @@ impl Toy {
     }
 
     pub fn with_dropout(dropout: f64) -> Self {
+        Self::with(dropout, 2)
+    }
+
+    pub fn with_layers(layers: usize) -> Self {
+        Self::with(0.1, layers)
+    }
+
+    fn with(dropout: f64, layers: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let text = folder.path().join("text.txt");
         std::fs::write(&text, made_up_text()).unwrap();
@@ -41,7 +49,7 @@ impl Toy {
         };
         let tokenizer = Tokenizer::train(&corpus, &training, Watch::none()).unwrap();
         let tokens = TokenStore::build(&folder.path().join("tokens"), &corpus, &tokenizer, Watch::none()).unwrap();
-        let mut bert = BertConfig::new(tokens.info().vocab_size, 16, 2, 2);
+        let mut bert = BertConfig::new(tokens.info().vocab_size, 16, layers, 2);
         bert.max_position_embeddings = SEQ_LEN;
         bert.hidden_dropout_prob = dropout;
         bert.attention_probs_dropout_prob = dropout;

@@ -1,0 +1,26 @@
+/// How a family normalises its residual stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Norm {
+    /// What is computed.
+    pub kind: NormKind,
+    /// Where.
+    pub place: NormPlace,
+}
+
+/// What a normalisation divides by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormKind {
+    /// `(x − mean) / √(variance + ε)` (LayerNorm).
+    Layer,
+    /// `x / √(mean of squares + ε)` (RMSNorm).
+    Rms,
+}
+
+/// Where layers normalise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormPlace {
+    /// Each sub-layer normalises what it reads, and its output is added as it is: a sub-layer that outputs zero has no effect.
+    Before,
+    /// Each sub-layer normalises the sum of its input and its output.
+    After,
+}

@@ -1,0 +1,85 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use burn::tensor::Tensor;
+use ligo_arch::{Axis, ParamTable};
+use serde::{Deserialize, Serialize};
+
+/// Which layers share the width matrices of axes that occur in layers only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sharing {
+    /// One set for all layers (the paper's Algorithm 1).
+    #[default]
+    Shared,
+    /// One set per layer of the small model; width is applied before depth (the paper's prose).
+    PerSmallLayer,
+    /// One set per layer of the large model; depth is applied before width (the official code).
+    PerLargeLayer,
+}
+
+/// Width matrices by axis, each `[large, small]`. An axis without an entry is the identity.
+#[derive(Clone, Debug, Default)]
+pub struct Factors {
+    pub(crate) sharing: Sharing,
+    pub(crate) matrices: BTreeMap<Axis, Vec<Tensor<2>>>,
+    /// Axes whose matrices follow from those of the axis that they repeat.
+    pub(crate) derived: BTreeSet<Axis>,
+}
+
+impl Factors {
+    /// Matrices by axis: one per axis, or one per layer for axes that `sharing` does not share.
+    pub fn new(sharing: Sharing, matrices: BTreeMap<Axis, Vec<Tensor<2>>>) -> Self {
+        Self {
+            sharing,
+            matrices,
+            derived: BTreeSet::new(),
+        }
+    }
+
+    /// Adds the matrices of axes that repeat blocks of others, unless they have their own: entry (group, copy, d) follows entry (group, d).
+    ///
+    /// # Shapes
+    /// `[G2·b2, G1·b1]` becomes `[G2·t·b2, G1·t·b1]`, block-diagonal over the copies.
+    pub(crate) fn with_repeats(mut self, small: &ParamTable, large: &ParamTable) -> Self {
+        for (axis, wide) in large.repeats() {
+            let Some(matrices) = self.matrices.get(&wide.of) else {
+                continue;
+            };
+            if self.matrices.contains_key(&axis) {
+                continue;
+            }
+            let block = small.repeat(axis).map_or(wide.block, |r| r.block);
+            let repeated = matrices
+                .iter()
+                .map(|m| repeat_blocks(m, [wide.block, block], wide.times));
+            let repeated = repeated.collect();
+            self.derived.insert(axis);
+            self.matrices.insert(axis, repeated);
+        }
+        self
+    }
+
+    /// Whether this axis has a matrix.
+    pub(crate) fn has(&self, axis: Axis) -> bool {
+        self.matrices.contains_key(&axis)
+    }
+
+    /// Whether this axis has a matrix per layer.
+    pub(crate) fn is_per_layer(&self, axis: Axis) -> bool {
+        self.sharing != Sharing::Shared && self.matrices.get(&axis).is_some_and(|m| m.len() > 1)
+    }
+
+    /// The matrix of an axis at a layer, `[large, small]`; `None` stands for the identity.
+    pub fn get(&self, axis: Axis, layer: usize) -> Option<&Tensor<2>> {
+        let matrices = self.matrices.get(&axis)?;
+        matrices.get(if matrices.len() == 1 { 0 } else { layer })
+    }
+}
+
+fn repeat_blocks(matrix: &Tensor<2>, [large, small]: [usize; 2], times: usize) -> Tensor<2> {
+    let [rows, columns] = matrix.dims();
+    let (groups, sources) = (rows / large, columns / small);
+    let same_copy = Tensor::<2>::eye(times, &matrix.device()).reshape([1, times, 1, 1, times, 1]);
+    let blocks = matrix.clone().reshape([groups, 1, large, sources, 1, small]);
+    (blocks * same_copy).reshape([rows * times, columns * times])
+}

@@ -1,0 +1,61 @@
+//! Zero-initialised expansions (Gesmundo and Maile, arXiv 2308.06103), composed: neurons and heads that nothing reads yet, channels of
+//! the residual stream that are zero, layers that add nothing.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Device;
+use ligo_arch::{Axis, ModelConfig, ParamTable, Role};
+
+use super::layers::{depth_of, identity_factors};
+use super::selection::{check_units, growing};
+use super::{matrix, zero_blocks};
+use crate::width::identity_top;
+use crate::{Error, Factors, Fill, LinearMap, Sharing, Term};
+
+/// The small model in the top left corner. The sum of squares over a wider residual stream is what it was, and its mean
+/// smaller: gains are scaled by `√(D1/D2)`, and ε by `D1/D2` ([`OperatorSpec::adjust`](crate::OperatorSpec::adjust)).
+///
+/// New neurons and heads keep the function of every family, new layers that of those which normalise what a layer reads, and
+/// new channels of the residual stream that of families with RMSNorm: LayerNorm would subtract another mean.
+pub(super) fn build(
+    small: &ParamTable,
+    large: &ParamTable,
+    device: &Device,
+    initializer_range: f64,
+    seed: u64,
+) -> Result<LinearMap, Error> {
+    check_units(OPERATOR, small, large)?;
+    let lists = large.depths().map(|(stack, depth)| {
+        let firsts = zero_blocks::firsts(small.depth(stack), depth);
+        (stack, firsts)
+    });
+    let shrink = (small.size(Axis::HIDDEN) as f64 / large.size(Axis::HIDDEN) as f64).sqrt();
+    let gains: BTreeMap<_, _> = growing(small, large)
+        .map(|(axis, size)| {
+            let old = small.size(axis);
+            let values = identity_top(old, size).into_iter().map(|v| f64::from(v) * shrink);
+            (axis, vec![matrix(values.collect::<Vec<_>>(), size, old, device)])
+        })
+        .collect();
+    let term = Term {
+        depth: depth_of(small, large, &lists.collect(), device),
+        out: identity_factors(small, large, device),
+        roles: BTreeMap::from([(Role::NormWeight, Factors::new(Sharing::Shared, gains))]),
+        ..Term::default()
+    };
+    Ok(LinearMap {
+        terms: vec![term],
+        fill: Fill::Silent {
+            initializer_range,
+            seed,
+        },
+    })
+}
+
+/// The large model with the small one's ε times `D1/D2`.
+pub(super) fn adjust(small: &ModelConfig, large: &ModelConfig) -> ModelConfig {
+    let [old, new] = [small, large].map(|config| config.sizes().hidden as f64);
+    large.with_norm_epsilon(small.norm_epsilon() * old / new)
+}
+
+const OPERATOR: &str = "expansions";

@@ -1,0 +1,243 @@
+//! What is known of each operator: what it can grow, and what growth keeps the function of which families.
+
+use ligo_arch::{NormKind, NormPlace, ParamTable, Role};
+
+use super::OperatorSpec;
+
+/// Families, by what matters to growth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// None.
+    Nowhere,
+    /// Those whose layers normalise what they read (pre-norm).
+    PreNorm,
+    /// Of these, the ones without LayerScale.
+    PreNormUnscaled,
+    /// Those with RMSNorm.
+    RmsNorm,
+    /// All.
+    Everywhere,
+}
+
+impl Scope {
+    /// Whether a family belongs to it.
+    pub fn holds(self, table: &ParamTable) -> bool {
+        let norm = table.norm();
+        let pre_norm = norm.is_some_and(|n| n.place == NormPlace::Before);
+        match self {
+            Self::Nowhere => false,
+            Self::PreNorm => pre_norm,
+            Self::PreNormUnscaled => pre_norm && table.specs().iter().all(|s| s.role != Role::Scale),
+            Self::RmsNorm => norm.is_some_and(|n| n.kind == NormKind::Rms),
+            Self::Everywhere => true,
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Nowhere => "none",
+            Self::PreNorm => "pre-norm",
+            Self::PreNormUnscaled => "pre-norm without LayerScale",
+            Self::RmsNorm => "RMSNorm",
+            Self::Everywhere => "all",
+        }
+    }
+}
+
+/// A kind of growth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Growth {
+    /// More layers.
+    Layers,
+    /// More neurons or heads, the residual stream as wide as before.
+    Inner,
+    /// Every width twice.
+    Doubled,
+    /// Every width, by no whole multiple.
+    Widened,
+}
+
+impl Growth {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Layers, Self::Inner, Self::Doubled, Self::Widened];
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Layers => "layers",
+            Self::Inner => "neurons and heads",
+            Self::Doubled => "twice the width",
+            Self::Widened => "any width",
+        }
+    }
+}
+
+/// What an operator can grow and what stays the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// What the large model starts with.
+    pub about: &'static str,
+    /// The number of terms of its map.
+    pub terms: &'static str,
+    /// Whether it has parameters to learn.
+    pub learned: bool,
+    /// What a pair must have.
+    pub needs: &'static str,
+    /// Where it is from.
+    pub source: &'static str,
+    /// Families that it refuses nothing of, by kind of growth, in the order of [`Growth::ALL`].
+    takes: [Scope; 4],
+    /// Families whose function it keeps.
+    keeps: [Scope; 4],
+}
+
+impl Facts {
+    /// Families that the operator grows in this way.
+    pub fn takes(&self, growth: Growth) -> Scope {
+        self.takes[growth as usize]
+    }
+
+    /// Families whose large models then compute what the small ones do, up to rounding.
+    pub fn keeps(&self, growth: Growth) -> Scope {
+        self.keeps[growth as usize]
+    }
+
+    /// [`Facts::keeps`] in words.
+    pub fn exact(&self) -> String {
+        let kept = Growth::ALL
+            .into_iter()
+            .filter(|growth| self.keeps(*growth) != Scope::Nowhere)
+            .map(|growth| format!("{}: {}", growth.text(), self.keeps(growth).text()));
+        let kept: Vec<String> = kept.collect();
+        if kept.is_empty() { "–".into() } else { kept.join("; ") }
+    }
+}
+
+impl OperatorSpec {
+    /// What is known of the operator with its default settings.
+    pub fn facts(&self) -> Facts {
+        use Scope::{Everywhere, Nowhere, PreNorm, PreNormUnscaled, RmsNorm};
+        let heads = "heads of the same size";
+        let copies = Facts {
+            about: "",
+            terms: "1",
+            learned: false,
+            needs: "–",
+            source: "",
+            takes: [Everywhere; 4],
+            keeps: [Nowhere; 4],
+        };
+        match self {
+            Self::Scratch => Facts {
+                about: "fresh weights",
+                terms: "0",
+                ..copies
+            },
+            Self::Stackbert => Facts {
+                about: "StackBERT, G_stack: layer *i* mod *L*; new channels fresh",
+                source: "[Gong et al.](https://proceedings.mlr.press/v97/gong19a.html), [2405.15319](https://arxiv.org/abs/2405.15319)",
+                ..copies
+            },
+            Self::Interpose => Facts {
+                about: "interposition: layer ⌊*i·L/L\'*⌋; new channels fresh",
+                source: "[2510.08008](https://arxiv.org/abs/2510.08008)",
+                ..copies
+            },
+            Self::Middle => Facts {
+                about: "MIDAS: copies of the middle layers behind them; new channels fresh",
+                source: "[2409.19044](https://arxiv.org/abs/2409.19044)",
+                ..copies
+            },
+            Self::Layers { .. } => Facts {
+                about: "any list of layers (SOLAR); new channels fresh",
+                needs: "`layers = [0, 0, 1, 1]`",
+                source: "[2312.15166](https://arxiv.org/abs/2312.15166)",
+                ..copies
+            },
+            Self::DirectCopy => Facts {
+                about: "the small weights in the top left corner, the rest fresh",
+                ..copies
+            },
+            Self::ZeroPad => Facts {
+                about: "as StackBERT, new channels zero",
+                keeps: [Nowhere, Everywhere, Nowhere, Nowhere],
+                ..copies
+            },
+            Self::Fpi(_) => Facts {
+                about: "Net2Net, bert2BERT\'s FPI: new channels, neurons and heads copy random ones, their readers divide",
+                needs: heads,
+                source: "[1511.05641](https://arxiv.org/abs/1511.05641), [2110.07143](https://arxiv.org/abs/2110.07143)",
+                keeps: [Nowhere, Everywhere, Nowhere, Nowhere],
+                ..copies
+            },
+            Self::Aki(_) => Facts {
+                about: "bert2BERT\'s AKI: as FPI, new rows from the layer above",
+                terms: "2",
+                needs: heads,
+                source: "[2110.07143](https://arxiv.org/abs/2110.07143)",
+                ..copies
+            },
+            Self::HyperCloning(_) => Facts {
+                about: "HyperCloning: every channel *n* times; added layers without effect",
+                terms: "1, `noisy` 2, `diagonal` *n* + 1",
+                needs: "whole multiples, heads of the same size",
+                source: "[2409.12903](https://arxiv.org/abs/2409.12903)",
+                takes: [Everywhere, Nowhere, Everywhere, Nowhere],
+                keeps: [PreNorm, Nowhere, Everywhere, Nowhere],
+                ..copies
+            },
+            Self::Lemon(_) => Facts {
+                about: "LEMON: copies and means of channels, readers split unevenly; added layers without effect",
+                needs: "pre-norm, heads of the same size",
+                source: "[2310.07999](https://arxiv.org/abs/2310.07999)",
+                takes: [PreNorm, PreNorm, PreNorm, PreNormUnscaled],
+                keeps: [PreNorm, PreNorm, PreNorm, PreNormUnscaled],
+                ..copies
+            },
+            Self::Expansions => Facts {
+                about: "zero-initialised expansions: new channels, neurons, heads and layers fresh, without effect",
+                needs: heads,
+                source: "[2308.06103](https://arxiv.org/abs/2308.06103)",
+                keeps: [PreNorm, Everywhere, RmsNorm, RmsNorm],
+                ..copies
+            },
+            Self::ZeroBlocks => Facts {
+                about: "LLaMA Pro: layers without effect between the small model\'s own",
+                needs: "the same widths",
+                source: "[2401.02415](https://arxiv.org/abs/2401.02415)",
+                takes: [Everywhere, Nowhere, Nowhere, Nowhere],
+                keeps: [PreNorm, Nowhere, Nowhere, Nowhere],
+                ..copies
+            },
+            Self::Ligo(_) => Facts {
+                about: "LiGO, learned",
+                terms: "`terms`",
+                learned: true,
+                source: "[2303.00980](https://arxiv.org/abs/2303.00980)",
+                ..copies
+            },
+        }
+    }
+}
+
+/// A table of all operators, in Markdown.
+pub fn table() -> String {
+    let named = OperatorSpec::NAMES.into_iter().filter_map(OperatorSpec::from_name);
+    let list = OperatorSpec::Layers { layers: Vec::new() };
+    let mut table = String::from(
+        "| start of the large model | `name` in a recipe, `--method` of `ligo grow` | terms | needs | keeps the function of | paper |\n\
+         | --- | --- | --- | --- | --- | --- |\n",
+    );
+    for spec in named.chain([list]) {
+        let facts = spec.facts();
+        let line = [
+            facts.about,
+            &format!("`{}`", spec.name()),
+            facts.terms,
+            facts.needs,
+            &facts.exact(),
+            facts.source,
+        ];
+        table.push_str(&format!("| {} |\n", line.join(" | ")));
+    }
+    table
+}

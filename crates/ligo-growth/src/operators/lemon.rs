@@ -1,0 +1,191 @@
+//! LEMON (Wang et al., arXiv 2310.07999): lossless growth to any width, for families that normalise what a layer reads.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Device, Tensor};
+use ligo_arch::{Axis, ModelConfig, NormKind, NormPlace, ParamTable, Role};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use super::selection::{Choice, Selection, Sources};
+use super::{matrix, zero_blocks};
+use crate::{Error, Factors, Fill, LinearMap, Sharing, Term, init};
+
+/// Settings of [`OperatorSpec::Lemon`](crate::OperatorSpec::Lemon).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "snake_case")]
+pub struct LemonConfig {
+    /// How unevenly copies of an input share its weights: shares are U(1 − spread, 1 + spread), divided by their sum. With 0
+    /// copies of a neuron are alike and stay so.
+    pub spread: f64,
+}
+
+impl Default for LemonConfig {
+    fn default() -> Self {
+        Self { spread: 0.5 }
+    }
+}
+
+/// A residual stream of `D1` channels becomes `r = ⌊D2/D1⌋` copies of itself, and each channel that is left over holds the mean
+/// of the small ones (LayerNorm) or zero (RMSNorm). Over all channels the mean is then what it was, and the variance
+/// `η² = r·D1/D2` of it, which gains times `η` and ε times `η²` make up for. The channels left over are normalised to zero, so
+/// that what reads them is free: it copies what reads random others.
+///
+/// Neurons and heads are copied any number of times. The weights of their readers are split unevenly, so that copies learn
+/// different things. Layers that are added do nothing, see [`zero_blocks`].
+pub(super) fn build(
+    small: &ParamTable,
+    large: &ParamTable,
+    device: &Device,
+    config: LemonConfig,
+    seed: u64,
+) -> Result<LinearMap, Error> {
+    check(small, large, config)?;
+    let copies = Selection::new(OPERATOR, small, large, Choice::Balanced, seed)?.without(&RESIDUAL);
+    let share = |axis: Axis, sources: &Sources| sources.shares(config.spread, &mut rng(seed, axis));
+    let shares: BTreeMap<Axis, Vec<f64>> = copies.iter().map(|(axis, s)| (axis, share(axis, s))).collect();
+    let mut out = copies.matrices(device, &|_, _, _| 1.0);
+    let mut input = copies.matrices(device, &|axis, _, i| shares[&axis][i]);
+    let (mut gains, mut shifts) = (BTreeMap::new(), BTreeMap::new());
+    let stream = Stream::new(small, large);
+    if stream.small < stream.large {
+        let matrix = |values: Vec<f64>| -> Vec<Tensor<2>> { vec![matrix(values, stream.large, stream.small, device)] };
+        let ones = vec![1.0; stream.copied()];
+        let tied = Axis::HEAD_INPUT;
+        let shares = |axis| share(axis, &stream.sources());
+        out.insert(Axis::HIDDEN, matrix(stream.written(large)));
+        input.insert(
+            Axis::HIDDEN,
+            matrix(stream.read(&shares(Axis::HIDDEN), &mut rng(seed, Axis::HIDDEN))),
+        );
+        // A tied decoder's columns are those of the look-up table, so that its inputs are split, not its weights.
+        for (axis, parts) in [(Axis::HIDDEN, ones), (tied, shares(tied))] {
+            gains.insert(axis, matrix(stream.gains(&parts)));
+            shifts.insert(axis, matrix(stream.with_rest(&parts, &mut |_| {})));
+        }
+    }
+    let factors = |matrices| Factors::new(Sharing::Shared, matrices).with_repeats(small, large);
+    let term = Term {
+        depth: zero_blocks::depth(small, large, device),
+        out: factors(out),
+        roles: BTreeMap::from([(Role::NormWeight, factors(gains)), (Role::NormBias, factors(shifts))]),
+        input: Some(factors(input)),
+        ..Term::default()
+    };
+    Ok(LinearMap {
+        terms: vec![term],
+        fill: Fill::Zero,
+    })
+}
+
+/// The large model with the small one's ε times `η²`.
+pub(super) fn adjust(small: &ModelConfig, large: &ModelConfig) -> ModelConfig {
+    let eta = Stream::new(&small.table(), &large.table()).eta();
+    large.with_norm_epsilon(small.norm_epsilon() * eta * eta)
+}
+
+const OPERATOR: &str = "lemon";
+
+/// Axes with a rule of their own.
+const RESIDUAL: [Axis; 2] = [Axis::HIDDEN, Axis::HEAD_INPUT];
+
+fn rng(seed: u64, axis: Axis) -> impl Rng {
+    init::rng(seed, &format!("lemon.{axis}"))
+}
+
+fn check(small: &ParamTable, large: &ParamTable, config: LemonConfig) -> Result<(), Error> {
+    if !(0.0..1.0).contains(&config.spread) {
+        let spread = config.spread;
+        return Err(Error::Settings(format!(
+            "spread must be from 0 to below 1, found {spread}"
+        )));
+    }
+    let cannot = |reason: &str| Error::CannotGrow {
+        operator: OPERATOR,
+        reason: reason.into(),
+        instead: "hyper-cloning (whole multiples), fpi, stackbert or ligo",
+    };
+    let Some(norm) = large.norm() else {
+        return Err(cannot(
+            "it must know how layers normalise, which the table of this family does not say",
+        ));
+    };
+    if norm.place == NormPlace::After {
+        return Err(cannot(
+            "layers of this family normalise the sum of their input and output, which LEMON's residual stream does not survive",
+        ));
+    }
+    let stream = Stream::new(small, large);
+    let scales = large.specs().iter().any(|s| s.role == Role::Scale);
+    if scales && norm.kind == NormKind::Layer && stream.copied() < stream.large {
+        return Err(cannot(
+            "channels left over must hold the mean of all, and LayerScale multiplies each channel by a factor of its own; \
+             the residual stream must be a whole multiple",
+        ));
+    }
+    Ok(())
+}
+
+/// The residual stream of both models.
+#[derive(Clone, Copy, Debug)]
+struct Stream {
+    small: usize,
+    large: usize,
+}
+
+impl Stream {
+    fn new(small: &ParamTable, large: &ParamTable) -> Self {
+        Self {
+            small: small.size(Axis::HIDDEN),
+            large: large.size(Axis::HIDDEN),
+        }
+    }
+
+    /// Channels of the large stream that are copies.
+    fn copied(self) -> usize {
+        self.large - self.large % self.small
+    }
+
+    fn eta(self) -> f64 {
+        (self.copied() as f64 / self.large as f64).sqrt()
+    }
+
+    fn sources(self) -> Sources {
+        Sources::new(self.small, (0..self.copied()).map(|i| i % self.small).collect())
+    }
+
+    /// Copies with a factor each, and the channels that are left over.
+    fn with_rest(self, copies: &[f64], rest: &mut dyn FnMut(&mut [f64])) -> Vec<f64> {
+        let mut values = self.sources().rows(&|i| copies[i]);
+        values.resize(self.large * self.small, 0.0);
+        values[self.copied() * self.small..]
+            .chunks_mut(self.small)
+            .for_each(rest);
+        values
+    }
+
+    /// Rows of what writes the stream.
+    fn written(self, table: &ParamTable) -> Vec<f64> {
+        let rest = match table.norm().map(|norm| norm.kind) {
+            Some(NormKind::Layer) => 1.0 / self.small as f64,
+            _ => 0.0,
+        };
+        self.with_rest(&vec![1.0; self.copied()], &mut |row| row.fill(rest))
+    }
+
+    /// Columns of what reads it.
+    fn read(self, shares: &[f64], rng: &mut impl Rng) -> Vec<f64> {
+        let share = self.small as f64 / self.copied() as f64;
+        self.with_rest(shares, &mut |row| {
+            let chosen = rng.random_range(0..row.len());
+            row[chosen] = share;
+        })
+    }
+
+    /// Gains. What is left over scales zeros and may be anything but zero, with which it would stay zero: it is the mean.
+    fn gains(self, parts: &[f64]) -> Vec<f64> {
+        let parts: Vec<f64> = parts.iter().map(|part| part * self.eta()).collect();
+        let mean = self.eta() / self.copied() as f64;
+        self.with_rest(&parts, &mut |row| row.fill(mean))
+    }
+}

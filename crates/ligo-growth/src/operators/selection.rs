@@ -1,0 +1,204 @@
+//! Which channel of the small model each channel of a larger one copies.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Device, Tensor};
+use ligo_arch::{Axis, ParamTable};
+use rand::Rng;
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+
+use super::matrix;
+use crate::{Error, Factors, Sharing, init};
+
+/// How new units (channels, neurons, heads) choose what they copy. Old units always copy themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choice {
+    /// Each draws one of the small model's, all equally likely (Net2Net, bert2BERT).
+    #[default]
+    Uniform,
+    /// In random order, none a second time before all have been copied: as equal numbers of copies as the sizes allow.
+    Balanced,
+    /// In order, again and again: unit i copies unit i mod n.
+    Cyclic,
+}
+
+impl Choice {
+    /// For each of `large` units the one of `small` that it copies; random ones follow from the seed and the name.
+    fn draw(self, small: usize, large: usize, seed: u64, name: &str) -> Vec<usize> {
+        let mut rng = init::rng(seed, name);
+        let mut order: Vec<usize> = (0..small).collect();
+        let mut chosen = order.clone();
+        while chosen.len() < large {
+            match self {
+                Self::Uniform => chosen.push(rng.random_range(0..small)),
+                Self::Balanced => {
+                    order.shuffle(&mut rng);
+                    chosen.extend(order.iter().take(large - chosen.len()));
+                }
+                Self::Cyclic => chosen.push(chosen.len() % small),
+            }
+        }
+        chosen
+    }
+}
+
+/// For every axis that grows, and every channel of it, the small model's channel that it copies.
+#[derive(Clone, Debug)]
+pub(crate) struct Selection {
+    sources: BTreeMap<Axis, Sources>,
+}
+
+/// The copies of one axis.
+#[derive(Clone, Debug)]
+pub(crate) struct Sources {
+    small: usize,
+    /// One entry for each large channel.
+    of: Vec<usize>,
+    /// How often each small channel occurs.
+    counts: Vec<usize>,
+}
+
+impl Sources {
+    /// Of `small` channels the one that each large channel copies.
+    pub(super) fn new(small: usize, of: Vec<usize>) -> Self {
+        let mut counts = vec![0; small];
+        of.iter().for_each(|j| counts[*j] += 1);
+        Self { small, of, counts }
+    }
+
+    /// `[large, small]`, row-major, with one entry in each row.
+    pub(crate) fn rows(&self, value: &dyn Fn(usize) -> f64) -> Vec<f64> {
+        let mut values = vec![0.0; self.of.len() * self.small];
+        for (i, j) in self.of.iter().enumerate() {
+            values[i * self.small + j] = value(i);
+        }
+        values
+    }
+
+    /// Random shares of the copies of each channel, which sum to one: U(1 − spread, 1 + spread), divided by their sum.
+    pub(super) fn shares(&self, spread: f64, rng: &mut impl Rng) -> Vec<f64> {
+        let draws: Vec<f64> = self
+            .of
+            .iter()
+            .map(|_| 1.0 + spread * (2.0 * rng.random::<f64>() - 1.0))
+            .collect();
+        let mut sums = vec![0.0; self.small];
+        draws.iter().zip(&self.of).for_each(|(draw, j)| sums[*j] += draw);
+        draws.iter().zip(&self.of).map(|(draw, j)| draw / sums[*j]).collect()
+    }
+
+    /// How many copies there are of what channel `i` copies.
+    pub(crate) fn copies(&self, i: usize) -> usize {
+        self.counts[self.of[i]]
+    }
+
+    /// Whether channel `i` of the large axis lies outside the small one's range.
+    pub(super) fn is_new(&self, i: usize) -> bool {
+        i >= self.small
+    }
+
+    /// Channels of the small and of the large axis.
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        (self.small, self.of.len())
+    }
+}
+
+impl Selection {
+    /// Chooses for every set of axes that belong together, whole units at a time: heads where attention grows.
+    ///
+    /// # Errors
+    /// Heads differ in size, so that no head is a copy of another.
+    pub(crate) fn new(
+        operator: &'static str,
+        small: &ParamTable,
+        large: &ParamTable,
+        choice: Choice,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        check_units(operator, small, large)?;
+        let mut sources = BTreeMap::new();
+        for (axis, size) in growing(small, large) {
+            // What repeats another axis one for one copies what that one copies.
+            let unit = large.unit(large.repeat(axis).map_or(axis, |r| r.of));
+            let count = small.size(axis);
+            let units = choice.draw(count / unit.block, size / unit.block, seed, unit.set);
+            let of: Vec<usize> = units
+                .iter()
+                .flat_map(|u| (0..unit.block).map(move |d| u * unit.block + d))
+                .collect();
+            sources.insert(axis, Sources::new(count, of));
+        }
+        Ok(Self { sources })
+    }
+
+    /// The same without some axes.
+    pub(super) fn without(mut self, axes: &[Axis]) -> Self {
+        self.sources.retain(|axis, _| !axes.contains(axis));
+        self
+    }
+
+    /// The copies of an axis; `None` when it does not grow.
+    pub(crate) fn get(&self, axis: Axis) -> Option<&Sources> {
+        self.sources.get(&axis)
+    }
+
+    /// Axes with their copies.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Axis, &Sources)> {
+        self.sources.iter().map(|(axis, sources)| (*axis, sources))
+    }
+
+    /// Matrices with one entry in each row, `value(axis, sources, channel)` where the channel meets what it copies.
+    pub(super) fn matrices(
+        &self,
+        device: &Device,
+        value: &dyn Fn(Axis, &Sources, usize) -> f64,
+    ) -> BTreeMap<Axis, Vec<Tensor<2>>> {
+        let matrices = self.iter().map(|(axis, sources)| {
+            let values = sources.rows(&|i| value(axis, sources, i));
+            (axis, vec![matrix(values, sources.of.len(), sources.small, device)])
+        });
+        matrices.collect()
+    }
+
+    /// As [`Selection::matrices`], with those of axes that repeat others.
+    pub(super) fn factors(
+        &self,
+        small: &ParamTable,
+        large: &ParamTable,
+        device: &Device,
+        value: &dyn Fn(Axis, &Sources, usize) -> f64,
+    ) -> Factors {
+        Factors::new(Sharing::Shared, self.matrices(device, value)).with_repeats(small, large)
+    }
+}
+
+/// Refuses pairs whose heads differ in size: no head is then a copy of another.
+pub(super) fn check_units(operator: &'static str, small: &ParamTable, large: &ParamTable) -> Result<(), Error> {
+    let block = |table: &ParamTable, axis| table.unit(axis).block;
+    match large
+        .sizes()
+        .find(|(axis, _)| block(small, *axis) != block(large, *axis))
+    {
+        None => Ok(()),
+        Some((axis, _)) => Err(Error::CannotGrow {
+            operator,
+            reason: format!(
+                "{axis} comes in units of {} and grows to units of {}; heads must keep their size",
+                block(small, axis),
+                block(large, axis)
+            ),
+            instead: "direct-copy, stackbert or ligo",
+        }),
+    }
+}
+
+/// Axes that grow, with their new sizes. Of those that repeat others only the one that a tied head reads is among them: an
+/// operator scales it apart from the residual stream that it repeats.
+pub(crate) fn growing<'a>(small: &'a ParamTable, large: &'a ParamTable) -> impl Iterator<Item = (Axis, usize)> + 'a {
+    large.sizes().filter(|(axis, size)| {
+        let repeats_blocks = large.repeat(*axis).is_some_and(|r| r.of != Axis::HIDDEN);
+        !axis.is_fixed() && !repeats_blocks && small.size(*axis) != *size
+    })
+}

@@ -1,0 +1,97 @@
+//! An operator that was written is the operator that is read.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::collections::HashMap;
+
+use burn::tensor::Device;
+use ligo_arch::{Gpt2Config, ModelConfig};
+use ligo_growth::{
+    CloningConfig, CloningForm, FurtherInit, LigoConfig, LinearMap, MemorySource, OPERATOR_JSON, OperatorInfo,
+    OperatorSpec, WidthInit, init, load_operator, save_operator, stream,
+};
+
+fn gpt2(hidden: usize, layers: usize, heads: usize) -> ModelConfig {
+    ModelConfig::Gpt2(Gpt2Config {
+        n_positions: 5,
+        ..Gpt2Config::new(11, hidden, layers, heads)
+    })
+}
+
+fn grow_all(map: &LinearMap, small: &ModelConfig, large: &ModelConfig) -> HashMap<String, Vec<f32>> {
+    let (small, large) = (small.table(), large.table());
+    let mut source = MemorySource::new(init::initial_values(&small, 0.3, 7));
+    let mut grown = HashMap::new();
+    stream::grow_each(map, &small, &large, &mut source, &Device::flex(), &mut |p, values| {
+        grown.insert(p.name.clone(), values);
+        Ok(())
+    })
+    .unwrap();
+    grown
+}
+
+#[test]
+fn every_operator_grows_the_same_after_a_round_trip() {
+    let folder = tempfile::tempdir().unwrap();
+    let (small, large) = (gpt2(8, 2, 2), gpt2(16, 4, 4));
+    let device = Device::flex();
+    let form = |form| OperatorSpec::HyperCloning(CloningConfig { form, noise: 0.2 });
+    let terms = OperatorSpec::Ligo(LigoConfig {
+        terms: 2,
+        further: FurtherInit::Above,
+        tied: false,
+        width_init: WidthInit::Fpi,
+        ..LigoConfig::default()
+    });
+    let mut specs = vec![form(CloningForm::Noisy), form(CloningForm::Diagonal), terms];
+    let named = OperatorSpec::NAMES.map(|name| OperatorSpec::from_name(name).unwrap());
+    specs.extend(named.into_iter().filter(|s| *s != OperatorSpec::ZeroBlocks));
+    for (i, spec) in specs.iter().enumerate() {
+        let path = folder.path().join(i.to_string());
+        let large = spec.adjust(&small, &large);
+        let map = spec.build(&small.table(), &large.table(), &device, 0.02, 5).unwrap();
+        let info = OperatorInfo::new(spec.clone(), &small, &large, serde_json::Value::Null);
+        save_operator(&path, &map, info).unwrap();
+        let (loaded, info) = load_operator(&path, &device).unwrap();
+        assert_eq!(info.operator, *spec);
+        assert_eq!(info.large().unwrap(), large, "{spec:?}: its epsilon included");
+        let (before, after) = (grow_all(&map, &small, &large), grow_all(&loaded, &small, &large));
+        assert_eq!(before, after, "{spec:?}");
+    }
+}
+
+#[test]
+fn settings_may_be_left_out_and_are_read_back() {
+    for name in OperatorSpec::NAMES {
+        let json = serde_json::json!({"kind": name});
+        let spec: OperatorSpec = serde_json::from_value(json).unwrap();
+        assert_eq!(spec, OperatorSpec::from_name(name).unwrap());
+        assert_eq!(spec.name(), name);
+        let again: OperatorSpec = serde_json::from_value(serde_json::to_value(&spec).unwrap()).unwrap();
+        assert_eq!(again, spec);
+    }
+    let noisy = serde_json::json!({"kind": "hyper-cloning", "form": "noisy"});
+    let spec: OperatorSpec = serde_json::from_value(noisy).unwrap();
+    assert!(matches!(spec, OperatorSpec::HyperCloning(c) if c.form == CloningForm::Noisy && c.noise > 0.0));
+    let unknown = serde_json::json!({"kind": "fpi", "chioce": "balanced"});
+    let error = serde_json::from_value::<OperatorSpec>(unknown).unwrap_err();
+    assert!(error.to_string().contains("chioce"), "{error}");
+}
+
+#[test]
+fn a_file_from_before_there_were_several_kinds_of_terms_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("operator");
+    let (small, large) = (gpt2(8, 2, 2), gpt2(12, 4, 3));
+    let spec = OperatorSpec::from_name("stackbert").unwrap();
+    let map = spec
+        .build(&small.table(), &large.table(), &Device::flex(), 0.02, 5)
+        .unwrap();
+    let info = OperatorInfo::new(spec, &small, &large, serde_json::Value::Null);
+    save_operator(&path, &map, info).unwrap();
+    let json = std::fs::read(path.join(OPERATOR_JSON)).unwrap();
+    let mut json: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&json).unwrap();
+    assert!(json.remove("coverage").is_some() && json.remove("silent_fill").is_some());
+    let old: OperatorInfo = serde_json::from_value(json.into()).unwrap();
+    assert!(old.coverage.is_empty() && !old.silent_fill);
+    assert_eq!(old.fresh_fill, Some((0.02, 5)));
+}

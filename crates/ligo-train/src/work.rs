@@ -1,0 +1,102 @@
+use ligo_models::{DropoutStream, Layers, Pass, TokenDrop};
+
+use crate::{CostPerStep, StepContext};
+
+/// What one micro-batch computes, as far as it is not everything.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Work {
+    /// The layers that run.
+    pub layers: Layers,
+    /// Tokens that layers in the middle leave out.
+    pub tokens: Option<TokenDrop>,
+    /// The parameters that are trained; the backward pass ends at the lowest of them.
+    pub trained: Trained,
+    /// Whether a teacher runs forward too.
+    pub teacher: bool,
+}
+
+/// The parameters that are trained: all above a line, and the embeddings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trained {
+    /// Whether the embeddings are trained.
+    pub embeddings: bool,
+    /// The lowest layer that is trained, from 0.
+    pub from_layer: usize,
+}
+
+impl Default for Trained {
+    /// Everything.
+    fn default() -> Self {
+        Self {
+            embeddings: true,
+            from_layer: 0,
+        }
+    }
+}
+
+impl Trained {
+    /// What both train.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            embeddings: self.embeddings && other.embeddings,
+            from_layer: self.from_layer.max(other.from_layer),
+        }
+    }
+}
+
+impl Work {
+    /// What the settings say of a micro-batch of a model of `depth` layers. A sub-model drops no layers of its own.
+    pub(crate) fn of(depth: usize, at: &StepContext<'_>) -> Self {
+        let config = at.config;
+        let frozen = config.freeze.map(|freeze| freeze.trained(at)).unwrap_or_default();
+        let submodel = config.submodels.and_then(|submodels| submodels.draw(depth, at));
+        let dropping = || config.layer_drop.map(|drop| drop.layers(depth, at));
+        let (layers, trained) = submodel.unwrap_or_else(|| (dropping().unwrap_or_default(), Trained::default()));
+        Self {
+            layers,
+            tokens: config.token_drop.and_then(|drop| drop.tokens(depth, at)),
+            trained: trained.and(frozen),
+            teacher: false,
+        }
+    }
+
+    /// The forward pass.
+    pub(crate) fn pass(&self, dropout: DropoutStream) -> Pass {
+        Pass {
+            dropout,
+            layers: self.layers.clone(),
+            tokens: self.tokens,
+        }
+    }
+}
+
+/// The price of steps by what they compute.
+pub trait StepCost {
+    /// A step of so many micro-batches.
+    fn of(&self, micro_batches: &[Work]) -> CostPerStep;
+
+    /// A step that computes everything, for the run's identity and for people.
+    fn whole(&self) -> CostPerStep;
+}
+
+/// Every step costs the same.
+impl StepCost for CostPerStep {
+    fn of(&self, _: &[Work]) -> CostPerStep {
+        *self
+    }
+
+    fn whole(&self) -> CostPerStep {
+        *self
+    }
+}
+
+impl<T: StepCost + ?Sized> StepCost for Box<T> {
+    fn of(&self, micro_batches: &[Work]) -> CostPerStep {
+        self.as_ref().of(micro_batches)
+    }
+
+    fn whole(&self) -> CostPerStep {
+        self.as_ref().whole()
+    }
+}

@@ -1,0 +1,183 @@
+//! A tiny pair of every family and kind of growth, and what its models compute.
+#![allow(dead_code, reason = "each test program uses what it needs")]
+
+use std::collections::HashMap;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use ligo_arch::{Init, ModelConfig, ParamTable, Role};
+use ligo_growth::{Growth, MemorySource, OperatorSpec, init};
+use ligo_models::{Features, Model, TextFeatures};
+use serde_json::{Value, json};
+
+/// A small model of a family and what it grows to.
+pub struct Family {
+    pub name: &'static str,
+    small: Value,
+    /// In the order of [`Growth::ALL`].
+    large: [Value; 4],
+}
+
+impl Family {
+    pub fn small(&self) -> ModelConfig {
+        ModelConfig::from_json(&self.small).unwrap()
+    }
+
+    pub fn large(&self, growth: Growth) -> ModelConfig {
+        ModelConfig::from_json(&self.large[growth as usize]).unwrap()
+    }
+
+    /// More layers and twice the width.
+    pub fn both(&self) -> ModelConfig {
+        let mut both = self.large[Growth::Doubled as usize].clone();
+        for (key, value) in self.large[Growth::Layers as usize].as_object().unwrap() {
+            if self.small.get(key) != Some(value) {
+                both[key] = value.clone();
+            }
+        }
+        ModelConfig::from_json(&both).unwrap()
+    }
+}
+
+fn with(base: &Value, changes: &Value) -> Value {
+    let mut changed = base.clone();
+    for (key, value) in changes.as_object().unwrap() {
+        changed[key] = value.clone();
+    }
+    changed
+}
+
+/// A family whose large models differ from the small one in some fields.
+fn family(name: &'static str, small: &Value, changes: &[Value; 4]) -> Family {
+    Family {
+        name,
+        large: changes.each_ref().map(|change| with(small, change)),
+        small: small.clone(),
+    }
+}
+
+pub fn families() -> Vec<Family> {
+    let bert = json!({"model_type": "bert", "vocab_size": 23, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "intermediate_size": 12, "max_position_embeddings": 16, "type_vocab_size": 2});
+    let encoder = [
+        json!({"num_hidden_layers": 4}),
+        json!({"intermediate_size": 18}),
+        json!({"hidden_size": 16, "num_attention_heads": 4, "intermediate_size": 24}),
+        json!({"hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 18}),
+    ];
+    let untied = json!({"tie_word_embeddings": false});
+    let roberta = json!({"model_type": "roberta", "architectures": ["RobertaForMaskedLM"], "type_vocab_size": 1});
+    let gpt2 =
+        json!({"model_type": "gpt2", "vocab_size": 23, "n_embd": 8, "n_layer": 2, "n_head": 2, "n_positions": 16});
+    let decoder = [
+        json!({"n_layer": 4}),
+        json!({"n_inner": 50}),
+        json!({"n_embd": 16, "n_head": 4}),
+        json!({"n_embd": 12, "n_head": 3}),
+    ];
+    let llama = json!({"model_type": "llama", "vocab_size": 23, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "intermediate_size": 20, "tie_word_embeddings": true});
+    let grouped = [
+        json!({"num_hidden_layers": 4}),
+        // Heads have a width of their own here, so that they grow without the residual stream.
+        json!({"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 4, "intermediate_size": 30}),
+        json!({"hidden_size": 32, "num_attention_heads": 8, "num_key_value_heads": 4, "intermediate_size": 40}),
+        json!({"hidden_size": 24, "num_attention_heads": 6, "num_key_value_heads": 3, "intermediate_size": 30}),
+    ];
+    let mistral = json!({"model_type": "mistral", "tie_word_embeddings": false});
+    let vit = json!({"model_type": "vit", "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12,
+        "image_size": 8, "patch_size": 4, "num_labels": 3});
+    let deit = json!({"model_type": "deit", "architectures": ["DeiTForImageClassificationWithTeacher"]});
+    // With the usual 1e-5 of LayerScale a fresh layer would hardly count.
+    let cait = with(
+        &vit,
+        &json!({"model_type": "cait", "depth_token_only": 1, "init_values": 0.5}),
+    );
+    let mut class_attention = encoder.clone();
+    class_attention[0] = json!({"num_hidden_layers": 4, "depth_token_only": 2});
+    vec![
+        family("bert", &bert, &encoder),
+        family("bert, untied", &with(&bert, &untied), &encoder),
+        family("roberta", &with(&bert, &roberta), &encoder),
+        family("gpt2", &gpt2, &decoder),
+        family("gpt2, untied", &with(&gpt2, &untied), &decoder),
+        family("llama, tied", &llama, &grouped),
+        family("mistral, untied", &with(&llama, &mistral), &grouped),
+        family("qwen2", &with(&llama, &json!({"model_type": "qwen2"})), &grouped),
+        family("vit", &vit, &encoder),
+        family("deit", &with(&vit, &deit), &encoder),
+        family("cait", &cait, &class_attention),
+    ]
+}
+
+pub type Weights = HashMap<String, Vec<f32>>;
+
+/// Values at which every part of the function counts: gains near 1, everything else well away from 0.
+pub fn weights(table: &ParamTable) -> Weights {
+    let required = table.params().filter(|p| p.spec.required);
+    let values = required.map(|p| {
+        let noise = init::normal(&mut init::rng(3, &p.name), 1.0, p.num_elements());
+        let (mean, std) = match (p.spec.role, p.spec.init) {
+            // LayerScale: as large as a gain, or the layers would hardly count.
+            (Role::NormWeight, _) | (_, Some(Init::Constant(_))) => (1.0, 0.2),
+            (Role::Bias | Role::NormBias, _) => (0.0, 0.2),
+            _ => (0.0, 0.4),
+        };
+        (p.name, noise.into_iter().map(|n| mean + std * n).collect())
+    });
+    values.collect()
+}
+
+pub fn source(weights: &Weights) -> MemorySource {
+    MemorySource::new(weights.iter().map(|(n, v)| (n.clone(), vec![v.len()], v.clone())))
+}
+
+pub fn features(config: &ModelConfig, device: &Device) -> Features {
+    if let Some([channels, height, width]) = config.image_shape() {
+        let shape = [2, channels, height, width];
+        let pixels = init::normal(&mut init::rng(5, "pixels"), 1.0, shape.iter().product());
+        return Features::Images(Tensor::from_data(TensorData::new(pixels, shape), device));
+    }
+    let ids: Vec<i64> = (0..24)
+        .map(|i| 3 + (7 * i) % (config.vocab_size() as i64 - 3))
+        .collect();
+    let mask: Vec<f32> = (0..24).map(|i| if i < 20 { 1.0 } else { 0.0 }).collect();
+    let features = TextFeatures {
+        attention_mask: Some(Tensor::from_data(TensorData::new(mask, [2, 12]), device)),
+        ..TextFeatures::new(Tensor::<2, Int>::from_data(TensorData::new(ids, [2, 12]), device))
+    };
+    features.into()
+}
+
+pub type Tensors = HashMap<String, Tensor<1>>;
+
+pub fn tensors(weights: &Weights, device: &Device) -> Tensors {
+    let tensors = weights.iter().map(|(name, values)| {
+        let data = TensorData::new(values.clone(), [values.len()]);
+        (name.clone(), Tensor::from_data(data, device))
+    });
+    tensors.collect()
+}
+
+pub fn logits(config: &ModelConfig, tensors: Tensors, device: &Device) -> Tensor<3> {
+    let model = Model::skeleton(config, device).unwrap().install_map(tensors).unwrap();
+    model.logits(&features(config, device)).unwrap()
+}
+
+pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().iter::<f64>().collect()
+}
+
+/// Largest difference, as a share of the largest value.
+pub fn distance(before: &[f64], after: &[f64]) -> f64 {
+    assert_eq!(before.len(), after.len());
+    let scale = before.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+    let differences = before.iter().zip(after).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, |m, d| if d > m || d.is_nan() { d } else { m }) / scale
+}
+
+/// Every operator that a recipe can name, with default settings.
+pub fn operators() -> Vec<OperatorSpec> {
+    OperatorSpec::NAMES
+        .map(|name| OperatorSpec::from_name(name).unwrap())
+        .into()
+}

@@ -1,0 +1,215 @@
+//! In double precision: exact growth is exact to the last digits, and optimizer moments grow as autodiff says.
+//!
+//! A device's number type is set once per process: these tests need a program of their own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs)]
+
+mod common;
+
+use std::sync::Once;
+
+use burn::tensor::{Device, FloatDType, IntDType, Tensor, TensorData};
+use common::{Tensors, Weights, distance, families, logits, operators, source, tensors, values, weights};
+use ligo_arch::ModelConfig;
+use ligo_growth::{Choice, CloningConfig, CloningForm, CopyConfig, CopyScale, Growth, LinearMap, OperatorSpec, init};
+
+fn device() -> Device {
+    static NUMBERS: Once = Once::new();
+    NUMBERS.call_once(|| Device::flex().configure((FloatDType::F64, IntDType::I64)).unwrap());
+    Device::flex()
+}
+
+fn grow(map: &LinearMap, small: &ModelConfig, large: &ModelConfig, weights: &Weights) -> Tensors {
+    let (small, large) = (small.table(), large.table());
+    map.grow_tensors(&small, &large, &mut source(weights), &device())
+        .unwrap()
+}
+
+fn build(spec: &OperatorSpec, small: &ModelConfig, large: &ModelConfig) -> LinearMap {
+    spec.build(&small.table(), &large.table(), &device(), 0.4, 1).unwrap()
+}
+
+#[test]
+fn exact_growth_is_exact_to_twelve_digits() {
+    let device = device();
+    let mut checked = 0;
+    for spec in operators() {
+        for family in families() {
+            let small = family.small();
+            let weights = weights(&small.table());
+            for growth in Growth::ALL {
+                if !spec.facts().keeps(growth).holds(&small.table()) {
+                    continue;
+                }
+                let large = spec.adjust(&small, &family.large(growth));
+                let before = values(logits(&small, tensors(&weights, &device), &device));
+                let grown = grow(&build(&spec, &small, &large), &small, &large, &weights);
+                let gap = distance(&before, &values(logits(&large, grown, &device)));
+                println!("{}, {growth:?}, {}: {gap:.1e}", spec.name(), family.name);
+                assert!(gap <= 1e-12, "{}, {growth:?}, {}: {gap:e}", spec.name(), family.name);
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 100, "{checked}");
+}
+
+/// The gradient of a smooth function of the logits with respect to every tensor.
+fn gradients(config: &ModelConfig, tensors: &Tensors) -> Weights64 {
+    let device = device().autodiff();
+    let leaves: Tensors = tensors
+        .iter()
+        .map(|(name, tensor)| {
+            let leaf = Tensor::from_data(TensorData::new(values(tensor.clone()), tensor.dims()), &device);
+            (name.clone(), leaf.require_grad())
+        })
+        .collect();
+    let logits = logits(config, leaves.clone(), &device);
+    let shape = logits.dims();
+    let noise = init::normal(&mut init::rng(8, "loss"), 1.0, shape.iter().product());
+    let noise: Vec<f64> = noise.into_iter().map(f64::from).collect();
+    let loss = (logits * 0.1).tanh() * Tensor::<3>::from_data(TensorData::new(noise, shape), &device);
+    let gradients = loss.sum().backward();
+    let of = |leaf: &Tensor<1>| leaf.grad(&gradients).map_or_else(|| vec![0.0; leaf.dims()[0]], values);
+    leaves.iter().map(|(name, leaf)| (name.clone(), of(leaf))).collect()
+}
+
+type Weights64 = std::collections::HashMap<String, Vec<f64>>;
+
+/// The largest difference between the large model's gradient and the small one's grown by the map of first moments, relative to
+/// the largest gradient of each tensor.
+fn gradient_gap(
+    spec: &OperatorSpec,
+    small: &ModelConfig,
+    large: &ModelConfig,
+    counts: &dyn Fn(&str, usize) -> bool,
+) -> f64 {
+    let weights = weights(&small.table());
+    let map = build(spec, small, large);
+    let found = gradients(large, &grow(&map, small, large, &weights));
+    // The map takes f32; what is rounded here is the same in both.
+    let before = gradients(small, &tensors(&weights, &device()));
+    let scale = before.values().flatten().fold(0.0_f64, |m, g| m.max(g.abs()));
+    let before: Weights = before
+        .into_iter()
+        .map(|(name, values)| (name, values.into_iter().map(|v| v as f32).collect()))
+        .collect();
+    let expected = grow(&map.for_first_moments().unwrap(), small, large, &before);
+    let mut gap = 0.0_f64;
+    for (name, expected) in expected {
+        let differences = values(expected).into_iter().zip(&found[&name]).enumerate();
+        for (index, (expected, found)) in differences.filter(|(index, _)| counts(&name, *index)) {
+            let difference = (expected - found).abs() / scale;
+            assert!(difference.is_finite(), "{name}[{index}]");
+            gap = gap.max(difference);
+        }
+    }
+    gap
+}
+
+#[test]
+fn the_moments_of_copied_weights_are_the_gradients_of_the_grown_model() {
+    let symmetric = OperatorSpec::HyperCloning(CloningConfig::default());
+    let balanced = OperatorSpec::Fpi(CopyConfig {
+        choice: Choice::Balanced,
+        scale: CopyScale::Count,
+    });
+    for family in families() {
+        for spec in [&symmetric, &balanced] {
+            let gap = gradient_gap(spec, &family.small(), &family.large(Growth::Doubled), &|_, _| true);
+            println!("{}, {}: {gap:.1e}", spec.name(), family.name);
+            assert!(gap < 1e-6, "{}, {}: {gap:e}", spec.name(), family.name);
+        }
+    }
+}
+
+#[test]
+fn doubling_halves_first_moments_and_quarters_second_ones() {
+    let family = &families()[3];
+    let (small, large) = (family.small(), family.large(Growth::Doubled));
+    let map = build(&OperatorSpec::HyperCloning(CloningConfig::default()), &small, &large);
+    let ones: Weights = small
+        .table()
+        .params()
+        .map(|p| (p.name.clone(), vec![1.0; p.num_elements()]))
+        .collect();
+    for (moments, share) in [
+        (map.for_first_moments().unwrap(), 0.5),
+        (map.for_second_moments().unwrap(), 0.25),
+    ] {
+        for (name, tensor) in grow(&moments, &small, &large, &ones) {
+            // The last norm is read through a table whose columns cannot be divided: its copies carry half, not its readers.
+            let expected = if name.contains("ln_f") { 1.0 } else { share };
+            assert!(values(tensor).iter().all(|v| (v - expected).abs() < 1e-12), "{name}");
+        }
+    }
+}
+
+#[test]
+fn moments_of_the_diagonal_form_are_exact_on_the_diagonal_and_zero_elsewhere() {
+    let family = families().into_iter().find(|f| f.name == "vit").unwrap();
+    let (small, large) = (family.small(), family.large(Growth::Doubled));
+    let diagonal = OperatorSpec::HyperCloning(CloningConfig {
+        form: CloningForm::Diagonal,
+        noise: 0.0,
+    });
+    let table = large.table();
+    let small_table = small.table();
+    let on_diagonal = |name: &str, index: usize| {
+        let param = table.get(name).unwrap();
+        let old = small_table.get(name).unwrap();
+        if param.shape.len() < 2 || param.shape[0] == old.shape[0] || param.shape[1] == old.shape[1] {
+            return true;
+        }
+        let (row, column) = (index / param.shape[1], index % param.shape[1]);
+        row / old.shape[0] == column / old.shape[1]
+    };
+    let gap = gradient_gap(&diagonal, &small, &large, &on_diagonal);
+    assert!(gap < 1e-6, "{gap:e}");
+    let whole = gradient_gap(&diagonal, &small, &large, &|_, _| true);
+    assert!(
+        whole > 1e-3,
+        "the true gradient beside the diagonal is not zero: {whole:e}"
+    );
+}
+
+#[test]
+fn noise_does_not_reach_the_moments() {
+    let family = &families()[3];
+    let (small, large) = (family.small(), family.large(Growth::Doubled));
+    let form = |form| OperatorSpec::HyperCloning(CloningConfig { form, noise: 0.3 });
+    let weights = weights(&small.table());
+    let moments = |spec| {
+        let map = build(&spec, &small, &large).for_second_moments().unwrap();
+        grow(&map, &small, &large, &weights)
+    };
+    let (noisy, symmetric) = (moments(form(CloningForm::Noisy)), moments(form(CloningForm::Symmetric)));
+    for (name, expected) in symmetric {
+        assert_eq!(values(noisy[&name].clone()), values(expected), "{name}");
+    }
+}
+
+#[test]
+fn moments_of_learned_maps_have_the_right_size() {
+    // Outᵀ · m_large · In = m_small, whatever the matrices are.
+    let family = &families()[3];
+    let (small, large) = (family.small(), family.large(Growth::Widened));
+    let map = build(&OperatorSpec::from_name("ligo").unwrap(), &small, &large);
+    let moments = map.for_first_moments().unwrap();
+    let weights = weights(&small.table());
+    let grown = grow(&moments, &small, &large, &weights);
+    let name = "transformer.h.1.mlp.c_fc.weight";
+    let (rows, columns) = (48, 12);
+    let grown = values(grown[name].clone());
+    let factor = |axis| values(map.terms[0].out.get(axis, 0).unwrap().clone());
+    let (out, input) = (factor(ligo_arch::Axis::FFN), factor(ligo_arch::Axis::HIDDEN));
+    let (small_rows, small_columns) = (32, 8);
+    // The depth is not grown here, so that its coefficients are one-hot.
+    for (a, b) in (0..small_rows).flat_map(|a| (0..small_columns).map(move |b| (a, b))) {
+        let mut sum = 0.0;
+        for (r, c) in (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c))) {
+            sum += out[r * small_rows + a] * grown[r * columns + c] * input[c * small_columns + b];
+        }
+        let expected = f64::from(weights[name][a * small_columns + b]);
+        assert!((sum - expected).abs() < 1e-5, "{a} {b}: {sum} and {expected}");
+    }
+}
