@@ -1,12 +1,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use burn::tensor::{Device, Tensor};
-use ligo_arch::{Axis, ParamTable, StackName, check_growable};
+use ligo_arch::{Axis, ParamTable, StackName};
 
 use crate::operators::{growing, matrix};
 use crate::starts::{Side, WidthStarts, prefix, width_name};
 use crate::term::{is_lookup, output_axis};
-use crate::{Coverage, Error, Factors, Fill, LigoConfig, LinearMap, Sharing, Term};
+use crate::{Coverage, Error, Factors, Fill, LigoConfig, LinearMap, OperatorSpec, Sharing, Term};
 
 /// One matrix of the operator: its name, shape and starting values.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,8 +69,7 @@ impl LigoOperator {
     /// # Errors
     /// The pair cannot be grown, or the settings contradict each other.
     pub fn new(small: &ParamTable, large: &ParamTable, config: &LigoConfig, seed: u64) -> Result<Self, Error> {
-        check_growable(small, large)?;
-        config.validate()?;
+        OperatorSpec::Ligo(config.clone()).check(small, large)?;
         let mut operator = Self {
             small: small.clone(),
             large: large.clone(),
@@ -78,7 +77,7 @@ impl LigoOperator {
             tensors: Vec::new(),
             terms: vec![TermNames::default(); config.terms],
         };
-        let starts = WidthStarts::new(small, large, config, seed)?;
+        let starts = WidthStarts::new(small, large, config, seed);
         for term in 0..config.terms {
             operator.add_widths(term, Side::Out, &starts);
             if !config.tied {

@@ -1,11 +1,12 @@
 //! Growth operators with fixed matrices, and the one list of every operator that there is.
 
 use burn::tensor::{Device, Element, Tensor, TensorData};
-use ligo_arch::{ModelConfig, ParamTable, check_growable};
+use ligo_arch::{ModelConfig, ParamTable};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, LigoConfig, LigoOperator, LinearMap};
 
+mod check;
 mod expansions;
 mod facts;
 mod fpi;
@@ -171,7 +172,7 @@ impl OperatorSpec {
         initializer_range: f64,
         seed: u64,
     ) -> Result<LinearMap, Error> {
-        check_growable(small, large)?;
+        self.check(small, large)?;
         let fresh = crate::Fill::Fresh {
             initializer_range,
             seed,
@@ -186,12 +187,12 @@ impl OperatorSpec {
             Self::Interpose => layers::by_rule(small, large, device, crate::depth::interpose, fresh),
             Self::Layers { layers } => layers::by_list(small, large, device, layers, fresh),
             Self::DirectCopy => layers::own_layers(small, large, device, fresh),
-            Self::HyperCloning(config) => hyper_cloning::build(small, large, device, *config, seed),
-            Self::ZeroBlocks => zero_blocks::build(small, large, device),
-            Self::Fpi(config) => fpi::fpi(small, large, device, *config, seed),
-            Self::Aki(config) => fpi::aki(small, large, device, *config, seed),
-            Self::Lemon(config) => lemon::build(small, large, device, *config, seed),
-            Self::Expansions => expansions::build(small, large, device, initializer_range, seed),
+            Self::HyperCloning(config) => Ok(hyper_cloning::build(small, large, device, *config, seed)),
+            Self::ZeroBlocks => Ok(zero_blocks::build(small, large, device)),
+            Self::Fpi(config) => Ok(fpi::fpi(small, large, device, *config, seed)),
+            Self::Aki(config) => Ok(fpi::aki(small, large, device, *config, seed)),
+            Self::Lemon(config) => Ok(lemon::build(small, large, device, *config, seed)),
+            Self::Expansions => Ok(expansions::build(small, large, device, initializer_range, seed)),
             Self::Middle => layers::by_rule(small, large, device, crate::depth::middle, fresh),
             Self::Ligo(config) => LigoOperator::new(small, large, config, seed)?.initial_map(device),
         }
