@@ -1,13 +1,14 @@
 //! Maps of several terms, with rows that depend on roles, against the explicit matrix `M = Σ_t (w_t ⊗ In_t ⊗ Out_t)`.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use std::collections::HashMap;
+mod common;
 
 use burn::tensor::{Device, Tensor};
+use common::grow_all;
 use ligo_arch::{Axis, Gpt2Config, LAYER_PLACEHOLDER, ModelConfig, ParamSpec, ParamTable, Role};
 use ligo_growth::{
-    CloningConfig, CloningForm, Coverage, DepthInit, Factors, FurtherInit, LigoConfig, LinearMap, MemorySource,
-    OperatorSpec, Term, WidthInit, init, stream,
+    CloningConfig, CloningForm, Coverage, DepthInit, Factors, FurtherInit, LigoConfig, LinearMap, OperatorSpec, Term,
+    WidthInit, init,
 };
 
 type Matrix = Vec<Vec<f64>>;
@@ -151,16 +152,7 @@ fn every_fixed_map_and_several_learned_terms_equal_the_explicit_matrix() {
         }
         let map = spec.build(&small, &large, &Device::flex(), 0.02, 9).unwrap();
         let values = |name: &str, count| init::normal(&mut init::rng(4, name), 1.0, count);
-        let mut source = MemorySource::new(small.params().map(|p| {
-            let drawn = values(&p.name, p.num_elements());
-            (p.name, p.shape, drawn)
-        }));
-        let mut grown: HashMap<String, Vec<f32>> = HashMap::new();
-        stream::grow_each(&map, &small, &large, &mut source, &Device::flex(), &mut |p, v| {
-            grown.insert(p.name.clone(), v);
-            Ok(())
-        })
-        .unwrap();
+        let grown = grow_all(&map, &small, &large, 4);
         for row in large.specs() {
             let count = |table: &ParamTable| row.stack.map_or(1, |s| table.depth(s));
             let name = |layer: usize| row.template.replace(LAYER_PLACEHOLDER, &layer.to_string());

@@ -1,33 +1,14 @@
 //! An operator that was written is the operator that is read.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use std::collections::HashMap;
+mod common;
 
 use burn::tensor::Device;
-use ligo_arch::{Gpt2Config, ModelConfig};
+use common::{gpt2, grow_all};
 use ligo_growth::{
-    CloningConfig, CloningForm, FurtherInit, LigoConfig, LinearMap, MemorySource, OPERATOR_JSON, OperatorInfo,
-    OperatorSpec, WidthInit, init, load_operator, save_operator, stream,
+    CloningConfig, CloningForm, FurtherInit, LigoConfig, OPERATOR_JSON, OperatorInfo, OperatorSpec, WidthInit,
+    load_operator, save_operator,
 };
-
-fn gpt2(hidden: usize, layers: usize, heads: usize) -> ModelConfig {
-    ModelConfig::Gpt2(Gpt2Config {
-        n_positions: 5,
-        ..Gpt2Config::new(11, hidden, layers, heads)
-    })
-}
-
-fn grow_all(map: &LinearMap, small: &ModelConfig, large: &ModelConfig) -> HashMap<String, Vec<f32>> {
-    let (small, large) = (small.table(), large.table());
-    let mut source = MemorySource::new(init::initial_values(&small, 0.3, 7));
-    let mut grown = HashMap::new();
-    stream::grow_each(map, &small, &large, &mut source, &Device::flex(), &mut |p, values| {
-        grown.insert(p.name.clone(), values);
-        Ok(())
-    })
-    .unwrap();
-    grown
-}
 
 #[test]
 fn every_operator_grows_the_same_after_a_round_trip() {
@@ -54,7 +35,8 @@ fn every_operator_grows_the_same_after_a_round_trip() {
         let (loaded, info) = load_operator(&path, &device).unwrap();
         assert_eq!(info.operator, *spec);
         assert_eq!(info.large().unwrap(), large, "{spec:?}: its epsilon included");
-        let (before, after) = (grow_all(&map, &small, &large), grow_all(&loaded, &small, &large));
+        let grown = |map| grow_all(map, &small.table(), &large.table(), 7);
+        let (before, after) = (grown(&map), grown(&loaded));
         assert_eq!(before, after, "{spec:?}");
     }
 }
