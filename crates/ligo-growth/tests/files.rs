@@ -60,6 +60,33 @@ fn settings_may_be_left_out_and_are_read_back() {
 }
 
 #[test]
+fn settings_change_one_by_one_and_wrong_ones_are_named() {
+    let settings = |json: serde_json::Value| json.as_object().unwrap().clone();
+    let cloning = OperatorSpec::from_name("hyper-cloning").unwrap();
+    let noisy = cloning
+        .with_settings(&settings(serde_json::json!({"form": "noisy"})))
+        .unwrap();
+    assert!(matches!(noisy, OperatorSpec::HyperCloning(c) if c.form == CloningForm::Noisy && c.noise == 0.1));
+    for (spec, json, wrong) in [
+        (
+            &cloning,
+            serde_json::json!({"from": "noisy"}),
+            "has no setting `from`; it has form, noise",
+        ),
+        (&cloning, serde_json::json!({"form": "loud"}), "loud"),
+        (&cloning, serde_json::json!({"kind": "lemon"}), "has no setting `kind`"),
+        (
+            &OperatorSpec::Stackbert,
+            serde_json::json!({"form": "noisy"}),
+            "it has none",
+        ),
+    ] {
+        let error = spec.with_settings(&settings(json)).unwrap_err().to_string();
+        assert!(error.contains(wrong) && error.contains(spec.name()), "{error}");
+    }
+}
+
+#[test]
 fn a_file_from_before_there_were_several_kinds_of_terms_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("operator");

@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Element, Tensor, TensorData};
 use ligo_arch::{ModelConfig, ParamTable};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{Error, LigoConfig, LigoOperator, LinearMap};
 
@@ -140,6 +141,36 @@ impl OperatorSpec {
             "ligo" => Self::Ligo(LigoConfig::default()),
             _ => return None,
         })
+    }
+
+    /// The same operator with other settings.
+    ///
+    /// # Errors
+    /// The operator has no such setting, or not with such a value.
+    pub fn with_settings(&self, settings: &serde_json::Map<String, Value>) -> Result<Self, Error> {
+        let fault = |reason: String| Error::Settings(format!("`{}` {reason}", self.name()));
+        let mut json = serde_json::to_value(self).map_err(|e| fault(e.to_string()))?;
+        for (key, value) in settings {
+            match json.get_mut(key).filter(|_| key != "kind") {
+                Some(setting) => *setting = value.clone(),
+                None => {
+                    let known: Vec<&str> = json
+                        .as_object()
+                        .into_iter()
+                        .flat_map(|map| map.keys())
+                        .map(String::as_str)
+                        .collect();
+                    let known: Vec<&str> = known.into_iter().filter(|k| *k != "kind").collect();
+                    let known = if known.is_empty() {
+                        "none".into()
+                    } else {
+                        known.join(", ")
+                    };
+                    return Err(fault(format!("has no setting `{key}`; it has {known}")));
+                }
+            }
+        }
+        serde_json::from_value(json).map_err(|e| fault(format!("cannot be set so: {e}")))
     }
 
     /// Whether the operator has parameters to learn.
