@@ -86,7 +86,7 @@ fn a_method_that_cannot_grow_the_pair_names_those_that_can() {
     let (place, small) = (Place::new(), small());
     large(&place, 48);
     let refusal = place.refused(&grow(&small, "hyper-cloning", &[]));
-    assert_says(&refusal, &["whole", "multiple", "fpi", "lemon", "ligo can"]);
+    assert_says(&refusal, &["whole", "multiple", "fpi", "lemon", "or expansions can"]);
     assert!(!refusal.contains("zero-blocks"), "{refusal}");
     assert!(!place.path("grown").exists());
 }
