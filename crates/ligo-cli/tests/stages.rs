@@ -82,7 +82,19 @@ fn text_to_a_grown_masked_model() {
     road(&place, "--tokens", &["--seq-len", "16"]);
     // The small model can teach, beside anything that a setting of training asks for.
     let taught = |out: &'static str, more: &[&'static str]| {
-        let fixed = ["train", "--init", "start", "--tokens", "data", "--seq-len", "16", "--set", "steps=4", "--out", out];
+        let fixed = [
+            "train",
+            "--init",
+            "start",
+            "--tokens",
+            "data",
+            "--seq-len",
+            "16",
+            "--set",
+            "steps=4",
+            "--out",
+            out,
+        ];
         [&fixed, more].concat()
     };
     let teacher = ["--teacher", "small/model", "--set", "layer_drop.max_rate=0.5"];
