@@ -1,6 +1,7 @@
 use serde_json::Value;
 
 use crate::family::FamilyConfig;
+use crate::layer_types;
 use crate::{
     BertConfig, CaitConfig, Error, Gpt2Config, LlamaConfig, ParamTable, Patches, PositionGrid, Sides, Sizes, Task,
     VitConfig,
@@ -39,9 +40,12 @@ macro_rules! families {
             /// The content of `config.json`, fields that `ligo` does not know included.
             pub fn to_json(&self) -> Value {
                 // A struct of plain fields always serialises.
-                match self {
+                let mut json = match self {
                     $(Self::$variant(c) => serde_json::to_value(c).unwrap_or(Value::Null)),+
-                }
+                };
+                // The number of layers may have been changed since it was read. A list that cannot follow stays, and is refused when it is read again.
+                let _ = layer_types::follow_depth(&mut json);
+                json
             }
 
             /// `model_type`.
@@ -78,7 +82,9 @@ impl ModelConfig {
         let model_type = model_type.ok_or_else(|| Error::NoModelType {
             known: Self::MODEL_TYPES.join(", "),
         })?;
-        let config = Self::parse(model_type, json)?;
+        let mut json = json.clone();
+        layer_types::follow_depth(&mut json)?;
+        let config = Self::parse(model_type, &json)?;
         config.validate()?;
         Ok(config)
     }

@@ -27,6 +27,14 @@ pub enum Error {
         /// The families that can be read.
         known: String,
     },
+    /// `layer_types` says different things of the layers, and not of each one.
+    #[error("layer_types has {found} entries, but num_hidden_layers is {layers}; write down one for each layer")]
+    LayerTypes {
+        /// Entries of the list.
+        found: usize,
+        /// `num_hidden_layers`.
+        layers: u64,
+    },
     /// The number of heads does not divide the hidden size.
     #[error("num_attention_heads = {heads} does not divide hidden_size = {hidden}")]
     HeadsDoNotDivide {

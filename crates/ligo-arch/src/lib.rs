@@ -29,6 +29,7 @@ mod example;
 mod family;
 mod gpt2;
 mod image;
+mod layer_types;
 mod llama;
 mod norm;
 mod pair;

@@ -160,3 +160,25 @@ fn what_a_tied_head_reads_follows_the_residual_stream_and_can_be_scaled() {
         assert_eq!(follows, tied.then_some((Axis::HIDDEN, 12, 1)));
     }
 }
+
+#[test]
+fn the_types_of_layers_follow_their_number() {
+    let full = || Value::from("full_attention");
+    let mut json = base("qwen2");
+    json["layer_types"] = vec![full(), full()].into();
+    let mut config = ModelConfig::from_json(&json).unwrap();
+    assert_eq!(config.to_json()["layer_types"], json["layer_types"]);
+    // Somebody who deepens a model changes one number.
+    if let ModelConfig::Llama(config) = &mut config {
+        config.num_hidden_layers = 4;
+    }
+    assert_eq!(config.to_json()["layer_types"], json!([full(), full(), full(), full()]));
+    json["num_hidden_layers"] = 3.into();
+    let deeper = ModelConfig::from_json(&json).unwrap();
+    assert_eq!(deeper.to_json()["layer_types"], json!([full(), full(), full()]));
+    json["layer_types"][1] = "sliding_attention".into();
+    assert_eq!(
+        ModelConfig::from_json(&json).unwrap_err(),
+        Error::LayerTypes { found: 2, layers: 3 }
+    );
+}

@@ -95,6 +95,16 @@ impl Dtype {
         matches!(self, Dtype::F32 | Dtype::F64 | Dtype::F16 | Dtype::Bf16)
     }
 
+    /// What `dtype` of a `config.json` calls it, for the three that weights are written in.
+    pub(crate) fn config_name(self) -> Option<&'static str> {
+        match self {
+            Dtype::F32 => Some("float32"),
+            Dtype::F16 => Some("float16"),
+            Dtype::Bf16 => Some("bfloat16"),
+            _ => None,
+        }
+    }
+
     /// Bytes of a tensor of this dtype; `None` when that overflows or is no whole number of bytes.
     pub(crate) fn bytes_of(self, shape: &[usize]) -> Option<usize> {
         let elements = shape

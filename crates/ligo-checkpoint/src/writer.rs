@@ -148,6 +148,25 @@ impl<'a> ModelWriter<'a> {
         self.tensors.get(self.next)
     }
 
+    /// Writes `config.json`. Where it names the dtype of the weights (`dtype`, or `torch_dtype` before `transformers` 5), it names that of the
+    /// declared ones, since `transformers` converts them to what it finds there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`].
+    pub fn write_config(&self, config: &Value) -> Result<(), Error> {
+        let mut config = config.clone();
+        let written = self.tensors.iter().find_map(|tensor| tensor.dtype.config_name());
+        if let (Some(fields), Some(written)) = (config.as_object_mut(), written) {
+            for key in ["dtype", "torch_dtype"] {
+                if let Some(name @ Value::String(_)) = fields.get_mut(key) {
+                    *name = written.into();
+                }
+            }
+        }
+        self.dir.write(CONFIG_FILE, format!("{config:#}\n").as_bytes())
+    }
+
     /// Writes the next tensor, converted to its declared dtype.
     ///
     /// # Errors
@@ -347,7 +366,7 @@ pub fn write_model<'a>(
     };
     let dir = AtomicDir::begin_on(&options.disk, target)?;
     let mut writer = ModelWriter::new(&dir, tensors.iter().map(declare).collect(), options.max_shard_bytes)?;
-    dir.write(CONFIG_FILE, format!("{config:#}\n").as_bytes())?;
+    writer.write_config(config)?;
     if let Some(from) = &options.tokenizer_from {
         copy_tokenizer(from, &dir)?;
     }

@@ -378,3 +378,29 @@ fn pruning_keeps_the_newest_checkpoints() {
     assert!(latest_valid(run.path().join("absent"), "step-").unwrap().step.is_none());
     assert!(recover_all(run.path().join("absent")).unwrap().is_empty());
 }
+
+#[test]
+fn a_configuration_that_names_a_dtype_names_the_one_that_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("model");
+    let read = || ModelDir::open(&target).unwrap().config().unwrap().clone();
+    for (dtype, name) in [
+        (Dtype::Bf16, "bfloat16"),
+        (Dtype::F16, "float16"),
+        (Dtype::F32, "float32"),
+    ] {
+        let options = WriteOptions {
+            dtype,
+            ..Default::default()
+        };
+        for key in ["dtype", "torch_dtype"] {
+            let config = json!({"model_type": "x", key: "auto", "other": {key: "auto"}});
+            write_model(&target, &config, tensors(7, 50), &options).unwrap();
+            assert_eq!(read(), json!({"model_type": "x", key: name, "other": {key: "auto"}}));
+        }
+        for config in [json!({"model_type": "x"}), json!({"dtype": null})] {
+            write_model(&target, &config, tensors(7, 50), &options).unwrap();
+            assert_eq!(read(), config);
+        }
+    }
+}

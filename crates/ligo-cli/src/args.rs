@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{compare, grow, images, inspect, job, learn, run, tokenize, train, verify};
+use crate::commands::{compare, grow, images, inspect, job, learn, plan, run, tokenize, train, verify};
 use crate::device::{self, DeviceChoice, Picked};
 use crate::told::Told;
 use crate::{Failure, Ui, stop};
@@ -44,6 +44,8 @@ enum Command {
     Grow(grow::GrowArgs),
     /// Several methods and seeds on the same data; or the table and pictures of a finished run, again.
     Compare(compare::CompareArgs),
+    /// What a recipe will cost, before anything is spent: memory, time, money, energy, CO2.
+    Plan(plan::PlanArgs),
     /// Run a model on fixed inputs, and compare with `transformers` where Python has it.
     Verify(verify::VerifyArgs),
     /// Show what a model directory, operator or checkpoint holds.
@@ -103,6 +105,7 @@ fn dispatch(cli: &Cli, ui: Ui) -> Result<(), Failure> {
         Command::Grow(args) => grow::run(args, &pick()?, ui),
         Command::Compare(args) => compare::run(args, cli.device, ui),
         Command::Job(args) => job::run(args, &pick()?, ui),
+        Command::Plan(args) => plan::run(args, cli.device, ui),
         Command::Verify(args) => Ok(verify::run(args, &pick()?.device)?),
         Command::Inspect(args) => Ok(inspect::run(args)?),
         Command::ProbeGpu { .. } => Ok(()),

@@ -123,6 +123,14 @@ pub fn growth(small: &ParamTable, large: &ParamTable) -> Vec<exact::TensorGrowth
     .collect()
 }
 
+/// Whether an operator mixes the small layers before or after it widens them.
+pub fn order(sharing: Sharing) -> exact::GrowthOrder {
+    match sharing {
+        Sharing::PerLargeLayer => exact::GrowthOrder::DepthThenWidth,
+        Sharing::Shared | Sharing::PerSmallLayer => exact::GrowthOrder::WidthThenDepth,
+    }
+}
+
 /// The cost of a step of operator learning: exact with the operator counted once, and as the paper counts. Every term of the
 /// operator counts whole.
 pub fn learn_step(
@@ -132,10 +140,7 @@ pub fn learn_step(
     config: &LigoConfig,
 ) -> CostPerStep {
     let tensors = growth(&small.0.table(), &large.0.table()).repeat(config.terms);
-    let order = match config.sharing {
-        Sharing::PerLargeLayer => exact::GrowthOrder::DepthThenWidth,
-        Sharing::Shared | Sharing::PerSmallLayer => exact::GrowthOrder::WidthThenDepth,
-    };
+    let order = order(config.sharing);
     let (one, further) = (
         electra::ligo_step_flops(small.1, large.1, sequences),
         config.terms.saturating_sub(1),

@@ -17,6 +17,8 @@ mod fail;
 pub mod load;
 mod observer;
 mod peak;
+pub mod plan;
+pub mod power;
 pub mod recipe;
 pub mod run;
 mod stop;

@@ -12,6 +12,14 @@ pub fn duration(seconds: f64) -> String {
     ligo_cost::format::duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
 }
 
+/// Draws progress of so much of so much.
+pub fn follow(bar: &ProgressBar) -> impl Fn(u64, u64) {
+    |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    }
+}
+
 /// Where messages go.
 #[derive(Clone, Copy, Debug)]
 pub struct Ui {

@@ -5,10 +5,14 @@ mod common;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use common::{Place, assert_says};
 use ligo_arch::{BertConfig, ModelConfig};
 use ligo_checkpoint::{RunLock, WriteOptions, write_model};
+use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 
 const RUN: [&str; 5] = ["run", "--recipe", "recipe.toml", "--out", "run"];
 
@@ -25,9 +29,7 @@ fn bert(hidden: usize, layers: usize, heads: usize) -> ModelConfig {
 /// A small model, untrained, in `small`.
 fn small(place: &Place, change: impl FnOnce(&mut Tensors)) {
     let config = bert(8, 1, 2);
-    let mut tensors: Tensors = ligo_growth::init::initial_values(&config.table(), 0.02, 1)
-        .into_iter()
-        .collect();
+    let mut tensors: Tensors = ligo_growth::init::initial_values(&config.table(), 0.02, 1).collect();
     change(&mut tensors);
     let tensors = tensors
         .into_iter()
@@ -103,6 +105,78 @@ fn text_that_cannot_be_used_is_named() {
         assert_says(&place.refused(&tokenize), parts);
         assert!(!place.path("tokens/tokens/train").exists(), "{data} left tokens");
         let _ = fs::remove_dir_all(place.path("run"));
+    }
+}
+
+/// A parquet file with a number and a text in each row.
+fn parquet(place: &Place, name: &str, rows: &[String]) {
+    let schema = "message schema { required int64 id; required binary body (utf8); }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let file = fs::File::create(place.path(name)).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
+    let ids: Vec<i64> = (0..rows.len() as i64).collect();
+    let texts: Vec<ByteArray> = rows.iter().map(|text| ByteArray::from(text.as_str())).collect();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<Int64Type>().write_batch(&ids, None, None).unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<ByteArrayType>().write_batch(&texts, None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn a_parquet_without_the_text_column_lists_those_that_it_has() {
+    let place = Place::new();
+    let rows: Vec<String> = common::english().split("\n\n").map(String::from).collect();
+    parquet(&place, "a.parquet", &rows);
+    let columns = ["a.parquet", "`text`", "`id`", "`body`"];
+    assert_says(&place.refused(&with(&RUN, &["--data", "a.parquet"])), &columns);
+    let tokenize = [
+        "tokenize",
+        "--data",
+        "a.parquet",
+        "--out",
+        "tokens",
+        "--vocab-size",
+        "100",
+    ];
+    assert_says(&place.refused(&tokenize), &columns);
+    let with_column = |name| {
+        place
+            .command(&with(&tokenize, &["--text-column", name]))
+            .output()
+            .unwrap()
+    };
+    assert_says(&common::complaint(&with_column("id")), &["a.parquet", "`id`", "`body`"]);
+    let tokenized = with_column("body");
+    assert!(tokenized.status.success(), "{}", common::said(&tokenized));
+    fs::remove_dir_all(place.path("run")).unwrap();
+    place.shown(&with(
+        &RUN,
+        &["--data", "a.parquet", "--set", "corpus.text_column=body"],
+    ));
+}
+
+#[cfg(not(feature = "hub"))]
+#[test]
+fn an_address_on_the_hub_is_refused_where_there_is_no_access_to_it() {
+    let place = Place::new();
+    for (arguments, parts) in [
+        (
+            ["--data", "hf://datasets/o/texts"].as_slice(),
+            ["`hf://datasets/o/texts`", "built without the feature `hub`"],
+        ),
+        (
+            &["--data", "text.txt", "--tokenizer", "hf://o/m"],
+            ["`hf://o/m`", "built without the feature `hub`"],
+        ),
+        (&["--data", "hf://datasets/o"], ["`hf://datasets/o`", "expected"]),
+    ] {
+        assert_says(&place.refused(&with(&RUN, arguments)), &parts);
+        fs::remove_dir_all(place.path("run")).unwrap();
     }
 }
 
@@ -478,7 +552,13 @@ fn a_corrupt_picture_is_named_and_fatal_or_counted_and_left_out() {
     ];
     let set = short.into_iter().flat_map(|setting| ["--set", setting]);
     let said = place.shown(&PICTURES.into_iter().chain(set).collect::<Vec<_>>());
-    assert_says(&said, &["dog/17.jpg is left out"]);
+    assert_says(
+        &said,
+        &[
+            "dog/17.jpg is left out",
+            "1 of 120 could not be decoded and are left out",
+        ],
+    );
 }
 
 #[test]

@@ -69,6 +69,47 @@ fn road(recipe: &str, more: &[&str]) {
 
 const FEW_WORDS: [&str; 2] = ["tokenizer.vocab_size=300", "data.seq_len=16"];
 
+/// Every recipe that is made for a CPU has a test here.
+#[test]
+fn no_small_recipe_is_left_out() {
+    let recipes = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/recipes");
+    let names = std::fs::read_dir(recipes).unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        path.file_stem().unwrap().to_string_lossy().into_owned()
+    });
+    let mut small: Vec<String> = names
+        .filter(|name| name == "demo" || name.ends_with("-mini") || name.ends_with("-micro"))
+        .collect();
+    small.sort();
+    let tested = [
+        "bert-micro",
+        "bert-mini",
+        "cait-mini",
+        "deit-mini",
+        "demo",
+        "gpt2-mini",
+        "llama-mini",
+        "roberta-mini",
+        "vit-mini",
+    ];
+    assert_eq!(small, tested);
+}
+
+#[test]
+fn bert_takes_the_whole_road() {
+    road("bert-mini", &FEW_WORDS);
+}
+
+#[test]
+fn bert_of_characters_takes_it_with_three_seeds() {
+    road("bert-micro", &[]);
+}
+
+#[test]
+fn the_demo_takes_it_on_other_text() {
+    road("demo", &[]);
+}
+
 #[test]
 fn roberta_takes_the_whole_road() {
     road("roberta-mini", &[]);

@@ -140,10 +140,27 @@ fn files_of_two_models_in_one_folder_are_told() {
         "--out",
         "run",
     ];
-    assert_says(
-        &place.refused(&recipe),
-        &["large.model.hidden_size: no field of a gpt2: unknown key"],
-    );
+    let families = ["cannot grow a `gpt2` model into a `bert` model"];
+    assert_says(&place.refused(&recipe), &[&families[..], &["large.model"]].concat());
+    let named =
+        "[large.model]\nmodel_type = \"bert\"\nhidden_size = 48\nnum_hidden_layers = 3\nnum_attention_heads = 4";
+    let output = run(&place, &gpt2, named, &["--data", "text.txt"]);
+    assert_says(&common::complaint(&output), &families);
+    // And from file to file.
+    let bert = format!("{}/config.json", fixture("bert/tied_4_heads"));
+    let grow = [
+        "grow",
+        "--small",
+        &gpt2,
+        "--large",
+        &bert,
+        "--method",
+        "stackbert",
+        "--out",
+        "x",
+    ];
+    assert_says(&place.refused(&grow), &families);
+    assert!(!place.path("x").exists());
 }
 
 /// CIFAR's records: a label and 3 × 32 × 32 bytes, as bright as the label says.

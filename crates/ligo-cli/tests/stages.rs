@@ -221,3 +221,55 @@ fn a_method_of_several_stages_grows_from_one_to_the_next() {
         assert_says(&refused, &[part]);
     }
 }
+
+#[test]
+fn tokenising_goes_on_where_a_fault_in_the_text_ended_it() {
+    let place = Place::new();
+    let words: Vec<String> = (0..500).map(|i| format!("w{i}")).collect();
+    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(String::from);
+    place.write("vocab.txt", [&special[..], &words].concat().join("\n"));
+    // More than one piece of what is tokenised at once.
+    let document = |d: usize| {
+        (0..400)
+            .map(|i| words[(d * 31 + i * 7) % 500].as_str())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let many: Vec<String> = (0..5_000).map(document).collect();
+    place.write("a.txt", many.join("\n\n"));
+    place.write("b.txt", b"w1 w2\n\n\xff\n");
+    place.write("v.txt", "w3 w4 w5\n");
+    let tokenize = |out| {
+        let arguments = [
+            "tokenize",
+            "--data",
+            "a.txt",
+            "b.txt",
+            "--valid",
+            "v.txt",
+            "--tokenizer",
+            "vocab.txt",
+            "--out",
+            out,
+        ];
+        place.command(&arguments).output().unwrap()
+    };
+    assert_says(&common::complaint(&tokenize("tokens")), &["b.txt", "not UTF-8"]);
+    place.write("b.txt", "w1 w2\n");
+    for (out, begun) in [("tokens", true), ("whole", false)] {
+        let output = tokenize(out);
+        let said = common::said(&output);
+        assert!(output.status.success(), "{said}");
+        assert_eq!(
+            said.contains("tokens/tokens/train` was begun earlier: continuing behind its"),
+            begun,
+            "{said}"
+        );
+    }
+    assert!(
+        place
+            .files("tokens/tokens")
+            .into_values()
+            .eq(place.files("whole/tokens").into_values())
+    );
+}

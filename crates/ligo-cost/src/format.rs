@@ -35,6 +35,51 @@ pub fn images_per_second(images_per_second: f64) -> String {
     scaled_count(images_per_second, "images/s")
 }
 
+/// A plain count: `109.5 M`.
+#[must_use]
+pub fn count(count: f64) -> String {
+    match scale(count, &COUNTS) {
+        (number, "") => number,
+        (number, prefix) => format!("{number} {prefix}"),
+    }
+}
+
+/// Memory in powers of 1000: `1.3 GB`.
+#[must_use]
+pub fn bytes(bytes: f64) -> String {
+    scaled(bytes.round(), &PREFIXES, "B")
+}
+
+/// Energy: `86 J`, `0.4 Wh`, `12.5 kWh`, `3.1 MWh`.
+#[must_use]
+pub fn energy(kwh: f64) -> String {
+    if kwh.abs() < 9.5e-5 {
+        return format!("{:.0} J", kwh * 3.6e6);
+    }
+    scaled(kwh * 1e3, &PREFIXES, "Wh")
+}
+
+/// A mass: `38 mg`, `0.2 g`, `5.6 kg`, `1.4 t`.
+#[must_use]
+pub fn mass(kg: f64) -> String {
+    match kg {
+        kg if kg.abs() >= 999.95 => format!("{:.1} t", kg / 1e3),
+        kg if kg.abs() >= 0.999_95 => format!("{kg:.1} kg"),
+        kg if kg.abs() >= 9.5e-5 => format!("{:.1} g", kg * 1e3),
+        kg => format!("{:.0} mg", kg * 1e6),
+    }
+}
+
+/// US dollars: `$0.003`, `$1.25`, `$1234`.
+#[must_use]
+pub fn usd(usd: f64) -> String {
+    match usd.abs() {
+        a if a >= 99.995 => format!("${usd:.0}"),
+        a if a >= 0.095 => format!("${usd:.2}"),
+        _ => format!("${usd:.3}"),
+    }
+}
+
 /// A share as a percentage: 0.447 is `44.7 %`.
 #[must_use]
 pub fn percent(share: f64) -> String {

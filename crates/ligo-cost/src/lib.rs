@@ -6,9 +6,12 @@
 //! * [`savings`] compares two loss curves: what did each method pay to reach the same loss?
 //! * [`seeds`] sums up runs that differ in their seed: means with intervals, mean curves.
 //! * [`mod@format`] writes FLOPs, durations and token counts for people.
+//! * [`plan`] prices a run before it starts: time, energy, carbon dioxide and money from FLOPs and from what is assumed of the
+//!   [`hardware`]; [`memory`] says by part what it keeps in memory, [`published`] what each method is known to save.
+//! * [`mod@format`] writes all these numbers for people.
 //!
 //! Use it to price a run before it starts, to count a run as it goes, or to compare two runs of any other program.
-//! It is no profiler: it counts arithmetic, and says nothing of memory traffic, communication or idle time.
+//! It is no profiler: it counts arithmetic and what is kept, and says nothing of memory traffic, communication or idle time.
 //!
 //! # Example
 //!
@@ -37,10 +40,15 @@
 mod curve;
 mod dims;
 pub mod electra;
+pub mod energy;
 mod error;
 pub mod exact;
 pub mod format;
+pub mod hardware;
+pub mod memory;
 mod partial;
+pub mod plan;
+pub mod published;
 pub mod savings;
 pub mod seeds;
 

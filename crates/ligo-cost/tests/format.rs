@@ -61,3 +61,30 @@ fn numbers_that_are_not_finite_do_not_hang_the_formatter() {
     assert_eq!(format::flops(f64::INFINITY), "inf FLOP");
     assert_eq!(format::tokens(f64::NAN), "NaN tokens");
 }
+
+#[test]
+fn memory_energy_mass_and_money_get_the_unit_that_fits() {
+    assert_eq!(format::bytes(1.26e9), "1.3 GB");
+    assert_eq!(format::count(109_514_298.0), "109.5 M");
+    assert_eq!(format::count(512.0), "512");
+    for (kwh, text) in [
+        (24e-6, "86 J"),
+        (0.000_4, "0.4 Wh"),
+        (12.5, "12.5 kWh"),
+        (3100.0, "3.1 MWh"),
+    ] {
+        assert_eq!(format::energy(kwh), text);
+    }
+    for (kg, text) in [
+        (38e-6, "38 mg"),
+        (0.000_2, "0.2 g"),
+        (0.999_96, "1.0 kg"),
+        (5.61, "5.6 kg"),
+        (1400.0, "1.4 t"),
+    ] {
+        assert_eq!(format::mass(kg), text);
+    }
+    for (usd, text) in [(0.003, "$0.003"), (0.5, "$0.50"), (12.345, "$12.35"), (1234.4, "$1234")] {
+        assert_eq!(format::usd(usd), text);
+    }
+}

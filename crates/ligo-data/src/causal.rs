@@ -45,12 +45,14 @@ pub struct CausalBatch {
 
 /// Training batches from a token store.
 ///
-/// The store is one stream: documents with a separator between them (`<|endoftext|>`). Sample `i` is the window of `L` tokens from `i * L` on;
+/// The store is one stream: documents with a separator between them (`<|endoftext|>`), and where the tokenizer opens texts (Llama's `<s>`) with that
+/// token in front of each: `<s> one </s> <s> two`. Sample `i` is the window of `L` tokens from `i * L` on;
 /// its labels are the tokens one place further. So windows overlap by one token, and in an epoch every token but the very first is predicted
 /// once; tokens that fill no window at the end are not used.
 ///
-/// A separator ends one document and opens the next. As a label it belongs to the document before it; as an input it is the first token of the
-/// document behind it, which is predicted from it as a text is from `<|endoftext|>` in a prompt. So with `stay_in_document` nothing is ever
+/// Where nothing else opens a document, a separator ends one and opens the next. As a label it belongs to the document before it; as an input it
+/// is the first token of the document behind it, which is predicted from it as a text is from `<|endoftext|>` in a prompt. Otherwise a document reaches from its opening
+/// token to its separator, behind which the next opening token is what is left to predict. So with `stay_in_document` nothing is ever
 /// predicted from another document, and no label is lost.
 ///
 /// A batch is a pure function of (store, settings, cursor), as with [`crate::MlmLoader`].
@@ -58,7 +60,8 @@ pub struct CausalBatch {
 pub struct CausalLoader {
     sampler: Sampler,
     settings: CausalSettings,
-    separator: i32,
+    /// The first token of every document but the store's first.
+    boundary: i32,
 }
 
 impl CausalLoader {
@@ -76,10 +79,11 @@ impl CausalLoader {
             });
         }
         let separator = store.info().special.need_separator(store.path())?;
+        let boundary = store.info().document_start.unwrap_or(separator);
         Ok(Self {
             sampler: Sampler::new(store, seq_len, seq_len, 1, settings.seed, settings.shuffle),
             settings,
-            separator: separator.cast_signed(),
+            boundary: boundary.cast_signed(),
         })
     }
 
@@ -169,7 +173,7 @@ impl CausalLoader {
     fn place(&self, row: &[i32], documents: &mut Vec<i32>, positions: &mut Vec<i32>) {
         let (mut document, mut position) = (0, 0);
         for (at, &id) in row.iter().enumerate() {
-            if id == self.separator && at > 0 {
+            if id == self.boundary && at > 0 {
                 (document, position) = (document + 1, 0);
             }
             documents.push(document);

@@ -222,6 +222,12 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// Another process is tokenising into the same folder.
+    #[error("another process is building `{path}`; wait until it has ended, or choose another folder")]
+    StoreBusy {
+        /// The folder.
+        path: PathBuf,
+    },
     /// `store.json` or `images.json` is not what this version writes.
     #[error("`{path}` is not a store description: {reason}")]
     BadStore {
@@ -448,7 +454,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// The caller asked to stop; nothing was left behind.
+    /// The caller asked to stop. Nothing that looks finished was left behind; what a task keeps to continue from, its documentation says.
     #[error("interrupted")]
     Interrupted,
 }

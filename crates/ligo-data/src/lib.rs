@@ -46,6 +46,7 @@ pub mod hub;
 pub mod images;
 mod loader;
 mod masking;
+mod note;
 mod order;
 mod rng;
 pub mod rust_docs;
@@ -64,6 +65,7 @@ pub use images::{
 };
 pub use loader::{LoaderSettings, MlmBatch, MlmLoader};
 pub use masking::{MaskCount, Masking};
+pub use note::Note;
 pub use order::{Cursor, SampleOrder};
 pub use rust_docs::{RustDocs, RustDocsReport};
 pub use sampler::VALIDATION_SEED;

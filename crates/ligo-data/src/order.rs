@@ -25,15 +25,42 @@ pub struct SampleOrder {
     seed: u64,
     len: u64,
     shuffle: bool,
+    repeats: u64,
+}
+
+/// One step of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Visit {
+    /// Pass over the corpus.
+    pub epoch: u64,
+    /// The sample.
+    pub sample: u64,
+    /// How often it was visited right before in this epoch.
+    pub copy: u64,
 }
 
 impl SampleOrder {
     /// The order of `len` samples. With `shuffle` off every epoch counts from 0 to `len - 1`.
     pub fn new(seed: u64, len: u64, shuffle: bool) -> Self {
-        Self { seed, len, shuffle }
+        Self {
+            seed,
+            len,
+            shuffle,
+            repeats: 1,
+        }
     }
 
-    /// Samples in an epoch.
+    /// The same order with every sample visited `repeats` times in a row (0 counts as 1). An epoch has as many steps as before, so it ends
+    /// after a share of the samples; another share comes in the next epoch, when samples are shuffled.
+    #[must_use]
+    pub fn with_repeats(self, repeats: u64) -> Self {
+        Self {
+            repeats: repeats.max(1),
+            ..self
+        }
+    }
+
+    /// Steps in an epoch: as many as there are samples.
     pub fn len(&self) -> u64 {
         self.len
     }
@@ -43,22 +70,28 @@ impl SampleOrder {
         self.len == 0
     }
 
-    /// The sample visited at `index` of `epoch`: a bijection of `0..len` for every epoch. `index` must be below [`Self::len`].
+    /// The sample visited at `index` of `epoch`: without repeats a bijection of `0..len` for every epoch. `index` must be below [`Self::len`].
     pub fn sample(&self, epoch: u64, index: u64) -> u64 {
         debug_assert!(index < self.len);
         if !self.shuffle || self.len < 2 {
-            return index;
+            return index / self.repeats;
         }
-        self.epoch(epoch).sample(index)
+        self.epoch(epoch).sample(index / self.repeats)
     }
 
     /// The sample ids of the next `count` steps from `cursor`, running on into the following epochs, each with the epoch it belongs to;
     /// and the cursor behind them.
     pub fn take(&self, cursor: Cursor, count: usize) -> (Vec<(u64, u64)>, Cursor) {
+        let (visits, cursor) = self.visits(cursor, count);
+        (visits.iter().map(|visit| (visit.epoch, visit.sample)).collect(), cursor)
+    }
+
+    /// [`Self::take`] with the number of each copy.
+    pub(crate) fn visits(&self, cursor: Cursor, count: usize) -> (Vec<Visit>, Cursor) {
         let mut cursor = cursor;
-        let mut ids = Vec::with_capacity(count);
+        let mut visits = Vec::with_capacity(count);
         if self.len == 0 {
-            return (ids, cursor);
+            return (visits, cursor);
         }
         let mut permutation = self.epoch(cursor.epoch);
         for _ in 0..count {
@@ -69,12 +102,16 @@ impl SampleOrder {
                 };
                 permutation = self.epoch(cursor.epoch);
             }
-            let id = if self.shuffle && self.len > 1 {
-                permutation.sample(cursor.index)
-            } else {
-                cursor.index
-            };
-            ids.push((cursor.epoch, id));
+            let place = cursor.index / self.repeats;
+            visits.push(Visit {
+                epoch: cursor.epoch,
+                sample: if self.shuffle && self.len > 1 {
+                    permutation.sample(place)
+                } else {
+                    place
+                },
+                copy: cursor.index % self.repeats,
+            });
             cursor.index += 1;
         }
         // A cursor is always a place where a sample is waiting, so equal places compare equal.
@@ -84,7 +121,7 @@ impl SampleOrder {
                 index: 0,
             };
         }
-        (ids, cursor)
+        (visits, cursor)
     }
 
     fn epoch(&self, epoch: u64) -> Permutation {
@@ -159,9 +196,32 @@ mod tests {
     }
 
     #[test]
+    fn repeats_visit_a_share_of_the_samples_several_times_in_a_row_and_other_ones_in_the_next_epoch() {
+        let (plain, order) = (
+            SampleOrder::new(5, 100, true),
+            SampleOrder::new(5, 100, true).with_repeats(3),
+        );
+        let (visits, end) = order.visits(Cursor::default(), 200);
+        assert_eq!((order.len(), end), (100, Cursor { epoch: 2, index: 0 }));
+        for (step, visit) in visits.iter().enumerate() {
+            let (epoch, index) = (step as u64 / 100, step as u64 % 100);
+            assert_eq!((visit.epoch, visit.copy), (epoch, index % 3));
+            assert_eq!(visit.sample, plain.sample(epoch, index / 3));
+            assert_eq!(visit.sample, order.sample(epoch, index));
+        }
+        let seen = |epoch: usize| -> std::collections::BTreeSet<u64> {
+            visits[epoch * 100..][..100].iter().map(|visit| visit.sample).collect()
+        };
+        assert_eq!((seen(0).len(), seen(1).len()), (34, 34));
+        assert_ne!(seen(0), seen(1));
+        assert_eq!(plain.with_repeats(0), plain.with_repeats(1));
+        assert_eq!(plain.with_repeats(1), plain);
+    }
+
+    #[test]
     fn taking_in_pieces_equals_taking_at_once() {
-        for shuffle in [false, true] {
-            let order = SampleOrder::new(7, 23, shuffle);
+        for (shuffle, repeats) in [(false, 1), (true, 1), (true, 3)] {
+            let order = SampleOrder::new(7, 23, shuffle).with_repeats(repeats);
             let (whole, end) = order.take(Cursor::default(), 60);
             let (mut pieces, mut cursor) = (Vec::new(), Cursor::default());
             for piece in [1, 22, 5, 17, 15] {

@@ -1,22 +1,24 @@
-//! How a long task talks to its caller: progress out, a wish to stop in.
+//! How a long task talks to its caller: progress and notes out, a wish to stop in.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{Error, Result};
+use crate::{Error, Note, Result};
 
-/// A progress callback and a stop flag, handed to tasks that read a whole corpus.
+/// A progress callback, a stop flag and an ear for notes, handed to tasks that read a whole corpus.
 ///
 /// ```
 /// use std::sync::atomic::AtomicBool;
 /// let stop = AtomicBool::new(false);
 /// let report = |done: u64, total: u64| { let _ = (done, total); };
-/// let watch = ligo_data::Watch::new(&report, &stop);
+/// let say = |note: &ligo_data::Note| eprintln!("{note}");
+/// let watch = ligo_data::Watch::new(&report, &stop).with_notes(&say);
 /// # let _ = watch;
 /// ```
 #[derive(Clone, Copy, Default)]
 pub struct Watch<'a> {
     progress: Option<&'a dyn Fn(u64, u64)>,
     stop: Option<&'a AtomicBool>,
+    notes: Option<&'a dyn Fn(&Note)>,
 }
 
 impl<'a> Watch<'a> {
@@ -26,6 +28,7 @@ impl<'a> Watch<'a> {
         Self {
             progress: Some(progress),
             stop: Some(stop),
+            notes: None,
         }
     }
 
@@ -34,9 +37,24 @@ impl<'a> Watch<'a> {
         Self::default()
     }
 
+    /// Also hands every [`Note`] to `notes`, from the thread that started the task.
+    #[must_use]
+    pub fn with_notes(self, notes: &'a dyn Fn(&Note)) -> Self {
+        Self {
+            notes: Some(notes),
+            ..self
+        }
+    }
+
     pub(crate) fn report(&self, bytes_done: u64, bytes_total: u64) {
         if let Some(progress) = self.progress {
             progress(bytes_done, bytes_total);
+        }
+    }
+
+    pub(crate) fn note(&self, note: &Note) {
+        if let Some(notes) = self.notes {
+            notes(note);
         }
     }
 

@@ -186,6 +186,59 @@ fn deit_batches_have_soft_targets_that_sum_to_one_and_change_from_epoch_to_epoch
 }
 
 #[test]
+fn repeated_augmentation_shows_copies_of_a_picture_in_a_row_each_in_its_own_way() {
+    let data = colour(50);
+    let with = |repeats| {
+        let augmentation = Augmentation {
+            repeats,
+            mixing: Mixing {
+                mixup_alpha: 0.0,
+                cutmix_alpha: 0.0,
+                ..Mixing::default()
+            },
+            ..Augmentation::deit()
+        };
+        ImageLoaderSettings {
+            augmentation,
+            ..settings(32)
+        }
+    };
+    let (plain, three) = (loader(&data, with(1)), loader(&data, with(3)));
+    assert_eq!(three.epoch_len(), 50, "an epoch stays as long as the set");
+    let cursor = Cursor { epoch: 2, index: 6 };
+    let (batch, next) = three.batch_at(cursor, 12).unwrap();
+    assert_eq!(next, Cursor { epoch: 2, index: 18 });
+    let (once, _) = plain.batch_at(Cursor { epoch: 2, index: 2 }, 4).unwrap();
+    let views = |batch: &ImageBatch| batch.pixels.chunks(3 * 1024).map(<[f32]>::to_vec).collect::<Vec<_>>();
+    let (copies, firsts) = (views(&batch), views(&once));
+    for (picture, copies) in copies.chunks(3).enumerate() {
+        assert_eq!(batch.labels[picture * 3..][..3], [once.labels[picture]; 3]);
+        // The first is what the picture is without copies, and no two are alike.
+        assert!(copies[0] == firsts[picture]);
+        assert!(copies[0] != copies[1] && copies[0] != copies[2] && copies[1] != copies[2]);
+    }
+    // A place in the epoch is enough to go on, also between two copies.
+    let (head, middle) = three.batch_at(cursor, 4).unwrap();
+    let (tail, end) = three.batch_at(middle, 8).unwrap();
+    assert_eq!(end, next);
+    assert!([views(&head), views(&tail)].concat() == copies);
+    // Validation is the same with and without, and a fixed order cannot be repeated.
+    let validation = |loader: &ImageLoader| loader.validation_batches(8, 9).unwrap().collect::<Vec<_>>();
+    assert!(validation(&plain) == validation(&three));
+    let fixed = ImageLoaderSettings {
+        shuffle: false,
+        ..with(3)
+    };
+    assert!(matches!(
+        ImageLoader::new(data.set.clone(), fixed),
+        Err(Error::BadSetting {
+            name: "augmentation.repeats",
+            ..
+        })
+    ));
+}
+
+#[test]
 fn an_odd_batch_leaves_the_picture_in_the_middle_unmixed() {
     let data = colour(9);
     let only_mixing = Augmentation {

@@ -137,6 +137,16 @@ fn without_names_the_labels_of_all_files_are_counted() {
 }
 
 #[test]
+fn labels_of_one_class_alone_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    write(&root.path().join("train.parquet"), &rows(&[0, 0, 0, 0]), false);
+    assert!(matches!(
+        ImageSource::open(root.path()),
+        Err(Error::OneClass { class, path }) if class == "0" && path == root.path()
+    ));
+}
+
+#[test]
 fn missing_and_damaged_pictures_and_labels_are_named_by_their_row() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("train.parquet");

@@ -299,7 +299,8 @@ fn one_corrupt_jpeg_among_a_thousand_is_named_or_skipped_as_asked() {
         write(data.path().join("b/0501.jpg"), &bytes);
         let source = ImageSource::open(data.path()).unwrap();
         match build(&source, &settings(16)) {
-            Err(Error::BadImage { image, path, .. }) => {
+            Err(Error::BadImage { image, path, reason }) => {
+                assert!(!reason.is_empty(), "{damage}");
                 assert_eq!(
                     (image.as_str(), path.as_path()),
                     ("b/0501.jpg", data.path()),
@@ -316,6 +317,7 @@ fn one_corrupt_jpeg_among_a_thousand_is_named_or_skipped_as_asked() {
         assert_eq!(set.info().class_counts, [500, 499], "{damage}");
         let names: Vec<_> = set.info().skipped.iter().map(|skipped| skipped.name.as_str()).collect();
         assert_eq!(names, ["b/0501.jpg"], "{damage}");
+        assert!(!set.info().skipped[0].reason.is_empty(), "{damage}");
     }
 }
 
@@ -373,7 +375,24 @@ fn folders_that_are_no_image_set_are_told_what_they_are() {
     ));
 
     write(root("one/cat/0.jpg"), b"x");
-    assert!(matches!(ImageSource::open(&root("one")), Err(Error::OneClass { class, .. }) if class == "cat"));
+    write(root("divided/train/cat/0.jpg"), b"x");
+    write(root("divided/valid/cat/0.jpg"), b"x");
+    write(root("idx/train-images-idx3-ubyte"), &idx_images(3, 4, 4));
+    write(root("idx/train-labels-idx1-ubyte"), &idx_labels(&[0, 0, 0]));
+    for (name, expected) in [("one", "cat"), ("divided", "cat"), ("idx", "0")] {
+        match ImageSource::open(&root(name)) {
+            Err(error @ Error::OneClass { .. }) => {
+                let message = error.to_string();
+                assert!(
+                    message.contains(name)
+                        && message.contains(&format!("`{expected}`"))
+                        && message.contains("at least two"),
+                    "{message}"
+                );
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
     write(root("hollow/cat/0.jpg"), b"x");
     fs::create_dir(root("hollow/dog")).unwrap();
     assert!(matches!(ImageSource::open(&root("hollow")), Err(Error::EmptyImageSet { path }) if path.ends_with("dog")));

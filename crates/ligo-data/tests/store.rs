@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ligo_data::{Corpus, Error, TokenStore, TokenWidth, Tokenizer, Watch};
+use ligo_data::{Corpus, Error, Note, TokenStore, TokenWidth, Tokenizer, Watch};
 
 struct Setup {
     folder: tempfile::TempDir,
@@ -110,20 +110,20 @@ fn a_store_is_written_once() {
 }
 
 #[test]
-fn an_interrupted_build_leaves_nothing_and_the_next_one_succeeds() {
+fn an_interrupted_build_leaves_no_store_and_the_next_one_goes_on() {
     let setup = setup(0);
     let stop = AtomicBool::new(false);
     // Stop at the first sign of progress.
     let report = |_, _| stop.store(true, Ordering::Relaxed);
-    let result = TokenStore::build(
-        &setup.path("s/a"),
-        &setup.corpus,
-        &setup.tokenizer,
-        Watch::new(&report, &stop),
-    );
-    assert!(matches!(result, Err(Error::Interrupted)));
-    assert!(names(&setup.path("s")).is_empty());
-    setup.build("s/a").unwrap();
+    let build = |watch| TokenStore::build(&setup.path("s/a"), &setup.corpus, &setup.tokenizer, watch);
+    assert!(matches!(build(Watch::new(&report, &stop)), Err(Error::Interrupted)));
+    assert_eq!(names(&setup.path("s")), [".partial-a"]);
+    let notes = RefCell::new(Vec::new());
+    let note = |note: &Note| notes.borrow_mut().push(note.to_string());
+    build(Watch::none().with_notes(&note)).unwrap();
+    assert_eq!(names(&setup.path("s")), ["a"]);
+    let notes = notes.into_inner();
+    assert!(notes[0].contains("continuing behind its 3000 documents"), "{notes:?}");
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub enum DepthInit {
     Stack,
     /// Row i chooses layer ⌊i·L1/L2⌋: every layer repeated in place.
     Interpose,
+    /// Row i chooses layer i, without noise; a layer that the small model does not have begins without a source.
+    Own,
     /// U(0, 1), rows divided by their sum.
     Rand,
     /// Softmax of N(0, 1) over each row.
@@ -98,6 +100,10 @@ impl DepthInit {
         let mut rng = init::rng(seed, name);
         let chosen = |list: Vec<usize>| one_hot(&list.into_iter().map(|j| Some(source(j))).collect::<Vec<_>>(), small);
         let (mut matrix, random) = match self {
+            Self::Own => {
+                let own = (0..large).map(|i| (i < small).then(|| source(i)));
+                return one_hot(&own.collect::<Vec<_>>(), small);
+            }
             Self::Stack => (chosen(stack(small, large)), false),
             Self::Interpose => (chosen(interpose(small, large)), false),
             Self::Rand => ((0..large * small).map(|_| rng.random::<f32>()).collect(), true),

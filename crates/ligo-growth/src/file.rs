@@ -38,6 +38,9 @@ pub struct OperatorInfo {
     /// Whether fresh entries are zero where they would change the function.
     #[serde(default)]
     pub silent_fill: bool,
+    /// Whether fresh entries are added to what the map writes, and then whether layers that the small model lacks are all fresh.
+    #[serde(default)]
+    pub added_fill: Option<bool>,
     /// How it was learned: steps, losses, seeds; free form.
     #[serde(default)]
     pub training: Value,
@@ -55,6 +58,7 @@ impl OperatorInfo {
             coverage: Vec::new(),
             fresh_fill: None,
             silent_fill: false,
+            added_fill: None,
             training,
         }
     }
@@ -91,11 +95,20 @@ pub fn save_operator(path: &Path, map: &LinearMap, mut info: OperatorInfo) -> Re
         .collect();
     info.coverage = map.terms.iter().map(|t| t.coverage).collect();
     info.silent_fill = matches!(map.fill, Fill::Silent { .. });
+    info.added_fill = match map.fill {
+        Fill::Added { own_layers, .. } => Some(own_layers),
+        _ => None,
+    };
     info.fresh_fill = match map.fill {
         Fill::Zero => None,
         Fill::Fresh {
             initializer_range,
             seed,
+        }
+        | Fill::Added {
+            initializer_range,
+            seed,
+            ..
         }
         | Fill::Silent {
             initializer_range,
@@ -182,6 +195,11 @@ pub fn load_operator(path: &Path, device: &Device) -> Result<(LinearMap, Operato
     }
     let fill = match (info.fresh_fill, info.silent_fill) {
         (None, _) => Fill::Zero,
+        (Some((initializer_range, seed)), false) if info.added_fill.is_some() => Fill::Added {
+            initializer_range,
+            seed,
+            own_layers: info.added_fill == Some(true),
+        },
         (Some((initializer_range, seed)), false) => Fill::Fresh {
             initializer_range,
             seed,

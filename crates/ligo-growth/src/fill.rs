@@ -1,3 +1,5 @@
+use std::ops::Add;
+
 use ligo_arch::{Axis, Param, ParamTable, Role};
 
 use crate::init;
@@ -16,6 +18,15 @@ pub enum Fill {
         /// Seed of the draws.
         seed: u64,
     },
+    /// As [`Fill::Fresh`], but added to what the map writes, so that a learned map can write there as well.
+    Added {
+        /// Standard deviation of matrices and tables.
+        initializer_range: f64,
+        /// Seed of the draws.
+        seed: u64,
+        /// Whether all of a layer is new that the small model, by its number, does not have.
+        own_layers: bool,
+    },
     /// As [`Fill::Fresh`], but zero where a new channel would reach an old one or the residual stream: new channels of the
     /// residual stream stay zero, and nothing reads new neurons and heads yet (Gesmundo and Maile, arXiv 2308.06103).
     Silent {
@@ -29,7 +40,12 @@ pub enum Fill {
 impl Fill {
     /// Overwrites the entries of `values` that lie outside the small model's block; all of them when the tensor has no
     /// source at all (`has_source = false`).
-    pub(crate) fn apply<E: From<f32>>(self, small: &ParamTable, param: &Param<'_>, has_source: bool, values: &mut [E]) {
+    pub(crate) fn apply<E: From<f32> + Copy + Add<Output = E>>(self, small: &ParamTable, param: &Param<'_>, has_source: bool, values: &mut [E]) {
+        if let Some(added) = self.added(small, param) {
+            let sums = values.iter_mut().zip(added);
+            sums.for_each(|(value, added)| *value = *value + added.into());
+            return;
+        }
         let (Self::Fresh {
             initializer_range,
             seed,
@@ -52,6 +68,26 @@ impl Fill {
                 *value = if is_silent(index) { 0.0 } else { fresh }.into();
             }
         }
+    }
+
+    /// What is added to the values of a tensor, whatever the map writes; only [`Fill::Added`] does.
+    pub(crate) fn added(self, small: &ParamTable, param: &Param<'_>) -> Option<Vec<f32>> {
+        let Self::Added {
+            initializer_range,
+            seed,
+            own_layers,
+        } = self
+        else {
+            return None;
+        };
+        let mut fresh = init::initial_value(param, initializer_range, seed);
+        let place = param.spec.stack.zip(param.layer);
+        if !(own_layers && place.is_some_and(|(stack, layer)| layer >= small.depth(stack))) {
+            let is_old = old_block(small, param);
+            let old = fresh.iter_mut().enumerate().filter(|(index, _)| is_old(*index));
+            old.for_each(|(_, value)| *value = 0.0);
+        }
+        Some(fresh)
     }
 }
 

@@ -35,6 +35,8 @@ impl SmallWeights {
 pub struct OperatorGraph {
     operator: LigoOperator,
     weights: SmallWeights,
+    /// What the map is added to, by tensor.
+    added: HashMap<String, Tensor<1>>,
     device: Device,
 }
 
@@ -45,7 +47,16 @@ impl OperatorGraph {
     /// A tensor is missing or has another size than its table says.
     pub fn new(operator: LigoOperator, source: &mut dyn WeightSource, device: &Device) -> Result<Self, Error> {
         let weights = SmallWeights::load(operator.small(), source, device)?;
+        let fill = operator.fill();
+        let params = operator.large().params().filter(|p| p.spec.required);
+        let added = params.filter_map(|param| {
+            let values = fill.added(operator.small(), &param)?;
+            let data = TensorData::new(values, [param.num_elements()]);
+            Some((param.name, Tensor::from_data(data, device)))
+        });
+        let added = added.collect();
         Ok(Self {
+            added,
             operator,
             weights,
             device: device.clone(),
@@ -66,7 +77,13 @@ impl OperatorGraph {
     /// The operator lacks a depth matrix.
     pub fn grow(&self, current: &dyn Fn(&str) -> Option<Tensor<1>>) -> Result<HashMap<String, Tensor<1>>, Error> {
         let map = self.operator.map(current, &self.device);
-        grow_all(&map, self.operator.large(), &self.weights)
+        let mut grown = grow_all(&map, self.operator.large(), &self.weights)?;
+        for (name, added) in &self.added {
+            if let Some(tensor) = grown.remove(name) {
+                grown.insert(name.clone(), tensor + added.clone());
+            }
+        }
+        Ok(grown)
     }
 }
 

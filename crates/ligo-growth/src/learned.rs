@@ -6,7 +6,7 @@ use ligo_arch::{Axis, ParamTable, StackName, check_growable};
 use crate::operators::{growing, matrix};
 use crate::starts::{Side, WidthStarts, prefix, width_name};
 use crate::term::{is_lookup, output_axis};
-use crate::{Coverage, Error, Factors, Fill, LigoConfig, LinearMap, Sharing, Term};
+use crate::{Coverage, DepthInit, Error, Factors, Fill, LigoConfig, LinearMap, Sharing, Term};
 
 /// One matrix of the operator: its name, shape and starting values.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +58,7 @@ pub struct LigoOperator {
     config: LigoConfig,
     tensors: Vec<OperatorTensor>,
     terms: Vec<TermNames>,
+    seed: u64,
 }
 
 impl LigoOperator {
@@ -77,6 +78,7 @@ impl LigoOperator {
             config: config.clone(),
             tensors: Vec::new(),
             terms: vec![TermNames::default(); config.terms],
+            seed,
         };
         let starts = WidthStarts::new(small, large, config, seed)?;
         for term in 0..config.terms {
@@ -175,6 +177,18 @@ impl LigoOperator {
         }
     }
 
+    /// What the map is added to.
+    pub(crate) fn fill(&self) -> Fill {
+        if self.config.fresh == 0.0 {
+            return Fill::Zero;
+        }
+        Fill::Added {
+            initializer_range: self.config.fresh,
+            seed: self.seed,
+            own_layers: self.config.depth_init == DepthInit::Own,
+        }
+    }
+
     /// The matrices with their starting values.
     pub fn tensors(&self) -> &[OperatorTensor] {
         &self.tensors
@@ -240,7 +254,7 @@ impl LigoOperator {
         });
         LinearMap {
             terms: terms.collect(),
-            fill: Fill::Zero,
+            fill: self.fill(),
         }
     }
 

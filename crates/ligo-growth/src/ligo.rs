@@ -19,6 +19,12 @@ pub struct LigoConfig {
     pub depth_noise: f64,
     /// Hold the identity block of `B = [I; C]` fixed and learn `C` alone, as the official code does.
     pub fixed_identity: bool,
+    /// Standard deviation of the fresh values that new channels, and with `depth_init = "own"` new layers, begin with; the map is
+    /// added to them. 0 for none, as in the paper.
+    ///
+    /// What a map alone grows has the small model's rank. With `width_init = "near-zero"`, `width_noise = 0` and the large
+    /// model's `initializer_range` the operator starts as `stackbert`, or with `depth_init = "own"` as `direct-copy`, and learns from there.
+    pub fresh: f64,
     /// Terms of the map, each with matrices of its own. One is LiGO as published.
     pub terms: usize,
     /// How the terms after the first start. They write rows only, so that tensors whose rows do not grow have one term.
@@ -53,6 +59,7 @@ impl Default for LigoConfig {
             depth_init: DepthInit::Stack,
             depth_noise: 0.03,
             fixed_identity: false,
+            fresh: 0.0,
             terms: 1,
             further: FurtherInit::NearZero,
             tied: true,
@@ -98,7 +105,11 @@ impl LigoConfig {
         if let Some((_, message)) = faults.into_iter().find(|(wrong, _)| *wrong) {
             return Err(Error::Settings(message.into()));
         }
-        for (name, value) in [("width_noise", self.width_noise), ("depth_noise", self.depth_noise)] {
+        for (name, value) in [
+            ("width_noise", self.width_noise),
+            ("depth_noise", self.depth_noise),
+            ("fresh", self.fresh),
+        ] {
             if !(value >= 0.0 && value.is_finite()) {
                 return Err(Error::Settings(format!("{name} must be 0 or more, found {value}")));
             }

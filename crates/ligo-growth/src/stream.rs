@@ -93,9 +93,8 @@ pub fn grow_directory(
             return Err(Error::Interrupted);
         }
     }
+    writer.write_config(&large.to_json())?;
     writer.finish()?;
-    let config = serde_json::to_string_pretty(&large.to_json()).map_err(|e| Error::Settings(e.to_string()))?;
-    dir.write("config.json", config.as_bytes())?;
     let tokenizer = options.tokenizer.clone().unwrap_or_else(|| source.path().to_path_buf());
     if tokenizer.is_dir() {
         ligo_checkpoint::copy_tokenizer(&tokenizer, &dir)?;

@@ -460,3 +460,54 @@ fn operators_have_the_parameter_counts_of_the_paper() {
     // Columns are hidden, value and ffn; what a tied head reads has rows of its own.
     assert_eq!(several(1, false), one + 2 * square + ffn + square);
 }
+
+#[test]
+fn over_fresh_values_the_learned_operator_starts_as_a_copy_and_learns_new_entries_too() {
+    let (small, large) = (bert(2, 4, 7), bert(4, 6, 10));
+    for (depth_init, copy) in [
+        (DepthInit::Own, OperatorSpec::DirectCopy),
+        (DepthInit::Stack, OperatorSpec::Stackbert),
+        (DepthInit::Interpose, OperatorSpec::Interpose),
+    ] {
+        let config = LigoConfig {
+            fresh: 0.02,
+            width_init: WidthInit::NearZero,
+            width_noise: 0.0,
+            depth_init,
+            depth_noise: 0.0,
+            ..LigoConfig::default()
+        };
+        let device = Device::flex();
+        let operator = LigoOperator::new(&small, &large, &config, 3).unwrap();
+        let map = operator.initial_map(&device).unwrap();
+        let copied = copy.build(&small, &large, &device, 0.02, 3).unwrap();
+        let (start, copied) = (grow_all(&map, &small, &large, 9), grow_all(&copied, &small, &large, 9));
+        let graph = OperatorGraph::new(operator.clone(), &mut weights(&small, 9), &device).unwrap();
+        for (name, learned) in graph.grow(&|_| None).unwrap() {
+            assert_eq!(start[&name], copied[&name], "{name}");
+            assert!(largest_difference(&values(learned), &copied[&name]) < 1e-6, "{name}");
+        }
+
+        // A step of the residual stream's matrix moves new rows as it would without the fresh values.
+        let hidden = operator.tensors().iter().find(|t| t.name == "width.hidden").unwrap();
+        let moved = Tensor::<1>::from_floats(vec![0.5; hidden.values.len()].as_slice(), &device);
+        let moved = graph.grow(&|name| (name == "width.hidden").then(|| moved.clone())).unwrap();
+        let name = "bert.embeddings.LayerNorm.weight";
+        let new = &values(moved[name].clone())[4..];
+        assert!(new.iter().zip(&start[name][4..]).all(|(a, b)| (a - b).abs() > 1e-3), "{new:?}");
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("operator");
+        let bert = |hidden, layers, ffn| {
+            let mut config = BertConfig::new(11, hidden, layers, 1);
+            config.intermediate_size = ffn;
+            config.max_position_embeddings = 5;
+            ModelConfig::Bert(config)
+        };
+        let spec = OperatorSpec::Ligo(config);
+        let info = ligo_growth::OperatorInfo::new(spec, &bert(4, 2, 7), &bert(6, 4, 10), serde_json::Value::Null);
+        ligo_growth::save_operator(&path, &map, info).unwrap();
+        let (read, _) = ligo_growth::load_operator(&path, &device).unwrap();
+        assert_eq!(grow_all(&read, &small, &large, 9), start);
+    }
+}

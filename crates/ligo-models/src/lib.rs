@@ -8,6 +8,9 @@
 //! `LayerNorm`, and an underscore at the end, there to avoid a keyword (`self_`) or the first exception (`layer_norm_`), is
 //! dropped. Matrices are kept `[out, in]`, so no weight is ever transposed between a file and the model.
 //!
+//! [`Model::loss`] is a whole pass of training. [`Model::loss_with`] takes a [`Pass`], which may leave out layers and tokens and does not compute
+//! them; [`Model::scores`] gives the logits behind the loss, from which the distance from a teacher can be had as well.
+//!
 //! Do not use it to read or write files (that is `ligo-checkpoint`), or for models outside `ligo-arch`.
 //!
 //! ```

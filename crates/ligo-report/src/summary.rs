@@ -7,6 +7,7 @@ mod group;
 mod operator;
 mod prediction;
 mod provenance;
+mod singular;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -35,7 +35,7 @@ pub fn verdict(summary: &Summary, counter: Counter) -> Verdict {
         .collect();
     ranked.sort_by(|a, b| b.2.mean.total_cmp(&a.2.mean));
     let mut cautions = cautions(summary);
-    if summary.methods.len() > 1 && !summary.several_seeds() {
+    if has_scratch(summary) && summary.methods.len() > 1 && !summary.several_seeds() {
         cautions.push(
             "One seed only: another seed of scratch alone can move these savings by tens of points, so small differences \
              between methods mean nothing."
@@ -60,7 +60,7 @@ pub fn verdict(summary: &Summary, counter: Counter) -> Verdict {
 }
 
 fn nothing(summary: &Summary) -> &'static str {
-    if !summary.methods.iter().any(MethodSummary::is_scratch) {
+    if !has_scratch(summary) {
         "Without a run from scratch there is nothing to compare with"
     } else if summary.methods.iter().all(MethodSummary::is_scratch) {
         "Only scratch has run so far: there is nothing to compare yet"
@@ -78,6 +78,9 @@ fn headline(best: &str, saving: Estimate, untrusted: bool) -> String {
         return format!("Nothing saved: {best} came nearest and cost {percent} more FLOPs than scratch");
     }
     match saving.half_width {
+        Some(half) if half >= saving.mean && saving.seeds == 2 => {
+            format!("{best} seems to save {percent} of the FLOPs, but two seeds are too few to be sure of any saving")
+        }
         Some(half) if half >= saving.mean => {
             format!(
                 "{best} seems to save {percent} of the FLOPs, but the seeds differ too much to be sure of any saving"
@@ -154,8 +157,16 @@ fn list(names: &[&str]) -> String {
     }
 }
 
+/// Whether anything can be compared.
+pub(crate) fn has_scratch(summary: &Summary) -> bool {
+    summary.methods.iter().any(MethodSummary::is_scratch)
+}
+
 /// Why the savings may mean nothing: scratch has to end below what a model learns without context, and below the small model.
 pub(crate) fn cautions(summary: &Summary) -> Vec<String> {
+    if !has_scratch(summary) {
+        return Vec::new();
+    }
     let losses = summary
         .reference
         .as_ref()
@@ -192,6 +203,9 @@ pub(crate) fn cautions(summary: &Summary) -> Vec<String> {
 /// What a model reaches that learns nothing from context: below the context-free loss a masked model has, below the unigram loss
 /// it may only copy.
 pub(crate) fn floor(corpus: &Corpus) -> String {
+    if !corpus.unigram_loss.is_finite() {
+        return "unigram loss not known".to_string();
+    }
     let unigram = units::loss(corpus.unigram_loss);
     match corpus.context_free_loss {
         Some(loss) => format!("context-free loss of {} (unigram {unigram})", units::loss(loss)),

@@ -66,6 +66,18 @@ fn twelve_methods_with_three_seeds_make_one_small_page_with_everything() {
 }
 
 #[test]
+fn operators_of_a_real_size_for_every_run_still_make_a_small_page() {
+    let mut summary = sample::many::summary(12, 3, 100);
+    let pictures = summary
+        .methods
+        .iter()
+        .map(|run| sample::many::operator(run, (6, 512), (12, 768)));
+    summary.operators = pictures.collect();
+    let page = page("base", &summary);
+    assert!(page.len() < 3_000_000, "{} bytes", page.len());
+}
+
+#[test]
 fn the_page_asks_for_nothing_outside_itself() {
     let page = page("many", &sample::many::summary(12, 3, 100));
     for loading in [

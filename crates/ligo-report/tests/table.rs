@@ -57,10 +57,127 @@ fn seeds_of_a_method_share_a_row_with_their_interval() {
 }
 
 #[test]
+fn no_line_is_wider_than_the_terminal_and_nothing_is_left_out() {
+    let table = Table::new(&sample::many::summary(12, 3, 40), Counter::Exact);
+    let whole = table.text(true);
+    let words = |text: &str| {
+        text.split_whitespace()
+            .filter(|word| word.contains('.') && word.starts_with(|sign: char| sign.is_ascii_digit()))
+            .count()
+    };
+    for width in [40, 60, 80, 100, 140, 220] {
+        let text = table.text_within(true, width);
+        let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= width, "{widest} signs for {width}:\n{text}");
+        assert_eq!(words(&text), words(&whole), "a number is missing at {width}:\n{text}");
+        assert!(table.text_within(false, width).is_ascii());
+    }
+    // Where there is room, the table is one block.
+    assert_eq!(
+        table.text_within(true, 300).matches('─').count(),
+        whole.matches('─').count()
+    );
+}
+
+#[test]
+fn columns_that_leave_their_band_say_what_they_belong_to() {
+    let text = Table::new(&sample::many::summary(12, 3, 40), Counter::Exact).text_within(true, 60);
+    assert!(
+        text.contains("wall time saving") && text.contains("FLOPs incl. small"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_latex_table_has_equal_rows_and_no_sign_that_latex_would_take_for_its_own() {
+    let mut summary = sample::many::summary(5, 3, 40);
+    for run in &mut summary.methods {
+        run.label += " 50% & a_b #1 ~ {x}\\";
+    }
+    let latex = Table::new(&summary.grouped(), Counter::Exact).latex();
+    let rows: Vec<&str> = latex
+        .lines()
+        .filter(|line| line.ends_with("\\\\") && !line.contains("multicolumn"))
+        .collect();
+    assert_eq!(rows.len(), 1 + 5, "{latex}");
+    let columns = |row: &str| row.replace("\\&", "").matches('&').count();
+    assert!(rows.iter().all(|row| columns(row) == columns(rows[0])), "{latex}");
+    let spec = latex.split("{tabular}{").nth(1).unwrap().split('}').next().unwrap();
+    assert_eq!(spec.len(), 1 + columns(rows[0]), "{latex}");
+    assert!(
+        latex.contains("50\\% \\& a\\_b \\#1 \\textasciitilde{} \\{x\\}\\textbackslash{}"),
+        "{latex}"
+    );
+    assert!(
+        latex.contains("$\\pm$") && !latex.contains('±') && !latex.contains('−'),
+        "{latex}"
+    );
+    for environment in ["table*", "tabular"] {
+        assert_eq!(latex.matches(&format!("\\begin{{{environment}}}")).count(), 1);
+        assert_eq!(latex.matches(&format!("\\end{{{environment}}}")).count(), 1);
+    }
+    assert_eq!(latex.matches('{').count(), latex.matches('}').count());
+}
+
+#[test]
+fn the_csv_of_methods_holds_means_and_half_widths_unrounded() {
+    let summary = sample::many::summary(5, 3, 40);
+    let table = Table::new(&summary, Counter::Exact);
+    let lines: Vec<Vec<&str>> = table
+        .csv_of_methods()
+        .lines()
+        .map(|line| line.split(',').collect())
+        .collect();
+    assert_eq!(lines.len(), 1 + 5);
+    let cell = |row: usize, name: &str| -> f64 {
+        let column = lines[0].iter().position(|&found| found == name).unwrap();
+        lines[row][column].parse().unwrap()
+    };
+    // Names with commas are quoted; these have none.
+    assert!(
+        lines.iter().all(|line| line.len() == lines[0].len()),
+        "{}",
+        table.csv_of_methods()
+    );
+    let saving = summary.groups[2].saving.flops_exact.unwrap();
+    assert_eq!(cell(3, "saving_flops_exact"), saving.mean);
+    assert_eq!(cell(3, "saving_flops_exact_half_width"), saving.half_width.unwrap());
+    assert_eq!(cell(3, "reached"), 3.0);
+}
+
+#[test]
+fn the_json_form_holds_the_groups_without_their_curves() {
+    let summary = sample::many::summary(5, 3, 40);
+    let json = Table::new(&summary, Counter::Exact).json().unwrap();
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let groups: Vec<ligo_report::summary::Group> = serde_json::from_value(value["groups"].clone()).unwrap();
+    assert_eq!(groups, summary.groups);
+    assert!(!json.contains("\"curve\""));
+}
+
+#[test]
+fn methods_of_one_label_are_told_apart_by_their_key() {
+    let mut summary = sample::many::summary(3, 1, 10);
+    for (run, key) in summary.methods.iter_mut().zip(["scratch", "ligo-100", "ligo-500"]) {
+        run.label = if key == "scratch" {
+            "scratch".into()
+        } else {
+            "LiGO".into()
+        };
+        run.group = key.into();
+    }
+    let text = Table::new(&summary.grouped(), Counter::Exact).text(true);
+    assert!(
+        text.contains("LiGO (ligo-100)") && text.contains("LiGO (ligo-500)"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_summary_comes_back_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("deep/summary.json");
-    let mut summary = sample::summary();
+    let mut summary = sample::many::summary(4, 2, 10);
     summary.write(&file).unwrap();
     assert_eq!(Summary::read(&file).unwrap(), summary);
     summary.methods[0].loss_final = f64::NAN;

@@ -196,6 +196,15 @@ impl TrainConfig {
         step == 0 || step == self.steps || (self.eval_every > 0 && step.is_multiple_of(self.eval_every))
     }
 
+    /// How many times a run measures its validation loss: before its first step, on the way and after its last.
+    pub fn evaluations(&self) -> u64 {
+        let between = match self.eval_every {
+            0 => 0,
+            every => self.steps.saturating_sub(1) / every,
+        };
+        1 + between + u64::from(self.steps > 0)
+    }
+
     /// Checks all numbers.
     ///
     /// # Errors
@@ -342,5 +351,14 @@ mod tests {
         };
         let due: Vec<u64> = (0..=25).filter(|s| config.evaluates_at(*s)).collect();
         assert_eq!(due, [0, 10, 20, 25]);
+        for (steps, eval_every) in [(25, 10), (20, 10), (1, 1), (0, 5), (7, 0), (9, 10)] {
+            let config = TrainConfig {
+                steps,
+                eval_every,
+                ..config.clone()
+            };
+            let due = (0..=steps).filter(|s| config.evaluates_at(*s)).count();
+            assert_eq!(config.evaluations(), due as u64, "{steps} steps, every {eval_every}");
+        }
     }
 }

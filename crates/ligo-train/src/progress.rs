@@ -1,6 +1,7 @@
 use ligo_data::Cursor;
 use serde::{Deserialize, Serialize};
 
+use crate::meter::Usage;
 use crate::{EvalPoint, Outcome, Spent, TrainResult};
 
 /// How far a run is: the counters of its state. What is a function of the step (learning rate, seeds) is not kept.
@@ -19,6 +20,8 @@ pub(crate) struct Progress {
     pub(crate) skipped_steps: Vec<u64>,
     pub(crate) skipped_in_a_row: u64,
     pub(crate) curve: Vec<EvalPoint>,
+    #[serde(default)]
+    pub(crate) usage: Usage,
 }
 
 impl Progress {
@@ -50,6 +53,7 @@ impl Progress {
     }
 
     pub(crate) fn result(&self, outcome: Outcome) -> TrainResult {
+        let energy = self.usage.energy(self.step);
         TrainResult {
             outcome,
             steps: self.step,
@@ -62,6 +66,9 @@ impl Progress {
             eval_seconds: self.eval_seconds,
             save_seconds: self.save_seconds,
             skipped_steps: self.skipped_steps.clone(),
+            energy_joules: energy.map(|e| e.joules),
+            energy_measured: energy.is_some_and(|e| e.measured),
+            peak_memory_bytes: self.usage.peak_memory_bytes,
         }
     }
 }

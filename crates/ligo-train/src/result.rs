@@ -76,6 +76,15 @@ pub struct TrainResult {
     pub save_seconds: f64,
     /// Steps that were skipped because loss or gradient were not finite.
     pub skipped_steps: Vec<u64>,
+    /// Joules of the training steps, without evaluation and saving; `None` where nobody could tell.
+    #[serde(default)]
+    pub energy_joules: Option<f64>,
+    /// Whether an instrument counted all of them; otherwise they are time multiplied by an assumed power.
+    #[serde(default)]
+    pub energy_measured: bool,
+    /// The most memory that was in use at once: of the process, or of the GPU where one computed.
+    #[serde(default)]
+    pub peak_memory_bytes: Option<u64>,
 }
 
 impl TrainResult {
@@ -112,6 +121,9 @@ impl TrainResult {
             eval_seconds: self.eval_seconds + next.eval_seconds,
             save_seconds: self.save_seconds + next.save_seconds,
             skipped_steps: self.skipped_steps,
+            energy_joules: self.energy_joules.zip(next.energy_joules).map(|(a, b)| a + b),
+            energy_measured: self.energy_measured && next.energy_measured,
+            peak_memory_bytes: self.peak_memory_bytes.max(next.peak_memory_bytes),
         }
     }
 

@@ -9,10 +9,11 @@ use serde_json::Value;
 use crate::checkpoint::{Checkpoints, RunIdentity};
 use crate::evaluate::evaluate;
 use crate::log::Log;
+use crate::meter::Gauge;
 use crate::progress::Progress;
 use crate::step::{self, Step};
 use crate::{
-    BatchSource, CostPerStep, Error, Event, FailedSavePolicy, HostMoments, NonFinitePolicy, Objective, Observer,
+    BatchSource, CostPerStep, Error, Event, FailedSavePolicy, HostMoments, Meter, NonFinitePolicy, Objective, Observer,
     Optimizer, Outcome, ParamStore, Spent, StepCost, StepReport, TrainConfig, TrainResult,
 };
 
@@ -38,6 +39,7 @@ pub struct Trainer<'a> {
     spent: Spent,
     identity: Value,
     disk: Disk,
+    gauge: Gauge,
     store: ParamStore,
     optimizer: Optimizer,
     /// Updates that the optimizer had before the first step.
@@ -83,6 +85,7 @@ impl<'a> Trainer<'a> {
             spent: Spent::default(),
             identity: Value::Null,
             disk: Disk::default(),
+            gauge: Gauge::default(),
             store,
             earlier_updates: 0,
         })
@@ -126,6 +129,12 @@ impl<'a> Trainer<'a> {
     /// Sets the disk that checkpoints are written through.
     pub fn with_disk(mut self, disk: Disk) -> Self {
         self.disk = disk;
+        self
+    }
+
+    /// Sets who tells what the training steps use.
+    pub fn with_meter(mut self, meter: impl Meter + 'static) -> Self {
+        self.gauge = Gauge::new(meter);
         self
     }
 
@@ -235,6 +244,7 @@ impl<'a> Trainer<'a> {
         if resumed {
             session.note("resumed", format!("from step {}", session.progress.step))?;
         }
+        session.trainer.gauge.begin();
         session.train()
     }
 }
@@ -282,6 +292,7 @@ impl Session<'_, '_> {
 
     /// Measures the validation loss; false when the run was asked to stop meanwhile.
     fn evaluate(&mut self) -> Result<bool, Error> {
+        self.pause_meter();
         let started = Instant::now();
         let Trainer {
             objective, store, data, ..
@@ -308,6 +319,9 @@ impl Session<'_, '_> {
     }
 
     fn step(&mut self) -> Result<(), Error> {
+        self.trainer
+            .gauge
+            .before_step(self.progress.step, &mut self.progress.usage);
         let started = Instant::now();
         let number = self.progress.step;
         let config = &self.trainer.config;
@@ -403,6 +417,10 @@ impl Session<'_, '_> {
         Ok(())
     }
 
+    fn pause_meter(&mut self) {
+        self.trainer.gauge.pause(self.progress.step, &mut self.progress.usage);
+    }
+
     fn is_save_due(&self) -> bool {
         let config = &self.trainer.config;
         let step = self.progress.step;
@@ -431,6 +449,7 @@ impl Session<'_, '_> {
     }
 
     fn save(&mut self) -> Result<(), Error> {
+        self.pause_meter();
         let started = Instant::now();
         self.log.sync()?;
         let step = self.progress.step;

@@ -8,6 +8,7 @@ pub mod images;
 pub mod inspect;
 pub mod job;
 pub mod learn;
+pub mod plan;
 pub mod run;
 pub mod tokenize;
 pub mod train;

@@ -6,7 +6,7 @@ use ligo_cost::format;
 use ligo_data::TokenStore;
 
 use crate::recipe::TrainedTokenizer;
-use crate::run::text::{build_store, open_texts, open_tokenizer, train_tokenizer};
+use crate::run::text::{build_stores, open_texts, open_tokenizer, train_tokenizer};
 use crate::{Failure, Ui};
 
 /// Arguments of `ligo tokenize`.
@@ -54,10 +54,7 @@ pub fn run(args: &TokenizeArgs, ui: Ui) -> Result<(), Failure> {
     let folder = args.out.join("tokenizer");
     std::fs::create_dir_all(&folder).map_err(Failure::io("create", &folder))?;
     tokenizer.save(&folder)?;
-    let tokens = args.out.join("tokens");
-    std::fs::create_dir_all(&tokens).map_err(Failure::io("create", &tokens))?;
-    let train = build_store(&tokens.join("train"), &corpus.train, &tokenizer, "train", ui)?;
-    let valid = build_store(&tokens.join("valid"), &corpus.valid, &tokenizer, "valid", ui)?;
+    let (train, valid) = build_stores(&args.out.join("tokens"), &corpus, &tokenizer, ui)?;
     let line = |store: &TokenStore| {
         format!(
             "{} in {} documents",

@@ -179,7 +179,7 @@ fn run_to(args: &VerifyArgs, device: &Device, out: &mut dyn Write) -> Result<(),
         let comparison = other.compare(&logits, &hidden)?;
         judge(&comparison, args.tolerance, out)?;
     }
-    ask_transformers(args, &inputs, &logits, &hidden, out)
+    ask_transformers(args, &loaded.optional, &inputs, &logits, &hidden, out)
 }
 
 fn summarise(logits: &Values, out: &mut dyn Write) -> Result<(), Error> {
@@ -243,6 +243,7 @@ fn judge(comparison: &Comparison, tolerance: f64, out: &mut dyn Write) -> Result
 
 fn ask_transformers(
     args: &VerifyArgs,
+    optional: &[String],
     inputs: &Inputs,
     logits: &Values,
     hidden: &[Values],
@@ -252,14 +253,27 @@ fn ask_transformers(
     let dump = scratch.path().join("dump.safetensors");
     dump::write(&dump, inputs, logits, hidden)?;
     out.flush()?;
-    match python::ask(&args.dir, &dump, scratch.path(), args.python.as_deref(), args.tolerance)? {
+    let python = args.python.as_deref();
+    match python::ask(&args.dir, optional, &dump, scratch.path(), python, args.tolerance)? {
         Answer::Nobody(reason) => writeln!(out, "not compared with transformers: {reason}")?,
-        Answer::Compared { comparison, keys } => {
+        Answer::Compared {
+            comparison,
+            keys,
+            carried,
+        } => {
             judge(&comparison, args.tolerance, out)?;
             if let Some(error) = keys {
                 return Err(error);
             }
-            writeln!(out, "transformers finds no missing and no unexpected key")?;
+            if carried.is_empty() {
+                writeln!(out, "transformers finds no missing and no unexpected key")?;
+            } else {
+                let carried = carried.join(", ");
+                writeln!(
+                    out,
+                    "transformers finds no missing key, and none that the class in config.json should have; carried along: {carried}"
+                )?;
+            }
         }
     }
     Ok(())

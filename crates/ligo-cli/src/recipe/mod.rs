@@ -159,7 +159,8 @@ pub struct DataSection {
     pub mask_probability: f64,
     /// Causal models: whether a token sees its own document only, with positions that count anew in each.
     pub stay_in_document: bool,
-    /// Models of images: what happens to a training image. `preset` is `deit` (the default), `light` or `none`; other keys change it.
+    /// Models of images: what happens to a training image. `preset` is `deit` (the default), `light` or `none`; other keys change it,
+    /// `repeats` for one.
     pub augmentation: toml::Table,
 }
 
@@ -180,13 +181,17 @@ impl DataSection {
     /// # Errors
     /// A key is unknown or a value does not fit.
     pub fn augmentation(&self) -> Result<Augmentation, Vec<Fault>> {
-        let table = toml::Value::Table(self.augmentation.clone());
-        table.try_into().map_err(|e: toml::de::Error| {
+        let fault = |message: String| {
             vec![Fault {
                 key: "data.augmentation".into(),
-                message: e.message().to_owned(),
+                message,
             }]
-        })
+        };
+        let table = toml::Value::Table(self.augmentation.clone());
+        let read: Result<Augmentation, toml::de::Error> = table.try_into();
+        let augmentation = read.map_err(|error| fault(error.message().to_owned()))?;
+        augmentation.check().map_err(|error| fault(error.to_string()))?;
+        Ok(augmentation)
     }
 }
 

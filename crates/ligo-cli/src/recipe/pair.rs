@@ -24,6 +24,13 @@ impl Recipe {
                 let small = ModelDir::open(path).map_err(Into::into);
                 let small = small.and_then(|dir| crate::load::read_config(&dir));
                 let small = small.map_err(|error| fault("small.path", &error))?;
+                if let Some(wanted) = self.large.other_family(&small) {
+                    let error = ligo_arch::Error::FamiliesDiffer {
+                        small: small.model_type().into(),
+                        large: wanted.into(),
+                    };
+                    return Err(fault("large.model", &error));
+                }
                 let large = self.large.config("large", &facts.clone().like(&small))?;
                 let small = small.at_resolution_of(&large);
                 (small.map_err(|error| fault("small.path", &error))?, large)

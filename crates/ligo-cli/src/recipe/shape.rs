@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 use super::faults::{Fault, nearest};
 use super::{CorpusSource, Recipe};
 
+/// The family of a model section that names none.
+const USUAL_FAMILY: &str = "bert";
+
 /// A model and how it is trained.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -82,7 +85,21 @@ impl ModelSection {
     fn model_type<'a>(&'a self, facts: &'a DataFacts) -> &'a str {
         let own = self.model.get("model_type").and_then(toml::Value::as_str);
         let like = facts.like.as_ref().map(ModelConfig::model_type);
-        own.or(like).unwrap_or("bert")
+        own.or(like).unwrap_or(USUAL_FAMILY)
+    }
+
+    /// The family that the section describes, when it is not that of a finished small model: its `model_type`, or `bert` where it has none and its fields
+    /// are those of a BERT alone.
+    pub(super) fn other_family(&self, small: &ModelConfig) -> Option<&str> {
+        let own = self.model.get("model_type").and_then(toml::Value::as_str);
+        if own.is_some() {
+            return own.filter(|own| *own != small.model_type());
+        }
+        let all_in = |family: &str| {
+            let known = ModelConfig::known_fields(family);
+            self.model.keys().all(|key| known.contains(key))
+        };
+        (!all_in(small.model_type()) && all_in(USUAL_FAMILY)).then_some(USUAL_FAMILY)
     }
 
     /// Sets the number of layers, whatever the family calls it.
@@ -182,7 +199,8 @@ fn inherit(fields: &mut Map<String, Value>, small: &Value) {
         .any(|k| fields.get(*k).is_some_and(|v| small.get(k) != Some(v)));
     for (key, value) in small.as_object().into_iter().flatten() {
         let follows_width = ["intermediate_size", "n_inner"].contains(&key.as_str());
-        if !(follows_width && widened) && !fields.contains_key(key) {
+        let left_out = follows_width && widened;
+        if !left_out && !fields.contains_key(key) {
             fields.insert(key.clone(), value.clone());
         }
     }

@@ -30,6 +30,19 @@ fn every_built_in_recipe_can_run() {
     }
 }
 
+#[test]
+fn every_recipe_file_is_built_in() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/recipes");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<String> = files
+        .map(|file| file.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    let mut names: Vec<String> = BUILTIN.iter().map(|(name, _)| format!("{name}.toml")).collect();
+    files.sort();
+    names.sort();
+    assert_eq!(files, names);
+}
+
 /// The data that the recipes are made for: a vocabulary as they name it, ImageNet's classes.
 fn published(recipe: &Recipe) -> DataFacts {
     match recipe.corpus.source {
@@ -91,6 +104,54 @@ fn the_pairs_of_the_paper_have_its_sizes() {
     assert_eq!(millions("deit-small-to-base"), [22.1, 86.6]);
     assert_eq!(millions("cait-xs-to-s"), [26.6, 46.9]);
     assert_eq!(millions("smollm-135m-to-double")[0], 134.5);
+}
+
+#[test]
+fn the_pairs_of_image_models_are_trained_as_deit_was() {
+    for name in ["deit-small-to-base", "cait-xs-to-s"] {
+        let recipe = load(name, &["corpus.paths=[\"data\"]".to_owned()]).unwrap();
+        let expected = Augmentation {
+            repeats: 3,
+            ..Augmentation::deit()
+        };
+        assert_eq!(recipe.data.augmentation().unwrap(), expected);
+        for train in [&recipe.small.train, &recipe.large.train] {
+            assert_eq!(train.sequences_per_step(), 1024);
+            assert_eq!((train.clip_norm, train.optimizer.weight_decay), (0.0, 0.05));
+            // 300 epochs of 1,251 steps, 5 of them warm-up; 5e-4 · 1024/512 down to 1e-5.
+            assert_eq!((train.steps, train.schedule.warmup_steps), (300 * 1251, 5 * 1251));
+            assert_eq!(train.lr(5 * 1251 - 1), 1e-3);
+            assert!((train.lr(train.steps) - 1e-5).abs() < 1e-12);
+        }
+        let facts = published(&recipe);
+        let dropped =
+            |section: &ModelSection, key| section.config(key, &facts).unwrap().to_json()["drop_path_rate"].clone();
+        assert_eq!(dropped(&recipe.large, "large"), 0.1);
+    }
+}
+
+#[test]
+fn a_fault_of_the_augmentation_is_found_with_the_others() {
+    let images = |given: &str| {
+        let given = ["corpus.paths=[\"data\"]".to_owned(), given.to_owned()];
+        load("vit-mini", &given)
+    };
+    assert_eq!(
+        images("data.augmentation.repeats=3")
+            .unwrap()
+            .data
+            .augmentation()
+            .unwrap()
+            .repeats,
+        3
+    );
+    for given in [
+        "data.augmentation.repeats=0",
+        "data.augmentation.repeatz=3",
+        "data.augmentation.flip=2.0",
+    ] {
+        assert_eq!(keys(images(given)), ["data.augmentation"], "{given}");
+    }
 }
 
 #[test]

@@ -196,7 +196,7 @@ fn read_run(
 }
 
 /// A method for people: its id where it has one, else the usual name of the operator that it is called after.
-fn label(recipe: &Recipe, method: &MethodSection) -> String {
+pub(crate) fn label(recipe: &Recipe, method: &MethodSection) -> String {
     let name = method.id.as_ref().unwrap_or(&method.name);
     let operator = recipe.operator_of(method).filter(|spec| spec.name() == name);
     operator.map_or_else(|| name.clone(), |spec| spec.label().to_owned())

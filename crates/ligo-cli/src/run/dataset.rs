@@ -125,15 +125,7 @@ impl Dataset {
     /// The numbers differ.
     pub fn check_pretrained(&self, config: &ModelConfig, path: &Path) -> Result<(), Failure> {
         match (&self.content, config.task()) {
-            (Content::Text(tokens), _) => {
-                let fits = ligo_data::check_vocab_size(tokens.vocab_size, config.vocab_size());
-                fits.map_err(|error| {
-                    Failure::other(
-                        format!("{}: {error}", path.display()),
-                        "use the tokenizer that the model was trained with, often in the model's own folder: --tokenizer DIR",
-                    )
-                })
-            }
+            (Content::Text(tokens), _) => check_vocabulary(tokens.vocab_size, config, path),
             (Content::Images(images), Task::ImageClassification { labels }) if labels != images.train.num_classes() => {
                 Err(Failure::other(
                     format!(
@@ -206,6 +198,19 @@ impl Dataset {
             (Content::Images(_), task) => Err(cannot("images", task)),
         }
     }
+}
+
+/// Refuses a tokenizer that cannot be the one of a finished model.
+///
+/// # Errors
+/// The sizes of their vocabularies tell.
+pub fn check_vocabulary(tokenizer_vocab: usize, model: &ModelConfig, path: &Path) -> Result<(), Failure> {
+    ligo_data::check_vocab_size(tokenizer_vocab, model.vocab_size()).map_err(|error| {
+        Failure::other(
+            format!("{}: {error}", path.display()),
+            "use the tokenizer that the model was trained with, often in the model's own folder: --tokenizer DIR",
+        )
+    })
 }
 
 fn cannot(found: &str, task: Task) -> Failure {

@@ -14,6 +14,7 @@ use super::stage::{stage, write_whole};
 use super::text::{modified, remove};
 use crate::recipe::Recipe;
 use crate::stop::STOP;
+use crate::ui::follow;
 use crate::{Failure, Ui};
 
 /// Which images, and how they are decoded.
@@ -88,8 +89,16 @@ pub fn decode(wanted: &Wanted<'_>, folder: &Path, ui: Ui) -> Result<Images, Fail
     })?;
     write_whole(&images.join(PREPROCESSOR_CONFIG), &config_of(&wanted.preprocessor))?;
     let images = open(folder)?;
-    for skipped in images.train.info().skipped.iter().chain(&images.valid.info().skipped) {
+    let skipped = || images.train.info().skipped.iter().chain(&images.valid.info().skipped);
+    for skipped in skipped() {
         ui.say(format!("images: {} is left out: {}", skipped.name, skipped.reason));
+    }
+    let count = skipped().count() as u64;
+    if count > 0 {
+        let all = images.train.len() + images.valid.len() + count;
+        ui.say(format!(
+            "images: {count} of {all} could not be decoded and are left out"
+        ));
     }
     let info = images.train.info();
     ui.say(format!(
@@ -163,10 +172,7 @@ fn config_of(preprocessor: &Preprocessor) -> Vec<u8> {
 fn build(folder: &Path, source: &ImageSource, settings: &ImageSetSettings, part: &str, ui: Ui) -> Result<(), Failure> {
     remove(folder)?;
     let bar = ui.items_bar(&format!("decoding {part}"), 0);
-    let report = |done: u64, total: u64| {
-        bar.set_length(total);
-        bar.set_position(done);
-    };
+    let report = follow(&bar);
     ImageSet::build(folder, source, settings, Watch::new(&report, &STOP)).map_err(|error| match error {
         ligo_data::Error::BadImage { .. } => Failure::other(
             error.to_string(),

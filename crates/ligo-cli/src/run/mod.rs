@@ -19,12 +19,14 @@ use std::path::{Path, PathBuf};
 use ligo_checkpoint::RunLock;
 use ligo_train::TrainConfig;
 
+pub(crate) use compare::label;
 pub use compare::{compare, show};
 pub use dataset::Dataset;
 pub use jobs::Workers;
 pub use method::Learning;
 pub use moments::lacks_moments;
 pub use small::Small;
+pub(crate) use stage::write_whole;
 pub use training::{Extras, Session, Start, Training};
 pub use units::{Failed, Runner, Unit, units};
 
@@ -168,7 +170,7 @@ fn write_recipe(recipe: &Recipe, folder: &Path) -> Result<(), Failure> {
             ));
         }
     }
-    stage::write_whole(&path, text.as_bytes())
+    write_whole(&path, text.as_bytes())
 }
 
 /// Settings with the seeds of one run: its dropout and its order of data.

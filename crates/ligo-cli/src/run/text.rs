@@ -6,14 +6,15 @@ use std::sync::Arc;
 use ligo_arch::ModelConfig;
 use ligo_cost::format;
 use ligo_data::{
-    BpeFlavour, BpeTraining, Corpus, RustDocs, TokenStore, Tokenizer, TrainValid, Watch, WordPieceTraining, hub,
+    BpeFlavour, BpeTraining, Corpus, Note, RustDocs, TokenStore, Tokenizer, TrainValid, Watch, WordPieceTraining, hub,
 };
 use serde_json::{Value, json};
 
-use super::dataset::{Content, Dataset, Tokens};
+use super::dataset::{Content, Dataset, Tokens, check_vocabulary};
 use super::stage::stage;
 use crate::recipe::{CorpusSource, Recipe, TrainedTokenizer};
 use crate::stop::STOP;
+use crate::ui::follow;
 use crate::{Failure, Ui};
 
 /// Gathers text, trains or loads the tokenizer, and writes the token store, each unless it is there already.
@@ -41,12 +42,14 @@ pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> R
         Ok(())
     })?;
     let tokenizer = Tokenizer::open(&tokenizer_dir)?;
+    if let Some(path) = &recipe.small.path {
+        // Before the text is tokenised for nothing.
+        check_vocabulary(tokenizer.vocab_size(), model, path)?;
+    }
     let tokens_dir = folder.join("tokens");
     let tokens_inputs = json!({"corpus": identity, "tokenizer": tokenizer.hash()});
     stage(ui, "tokens", &tokens_dir, &tokens_inputs, || {
-        for (part, corpus) in [("train", &corpus.train), ("valid", &corpus.valid)] {
-            build_store(&tokens_dir.join(part), corpus, &tokenizer, part, ui)?;
-        }
+        build_stores(&tokens_dir, &corpus, &tokenizer, ui)?;
         Ok(())
     })?;
     let tokens = Tokens::open(folder)?;
@@ -122,10 +125,7 @@ pub fn open_texts<P: AsRef<Path>>(
     ui: Ui,
 ) -> Result<TrainValid, Failure> {
     let bar = ui.bytes_bar("fetching text");
-    let report = |done: u64, total: u64| {
-        bar.set_length(total);
-        bar.set_position(done);
-    };
+    let report = follow(&bar);
     let watch = Watch::new(&report, &STOP);
     let (train, valid) = (hub::local_texts(paths, watch)?, hub::local_texts(valid_paths, watch)?);
     bar.finish_and_clear();
@@ -168,10 +168,7 @@ fn open_rust_docs(folder: &Path, ui: Ui) -> Result<(TrainValid, String, String, 
     let inputs = json!({"rust-docs": super::stage::fingerprint(&json!(lock))});
     let print = stage(ui, "corpus", &corpus_dir, &inputs, || {
         let bar = ui.items_bar("reading documentation", 0);
-        let report = |done: u64, total: u64| {
-            bar.set_length(total);
-            bar.set_position(done);
-        };
+        let report = follow(&bar);
         let docs = RustDocs::gather(&workspace, Watch::new(&report, &STOP))?;
         bar.finish_and_clear();
         remove(&corpus_dir)?;
@@ -216,10 +213,7 @@ pub fn train_tokenizer(
     ui: Ui,
 ) -> Result<Tokenizer, Failure> {
     let bar = ui.bytes_bar("training tokenizer");
-    let report = |done: u64, total: u64| {
-        bar.set_length(total);
-        bar.set_position(done);
-    };
+    let report = follow(&bar);
     let watch = Watch::new(&report, &STOP);
     let byte_level = |flavour| {
         let training = BpeTraining {
@@ -245,11 +239,24 @@ pub fn train_tokenizer(
     Ok(tokenizer)
 }
 
-/// Tokenises a corpus into a store; a former one is replaced.
+/// Tokenises both parts into `folder/train` and `folder/valid`; former stores are replaced, unfinished ones continued.
 ///
 /// # Errors
 /// As [`TokenStore::build`].
-pub fn build_store(
+pub fn build_stores(
+    folder: &Path,
+    corpus: &TrainValid,
+    tokenizer: &Tokenizer,
+    ui: Ui,
+) -> Result<(TokenStore, TokenStore), Failure> {
+    std::fs::create_dir_all(folder).map_err(Failure::io("create", folder))?;
+    // The small part first: it is built again after an interruption of the other one.
+    let valid = build_store(&folder.join("valid"), &corpus.valid, tokenizer, "valid", ui)?;
+    let train = build_store(&folder.join("train"), &corpus.train, tokenizer, "train", ui)?;
+    Ok((train, valid))
+}
+
+fn build_store(
     folder: &Path,
     corpus: &Corpus,
     tokenizer: &Tokenizer,
@@ -258,11 +265,10 @@ pub fn build_store(
 ) -> Result<TokenStore, Failure> {
     remove(folder)?;
     let bar = ui.bytes_bar(&format!("tokenising {part}"));
-    let report = |done: u64, total: u64| {
-        bar.set_length(total);
-        bar.set_position(done);
-    };
-    let store = TokenStore::build(folder, corpus, tokenizer, Watch::new(&report, &STOP))?;
+    let report = follow(&bar);
+    let say = |note: &Note| bar.suspend(|| ui.say(note.to_string()));
+    let watch = Watch::new(&report, &STOP).with_notes(&say);
+    let store = TokenStore::build(folder, corpus, tokenizer, watch)?;
     bar.finish_and_clear();
     Ok(store)
 }

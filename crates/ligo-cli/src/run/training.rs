@@ -1,7 +1,6 @@
 //! One training run as a stage: skipped when complete, continued when not, and its model written at the end.
 
 use std::path::Path;
-use std::time::Duration;
 
 use burn::tensor::Device;
 use ligo_arch::ModelConfig;
@@ -20,6 +19,7 @@ use crate::cost::TrainingCost;
 use crate::device::Picked;
 use crate::load::Source;
 use crate::observer::Progress;
+use crate::plan::Machine;
 use crate::recipe::{DataSection, Recipe};
 use crate::stop::STOP;
 use crate::{Failure, Ui, cost};
@@ -34,6 +34,8 @@ pub struct Session {
     pub device: Device,
     /// Its matmul peak in FLOP/s.
     pub peak_flops: f64,
+    /// The same device as plans and meters see it.
+    pub machine: Machine,
 }
 
 /// One training run of a model.
@@ -123,7 +125,7 @@ pub struct Steps<'a> {
 impl Session {
     /// Measures the device's peak.
     pub fn new(ui: Ui, picked: &Picked) -> Self {
-        let peak_flops = crate::peak::matmul_peak(&picked.device, Duration::from_millis(400));
+        let peak_flops = Machine::peak_of(&picked.device);
         ui.note(format!(
             "device: {} ({}), matmul peak {}",
             picked.name,
@@ -134,6 +136,7 @@ impl Session {
             ui,
             device: picked.device.clone(),
             peak_flops,
+            machine: Machine::new(picked, peak_flops),
         }
     }
 
@@ -259,6 +262,7 @@ impl Session {
             .with_cost(steps.cost)
             .with_spent(steps.extras.spent)
             .with_end(last)
+            .with_meter(self.machine.power.meter())
             .with_identity(identity(steps.inputs));
         if let Some((moments, updates)) = moments {
             trainer = trainer.with_moments(moments, updates)?;

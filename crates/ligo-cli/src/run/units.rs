@@ -89,15 +89,17 @@ pub struct Runner<'a> {
 }
 
 impl<'a> Runner<'a> {
-    /// For the units of a recipe in a run's folder.
+    /// For the units of a recipe in a run's folder, which gets their price on this machine unless it has it.
     ///
     /// # Errors
-    /// The models do not fit the data.
+    /// The models do not fit the data, or the folder cannot be written.
     pub fn new(recipe: &'a Recipe, run: &'a Path, dataset: &'a Dataset, session: Session) -> Result<Self, Failure> {
+        let facts = dataset.facts(&recipe.data);
+        crate::plan::write(recipe, &facts, &session.machine, run)?;
         Ok(Self {
             recipe,
             run,
-            pair: recipe.pair(&dataset.facts(&recipe.data)).map_err(faults)?,
+            pair: recipe.pair(&facts).map_err(faults)?,
             dataset,
             session,
         })

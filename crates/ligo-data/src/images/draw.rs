@@ -11,6 +11,8 @@ pub struct SampleKey {
     pub epoch: u64,
     /// Index of the sample in the set.
     pub sample: u64,
+    /// Which of the copies of the sample in this pass, from 0: see [`crate::Augmentation::repeats`].
+    pub copy: u64,
 }
 
 /// What numbers are drawn for. Every purpose has its own stream, so that switching one augmentation off leaves the others as they were.
@@ -28,7 +30,10 @@ impl SampleKey {
     pub(super) fn stream(&self, purpose: Purpose) -> Stream {
         // The word in front keeps these apart from the keys of the sample order and of the masks.
         const IMAGES: u64 = 0x0069_6d61_6765;
-        Stream::new(rng::key(&[IMAGES, purpose as u64, self.seed, self.epoch, self.sample]))
+        let key = [IMAGES, purpose as u64, self.seed, self.epoch, self.sample, self.copy];
+        // The first copy is what a sample without copies is.
+        let words = if self.copy == 0 { key.len() - 1 } else { key.len() };
+        Stream::new(rng::key(&key[..words]))
     }
 }
 

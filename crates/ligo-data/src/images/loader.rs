@@ -9,6 +9,7 @@ use super::draw::SampleKey;
 use super::image::Image;
 use super::preprocessor::Preprocessor;
 use super::store::ImageSet;
+use crate::order::Visit;
 use crate::{Cursor, Error, Result, SampleOrder, VALIDATION_SEED};
 
 /// One batch, as host arrays ready to be turned into tensors.
@@ -55,7 +56,8 @@ pub struct ImageLoaderSettings {
 /// Training batches from an image set.
 ///
 /// A batch is a pure function of (set, settings, cursor, batch size): asking twice, on another number of threads or after a restart gives the
-/// same. Batches run over the end of an epoch into the next, so each has `batch_size` pictures and each epoch visits every picture once.
+/// same. Batches run over the end of an epoch into the next, so each has `batch_size` pictures and each epoch visits every picture once, unless
+/// [`Augmentation::repeats`] asks for several copies of some.
 #[derive(Debug, Clone)]
 pub struct ImageLoader {
     set: Arc<ImageSet>,
@@ -74,6 +76,15 @@ impl ImageLoader {
     pub fn new(set: Arc<ImageSet>, settings: ImageLoaderSettings) -> Result<Self> {
         settings.augmentation.check()?;
         settings.preprocessor.check()?;
+        let repeats = settings.augmentation.repeats;
+        if repeats > 1 && !settings.shuffle {
+            // In a fixed order every epoch would show the same share of the pictures.
+            return Err(Error::BadSetting {
+                name: "augmentation.repeats",
+                expected: "1 where pictures are not shuffled",
+                found: repeats.to_string(),
+            });
+        }
         let channels = settings.channels.unwrap_or(set.info().channels);
         if ![1, 3].contains(&channels) {
             return Err(Error::BadSetting {
@@ -93,7 +104,7 @@ impl ImageLoader {
             });
         }
         Ok(Self {
-            order: SampleOrder::new(settings.seed, set.len(), settings.shuffle),
+            order: SampleOrder::new(settings.seed, set.len(), settings.shuffle).with_repeats(repeats),
             tables: settings.preprocessor.tables(channels),
             set,
             settings,
@@ -121,7 +132,7 @@ impl ImageLoader {
         self.channels
     }
 
-    /// Checks that one batch can be filled without using a picture twice.
+    /// Checks that one batch can be filled without going through the set twice.
     ///
     /// # Errors
     /// [`Error::TooFewImages`]; [`Error::BadSetting`] for a batch of nothing.
@@ -148,6 +159,11 @@ impl ImageLoader {
     /// # Errors
     /// [`Error::CursorOutOfRange`] and those of [`Self::check_batch_size`].
     pub fn samples_at(&self, cursor: Cursor, batch_size: usize) -> Result<(Vec<(u64, u64)>, Cursor)> {
+        let (visits, next) = self.visits_at(cursor, batch_size)?;
+        Ok((visits.iter().map(|visit| (visit.epoch, visit.sample)).collect(), next))
+    }
+
+    fn visits_at(&self, cursor: Cursor, batch_size: usize) -> Result<(Vec<Visit>, Cursor)> {
         self.check_batch_size(batch_size)?;
         if cursor.index >= self.epoch_len() {
             return Err(Error::CursorOutOfRange {
@@ -155,7 +171,7 @@ impl ImageLoader {
                 samples: self.epoch_len(),
             });
         }
-        Ok(self.order.take(cursor, batch_size))
+        Ok(self.order.visits(cursor, batch_size))
     }
 
     /// The batch at a cursor, and the cursor behind it.
@@ -163,15 +179,19 @@ impl ImageLoader {
     /// # Errors
     /// As [`Self::samples_at`].
     pub fn batch_at(&self, cursor: Cursor, batch_size: usize) -> Result<(ImageBatch, Cursor)> {
-        let (samples, next) = self.samples_at(cursor, batch_size)?;
+        let (visits, next) = self.visits_at(cursor, batch_size)?;
         let augmentation = &self.settings.augmentation;
         let side = self.settings.preprocessor.image_size;
-        let mut batch = self.prepare(&samples, |image, pixels, key| {
+        let mut batch = self.prepare(&visits, |image, pixels, key| {
             let seen = augmentation.apply(&image, &self.settings.preprocessor, key);
             self.normalise(&seen, pixels);
             augmentation.erase(pixels, side, side, key);
         });
-        let first = self.key(cursor.epoch, cursor.index);
+        let first = self.key(Visit {
+            epoch: cursor.epoch,
+            sample: cursor.index,
+            copy: 0,
+        });
         let mix = augmentation.mixing.draw(side, side, first);
         mix.apply(&mut batch.pixels, self.channels * side * side, side, side);
         batch.targets = soft_targets(
@@ -201,7 +221,7 @@ impl ImageLoader {
                 epoch: 0,
                 index: batch as u64 * batch_size as u64,
             };
-            let mut batch = self.prepare(&order.take(cursor, batch_size).0, |image, pixels, _| {
+            let mut batch = self.prepare(&order.visits(cursor, batch_size).0, |image, pixels, _| {
                 self.normalise(&self.settings.preprocessor.evaluation_view(&image), pixels);
             });
             batch.targets = soft_targets(&batch.labels, batch.num_classes, 0.0, 1.0);
@@ -209,29 +229,30 @@ impl ImageLoader {
         }))
     }
 
-    fn key(&self, epoch: u64, sample: u64) -> SampleKey {
+    fn key(&self, visit: Visit) -> SampleKey {
         SampleKey {
             seed: self.settings.seed,
-            epoch,
-            sample,
+            epoch: visit.epoch,
+            sample: visit.sample,
+            copy: visit.copy,
         }
     }
 
     /// Fills a batch, the pictures in parallel: `fill(picture, its part of the pixels, its key)`. The targets are left empty.
-    fn prepare(&self, samples: &[(u64, u64)], fill: impl Fn(Image, &mut [f32], SampleKey) + Sync) -> ImageBatch {
+    fn prepare(&self, visits: &[Visit], fill: impl Fn(Image, &mut [f32], SampleKey) + Sync) -> ImageBatch {
         let side = self.settings.preprocessor.image_size;
         let sample_len = self.channels * side * side;
-        let mut pixels = vec![0.0; samples.len() * sample_len];
-        let places = pixels.par_chunks_exact_mut(sample_len).zip(samples);
-        places.for_each(|(pixels, &(epoch, sample))| {
+        let mut pixels = vec![0.0; visits.len() * sample_len];
+        let places = pixels.par_chunks_exact_mut(sample_len).zip(visits);
+        places.for_each(|(pixels, &visit)| {
             // The order stays below the length of the set.
-            if let Some(image) = self.set.image(sample) {
-                fill(image.with_channels(self.channels), pixels, self.key(epoch, sample));
+            if let Some(image) = self.set.image(visit.sample) {
+                fill(image.with_channels(self.channels), pixels, self.key(visit));
             }
         });
-        let labels = samples.iter().map(|&(_, sample)| self.set.label(sample).unwrap_or(0));
+        let labels = visits.iter().map(|visit| self.set.label(visit.sample).unwrap_or(0));
         ImageBatch {
-            batch_size: samples.len(),
+            batch_size: visits.len(),
             channels: self.channels,
             height: side,
             width: side,

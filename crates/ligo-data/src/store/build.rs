@@ -1,207 +1,246 @@
 //! Writing a token store: one thread reads and unpacks, the pool tokenises, the caller's thread writes.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
-
-use super::folder::in_new_folder;
-use super::info::{FORMAT_VERSION, StoreInfo, TokenWidth};
+use super::folder::write_synced;
+use super::partial::Partial;
+use super::progress::Progress;
+use super::read::{Reading, read_batches};
+use super::writer::{Place, TokenWriter};
 use super::{STORE_JSON, TOKENS_BIN, TokenStore};
-use crate::hash::hex;
-use crate::{Corpus, Error, Result, Tokenizer, Watch};
+use crate::{Corpus, Error, Note, Result, Tokenizer, Watch};
 
-/// Text handed to the pool at once. At most four such pieces exist at a time, which bounds the memory.
-const BATCH_BYTES: usize = 4 << 20;
-
-struct Batch {
-    texts: Vec<String>,
-    /// Bytes taken from disk so far.
-    bytes_read: u64,
+/// How the work is cut up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Text handed to the pool at once. At most four such pieces exist at a time, which bounds the memory.
+    pub batch_bytes: usize,
+    /// How often progress is recorded: what a killed build loses at most. Each time the disk is waited for.
+    pub record_every: Duration,
 }
 
-/// Sent behind the last batch.
-struct ReadingDone {
-    corpus_sha256: String,
-    text_bytes: u64,
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            batch_bytes: 4 << 20,
+            record_every: Duration::from_secs(10),
+        }
+    }
 }
 
 impl TokenStore {
-    /// Tokenises a corpus into a new folder. The folder appears by one rename when everything is written; a build that is interrupted
-    /// leaves nothing and simply begins again, and what a killed one left is removed by the next. Documents follow each other with [`crate::SpecialIds::separator`] between them.
+    /// Tokenises a corpus into a new folder. Documents follow each other with [`crate::SpecialIds::separator`] between them, and each begins
+    /// with [`Tokenizer::document_start`] where there is one.
+    ///
+    /// The folder appears by one rename when everything is written. Until then the store grows in `.partial-NAME` beside it, with a record of
+    /// what is safely on the disk: written every ten seconds or so, and when the build ends early, for whatever reason. The next build of the same folder
+    /// reads the text up to there again, which is much quicker than tokenising it, and goes on behind it; the finished store is the same to
+    /// the byte. When the text before that place, the tokenizer or this crate's version has changed, or something is damaged, it
+    /// begins anew. A [`crate::Note`] says which.
     ///
     /// # Errors
-    /// Those of reading and tokenising; [`Error::MissingSpecialToken`] when there is no separator; [`Error::StoreExists`]; [`Error::EmptyCorpus`] when no document gives a token;
-    /// [`Error::Interrupted`].
+    /// Those of reading and tokenising; [`Error::MissingSpecialToken`] when there is no separator; [`Error::StoreExists`]; [`Error::StoreBusy`] when
+    /// another process builds the same folder; [`Error::EmptyCorpus`] when no document gives a token; [`Error::Interrupted`].
     pub fn build(folder: &Path, corpus: &Corpus, tokenizer: &Tokenizer, watch: Watch<'_>) -> Result<Self> {
-        let separator = tokenizer.special().need_separator(folder)?;
-        in_new_folder(folder, |temporary| {
-            let info = write_tokens(&temporary.join(TOKENS_BIN), corpus, tokenizer, separator, watch)?;
-            let json = serde_json::to_vec(&info).map_err(|error| Error::BadStore {
-                path: folder.join(STORE_JSON),
-                reason: error.to_string(),
-            })?;
-            write_synced(&temporary.join(STORE_JSON), &json)?;
-            watch.check()
-        })?;
-        Self::open(folder)
+        Self::build_at_pace(folder, corpus, tokenizer, Pace::default(), watch)
+    }
+
+    pub(super) fn build_at_pace(
+        folder: &Path,
+        corpus: &Corpus,
+        tokenizer: &Tokenizer,
+        pace: Pace,
+        watch: Watch<'_>,
+    ) -> Result<Self> {
+        let partial = Partial::claim(folder)?;
+        match fill(&partial, folder, corpus, tokenizer, pace, watch) {
+            Ok(()) => {
+                partial.finish()?;
+                Self::open(folder)
+            }
+            Err(error) => {
+                partial.leave();
+                Err(error)
+            }
+        }
     }
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = File::create(path).map_err(Error::io("create", path))?;
-    file.write_all(bytes).map_err(Error::io("write", path))?;
-    file.sync_all().map_err(Error::io("write", path))
-}
-
-fn write_tokens(
-    path: &Path,
+fn fill(
+    partial: &Partial,
+    folder: &Path,
     corpus: &Corpus,
     tokenizer: &Tokenizer,
-    separator: u32,
+    pace: Pace,
     watch: Watch<'_>,
-) -> Result<StoreInfo> {
-    let total = corpus.total_bytes();
-    let mut writer = TokenWriter::create(path, tokenizer, separator)?;
-    let reading = std::thread::scope(|scope| {
-        let (sender, receiver) = sync_channel(2);
-        let reader = scope.spawn(move || read_batches(corpus, &sender));
-        let written = (|| {
-            for batch in &receiver {
-                let Batch { texts, bytes_read } = batch;
-                watch.check()?;
-                for ids in tokenizer.encode_batch(&texts)? {
-                    writer.document(&ids)?;
-                }
-                watch.report(bytes_read.min(total), total);
-            }
-            Ok(())
-        })();
-        // Without a receiver the reader stops at its next batch.
-        drop(receiver);
-        let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        written.and(read)
-    })?;
-    if writer.tokens == 0 {
+) -> Result<()> {
+    let store = partial.store();
+    let writer = TokenWriter::open(&store.join(TOKENS_BIN), folder, tokenizer)?;
+    let mut build = Build {
+        partial,
+        folder,
+        corpus,
+        tokenizer,
+        pace,
+        watch,
+        writer,
+        place: Some(Place::default()),
+        recorded: Place::default(),
+        recorded_at: Instant::now(),
+        continued: None,
+    };
+    build.go_back()?;
+    let place = build.run()?;
+    if build.writer.tokens() == 0 {
+        partial.forget()?;
         return Err(corpus.empty_error());
     }
-    watch.report(total, total);
-    writer.finish(tokenizer, reading)
-}
-
-fn read_batches(corpus: &Corpus, sender: &SyncSender<Batch>) -> Result<ReadingDone> {
-    let mut hash = Sha256::new();
-    let (mut text_bytes, mut waiting_bytes) = (0, 0);
-    let mut texts = Vec::new();
-    let mut documents = corpus.documents();
-    loop {
-        let document = documents.next().transpose()?;
-        let ended = document.is_none();
-        if let Some(document) = document {
-            hash.update((document.text.len() as u64).to_le_bytes());
-            hash.update(document.text.as_bytes());
-            text_bytes += document.text.len() as u64;
-            waiting_bytes += document.text.len();
-            texts.push(document.text);
-        }
-        if (ended || waiting_bytes >= BATCH_BYTES) && !texts.is_empty() {
-            let batch = Batch {
-                texts: std::mem::take(&mut texts),
-                bytes_read: documents.bytes_read(),
-            };
-            waiting_bytes = 0;
-            if sender.send(batch).is_err() {
-                // The writer gave up and reports why.
-                return Err(Error::Interrupted);
-            }
-        }
-        if ended {
-            return Ok(ReadingDone {
-                corpus_sha256: hex(&hash.finalize()),
-                text_bytes,
-            });
-        }
+    // Whatever fails from here on, nothing is tokenised twice.
+    build.record()?;
+    let json_path = store.join(STORE_JSON);
+    let json = serde_json::to_vec(&build.writer.info(&place)).map_err(|error| Error::BadStore {
+        path: json_path.clone(),
+        reason: error.to_string(),
+    })?;
+    write_synced(&json_path, &json)?;
+    drop(build);
+    if !partial.is_locked() {
+        // Nothing kept another process from writing to the same files.
+        TokenStore::open(&store)?.verify()?;
     }
+    Ok(())
 }
 
-struct TokenWriter {
-    path: PathBuf,
-    file: BufWriter<File>,
-    width: TokenWidth,
-    separator: u32,
-    hash: Sha256,
-    tokens: u64,
-    documents: u64,
-    unigram_counts: Vec<u64>,
-    buffer: Vec<u8>,
+/// One build, from a claimed folder to its last token.
+struct Build<'a> {
+    partial: &'a Partial,
+    folder: &'a Path,
+    corpus: &'a Corpus,
+    tokenizer: &'a Tokenizer,
+    pace: Pace,
+    watch: Watch<'a>,
+    writer: TokenWriter,
+    /// Where the writer is; `None` when it stopped within a piece of text.
+    place: Option<Place>,
+    /// The place of the record on the disk.
+    recorded: Place,
+    recorded_at: Instant,
+    /// To be said once the text turns out to be the one of the record.
+    continued: Option<Note>,
 }
 
-impl TokenWriter {
-    fn create(path: &Path, tokenizer: &Tokenizer, separator: u32) -> Result<Self> {
-        let file = File::create(path).map_err(Error::io("create", path))?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            file: BufWriter::with_capacity(1 << 20, file),
-            width: TokenWidth::for_vocab(tokenizer.vocab_size()),
-            separator,
-            hash: Sha256::new(),
-            tokens: 0,
-            documents: 0,
-            unigram_counts: vec![0; tokenizer.vocab_size()],
-            buffer: Vec::new(),
-        })
-    }
-
-    fn document(&mut self, ids: &[u32]) -> Result<()> {
-        if ids.is_empty() {
-            return Ok(());
-        }
-        self.buffer.clear();
-        let separator = (self.documents > 0).then_some(self.separator);
-        for id in separator.into_iter().chain(ids.iter().copied()) {
-            let vocab_size = self.unigram_counts.len();
-            let Some(count) = self.unigram_counts.get_mut(id as usize) else {
-                return Err(Error::TokenOutOfRange {
-                    path: self.path.clone(),
-                    position: self.tokens,
-                    id,
-                    vocab_size,
+impl Build<'_> {
+    /// Puts the writer where an earlier build stopped, or at the beginning.
+    fn go_back(&mut self) -> Result<()> {
+        let new = self.writer.info(&Place::default());
+        let found = match Progress::read(&self.partial.progress(), &new)? {
+            None => return self.writer.restart(),
+            Some(Err(reason)) => Err(reason),
+            Some(Ok(progress)) => self.writer.resume(&progress, self.watch)?.map(|()| progress),
+        };
+        match found {
+            Err(reason) => self.begin_anew(reason),
+            Ok(Progress { texts, store, .. }) => {
+                self.continued = Some(Note::Continued {
+                    path: self.folder.to_path_buf(),
+                    documents: store.documents,
+                    tokens: store.tokens,
                 });
-            };
-            *count += 1;
-            self.tokens += 1;
-            match self.width {
-                TokenWidth::U16 => self.buffer.extend_from_slice(&(id as u16).to_le_bytes()),
-                TokenWidth::U32 => self.buffer.extend_from_slice(&id.to_le_bytes()),
+                self.recorded = Place {
+                    texts,
+                    text_bytes: store.text_bytes,
+                    corpus_sha256: store.corpus_sha256,
+                };
+                self.place = Some(self.recorded.clone());
+                Ok(())
             }
         }
-        self.documents += 1;
-        self.hash.update(&self.buffer);
-        self.file
-            .write_all(&self.buffer)
-            .map_err(Error::io("write", &self.path))
     }
 
-    fn finish(self, tokenizer: &Tokenizer, reading: ReadingDone) -> Result<StoreInfo> {
-        let file = self
-            .file
-            .into_inner()
-            .map_err(|error| Error::io("write", &self.path)(error.into_error()))?;
-        file.sync_all().map_err(Error::io("write", &self.path))?;
-        Ok(StoreInfo {
-            format_version: FORMAT_VERSION,
-            dtype: self.width,
-            tokens: self.tokens,
-            documents: self.documents,
-            text_bytes: reading.text_bytes,
-            vocab_size: tokenizer.vocab_size(),
-            special: tokenizer.special(),
-            tokenizer_sha256: tokenizer.hash().to_owned(),
-            corpus_sha256: reading.corpus_sha256,
-            tokens_sha256: hex(&self.hash.finalize()),
-            unigram_counts: self.unigram_counts,
+    fn begin_anew(&mut self, reason: &'static str) -> Result<()> {
+        self.watch.note(&Note::BegunAnew {
+            path: self.folder.to_path_buf(),
+            reason,
+        });
+        // First, so that the record never speaks of tokens that are gone.
+        self.partial.forget()?;
+        self.continued = None;
+        self.recorded = Place::default();
+        self.place = Some(Place::default());
+        self.writer.restart()
+    }
+
+    /// Tokenises the rest of the corpus and returns its end.
+    fn run(&mut self) -> Result<Place> {
+        let ended = match self.pass() {
+            Ok(Reading::Changed) => {
+                self.begin_anew("the text it was begun with has changed")?;
+                self.pass()
+            }
+            other => other,
+        };
+        if let Err(error) = ended.and_then(|_| self.watch.check()) {
+            // The reason for the end matters more than a record that cannot be written; the one before it still holds.
+            let _ = self.record();
+            return Err(error);
+        }
+        let total = self.corpus.total_bytes();
+        self.watch.report(total, total);
+        Ok(self.place.clone().unwrap_or_default())
+    }
+
+    fn pass(&mut self) -> Result<Reading> {
+        let (corpus, done, batch_bytes) = (self.corpus, self.recorded.clone(), self.pace.batch_bytes);
+        let total = corpus.total_bytes();
+        std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(2);
+            let reader = scope.spawn(move || read_batches(corpus, &done, batch_bytes, &sender));
+            let written = (|| {
+                for batch in &receiver {
+                    self.watch.check()?;
+                    // The reader goes no further than the record when the text is another.
+                    if batch.place.texts >= self.recorded.texts
+                        && let Some(note) = self.continued.take()
+                    {
+                        self.watch.note(&note);
+                    }
+                    if !batch.texts.is_empty() {
+                        self.write(&batch.texts, batch.place)?;
+                    }
+                    self.watch.report(batch.bytes_read.min(total), total);
+                }
+                Ok(())
+            })();
+            // Without a receiver the reader stops at its next batch.
+            drop(receiver);
+            let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            written.and(read)
         })
+    }
+
+    fn write(&mut self, texts: &[String], behind: Place) -> Result<()> {
+        let documents = self.tokenizer.encode_batch(texts)?;
+        self.place = None;
+        for ids in documents {
+            self.writer.document(&ids)?;
+        }
+        self.place = Some(behind);
+        if self.recorded_at.elapsed() >= self.pace.record_every {
+            self.record()?;
+        }
+        Ok(())
+    }
+
+    /// Brings the tokens to the disk and then records that they are there.
+    fn record(&mut self) -> Result<()> {
+        if let Some(place) = self.place.clone().filter(|place| *place != self.recorded) {
+            self.writer.sync()?;
+            let progress = Progress::new(place.texts, self.writer.info(&place));
+            progress.write(&self.partial.progress())?;
+            (self.recorded, self.recorded_at) = (place, Instant::now());
+        }
+        Ok(())
     }
 }

@@ -1,29 +1,20 @@
 //! Folders that appear whole or not at all.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// How the names of folders begin that are being filled.
-const UNFINISHED: &str = ".unfinished-";
+/// How the names of folders begin that are of no use once nobody holds their lock.
+pub(super) const UNFINISHED: &str = ".unfinished-";
 /// Locked by whoever fills the folder.
-const LOCK: &str = ".lock";
+pub(super) const LOCK: &str = ".lock";
 
 /// Lets `write` fill a temporary folder beside `folder` and renames it when that worked; otherwise nothing is left. Folders that a killed
 /// process left unfinished there are removed.
 pub(crate) fn in_new_folder(folder: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    if folder.exists() {
-        return Err(Error::StoreExists {
-            path: folder.to_path_buf(),
-        });
-    }
-    let parent = match folder.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-        _ => PathBuf::from("."),
-    };
-    fs::create_dir_all(&parent).map_err(Error::io("create", &parent))?;
-    remove_abandoned(&parent);
+    let parent = prepare_parent(folder)?;
     let temporary = temporary_folder(&parent)?;
     let lock_path = temporary.path().join(LOCK);
     let lock = File::create(&lock_path).map_err(Error::io("create", &lock_path))?;
@@ -32,15 +23,62 @@ pub(crate) fn in_new_folder(folder: &Path, write: impl FnOnce(&Path) -> Result<(
     write(temporary.path())?;
     drop(lock);
     fs::remove_file(&lock_path).map_err(Error::io("remove", &lock_path))?;
+    appear(temporary.path(), folder)?;
+    // Renamed away: there is nothing left to remove.
+    let _ = temporary.keep();
+    Ok(())
+}
+
+/// Makes sure that `folder` can appear: it is not there yet, and the folder around it is. Returns the latter, cleared of what killed
+/// processes left.
+pub(super) fn prepare_parent(folder: &Path) -> Result<PathBuf> {
+    refuse_existing(folder)?;
+    let parent = parent_of(folder);
+    fs::create_dir_all(&parent).map_err(Error::io("create", &parent))?;
+    remove_abandoned(&parent);
+    Ok(parent)
+}
+
+/// Renames a finished folder, whose files are synced, to its place.
+pub(super) fn appear(finished: &Path, folder: &Path) -> Result<()> {
+    refuse_existing(folder)?;
+    sync_folder(finished)?;
+    fs::rename(finished, folder).map_err(Error::io("rename the finished folder to", folder))?;
+    sync_folder(&parent_of(folder))
+}
+
+pub(super) fn refuse_existing(folder: &Path) -> Result<()> {
     if folder.exists() {
         return Err(Error::StoreExists {
             path: folder.to_path_buf(),
         });
     }
-    fs::rename(temporary.path(), folder).map_err(Error::io("rename the finished folder to", folder))?;
-    // Renamed away: there is nothing left to remove.
-    let _ = temporary.keep();
-    sync_folder(&parent)
+    Ok(())
+}
+
+/// Writes a file and waits until it is on the disk.
+pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = File::create(path).map_err(Error::io("create", path))?;
+    file.write_all(bytes).map_err(Error::io("write", path))?;
+    file.sync_all().map_err(Error::io("write", path))
+}
+
+/// Waits until the names in a folder are on the disk.
+pub(super) fn sync_folder(folder: &Path) -> Result<()> {
+    // Windows cannot open a folder as a file; its rename is durable enough for data that can be made again.
+    if cfg!(unix) {
+        File::open(folder)
+            .and_then(|file| file.sync_all())
+            .map_err(Error::io("sync", folder))?;
+    }
+    Ok(())
+}
+
+fn parent_of(folder: &Path) -> PathBuf {
+    match folder.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
 }
 
 /// Removes unfinished folders whose lock nobody holds. One without a lock file was made or finished this moment, and is left alone; so is
@@ -71,14 +109,4 @@ fn temporary_folder(parent: &Path) -> Result<tempfile::TempDir> {
     builder
         .tempdir_in(parent)
         .map_err(Error::io("create a temporary folder in", parent))
-}
-
-fn sync_folder(folder: &Path) -> Result<()> {
-    // Windows cannot open a folder as a file; its rename is durable enough for data that can be made again.
-    if cfg!(unix) {
-        File::open(folder)
-            .and_then(|file| file.sync_all())
-            .map_err(Error::io("sync", folder))?;
-    }
-    Ok(())
 }

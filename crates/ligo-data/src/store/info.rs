@@ -50,6 +50,9 @@ pub struct StoreInfo {
     pub vocab_size: usize,
     /// Ids of the special tokens.
     pub special: SpecialIds,
+    /// The token in front of every document ([`crate::Tokenizer::document_start`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_start: Option<u32>,
     /// [`crate::Tokenizer::hash`] of the tokenizer that was used.
     pub tokenizer_sha256: String,
     /// SHA-256 over all documents, each preceded by its length in bytes as eight little-endian bytes.
@@ -61,6 +64,20 @@ pub struct StoreInfo {
 }
 
 impl StoreInfo {
+    /// Whether both stores were made by the same tokenizer in the same way.
+    pub(super) fn is_made_like(&self, other: &Self) -> bool {
+        let recipe = |info: &Self| {
+            (
+                info.format_version,
+                info.dtype,
+                info.vocab_size,
+                info.special,
+                info.document_start,
+            )
+        };
+        recipe(self) == recipe(other) && self.tokenizer_sha256 == other.tokenizer_sha256
+    }
+
     /// Cross-entropy, in nats per token, of the tokens of `of` under the unigram distribution of `self`, special tokens left out:
     /// what a model reaches that knows how frequent words are and nothing else.
     ///
@@ -149,7 +166,8 @@ impl StoreInfo {
                 info.vocab_size
             )));
         }
-        if let Some(id) = info.special.ids().find(|&id| id as usize >= info.vocab_size) {
+        let mut special = info.special.ids().chain(info.document_start);
+        if let Some(id) = special.find(|&id| id as usize >= info.vocab_size) {
             return Err(bad(format!(
                 "the special id {id} is not below the vocabulary size {}",
                 info.vocab_size
@@ -182,6 +200,7 @@ mod tests {
                 mask: Some(4),
                 ..SpecialIds::default()
             },
+            document_start: None,
             tokenizer_sha256: String::new(),
             corpus_sha256: String::new(),
             tokens_sha256: String::new(),

@@ -3,6 +3,12 @@
 mod build;
 mod folder;
 mod info;
+mod partial;
+mod progress;
+mod read;
+#[cfg(test)]
+mod resume_tests;
+mod writer;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::Tokenizer;
+use super::template::{Part, template};
 use super::train::SPECIAL_TOKENS;
 use super::wordpiece::{MAX_WORD_CHARS, PREFIX};
 use crate::Result;
@@ -28,26 +29,13 @@ impl Tokenizer {
             .enumerate()
             .map(|(id, token)| (token.clone(), id.into()))
             .collect();
-        let wrap = |parts: &[(&str, u8)]| {
-            let item = |&(name, type_id): &(&str, u8)| {
-                if name.len() == 1 {
-                    json!({"Sequence": {"id": name, "type_id": type_id}})
-                } else {
-                    json!({"SpecialToken": {"id": name, "type_id": type_id}})
-                }
-            };
-            parts.iter().map(item).collect::<Vec<_>>()
-        };
         let post_processor = match (id_of("[CLS]"), id_of("[SEP]")) {
-            (Some(cls), Some(sep)) => json!({
-                "type": "TemplateProcessing",
-                "single": wrap(&[("[CLS]", 0), ("A", 0), ("[SEP]", 0)]),
-                "pair": wrap(&[("[CLS]", 0), ("A", 0), ("[SEP]", 0), ("B", 1), ("[SEP]", 1)]),
-                "special_tokens": {
-                    "[CLS]": {"id": "[CLS]", "ids": [cls], "tokens": ["[CLS]"]},
-                    "[SEP]": {"id": "[SEP]", "ids": [sep], "tokens": ["[SEP]"]},
-                },
-            }),
+            (Some(cls), Some(sep)) => {
+                let first = [Part::Token("[CLS]", 0), Part::Text("A", 0), Part::Token("[SEP]", 0)];
+                let second = [Part::Text("B", 1), Part::Token("[SEP]", 1)];
+                let tokens = [("[CLS]", cls as u32), ("[SEP]", sep as u32)];
+                template(&tokens, &first, &[first.as_slice(), &second].concat())
+            }
             _ => Value::Null,
         };
         let description = json!({

@@ -1,5 +1,6 @@
 //! Text to token ids and back: a thin, checked layer over the `tokenizers` crate.
 
+mod around;
 mod bert;
 mod byte_level;
 mod chunk;
@@ -10,6 +11,7 @@ mod kind;
 mod merge;
 mod save;
 mod special;
+mod template;
 mod train;
 mod wordpiece;
 
@@ -18,6 +20,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 use serde_json::Value;
+use tokenizers::processors::PostProcessorWrapper;
 
 pub use byte_level::BpeFlavour;
 pub use fit::check_vocab_size;
@@ -28,6 +31,7 @@ pub use train::{BpeTraining, SPECIAL_TOKENS, WordPieceTraining};
 
 use crate::hash::sha256_hex;
 use crate::{Error, Result};
+use around::Around;
 use chunk::{Cut, Memory};
 
 /// A tokenizer with its special tokens.
@@ -38,6 +42,7 @@ pub struct Tokenizer {
     plain: tokenizers::Tokenizer,
     kind: TokenizerKind,
     special: SpecialIds,
+    around: Around,
     vocab_size: usize,
     hash: String,
     /// Where running text may be cut into pieces, if anywhere.
@@ -71,7 +76,7 @@ impl Tokenizer {
             path: path.to_path_buf(),
             reason,
         };
-        let inner = tokenizers::Tokenizer::from_bytes(json).map_err(|error| bad(error.to_string()))?;
+        let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(|error| bad(error.to_string()))?;
         let added = inner.get_added_tokens_decoder();
         let special = SpecialIds::by_spelling(|token| {
             // An ordinary token may be spelt like a special one, so where special tokens are declared only these count.
@@ -87,6 +92,14 @@ impl Tokenizer {
         plain.with_truncation(None).map_err(|error| bad(error.to_string()))?;
         plain.with_padding(None);
         plain.set_encode_special_tokens(true);
+        let found = Around::of(path, &plain)?;
+        let around = found.asked_for(path, special, config)?;
+        if around != found {
+            let processor = around.post_processor(|id| inner.id_to_token(id));
+            let processor: PostProcessorWrapper =
+                serde_json::from_value(processor).map_err(|error| bad(error.to_string()))?;
+            inner.with_post_processor(Some(processor));
+        }
         let description = inner.to_string(false).map_err(|error| bad(error.to_string()))?;
         let value: Value = serde_json::from_str(&description).map_err(|error| bad(error.to_string()))?;
         let cut = Cut::of(&value);
@@ -97,6 +110,7 @@ impl Tokenizer {
             plain,
             kind: TokenizerKind::of(&value),
             special,
+            around,
             vocab_size,
             hash: sha256_hex(description.as_bytes()),
             cut,
@@ -182,6 +196,16 @@ impl Tokenizer {
     /// Ids of the special tokens, where the vocabulary has them.
     pub fn special(&self) -> SpecialIds {
         self.special
+    }
+
+    /// The token in front of every text of a causal model, as Llama's `<s>`: what the post-processor in `tokenizer.json` puts there, or what `add_bos_token` in
+    /// `tokenizer_config.json` says instead. `None` for tokenizers of masked-language models, whose opening token belongs to sequences, and
+    /// for those that put several tokens there.
+    pub fn document_start(&self) -> Option<u32> {
+        match self.around.front[..] {
+            [start] if self.special.cls.is_none() => Some(start),
+            _ => None,
+        }
     }
 
     /// Largest id plus one: the rows an embedding needs.

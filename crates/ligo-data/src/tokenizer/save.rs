@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::around::ADD_BOS;
 use super::files::{MERGES_TXT, TOKENIZER_CONFIG_JSON, TOKENIZER_JSON, VOCAB_JSON, VOCAB_TXT};
 use super::{SpecialIds, Tokenizer, TokenizerKind};
 use crate::{Error, Result};
@@ -79,6 +80,9 @@ impl Tokenizer {
             TokenizerKind::Other => {
                 config.insert("tokenizer_class".to_owned(), "PreTrainedTokenizerFast".into());
             }
+        }
+        if self.document_start().is_some() && self.document_start() == self.special().bos {
+            config.insert(ADD_BOS.to_owned(), true.into());
         }
         let byte_level = matches!(self.kind(), TokenizerKind::Gpt2 | TokenizerKind::Roberta);
         config.insert("clean_up_tokenization_spaces".to_owned(), json!(!byte_level));

@@ -41,7 +41,7 @@ impl SpecialIds {
     }
 
     /// The ids that exist, in the order pad, unk, cls, sep, mask, bos, eos; a token with two parts comes twice.
-    pub fn ids(&self) -> impl Iterator<Item = u32> {
+    pub fn ids(&self) -> impl Iterator<Item = u32> + use<> {
         self.roles().into_iter().filter_map(|(_, id)| id)
     }
 

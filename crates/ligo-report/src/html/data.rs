@@ -103,7 +103,7 @@ fn operator(operator: &OperatorSummary) -> Value {
             "singular": matrix.singular_values.iter().copied().map(coarse).collect::<Vec<_>>(),
         })
     };
-    json!({ "depth": depth.collect::<Vec<_>>(), "width": operator.width.iter().map(width).collect::<Vec<_>>() })
+    json!({ "depth": depth.collect::<Vec<_>>(), "width": operator.width.iter().filter(|matrix| !matrix.row_norms.is_empty() || !matrix.singular_values.is_empty()).map(width).collect::<Vec<_>>() })
 }
 
 fn costs(cost: Cost) -> Three<Value> {

@@ -10,7 +10,7 @@ mod origin;
 mod page;
 mod runs;
 
-use crate::summary::{Counter, Summary};
+use crate::summary::{Counter, MethodSummary, Summary};
 use crate::table::labels;
 use crate::verdict;
 use page::{escaped, filled};
@@ -93,7 +93,7 @@ pub fn report(summary: &Summary) -> String {
 }
 
 fn savings(summary: &Summary) -> Option<Section> {
-    if summary.methods.iter().all(|run| run.is_scratch()) {
+    if !verdict::has_scratch(summary) || summary.methods.iter().all(MethodSummary::is_scratch) {
         return None;
     }
     let lead = "The share of scratch’s cost that a method did not need to reach scratch’s final loss. Learning the operator is \

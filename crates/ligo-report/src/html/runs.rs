@@ -95,11 +95,14 @@ pub(super) fn section(summary: &Summary) -> Section {
     });
     let markup = format!(
         "<section id=\"runs\" aria-labelledby=\"runs-title\">\n<h2 id=\"runs-title\">Every run</h2>\n\
-         <details{}><summary>{} runs, each with its seed</summary>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" \
+         <details{}><summary>{}</summary>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" \
          aria-label=\"Every run\"><table class=\"grid\" data-sortable>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{}</tbody>\
          </table></div></details>\n</section>\n",
         if runs.len() <= FEW { " open" } else { "" },
-        runs.len(),
+        match runs.len() {
+            1 => "1 run".to_string(),
+            many => format!("{many} runs, each with its seed"),
+        },
         rows.collect::<String>()
     );
     Section {

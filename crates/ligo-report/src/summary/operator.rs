@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::singular::singular_values;
 use crate::plot::Matrix;
 
 /// As many values of one kind as a picture can show.
@@ -40,6 +41,12 @@ pub struct WidthMatrix {
 }
 
 impl WidthMatrix {
+    /// Norms and singular values of the matrix. Of very large matrices (more than 768 channels on the smaller side) only the norms.
+    #[must_use]
+    pub fn of(matrix: &Matrix) -> Self {
+        Self::new(matrix, &singular_values(matrix))
+    }
+
     /// Norms of the matrix, and singular values that the caller computed (all of them, or none).
     #[must_use]
     pub fn new(matrix: &Matrix, singular_values: &[f64]) -> Self {

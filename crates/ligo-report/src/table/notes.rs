@@ -18,7 +18,9 @@ pub(super) fn notes(summary: &Summary, counter: Counter) -> Vec<String> {
         );
         notes.extend(unpaired(&named));
     }
-    notes.extend(never(&named));
+    if verdict::has_scratch(summary) {
+        notes.extend(never(&named));
+    }
     notes.push(match &summary.small.cost {
         Some(cost) => format!(
             "“incl. small” charges the small model too: {} and {}.",
@@ -42,6 +44,9 @@ pub(super) fn notes(summary: &Summary, counter: Counter) -> Vec<String> {
 fn target(summary: &Summary) -> String {
     let floor = verdict::floor(&summary.corpus);
     let small = units::loss(summary.small.loss);
+    if !verdict::has_scratch(summary) {
+        return format!("No run from scratch, so there is no target and no saving (small model {small}; {floor}).");
+    }
     match &summary.reference {
         Some(reference) if reference.losses.len() > 1 => {
             let each: Vec<String> = reference.losses.iter().copied().map(units::loss).collect();

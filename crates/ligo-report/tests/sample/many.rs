@@ -151,7 +151,7 @@ fn measure(run: &mut MethodSummary, scratch: &MethodSummary, small: Cost) {
     }
 }
 
-fn operator(run: &MethodSummary, small: (usize, usize), large: (usize, usize)) -> OperatorSummary {
+pub fn operator(run: &MethodSummary, small: (usize, usize), large: (usize, usize)) -> OperatorSummary {
     let modules = [
         "query",
         "key",

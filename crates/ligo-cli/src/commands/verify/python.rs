@@ -33,6 +33,8 @@ pub enum Answer {
         comparison: Comparison,
         /// [`Error::Keys`] when keys differ.
         keys: Option<Error>,
+        /// Keys that the reference's class has no use for, and ligo none either but to carry them along.
+        carried: Vec<String>,
     },
 }
 
@@ -58,20 +60,36 @@ struct Layer {
 
 /// Lets `transformers` compute the dump's inputs with the model.
 ///
-/// Tried are `named`, or else `LIGO_PYTHON`, `python3` and `python`, until one has `transformers`.
-pub fn ask(model: &Path, dump: &Path, scratch: &Path, named: Option<&Path>, tolerance: f64) -> Result<Answer, Error> {
+/// Tried are `named`, or else `LIGO_PYTHON`, `python3` and `python`, until one has `transformers`. `optional` are the tensors that
+/// some classes of the family lack, such as a pooler's.
+pub fn ask(
+    model: &Path,
+    optional: &[String],
+    dump: &Path,
+    scratch: &Path,
+    named: Option<&Path>,
+    tolerance: f64,
+) -> Result<Answer, Error> {
     let script = scratch.join("verify_hf.py");
     std::fs::write(&script, SCRIPT).map_err(write_error(&script))?;
     // A relative path may look like the name of a model on the hub.
     let model = model.canonicalize()?;
-    ask_with(&script, &model, dump, named, tolerance)
+    let line = ask_with(&script, &model, dump, named, tolerance)?;
+    Ok(line.map_or_else(Answer::Nobody, |line| answer(line, optional)))
 }
 
-fn ask_with(script: &Path, model: &Path, dump: &Path, named: Option<&Path>, tolerance: f64) -> Result<Answer, Error> {
+/// The script's line; in words why there is none, when no Python here can run it.
+fn ask_with(
+    script: &Path,
+    model: &Path,
+    dump: &Path,
+    named: Option<&Path>,
+    tolerance: f64,
+) -> Result<Result<Line, String>, Error> {
     let mut reasons = Vec::new();
     for program in programs(named) {
         let reason = match run(&program, script, model, dump, tolerance) {
-            Ok(line) => return Ok(answer(line?)),
+            Ok(line) => return line.map(Ok),
             Err(reason) => reason,
         };
         let program = program.display().to_string();
@@ -80,7 +98,7 @@ fn ask_with(script: &Path, model: &Path, dump: &Path, named: Option<&Path>, tole
         }
         reasons.push(format!("{program} {reason}"));
     }
-    Ok(Answer::Nobody(reasons.join(", ")))
+    Ok(Err(reasons.join(", ")))
 }
 
 fn programs(named: Option<&Path>) -> Vec<PathBuf> {
@@ -132,7 +150,8 @@ fn run(
     })
 }
 
-fn answer(line: Line) -> Answer {
+fn answer(mut line: Line, optional: &[String]) -> Answer {
+    let carried = line.unexpected.extract_if(.., |key| optional.contains(key)).collect();
     let lists = [&line.missing, &line.unexpected, &line.mismatched];
     let [missing, unexpected, mismatched] = lists.map(|list| list.join(", "));
     let differ = lists.iter().any(|list| !list.is_empty());
@@ -142,6 +161,7 @@ fn answer(line: Line) -> Answer {
             unexpected,
             mismatched,
         }),
+        carried,
         comparison: Comparison {
             other: format!("transformers {} (torch {})", line.transformers, line.torch),
             difference: line.max_abs_diff,
@@ -160,15 +180,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("script");
         std::fs::write(&script, body).unwrap();
-        ask_with(&script, folder.path(), Path::new("dump"), Some(Path::new("sh")), 1e-4)
+        let line = ask_with(&script, folder.path(), Path::new("dump"), Some(Path::new("sh")), 1e-4)?;
+        Ok(answer(line.unwrap(), &["pooler.bias".to_owned()]))
     }
 
     #[test]
     fn a_line_of_json_among_others_is_the_answer() {
         let line = r#"{"missing": [], "unexpected": [], "mismatched": [], "max_abs_diff": 2e-6, "per_layer": [{"name": "hidden.0", "max_abs_diff": null}], "transformers": "5.0", "torch": "2.9"}"#;
         match asked(&format!("echo loading; echo '{line}'")).unwrap() {
-            Answer::Compared { comparison, keys } => {
-                assert!(keys.is_none());
+            Answer::Compared {
+                comparison,
+                keys,
+                carried,
+            } => {
+                assert!(keys.is_none() && carried.is_empty());
                 assert_eq!(comparison.difference, Some(2e-6));
                 assert_eq!(comparison.per_layer, [("hidden.0".to_string(), None)]);
                 assert_eq!(comparison.other, "transformers 5.0 (torch 2.9)");
@@ -188,6 +213,25 @@ mod tests {
                         .contains("missing keys [a.weight], unexpected keys [b]"),
                     "{error}"
                 );
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_pooler_that_the_class_has_no_use_for_is_no_error() {
+        let line = r#"{"unexpected": ["pooler.bias"], "max_abs_diff": 0.0}"#;
+        match asked(&format!("echo '{line}'; exit 1")).unwrap() {
+            Answer::Compared { keys, carried, .. } => {
+                assert!(keys.is_none());
+                assert_eq!(carried, ["pooler.bias"]);
+            }
+            other => panic!("{other:?}"),
+        }
+        let line = r#"{"unexpected": ["pooler.bias", "b"]}"#;
+        match asked(&format!("echo '{line}'; exit 1")).unwrap() {
+            Answer::Compared { keys: Some(error), .. } => {
+                assert!(error.to_string().contains("unexpected keys [b]"), "{error}");
             }
             other => panic!("{other:?}"),
         }

@@ -161,6 +161,7 @@ mod tests {
             seed: 3,
             epoch: 1,
             sample,
+            copy: 0,
         }
     }
 

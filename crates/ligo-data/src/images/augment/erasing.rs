@@ -110,6 +110,7 @@ mod tests {
             seed: 8,
             epoch: 0,
             sample,
+            copy: 0,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Augmentation as DeiT trains with it (Touvron et al., 2012.12877, table 9): what it does is a function of (seed, epoch, sample) alone.
+//! Augmentation as DeiT trains with it (Touvron et al., 2012.12877, table 9): what it does is a function of (seed, epoch, sample, copy) alone.
 //!
 //! The order is that of timm's `transforms_imagenet_train`: crop, flip, RandAugment, colour jitter, normalisation, random erasing, and then
 //! Mixup or CutMix over the batch.
@@ -67,6 +67,11 @@ pub struct Augmentation {
     pub mixing: Mixing,
     /// The share of every label that is spread over all classes.
     pub label_smoothing: f64,
+    /// How many copies of a picture follow each other in an epoch, each augmented in its own way; 1 for none.
+    ///
+    /// Repeated augmentation (Hoffer et al., 1901.09335; Berman et al., 1902.05509): a step sees several views of the same picture. DeiT has 3. As in its sampler, an epoch stays
+    /// as long as the set, so it shows a third of the pictures three times, another third in every epoch.
+    pub repeats: u64,
 }
 
 /// [`Augmentation`] as it is written: a preset and what differs from it.
@@ -82,6 +87,7 @@ struct AugmentationTable {
     erasing: Option<RandomErasing>,
     mixing: Option<Mixing>,
     label_smoothing: Option<f64>,
+    repeats: Option<u64>,
 }
 
 impl From<AugmentationTable> for Augmentation {
@@ -95,6 +101,7 @@ impl From<AugmentationTable> for Augmentation {
             erasing: table.erasing.unwrap_or(preset.erasing),
             mixing: table.mixing.unwrap_or(preset.mixing),
             label_smoothing: table.label_smoothing.unwrap_or(preset.label_smoothing),
+            repeats: table.repeats.unwrap_or(preset.repeats),
         }
     }
 }
@@ -115,7 +122,8 @@ impl Augmentation {
         }
     }
 
-    /// DeiT's: `rand-m9-mstd0.5-inc1`, random erasing 0.25, Mixup 0.8, CutMix 1.0, label smoothing 0.1 (`deit/main.py`).
+    /// DeiT's: `rand-m9-mstd0.5-inc1`, random erasing 0.25, Mixup 0.8, CutMix 1.0, label smoothing 0.1 (`deit/main.py`). Its three copies of a
+    /// picture are asked for with [`Self::repeats`].
     pub fn deit() -> Self {
         Self {
             crop: Crop::Auto,
@@ -125,6 +133,7 @@ impl Augmentation {
             erasing: RandomErasing::default(),
             mixing: Mixing::default(),
             label_smoothing: 0.1,
+            repeats: 1,
         }
     }
 
@@ -147,6 +156,7 @@ impl Augmentation {
             erasing: RandomErasing::OFF,
             mixing: Mixing::OFF,
             label_smoothing: 0.0,
+            repeats: 1,
         }
     }
 
@@ -159,6 +169,13 @@ impl Augmentation {
         self.rand_augment.check()?;
         self.erasing.check()?;
         self.mixing.check()?;
+        if self.repeats == 0 {
+            return Err(Error::BadSetting {
+                name: "augmentation.repeats",
+                expected: "at least 1",
+                found: "0".to_owned(),
+            });
+        }
         check_range("augmentation.flip", self.flip, 0.0, 1.0)?;
         check_range("augmentation.color_jitter", self.color_jitter, 0.0, 1.0)?;
         check_range("augmentation.label_smoothing", self.label_smoothing, 0.0, 1.0)
@@ -226,6 +243,7 @@ mod tests {
             seed: 11,
             epoch: 4,
             sample,
+            copy: 0,
         }
     }
 
@@ -343,7 +361,8 @@ mod tests {
                 ..Mixing::default()
             }
         );
-        assert_eq!(light.label_smoothing, 0.0);
+        assert_eq!((light.label_smoothing, light.repeats), (0.0, 1));
+        assert_eq!(read(r#"{"repeats": 3}"#).unwrap().repeats, 3);
         for json in [
             r#"{"flipp": 1}"#,
             r#"{"preset": "heavy"}"#,
@@ -363,6 +382,7 @@ mod tests {
         let deit = Augmentation::deit();
         let bad = [
             (Augmentation { flip: 1.5, ..deit }, "augmentation.flip"),
+            (Augmentation { repeats: 0, ..deit }, "augmentation.repeats"),
             (
                 Augmentation {
                     label_smoothing: f64::NAN,

@@ -222,6 +222,7 @@ mod tests {
             seed: 1,
             epoch: 2,
             sample,
+            copy: 0,
         };
         let unchanged = (0..2_000).filter(|&sample| policy.apply(picture(3), &[0; 3], key(sample)) == picture(3));
         let share = unchanged.count() as f64 / 2_000.0;

@@ -1,0 +1,155 @@
+//! `ligo plan`: the price before the run.
+
+use std::path::PathBuf;
+
+use ligo_cost::hardware::{Hardware, KNOWN, Precision};
+
+use crate::device::{self, DeviceChoice};
+use crate::plan::{self, Asked, Machine, Terms, probe};
+use crate::recipe::{self, DataFacts, Recipe, nearest};
+use crate::{Failure, Ui, cost};
+
+/// The machine that the program runs on.
+const THIS: &str = "this";
+
+/// Arguments of `ligo plan`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  ligo plan --recipe bert-small-to-base --hardware h100\n  ligo plan --recipe bert-mini                          on this machine, with a probe of some seconds\n  ligo plan --recipe gpt2-base-to-medium --hardware rtx4090 --price-per-hour 0.35 --carbon-intensity 56 --json\n\nNothing is trained and no data are read. Beneath the tables stands what each figure rests on."
+)]
+pub struct PlanArgs {
+    /// A built-in recipe or a TOML file.
+    #[arg(long, default_value = "demo", value_name = "NAME|FILE")]
+    pub recipe: String,
+    /// h100, a100, rtx4090, m3, or this.
+    #[arg(long, default_value = THIS, value_name = "NAME")]
+    pub hardware: String,
+    /// A trained small model (Hugging Face directory) to grow instead of training one.
+    #[arg(long, value_name = "DIR")]
+    pub small: Option<PathBuf>,
+    /// Methods instead of the recipe's.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub methods: Vec<String>,
+    /// Runs of each method, each with a seed of its own.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub seeds: Option<u64>,
+    /// Change a setting of the recipe, for example large.train.steps=500.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Numbers that products are computed with: f32 (as ligo does), tf32 or bf16 (what other programs would need).
+    #[arg(long, default_value_t, value_name = "NAME")]
+    pub precision: Precision,
+    /// Share of the hardware's peak that training reaches, 0 to 1.
+    #[arg(long, value_name = "X", value_parser = share)]
+    pub utilisation: Option<f64>,
+    /// US dollars for an hour of the hardware.
+    #[arg(long, value_name = "X", value_parser = amount)]
+    pub price_per_hour: Option<f64>,
+    /// Grams of CO2 for a kilowatt-hour.
+    #[arg(long, value_name = "G", value_parser = amount)]
+    pub carbon_intensity: Option<f64>,
+    /// Energy drawn for each unit that reaches the hardware (power usage effectiveness).
+    #[arg(long, value_name = "X", value_parser = at_least_one)]
+    pub pue: Option<f64>,
+    /// Power of the hardware while it computes.
+    #[arg(long, value_name = "W", value_parser = amount)]
+    pub watts: Option<f64>,
+    /// Print JSON, as in a run's plan.json.
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+    /// Print CSV, one line for each run.
+    #[arg(long)]
+    pub csv: bool,
+}
+
+fn amount(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|x| x.is_finite() && *x >= 0.0);
+    number.ok_or_else(|| "expected a number of at least 0".into())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let number = amount(text).ok().filter(|x| *x > 0.0 && *x <= 1.0);
+    number.ok_or_else(|| "expected a share above 0 and up to 1, for example 0.4".into())
+}
+
+fn at_least_one(text: &str) -> Result<f64, String> {
+    let number = amount(text).ok().filter(|x| *x >= 1.0);
+    number.ok_or_else(|| "expected a number of at least 1, for example 1.2".into())
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The recipe or the hardware is unknown, a setting does not fit, or the probe fails.
+pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: Ui) -> Result<(), Failure> {
+    let recipe = resolve(args)?;
+    let facts = DataFacts::expected(&recipe);
+    let asked = Asked {
+        precision: args.precision,
+        utilisation: args.utilisation,
+        usd_per_hour: args.price_per_hour,
+        grams_co2_per_kwh: args.carbon_intensity,
+        pue: args.pue,
+        watts: args.watts,
+    };
+    let terms = match args.hardware.as_str() {
+        THIS => this(&recipe, &facts, &asked, choice, ui)?,
+        name => plan::of_known(known(name)?, &asked)?,
+    };
+    let plan = plan::plan(&recipe, &facts, terms)?;
+    ui.result(if args.json {
+        plan::json(&plan)?
+    } else if args.csv {
+        plan::csv(&plan).trim_end().to_owned()
+    } else {
+        plan::text(&plan).trim_end().to_owned()
+    });
+    Ok(())
+}
+
+/// The recipe with the options applied; data that it does not name are made up, since none are read.
+fn resolve(args: &PlanArgs) -> Result<Recipe, Failure> {
+    let mut overrides = vec!["corpus.paths=[\"data\"]".to_owned()];
+    if let Some(path) = &args.small {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let path = toml::Value::String(path.display().to_string());
+        overrides.push(format!("small.path={path}"));
+    }
+    overrides.extend(args.overrides.iter().cloned());
+    Ok(recipe::load(&args.recipe, &overrides)?.comparing(&args.methods, args.seeds)?)
+}
+
+fn known(name: &str) -> Result<&'static Hardware, Failure> {
+    Hardware::by_name(name).ok_or_else(|| {
+        let names = || KNOWN.iter().map(|known| known.name).chain([THIS]);
+        let near = nearest(&name.to_lowercase(), names());
+        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        Failure::other(
+            format!("no hardware is known by the name `{name}`{near}"),
+            format!(
+                "known are {}; for other hardware take one of them, with --utilisation, --watts and --price-per-hour of yours",
+                names().collect::<Vec<_>>().join(", ")
+            ),
+        )
+    })
+}
+
+/// The terms of this machine, measured unless the user knows better.
+fn this(recipe: &Recipe, facts: &DataFacts, asked: &Asked, choice: DeviceChoice, ui: Ui) -> Result<Terms, Failure> {
+    if asked.precision != Precision::F32 {
+        return Err(Failure::other(
+            format!("on this machine ligo computes in f32, not in {}", asked.precision),
+            "leave --precision out, or name the hardware",
+        ));
+    }
+    let picked = device::pick(choice)?;
+    let machine = Machine::measured(&picked);
+    if asked.utilisation.is_some() {
+        return Ok(plan::of_this(&machine, asked, None));
+    }
+    ui.say(format!("measuring some steps of the large model on {}", picked.name));
+    let large = recipe.pair(facts).map_err(crate::run::faults)?.large;
+    let dims = cost::dims(&large, recipe.data.seq_len, recipe.data.mask_probability);
+    let probed = probe::probe(&large, &recipe.large.train, &dims, &machine, &picked.device)?;
+    Ok(plan::of_this(&machine, asked, Some(&probed)))
+}

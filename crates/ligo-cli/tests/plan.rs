@@ -1,0 +1,316 @@
+//! The price before the run: every recipe has one, it grows with the model, and what it rests on is said. What a run used afterwards
+//! stands beside it.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::fs;
+
+use common::{Place, assert_says};
+use ligo_cli::plan::{self, Asked};
+use ligo_cli::recipe::{self, BUILTIN, DataFacts, Recipe};
+use ligo_cost::hardware::{Hardware, KNOWN, Precision};
+use ligo_cost::plan::{Bill, Plan};
+use ligo_train::TrainResult;
+
+fn load(name: &str) -> Recipe {
+    recipe::load(name, &["corpus.paths=[\"data\"]".into()]).unwrap()
+}
+
+fn priced(recipe: &Recipe, hardware: &str, asked: &Asked) -> Plan {
+    let terms = plan::of_known(Hardware::by_name(hardware).unwrap(), asked).unwrap();
+    plan::plan(recipe, &DataFacts::expected(recipe), terms).unwrap()
+}
+
+/// Every number of a plan, by its place.
+fn numbers(value: &serde_json::Value, place: &str, found: &mut Vec<(String, f64)>) {
+    match value {
+        serde_json::Value::Object(fields) => fields
+            .iter()
+            .for_each(|(k, v)| numbers(v, &format!("{place}.{k}"), found)),
+        serde_json::Value::Array(items) => items.iter().for_each(|v| numbers(v, place, found)),
+        serde_json::Value::Number(number) => found.push((place.to_owned(), number.as_f64().unwrap())),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_recipe_has_a_price_on_all_hardware_and_the_larger_model_costs_more() {
+    for (name, _) in BUILTIN {
+        let recipe = load(name);
+        for hardware in KNOWN {
+            let plan = priced(&recipe, hardware.name, &Asked::default());
+            let mut found = Vec::new();
+            numbers(&serde_json::to_value(&plan).unwrap(), name, &mut found);
+            assert!(found.len() > 50, "{name}: {found:?}");
+            for (place, number) in found {
+                let negative = place.contains("saving");
+                assert!(number.is_finite() && (number >= 0.0 || negative), "{place}: {number}");
+            }
+            let small = plan.small_training.as_ref().unwrap();
+            assert_eq!(plan.methods.len(), recipe.methods.len());
+            for run in plan.methods.iter().chain([small]) {
+                let whole = run.whole();
+                assert!(whole.seconds > 0.0 && run.memory.total_bytes() > 1e5, "{name}: {run:?}");
+                assert!(
+                    whole.kwh.unwrap() > 0.0 && whole.kg_co2.unwrap() > 0.0,
+                    "{name}: {run:?}"
+                );
+                assert_eq!(whole.usd.is_some(), hardware.usd_per_hour.is_some());
+            }
+            assert!(plan.large.parameters > plan.small.parameters, "{name}");
+            assert!(
+                plan.large.memory.total_bytes() > plan.small.memory.total_bytes(),
+                "{name}"
+            );
+            let per_step = |bill: &Bill, steps: u64| bill.seconds / steps as f64;
+            let scratch = plan.methods.iter().find(|run| run.method == "scratch").unwrap();
+            assert!(
+                per_step(&scratch.training, scratch.steps) > per_step(&small.training, small.steps),
+                "{name}"
+            );
+            let ligo = plan.methods.iter().find(|run| run.method == "ligo").unwrap();
+            let operator = ligo.operator.unwrap();
+            assert!(
+                operator.seconds > 0.0 && operator.seconds < scratch.training.seconds,
+                "{name}"
+            );
+            assert!(ligo.expected.is_none() || ligo.expected.as_ref().unwrap().bill.seconds < scratch.training.seconds);
+            assert!(plan::text(&plan).lines().count() > 12);
+        }
+    }
+}
+
+#[test]
+fn the_papers_pair_is_priced_at_the_papers_saving() {
+    let plan = priced(&load("bert-small-to-base"), "h100", &Asked::default());
+    let [scratch, ligo, stackbert] = plan.methods.as_slice() else {
+        panic!("{:?}", plan.methods);
+    };
+    // 400,000 steps of 15.07 TFLOP by ELECTRA's count.
+    assert!((scratch.training.flops_electra / 400e3 / 1.5068e13 - 1.0).abs() < 1e-3);
+    for (run, flops, time) in [(ligo, 0.447, 0.407), (stackbert, 0.341, 0.333)] {
+        let expected = run.expected.as_ref().unwrap();
+        assert!(expected.same_pair && !expected.measured_here);
+        assert!((expected.saving_flops - flops).abs() < 1e-9);
+        assert!((expected.bill.seconds / scratch.training.seconds - (1.0 - time)).abs() < 1e-9);
+        let small = plan.small_training.as_ref().unwrap().whole();
+        let with_small = expected.with_small.as_ref().unwrap();
+        assert!((with_small.seconds - expected.bill.seconds - small.seconds).abs() < 1e-6);
+    }
+    // 109.5 M parameters: 438 MB of weights, twice that for two sets of gradients and for the moments.
+    let weights = 4.0 * plan.large.parameters as f64;
+    assert!((weights / 438.1e6 - 1.0).abs() < 1e-3);
+    let memory = plan.large.memory;
+    assert_eq!(
+        (memory.gradients_bytes, memory.moments_bytes),
+        (2.0 * weights, 2.0 * weights)
+    );
+    // The large model's moments go, and what the large weights are made of comes.
+    let learning = ligo.operator_memory.unwrap();
+    assert_eq!(
+        (learning.moments_bytes, learning.activations_bytes),
+        (0.0, memory.activations_bytes)
+    );
+    assert!(learning.operator_bytes > 4.0 * plan.small.parameters as f64 && stackbert.operator_memory.is_none());
+    let text = plan::text(&plan);
+    assert_says(
+        &text,
+        &[
+            "as published for BERT-Small → BERT-Base",
+            "445 g/kWh",
+            "$2.69 an hour",
+            "35.0 % of a peak of 66.9 TFLOP/s",
+        ],
+    );
+}
+
+#[test]
+fn other_assumptions_change_the_bill_as_they_say() {
+    let recipe = load("gpt2-base-to-medium");
+    let usual = priced(&recipe, "a100", &Asked::default());
+    let asked = Asked {
+        precision: Precision::Bf16,
+        utilisation: Some(0.7),
+        usd_per_hour: Some(2.78),
+        grams_co2_per_kwh: Some(44.5),
+        pue: Some(1.0),
+        watts: Some(200.0),
+    };
+    let other = priced(&recipe, "a100", &asked);
+    let bill = |plan: &Plan| plan.methods[0].whole();
+    let (usual, other) = (bill(&usual), bill(&other));
+    let close = |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 1e-9, "{found} {expected}");
+    // 16 times the peak and twice the share.
+    close(usual.seconds / other.seconds, 32.0);
+    close(usual.usd.unwrap() / other.usd.unwrap(), 32.0 / 2.0);
+    close(usual.kwh.unwrap() / other.kwh.unwrap(), 32.0 * 2.0 * 1.54);
+    close(usual.kg_co2.unwrap() / other.kg_co2.unwrap(), 32.0 * 2.0 * 1.54 * 10.0);
+}
+
+#[test]
+fn a_method_that_nobody_measured_has_a_price_and_no_saving() {
+    let recipe = load("llama-mini")
+        .comparing(&["ligo".into(), "zero-blocks".into()], Some(2))
+        .unwrap();
+    let plan = priced(&recipe, "m3", &Asked::default());
+    assert!(plan.methods.iter().all(|run| run.expected.is_none()));
+    let text = plan::text(&plan);
+    assert_says(
+        &text,
+        &[
+            "Nobody has told what is saved here by: LiGO, zero blocks",
+            "LiGO, each of 2",
+            "no price is known",
+        ],
+    );
+}
+
+#[test]
+fn memory_that_is_not_there_is_said() {
+    let recipe = load("bert-small-to-large").comparing(&[], None).unwrap();
+    let mut large = recipe.clone();
+    large.large.train.batch_size = 4096;
+    assert_says(
+        &plan::text(&priced(&large, "rtx4090", &Asked::default())),
+        &["does not fit: 24.0 GB"],
+    );
+    assert!(!plan::text(&priced(&recipe, "h100", &Asked::default())).contains("does not fit"));
+}
+
+#[test]
+fn the_command_reads_no_data_and_prints_text_json_or_csv() {
+    let place = Place::new();
+    fs::remove_file(place.path("text.txt")).unwrap();
+    let arguments = ["plan", "--recipe", "recipe.toml", "--hardware", "h100"];
+    let text = place.shown(&arguments);
+    assert_says(
+        &text,
+        &[
+            "tiny on NVIDIA H100",
+            "BERT (2, 24)",
+            "scratch",
+            "LiGO",
+            "its operator",
+            "all together",
+            "CO₂",
+        ],
+    );
+    let json = place.shown(&[arguments.as_slice(), &["--json", "--quiet"]].concat());
+    let plan: Plan = serde_json::from_str(&json).unwrap();
+    assert_eq!((plan.recipe.as_str(), plan.methods.len()), ("tiny", 2));
+    let csv = place.shown(&[arguments.as_slice(), &["--csv"]].concat());
+    let columns: Vec<usize> = csv.lines().map(|line| line.split(',').count()).collect();
+    assert_eq!(columns, [columns[0]; 4], "{csv}");
+    // Nothing is written.
+    assert_eq!(fs::read_dir(place.path("")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_given_small_model_is_not_trained_and_decides_the_vocabulary() {
+    let place = Place::new();
+    place.shown(&["run", "--recipe", "recipe.toml", "--data", "text.txt", "--out", "run"]);
+    let json = place.shown(&[
+        "plan",
+        "--recipe",
+        "recipe.toml",
+        "--hardware",
+        "a100",
+        "--small",
+        "run/small/model",
+        "--json",
+        "--quiet",
+    ]);
+    let plan: Plan = serde_json::from_str(&json).unwrap();
+    assert_eq!(plan.small_training, None);
+    let config = fs::read_to_string(place.path("run/small/model/config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    assert_says(
+        &plan.assumptions[0],
+        &[&format!("a vocabulary of {} words", config["vocab_size"])],
+    );
+}
+
+#[test]
+fn this_machine_is_measured_with_steps_of_every_kind_of_data() {
+    let place = Place::new();
+    for (recipe, model) in [("recipe.toml", "BERT"), ("gpt2-mini", "GPT-2"), ("vit-mini", "ViT")] {
+        let small = ["--set", "large.train.batch_size=2"];
+        let arguments = [&["plan", "--recipe", recipe, "--json", "--quiet"], small.as_slice()].concat();
+        let plan: Plan = serde_json::from_str(&place.shown(&arguments)).unwrap();
+        assert!(plan.large.name.starts_with(model), "{}", plan.large.name);
+        let share = plan.rates.utilisation;
+        assert!(share > 0.0 && share.is_finite(), "{recipe}: {share}");
+        assert!(plan.rates.watts.unwrap() > 0.0);
+        assert_says(
+            &plan.assumptions[1],
+            &["the share was measured in", "steps of the large model with"],
+        );
+    }
+}
+
+fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["plan", "--recipe", "recipe.toml"], more].concat()
+}
+
+#[test]
+fn wrong_options_are_told_with_the_right_ones() {
+    let place = Place::new();
+    let message = place.refused(&with(&["--hardware", "h10"]));
+    assert_says(
+        &message,
+        &["`h10`", "did you mean `h100`?", "h100, a100, rtx4090, m3, this"],
+    );
+    assert!(!place.refused(&with(&["--hardware", "abacus"])).contains("did you mean"));
+    assert_says(
+        &place.refused(&with(&["--hardware", "m3", "--precision", "tf32"])),
+        &["Apple M3", "has no tf32 mode"],
+    );
+    assert_says(&place.refused(&with(&["--precision", "bf16"])), &["computes in f32"]);
+    for (option, value, right) in [
+        ("--utilisation", "1.5", "up to 1"),
+        ("--pue", "0.9", "at least 1"),
+        ("--price-per-hour", "-1", "at least 0"),
+        ("--precision", "f16", "f32, tf32, bf16"),
+    ] {
+        let argument = format!("{option}={value}");
+        let output = place.command(&with(&[&argument])).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert_says(&common::said(&output), &[right]);
+    }
+}
+
+#[test]
+fn a_run_leaves_its_plan_and_what_it_used() {
+    let place = Place::new();
+    let run = ["run", "--recipe", "recipe.toml", "--data", "text.txt", "--out", "run"];
+    place.shown(&run);
+    let read = |name: &str| fs::read(place.path("run").join(name)).unwrap();
+    let text = read("plan.json");
+    let plan: Plan = serde_json::from_slice(&text).unwrap();
+    let ids: Vec<&str> = plan.methods.iter().map(|run| run.id.as_str()).collect();
+    assert_eq!(ids, ["scratch", "ligo"]);
+    for planned in plan.small_training.iter().chain(&plan.methods) {
+        let folder = match planned.id.as_str() {
+            "small" => "small".to_owned(),
+            id => format!("methods/{id}"),
+        };
+        let result: TrainResult = serde_json::from_slice(&read(&format!("{folder}/result.json"))).unwrap();
+        assert_eq!(result.steps, planned.steps);
+        // What is counted is the same before and after; the vocabulary was known when the plan was written.
+        assert!((result.flops_exact / planned.training.flops_exact - 1.0).abs() < 1e-12);
+        assert!((result.flops_electra / planned.training.flops_electra - 1.0).abs() < 1e-12);
+        let joules = result.energy_joules.unwrap();
+        assert!(joules > 0.0 && joules.is_finite());
+        #[cfg(target_os = "linux")]
+        assert!(result.peak_memory_bytes.unwrap() as f64 > planned.memory.total_bytes());
+    }
+    // A second run adds nothing to predict; one with another method does.
+    place.shown(&run);
+    assert!(read("plan.json") == text, "the plan was written again");
+    let recipe = format!("{}\n[[methods]]\nname = \"stackbert\"\n", common::RECIPE);
+    place.write("recipe.toml", recipe);
+    place.shown(&run);
+    let plan: Plan = serde_json::from_slice(&read("plan.json")).unwrap();
+    assert_eq!(plan.methods.len(), 3);
+}

@@ -1,0 +1,170 @@
+//! What a training step keeps in memory.
+//!
+//! The parts do not all reach their largest size at the same moment (gradients appear while activations go), so their sum is
+//! an upper bound of the step; the program itself, its data and what an allocator holds back come on top. All numbers are
+//! taken to be `f32`.
+//!
+//! Legend: `N` tokens of a micro-batch, `S` sequence length, `D` hidden, `Q` and `K` width of all queries and of all keys, `F` feed-forward
+//! width, `G` matrices of the feed-forward network, `H` heads, `V` vocabulary, `P` predicted tokens.
+
+use serde::{Deserialize, Serialize};
+
+use crate::dims::TransformerDims;
+use crate::exact::{GrowthOrder, TensorGrowth};
+
+const BYTES: f64 = 4.0;
+
+/// Bytes by part.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// The model's weights.
+    pub weights_bytes: f64,
+    /// Their gradients.
+    pub gradients_bytes: f64,
+    /// The optimizer's moments.
+    pub moments_bytes: f64,
+    /// What the forward pass keeps for the backward pass.
+    pub activations_bytes: f64,
+    /// Logits at the predicted positions, their gradient, and what the head keeps.
+    pub logits_bytes: f64,
+    /// What learning an operator adds: the small model, what the large weights are made of, the operator with gradients and moments.
+    pub operator_bytes: f64,
+}
+
+impl Memory {
+    /// All parts together.
+    #[must_use]
+    pub fn total_bytes(&self) -> f64 {
+        self.weights_bytes
+            + self.gradients_bytes
+            + self.moments_bytes
+            + self.activations_bytes
+            + self.logits_bytes
+            + self.operator_bytes
+    }
+}
+
+/// Who computes a step, which decides what is kept between the passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kernels {
+    /// Whole operations with backward passes of their own: attention keeps no `S × S` map, GELU and norms keep their input.
+    Fused,
+    /// Operations put together from elementary ones, each of which keeps its operands: four maps of attention in a layer (softmax
+    /// in two steps, dropout, weighted average), three tensors more in each norm and in the activation.
+    Composed,
+}
+
+/// How a step goes over its samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    /// Sequences that are in memory at once.
+    pub sequences: usize,
+    /// Micro-batches of a step; with more than one, two sets of gradients meet.
+    pub accumulation: usize,
+    /// Numbers that the optimizer keeps for each parameter: 2 for Adam, 0 for plain descent.
+    pub moments: usize,
+}
+
+/// The memory of training a model of so many parameters.
+#[must_use]
+pub fn training(parameters: usize, dims: &TransformerDims, batch: Batch, kernels: Kernels) -> Memory {
+    let weights = BYTES * parameters as f64;
+    Memory {
+        weights_bytes: weights,
+        gradients_bytes: weights * batch.accumulation.min(2) as f64,
+        moments_bytes: weights * batch.moments as f64,
+        activations_bytes: BYTES * activations(dims, batch.sequences, kernels),
+        logits_bytes: BYTES * head(dims, batch.sequences),
+        operator_bytes: 0.0,
+    }
+}
+
+/// Parameters of the two models and of the operator between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parameters {
+    /// Of the small model.
+    pub small: usize,
+    /// Of the large model.
+    pub large: usize,
+    /// Of the operator, those that are learned.
+    pub operator: usize,
+}
+
+/// The memory of learning an operator: the large model's weights and gradients are there as in [`training`], without moments.
+#[must_use]
+pub fn learning(
+    parameters: Parameters,
+    large: &TransformerDims,
+    tensors: &[TensorGrowth],
+    order: GrowthOrder,
+    batch: Batch,
+    kernels: Kernels,
+) -> Memory {
+    let made_of: f64 = tensors.iter().map(|tensor| intermediates(tensor, order)).sum();
+    let learned = parameters.operator as f64 * (1 + batch.accumulation.min(2) + batch.moments) as f64;
+    Memory {
+        moments_bytes: 0.0,
+        operator_bytes: BYTES * (parameters.small as f64 + made_of + learned),
+        ..training(parameters.large, large, batch, kernels)
+    }
+}
+
+/// Numbers between the small tensors and the large ones.
+///
+/// Width first: each small layer half widened, widened, and once more among all layers side by side. Depth first: the small
+/// layers side by side, and each large layer mixed and half widened.
+fn intermediates(tensor: &TensorGrowth, order: GrowthOrder) -> f64 {
+    let [r1, c1, r2, c2, l1, l2] = [
+        tensor.rows_small,
+        tensor.cols_small,
+        tensor.rows_large,
+        tensor.cols_large,
+        tensor.layers_small,
+        tensor.layers_large,
+    ]
+    .map(|n| n as f64);
+    let half = if r1 != r2 && c1 != c2 { r2 * c1 } else { 0.0 };
+    if l1 == 1.0 && l2 == 1.0 {
+        return half;
+    }
+    match order {
+        GrowthOrder::WidthThenDepth => l1 * (half + 2.0 * r2 * c2),
+        GrowthOrder::DepthThenWidth => l1 * r1 * c1 + l2 * (r1 * c1 + half),
+    }
+}
+
+/// Numbers that the layers and embeddings keep.
+///
+/// A layer keeps for each token the inputs of its matrix products and of its activation: `4·D + 2·Q + 2·K + G·F + H`, which is
+/// `16·D + H` where `Q = K = D`, `F = 4·D` and `G = 2`. [`Kernels::Composed`] adds `6·D + 3·F + 4·H·S`.
+fn activations(dims: &TransformerDims, sequences: usize, kernels: Kernels) -> f64 {
+    let [s, d, q, kv, f, h] = [
+        dims.seq_len,
+        dims.hidden,
+        dims.query,
+        dims.key_value,
+        dims.ffn,
+        dims.heads,
+    ]
+    .map(|n| n as f64);
+    let sequences = sequences as f64;
+    let tokens = sequences * s;
+    let gates = dims.ffn_matrices as f64;
+    let apart = |keys: f64| match kernels {
+        Kernels::Fused => 0.0,
+        Kernels::Composed => 6.0 * d + 3.0 * f + 4.0 * h * keys,
+    };
+    let layer = 4.0 * d + 2.0 * q + 2.0 * kv + gates * f + h + apart(s);
+    // Class attention: keys and values of all tokens, all else of one token in a sequence.
+    let class_layer = tokens * (d + 2.0 * kv) + sequences * (3.0 * d + 2.0 * q + gates * f + h * s + apart(s));
+    let embeddings = 3.0 * d + dims.patch as f64;
+    tokens * (dims.layers as f64 * layer + embeddings) + dims.class_layers as f64 * class_layer
+}
+
+/// Numbers that the head keeps: `P · (2·V + D)`, and `4·D` more where a layer stands before the output.
+fn head(dims: &TransformerDims, sequences: usize) -> f64 {
+    let predicted = (sequences * dims.seq_len) as f64 * dims.predicted.fraction(dims.seq_len);
+    let transform = if dims.head_transform { 4.0 } else { 0.0 };
+    predicted * (2.0 * dims.vocab as f64 + (1.0 + transform) * dims.hidden as f64)
+}
