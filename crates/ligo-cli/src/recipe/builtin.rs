@@ -33,6 +33,7 @@ recipes!(
     "ablation-operator-steps",
     "ablation-short-small",
     "ablation-training",
+    "sweep-ligo",
 );
 
 /// The built-in recipe of that name.
