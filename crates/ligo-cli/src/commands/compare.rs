@@ -12,7 +12,7 @@ use crate::{Failure, Ui};
 /// Arguments of `ligo compare`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  ligo compare --recipe bert-micro --data texts/ --methods ligo,stackbert,interpose --seeds 3\n  ligo compare --recipe bert-mini --small bert-small/ --tokenizer bert-small/ --data texts/\n  ligo compare runs/demo-1a2b3c4d                    the table and pictures of a finished run, again\n\nscratch is always among the methods. What is complete is not run again, so methods and seeds can be added later; Ctrl-C saves,\nand the same command continues."
+    after_help = "Examples:\n  ligo compare --recipe bert-micro --data texts/ --methods ligo,stackbert,interpose --seeds 3\n  ligo compare --recipe bert-mini --small bert-small/ --tokenizer bert-small/ --data texts/\n  ligo compare --recipe bert-micro --data texts/ --seeds 3 --search-lr 1e-3,2e-3,4e-3 --jobs 14 --device cpu\n  ligo compare runs/demo-1a2b3c4d                    table, pictures and report of a run, again\n\nscratch is among the methods with every seed. What is complete is not run again, so methods and seeds can be added later; Ctrl-C saves,\nand the same command continues."
 )]
 pub struct CompareArgs {
     /// A run's folder: only its table, pictures and report are made anew, from what is complete.

@@ -33,6 +33,8 @@ recipes!(
     "ablation-operator-steps",
     "ablation-short-small",
     "ablation-training",
+    "sweep-ligo",
+    "compare-bert",
 );
 
 /// The built-in recipe of that name.

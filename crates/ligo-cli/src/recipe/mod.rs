@@ -33,7 +33,7 @@ pub use search::{SearchSection, rate_name};
 pub use select::{Candidate, SelectSection, Selection};
 pub use shape::{DataFacts, ModelSection};
 pub use stages::{Stage, StageSchedule, StageSection, use_small_model};
-pub use sweep::{SweepMode, SweepSection};
+pub use sweep::{Settings, SweepMode, SweepSection};
 
 /// Everything that decides a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

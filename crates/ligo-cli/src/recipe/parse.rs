@@ -241,7 +241,7 @@ pub fn merged<T: Serialize + DeserializeOwned + Clone>(base: &T, changes: &Table
     }
 }
 
-fn overlay(base: &mut Table, changes: &Table) {
+pub(super) fn overlay(base: &mut Table, changes: &Table) {
     for (key, value) in changes {
         match (base.get_mut(key), value) {
             (Some(Value::Table(inner)), Value::Table(changes)) => overlay(inner, changes),
@@ -452,7 +452,7 @@ fn check_methods(recipe: &Recipe, pair: Option<&Pair>, faults: &mut Vec<Fault>) 
 }
 
 /// Whether an id is a path inside a folder on every system; `a/b` is a variant of `a`.
-fn is_folder_name(id: &str) -> bool {
+pub(super) fn is_folder_name(id: &str) -> bool {
     let is_plain = |part: &str| {
         let odd = |c: char| c.is_control() || "\\:*?\"<>|".contains(c);
         !part.is_empty() && !part.starts_with(['.', ' ']) && !part.ends_with(['.', ' ']) && !part.contains(odd)

@@ -2,6 +2,7 @@ use ligo_growth::OperatorSpec;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::parse::{is_folder_name, overlay};
 use super::{Fault, MethodSection, Recipe, merged};
 
 /// Settings of one method that are tried against each other: every array is a list of values to try.
@@ -18,6 +19,9 @@ pub struct SweepSection {
     pub learn: Table,
     /// Values for settings of how the large model is trained.
     pub train: Table,
+    /// Settings that are tried together, whatever the mode.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Settings>,
     /// What the recipe says of the method, where it is not compared itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<MethodSection>,
@@ -42,9 +46,24 @@ impl Default for SweepSection {
             operator: Table::new(),
             learn: Table::new(),
             train: Table::new(),
+            also: Vec::new(),
             base: None,
         }
     }
+}
+
+/// Settings that differ from the method's own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// What the variant is called behind the method's name.
+    pub name: String,
+    /// Of the operator.
+    pub operator: Table,
+    /// Of how the operator is learned.
+    pub learn: Table,
+    /// Of how the large model is trained.
+    pub train: Table,
 }
 
 /// More runs than anyone means to start.
@@ -69,7 +88,7 @@ enum Part {
 impl SweepSection {
     /// Whether there is nothing to try.
     pub fn is_off(&self) -> bool {
-        self.operator.is_empty() && self.learn.is_empty() && self.train.is_empty()
+        self.operator.is_empty() && self.learn.is_empty() && self.train.is_empty() && self.also.is_empty()
     }
 
     /// The name of the method that takes the settings of the best variant.
@@ -111,21 +130,56 @@ impl SweepSection {
         if faults.is_empty() { Ok(factors) } else { Err(faults) }
     }
 
-    /// For each variant, the chosen value of each factor that it changes.
-    fn choices<'a>(&self, factors: &'a [Factor]) -> Vec<Vec<(&'a Factor, &'a Value)>> {
-        match self.mode {
-            SweepMode::Grid => factors.iter().fold(vec![Vec::new()], |choices, factor| {
-                let longer = |choice: &Vec<(&'a Factor, &'a Value)>| -> Vec<_> {
-                    let with = |value| choice.iter().copied().chain([(factor, value)]).collect::<Vec<_>>();
-                    factor.values.iter().map(with).collect()
-                };
-                choices.iter().flat_map(longer).collect()
+    /// What each variant changes.
+    fn choices(&self) -> Result<Vec<Settings>, Vec<Fault>> {
+        let factors = self.factors()?;
+        let values = || factors.iter().map(|factor| factor.values.len());
+        let count = match self.mode {
+            SweepMode::Grid => values().try_fold(1_usize, usize::checked_mul),
+            SweepMode::OneAtATime => Some(values().sum()),
+        };
+        if count.is_none_or(|count| count > MOST_VARIANTS) {
+            let message =
+                format!("more than {MOST_VARIANTS} combinations; mode = \"one-at-a-time\" tries each value alone");
+            return Err(fault("sweep", message));
+        }
+        let with_each = |settings: &Settings, factor: &Factor| -> Vec<Settings> {
+            factor
+                .values
+                .iter()
+                .map(|value| settings.clone().with(factor, value))
+                .collect()
+        };
+        let mut choices = match self.mode {
+            SweepMode::Grid => factors.iter().fold(vec![Settings::default()], |choices, factor| {
+                choices
+                    .iter()
+                    .flat_map(|settings| with_each(settings, factor))
+                    .collect()
             }),
             SweepMode::OneAtATime => factors
                 .iter()
-                .flat_map(|factor| factor.values.iter().map(move |value| vec![(factor, value)]))
+                .flat_map(|factor| with_each(&Settings::default(), factor))
                 .collect(),
-        }
+        };
+        // The empty product is no variant.
+        choices.retain(|settings| !settings.name.is_empty());
+        choices.extend(self.also.iter().cloned());
+        Ok(choices)
+    }
+}
+
+impl Settings {
+    fn with(mut self, factor: &Factor, value: &Value) -> Self {
+        let table = match factor.part {
+            Part::Operator => &mut self.operator,
+            Part::Learn => &mut self.learn,
+            Part::Train => &mut self.train,
+        };
+        insert(table, &factor.path, value.clone());
+        let comma = if self.name.is_empty() { "" } else { "," };
+        self.name += &format!("{comma}{}={}", factor.name, value_name(value));
+        self
     }
 }
 
@@ -182,16 +236,6 @@ impl Recipe {
         if sweep.is_off() {
             return Ok(Vec::new());
         }
-        let factors = sweep.factors()?;
-        let count = match sweep.mode {
-            SweepMode::Grid => factors.iter().try_fold(1_usize, |n, f| n.checked_mul(f.values.len())),
-            SweepMode::OneAtATime => Some(factors.iter().map(|f| f.values.len()).sum()),
-        };
-        if count.is_none_or(|count| count > MOST_VARIANTS) {
-            let message =
-                format!("more than {MOST_VARIANTS} combinations; mode = \"one-at-a-time\" tries each value alone");
-            return Err(fault("sweep", message));
-        }
         let base = MethodSection {
             seed: None,
             ..self.method(&sweep.method)
@@ -201,8 +245,8 @@ impl Recipe {
             variants.push(base.clone());
         }
         let mut faults = Vec::new();
-        for choice in sweep.choices(&factors) {
-            match self.variant(&base, &choice) {
+        for settings in sweep.choices()? {
+            match self.variant(&base, &settings) {
                 // A value that the method has anyway is the method itself.
                 Ok(variant) if sweep.mode == SweepMode::OneAtATime && self.same_settings(&variants[0], &variant) => {}
                 Ok(variant) if variants.iter().any(|v| v.id == variant.id) => {
@@ -219,23 +263,14 @@ impl Recipe {
         if faults.is_empty() { Ok(variants) } else { Err(faults) }
     }
 
-    fn variant(&self, base: &MethodSection, choice: &[(&Factor, &Value)]) -> Result<MethodSection, Vec<Fault>> {
+    fn variant(&self, base: &MethodSection, settings: &Settings) -> Result<MethodSection, Vec<Fault>> {
         let mut variant = base.clone();
-        let mut operator = Table::new();
-        let mut names = Vec::new();
-        for (factor, value) in choice {
-            let table = match factor.part {
-                Part::Operator => &mut operator,
-                Part::Learn => &mut variant.learn,
-                Part::Train => &mut variant.train,
-            };
-            insert(table, &factor.path, (*value).clone());
-            names.push(format!("{}={}", factor.name, value_name(value)));
-        }
-        let spec = self.operator_of(base);
-        variant.operator = match spec {
-            Some(OperatorSpec::Ligo(config)) => Some(OperatorSpec::Ligo(merged(&config, &operator, "sweep.operator")?)),
-            Some(spec) => Some(merged(&spec, &operator, "sweep.operator")?),
+        overlay(&mut variant.learn, &settings.learn);
+        overlay(&mut variant.train, &settings.train);
+        let changes = &settings.operator;
+        variant.operator = match self.operator_of(base) {
+            Some(OperatorSpec::Ligo(config)) => Some(OperatorSpec::Ligo(merged(&config, changes, "sweep.operator")?)),
+            Some(spec) => Some(merged(&spec, changes, "sweep.operator")?),
             None => return Err(fault("sweep.method", format!("unknown method `{}`", self.sweep.method))),
         };
         if let Some(OperatorSpec::Ligo(config)) = &variant.operator {
@@ -250,7 +285,14 @@ impl Recipe {
             let train = merged(base, changes, key)?;
             train.validate().map_err(|error| fault(key, error.to_string()))?;
         }
-        variant.id = Some(format!("{}/{}", self.sweep.method, names.join(",")));
+        let id = format!("{}/{}", self.sweep.method, settings.name);
+        if !is_folder_name(&id) || settings.name.contains('/') {
+            return Err(fault(
+                "sweep.also",
+                format!("`{}` is no name for a folder", settings.name),
+            ));
+        }
+        variant.id = Some(id);
         Ok(variant)
     }
 
@@ -321,6 +363,10 @@ mod tests {
             ["ligo", "ligo/width_init=select", "ligo/depth_noise=0.0", "ligo/steps=7"],
             "`rand` is what the demo has anyway"
         );
+        let together = "{also=[{name=\"two\",operator={terms=2,width_init=\"select\"},learn={steps=3}}]}";
+        let both = demo(together).unwrap().variants().unwrap();
+        assert_eq!(both.iter().map(MethodSection::id).collect::<Vec<_>>(), ["ligo/two"]);
+        assert_eq!(both[0].learn["steps"].as_integer(), Some(3));
         let Some(OperatorSpec::Ligo(config)) = &variants[1].operator else {
             panic!("{variants:?}");
         };
@@ -341,6 +387,11 @@ mod tests {
             ("{learn={steps=100}}", ["sweep.learn.steps", "list"]),
             ("{learn={steps=[]}}", ["sweep.learn.steps", "list"]),
             ("{learn={steps=[5,5]}}", ["ligo/steps=5", "twice"]),
+            ("{also=[{operator={terms=2}}]}", ["sweep.also", "no name for a folder"]),
+            (
+                "{also=[{name=\"a\",learn={stepps=2}}]}",
+                ["sweep.learn.stepps", "steps"],
+            ),
             ("{method=\"lego\",learn={steps=[5]}}", ["sweep.method", "lego"]),
             (
                 "{operator={fixed_identity=[true],width_init=[\"isometric\"]}}",

@@ -174,6 +174,19 @@ impl Pool<'_> {
         if stop::requested() {
             return Err(Failure::Interrupted);
         }
+        let waiting = self
+            .units
+            .iter()
+            .zip(&self.states)
+            .filter(|(_, state)| **state == State::Waiting);
+        for (unit, _) in waiting {
+            let missing = unit
+                .after
+                .iter()
+                .find(|name| self.state_of(name) != Some(State::Complete));
+            self.failed
+                .push(Failed::after(unit, missing.map_or("", String::as_str)));
+        }
         Ok(self.failed)
     }
 

@@ -10,14 +10,14 @@ use crate::Failure;
 use crate::recipe::MethodSection;
 
 impl RunFolder<'_> {
-    /// The ranking of the variants that have ended.
+    /// The ranking of the variants that have ended; nothing before there are two of them.
     ///
     /// # Errors
     /// A result is damaged.
     pub fn sweep(&self) -> Result<Option<Sweep>, Failure> {
         let ranked = self.ranked()?;
         let variants: Vec<Variant> = ranked.into_iter().map(|(_, variant)| variant).collect();
-        Ok((!variants.is_empty()).then(|| Sweep {
+        Ok((variants.len() > 1).then(|| Sweep {
             method: self.recipe.sweep.method.clone(),
             variants,
         }))

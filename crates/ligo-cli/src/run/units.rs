@@ -76,13 +76,14 @@ pub fn units(recipe: &Recipe) -> Result<Vec<Unit>, Failure> {
         work: Work::Small,
     }];
     let mut methods = recipe.methods.clone();
-    let mut variants = Vec::new();
+    let mut ranked = Vec::new();
     if methods.iter().any(|m| recipe.is_best_variant(m)) {
-        // The best of a sweep is known when all of it has run, whether it is compared or not.
-        let sweep = recipe.variants().map_err(faults)?;
-        variants = sweep.iter().map(method::folder_of).collect();
+        // The best of a sweep is known when all of it and scratch have run, whether they are compared or not.
+        let mut needed = recipe.variants().map_err(faults)?;
+        needed.push(recipe.with_seed(&recipe.reference(), recipe.seed));
+        ranked = needed.iter().map(method::folder_of).collect();
         let known: Vec<String> = methods.iter().map(MethodSection::id).collect();
-        methods.extend(sweep.into_iter().filter(|m| !known.contains(&m.id())));
+        methods.extend(needed.into_iter().filter(|m| !known.contains(&m.id())));
     }
     // What others wait for comes first.
     methods.sort_by_key(|m| recipe.is_best_variant(m));
@@ -100,9 +101,10 @@ pub fn units(recipe: &Recipe) -> Result<Vec<Unit>, Failure> {
             }
         }
         if recipe.is_best_variant(method) {
-            after.extend(variants.iter().cloned());
-            let reference = recipe.with_seed(&recipe.reference(), recipe.seed);
-            after.push(method::folder_of(&reference));
+            after.extend(ranked.iter().cloned());
+            // It runs where a variant of the same seed would.
+            let same_folder = methods.iter().filter(|m| recipe.is_variant(m)).map(method::folder_of);
+            after.extend(same_folder.filter(|name| !ranked.contains(name)));
         }
         units.push(Unit {
             name: method::folder_of(method),
@@ -219,6 +221,56 @@ fn lock(folder: &Path, ui: Ui) -> Result<RunLock, Failure> {
                 std::thread::sleep(Duration::from_millis(200));
             }
             outcome => return Ok(outcome?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn demo(overrides: &[&str]) -> Recipe {
+        let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
+        crate::recipe::load("demo", &overrides).unwrap()
+    }
+
+    /// Every unit comes after all that it waits for, and those are there.
+    fn check_order(units: &[Unit]) {
+        for (i, unit) in units.iter().enumerate() {
+            for name in &unit.after {
+                let place = units.iter().position(|other| other.name == *name);
+                assert!(place.is_some_and(|place| place < i), "{} waits for {name}", unit.name);
+            }
+            assert!(
+                units[..i].iter().all(|other| other.name != unit.name),
+                "{} twice",
+                unit.name
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_stands_before_what_it_waits_for() {
+        let sweep = "sweep.learn.steps=[3,4]";
+        let search = "search.peak_lr=[1e-3,2e-3]";
+        let best = "methods=[{name=\"ligo-best\",seed=7},{name=\"ligo\",id=\"ligo/steps=3-seed7\",seed=7}]";
+        for overrides in [&[][..], &[search], &[sweep], &[search, sweep, best]] {
+            let recipe = demo(overrides).comparing(&[], Some(2)).unwrap();
+            check_order(&units(&recipe).unwrap());
+        }
+        let all = units(&demo(&[search, sweep, best]).comparing(&[], None).unwrap()).unwrap();
+        let best = all.iter().find(|unit| unit.name == "methods/ligo-best-seed7").unwrap();
+        for name in [
+            "small",
+            "search/ligo-lr1e-3",
+            "search/ligo-lr2e-3",
+            "methods/ligo/steps=3",
+            "methods/ligo/steps=4",
+            "methods/scratch",
+            "methods/ligo/steps=3-seed7",
+        ] {
+            assert!(best.after.contains(&name.to_owned()), "{name}: {:?}", best.after);
         }
     }
 }
