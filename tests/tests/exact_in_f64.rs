@@ -10,7 +10,9 @@ use std::sync::Once;
 use burn::tensor::{Device, FloatDType, IntDType, Tensor, TensorData};
 use common::{Tensors, Weights, distance, families, logits, operators, source, tensors, values, weights};
 use ligo_arch::ModelConfig;
-use ligo_growth::{Choice, CloningConfig, CloningForm, CopyConfig, CopyScale, Growth, LinearMap, OperatorSpec, init};
+use ligo_growth::{
+    Choice, CloningConfig, CloningForm, CopyConfig, CopyScale, Growth, LemonConfig, LinearMap, OperatorSpec, init,
+};
 
 fn device() -> Device {
     static NUMBERS: Once = Once::new();
@@ -212,4 +214,41 @@ fn moments_of_learned_maps_have_the_right_size() {
         let expected = f64::from(weights[name][a * small_columns + b]);
         assert!((sum - expected).abs() < 1e-5, "{a} {b}: {sum} and {expected}");
     }
+}
+
+#[test]
+fn copies_of_a_neuron_learn_alike_unless_something_tells_them_apart() {
+    let family = families().into_iter().find(|f| f.name == "gpt2").unwrap();
+    let (small, large) = (family.small(), family.large(Growth::Doubled));
+    let form = |form| OperatorSpec::HyperCloning(CloningConfig { form, noise: 0.3 });
+    let lemon = |spread| OperatorSpec::Lemon(LemonConfig { spread });
+    for (spec, alike) in [
+        (form(CloningForm::Symmetric), true),
+        (form(CloningForm::Noisy), false),
+        (lemon(0.5), false),
+    ] {
+        let large = spec.adjust(&small, &large);
+        let map = build(&spec, &small, &large);
+        let grown = grow(&map, &small, &large, &weights(&small.table()));
+        let gradients = gradients(&large, &grown);
+        // A neuron's bias: its gradient is all that distinguishes it, whatever it reads.
+        let bias = &gradients["transformer.h.0.mlp.c_fc.bias"];
+        let (first, second) = bias.split_at(bias.len() / 2);
+        let same = matching(&map, first.len());
+        let gap = same
+            .iter()
+            .map(|(a, b)| (bias[*a] - bias[*b]).abs())
+            .fold(0.0, f64::max);
+        let scale = first.iter().chain(second).fold(0.0_f64, |m, g| m.max(g.abs()));
+        assert_eq!(gap < 1e-12 * scale, alike, "{spec:?}: {gap:e} of {scale:e}");
+    }
+}
+
+/// Pairs of feed-forward neurons that copy the same one.
+fn matching(map: &LinearMap, count: usize) -> Vec<(usize, usize)> {
+    let out = values(map.terms[0].out.get(ligo_arch::Axis::FFN, 0).unwrap().clone());
+    let source = |row: &[f64]| row.iter().position(|v| *v != 0.0).unwrap();
+    let sources: Vec<usize> = out.chunks(count).map(source).collect();
+    let copy = |a: usize| (count..sources.len()).find(|b| sources[*b] == sources[a]).unwrap();
+    (0..count).map(|a| (a, copy(a))).collect()
 }

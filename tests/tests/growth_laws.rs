@@ -1,5 +1,5 @@
 //! The laws of growth on whole models: what is grown from a directory is what the theory says, when it computes as well.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 use std::collections::HashMap;
 use std::fs;

@@ -254,6 +254,11 @@ mod tests {
             words(&ligo("compare --seeds 3 --help").arguments),
             "compare --seeds 3 --help"
         );
+        assert_eq!(
+            words(&ligo("plan --hardware h100 --json").arguments),
+            "plan --hardware h100 --json"
+        );
+        assert_eq!(ligo("plan --backend cpu --help").backend, Some(Backend::Cpu));
         assert_eq!(parsed("train --help"), Ok(Task::Help));
         assert_eq!(parsed(""), Ok(Task::Help));
     }

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use common::{Place, assert_says};
 use ligo_checkpoint::ModelDir;
+use ligo_data::Tokenizer;
 
 const STEPS: [&str; 11] = [
     "corpus.valid_fraction=0.3",
@@ -100,6 +101,25 @@ fn a_tokenizer_of_another_model_and_samples_beyond_its_positions_are_refused() {
         &common::complaint(&output),
         &["large.model.n_positions", "24", "data.seq_len is 32"],
     );
+}
+
+#[test]
+fn the_tokenizer_beside_a_given_model_is_the_one_that_is_used() {
+    let place = Place::new();
+    words(&place, 61);
+    fs::create_dir(place.path("small")).unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        let from = Path::new(&fixture("gpt2/tied_4_heads")).join(file);
+        fs::copy(from, place.path("small").join(file)).unwrap();
+    }
+    fs::copy(place.path("words/vocab.txt"), place.path("small/vocab.txt")).unwrap();
+    let large = "[data]\nseq_len = 16\n[large.model]\nn_embd = 48\nn_layer = 3";
+    let output = run(&place, "small", large, &WORDS[..2]);
+    assert!(output.status.success(), "{}", common::said(&output));
+    let hash = |folder: &str| Tokenizer::open(&place.path(folder)).unwrap().hash().to_owned();
+    for used in ["run/tokenizer", "run/methods/ligo/model"] {
+        assert_eq!(hash(used), hash("words"), "{used}");
+    }
 }
 
 #[test]

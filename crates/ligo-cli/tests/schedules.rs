@@ -127,6 +127,35 @@ fn every_preset_runs_from_the_same_small_model() {
     let staged = [rates("staged/stage-1"), rates("staged")].concat();
     assert_eq!(staged, rates("scratch"));
 
+    // Kept moments bring the number of updates along that they have seen.
+    let updates = |folder: &str, step: u64| {
+        let state = place
+            .path("run/methods")
+            .join(folder)
+            .join(format!("checkpoints/step-{step}/state.json"));
+        let state: serde_json::Value = serde_json::from_slice(&fs::read(state).unwrap()).unwrap();
+        state["optimizer_updates"].as_u64().unwrap()
+    };
+    for (folder, step, expected) in [
+        ("stackbert-moments", 20, 40),
+        ("stackbert-rewarm", 20, 40),
+        ("ligo-moments", 20, 40),
+        ("staged/stage-1", 5, 5),
+        ("staged", 15, 20),
+        ("stackbert-progressive", 13, 13),
+    ] {
+        assert_eq!(updates(folder, step), expected, "{folder}");
+    }
+    assert_ne!(of("stackbert-moments").loss_final, of("stackbert-rewarm").loss_final);
+
+    // The chosen operator is the one with the lowest loss.
+    let choice = fs::read(place.path("run/methods/select/choice.json")).unwrap();
+    let choice: serde_json::Value = serde_json::from_slice(&choice).unwrap();
+    let tried = choice["tried"].as_array().unwrap();
+    let loss = |candidate: &serde_json::Value| candidate["loss"].as_f64().unwrap();
+    let best = tried.iter().min_by(|a, b| loss(a).total_cmp(&loss(b))).unwrap();
+    assert_eq!((tried.len(), &best["operator"]), (2, &choice["chosen"]));
+
     // Nothing of it runs twice.
     let again = place.shown(&compare(&methods, &more));
     for method in ["mslt, stage 2 of 5", "ki", "select, trying ligo", "select"] {

@@ -41,7 +41,7 @@ pub enum Error {
         /// Why.
         reason: String,
         /// Operators that can.
-        instead: &'static str,
+        instead: String,
     },
     /// The settings of an operator contradict each other.
     #[error("operator settings: {0}")]

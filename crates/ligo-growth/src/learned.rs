@@ -1,12 +1,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use burn::tensor::{Device, Tensor};
-use ligo_arch::{Axis, ParamTable, StackName, check_growable};
+use ligo_arch::{Axis, ParamTable, StackName};
 
 use crate::operators::{growing, matrix};
 use crate::starts::{Side, WidthStarts, prefix, width_name};
 use crate::term::{is_lookup, output_axis};
-use crate::{Coverage, DepthInit, Error, Factors, Fill, LigoConfig, LinearMap, Sharing, Term};
+use crate::{Coverage, DepthInit, Error, Factors, Fill, LigoConfig, LinearMap, OperatorSpec, Sharing, Term};
 
 /// One matrix of the operator: its name, shape and starting values.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,8 +70,7 @@ impl LigoOperator {
     /// # Errors
     /// The pair cannot be grown, or the settings contradict each other.
     pub fn new(small: &ParamTable, large: &ParamTable, config: &LigoConfig, seed: u64) -> Result<Self, Error> {
-        check_growable(small, large)?;
-        config.validate()?;
+        OperatorSpec::Ligo(config.clone()).check(small, large)?;
         let mut operator = Self {
             small: small.clone(),
             large: large.clone(),
@@ -80,7 +79,7 @@ impl LigoOperator {
             terms: vec![TermNames::default(); config.terms],
             seed,
         };
-        let starts = WidthStarts::new(small, large, config, seed)?;
+        let starts = WidthStarts::new(small, large, config, seed);
         for term in 0..config.terms {
             operator.add_widths(term, Side::Out, &starts);
             if !config.tied {

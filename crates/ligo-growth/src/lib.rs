@@ -8,11 +8,11 @@
 //! ```
 //!
 //! (LiGO, arXiv 2303.00980, section 3.2; `M = (w ⊗ I) · blockdiag(A_j ⊗ B_j)`). What differs is where the matrices
-//! come from: [`operators`] builds fixed ones (scratch, StackBERT, interposition, direct copy, zero-pad), and
+//! come from: [`operators`] builds fixed ones (copies of layers and of channels, zero-initialised ones, LEMON's means), and
 //! [`LigoOperator`] holds them as parameters that are trained through the large model's loss.
 //!
 //! One function grows one tensor, [`LinearMap::grow_param`]. [`stream::grow_directory`] calls it tensor by tensor from
-//! file to file; [`LigoOperator::grow`] does the same arithmetic inside autodiff.
+//! file to file; [`OperatorGraph::grow`] does the same arithmetic inside autodiff.
 //!
 //! The crate knows tables and axes and nothing of any model family; do not look for BERT here.
 //!

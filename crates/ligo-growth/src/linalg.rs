@@ -31,14 +31,34 @@ pub(crate) fn right_inverse(matrix: &[f64], gram: &[f64], n: usize) -> Vec<f64> 
     }
     let mean = (0..n).map(|j| gram[j * n + j]).sum::<f64>() / n as f64;
     let lower = cholesky(gram, n, RIDGE * mean);
-    for row in solved.chunks_mut(n) {
-        solve(&lower, n, row);
-    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let rows = (solved.len() / n).div_ceil(threads);
+    std::thread::scope(|scope| {
+        for part in solved.chunks_mut(rows.max(1) * n) {
+            let lower = &lower;
+            scope.spawn(move || part.chunks_mut(n).for_each(|row| solve(lower, n, row)));
+        }
+    });
     solved
 }
 
 /// As a share of the mean diagonal.
 const RIDGE: f64 = 1e-8;
+
+/// In eight sums at a time, which a compiler may turn into vector instructions.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    const LANES: usize = 8;
+    let mut sums = [0.0; LANES];
+    let (a_blocks, a_rest) = a.as_chunks::<LANES>();
+    let (b_blocks, b_rest) = b.as_chunks::<LANES>();
+    for (a, b) in a_blocks.iter().zip(b_blocks) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f64>() + rest
+}
 
 /// The lower triangle `L` of `G + ridge·I = L Lᵀ`.
 fn cholesky(gram: &[f64], n: usize, ridge: f64) -> Vec<f64> {
@@ -46,8 +66,7 @@ fn cholesky(gram: &[f64], n: usize, ridge: f64) -> Vec<f64> {
     for i in 0..n {
         for j in 0..=i {
             let (row, other) = (&lower[i * n..i * n + j], &lower[j * n..j * n + j]);
-            let dot: f64 = row.iter().zip(other).map(|(a, b)| a * b).sum();
-            let rest = gram[i * n + j] - dot;
+            let rest = gram[i * n + j] - dot(row, other);
             lower[i * n + j] = if i == j {
                 // The ridge is also the least that rounding may leave of a pivot.
                 (rest + ridge).max(ridge).sqrt()
@@ -62,8 +81,7 @@ fn cholesky(gram: &[f64], n: usize, ridge: f64) -> Vec<f64> {
 /// Solves `L Lᵀ x = b` in place.
 fn solve(lower: &[f64], n: usize, x: &mut [f64]) {
     for i in 0..n {
-        let dot: f64 = lower[i * n..i * n + i].iter().zip(&x[..i]).map(|(l, x)| l * x).sum();
-        x[i] = (x[i] - dot) / lower[i * n + i];
+        x[i] = (x[i] - dot(&lower[i * n..i * n + i], &x[..i])) / lower[i * n + i];
     }
     for i in (0..n).rev() {
         let (before, rest) = x.split_at_mut(i);

@@ -3,7 +3,7 @@
 use ligo_arch::{Axis, ParamTable};
 
 use crate::operators::{Choice, Selection};
-use crate::{Error, FurtherInit, LigoConfig, WidthInit, init};
+use crate::{FurtherInit, LigoConfig, WidthInit, init};
 
 /// Which side of a matrix a width matrix widens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,23 +40,18 @@ pub(crate) struct WidthStarts<'a> {
 }
 
 impl<'a> WidthStarts<'a> {
-    pub(crate) fn new(
-        small: &'a ParamTable,
-        large: &'a ParamTable,
-        config: &'a LigoConfig,
-        seed: u64,
-    ) -> Result<Self, Error> {
+    pub(crate) fn new(small: &'a ParamTable, large: &'a ParamTable, config: &'a LigoConfig, seed: u64) -> Self {
         let copies = match config.width_init {
-            WidthInit::Fpi => Some(Selection::new("ligo", small, large, Choice::Uniform, seed)?),
+            WidthInit::Fpi => Some(Selection::new(small, large, Choice::Uniform, seed)),
             _ => None,
         };
-        Ok(Self {
+        Self {
             small,
             large,
             config,
             seed,
             copies,
-        })
+        }
     }
 
     /// The matrix of an axis, row-major `[large, small]`.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Factors, Sharing, WeightSource};
 
-/// One term of a [`LinearMap`]: depth coefficients per module and width matrices per axis.
+/// One term of a [`LinearMap`](crate::LinearMap): depth coefficients per module and width matrices per axis.
 #[derive(Clone, Debug, Default)]
 pub struct Term {
     /// Depth coefficients `[L2, L1]` by stack and module.

@@ -1,18 +1,15 @@
 //! Operators that copy channels, neurons and heads: Net2Net, bert2BERT and what is built on them.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use std::collections::HashMap;
+mod common;
 
 use burn::tensor::Device;
-use ligo_arch::{Axis, Gpt2Config, LlamaConfig, ModelConfig, ParamTable};
-use ligo_growth::{Choice, CopyConfig, CopyScale, Error, Factors, LinearMap, MemorySource, OperatorSpec, init, stream};
+use common::grow_all;
+use ligo_arch::{Axis, LlamaConfig, ModelConfig, ParamTable};
+use ligo_growth::{Choice, CopyConfig, CopyScale, Error, Factors, LinearMap, OperatorSpec};
 
 fn gpt2(hidden: usize, layers: usize, heads: usize) -> ParamTable {
-    let config = Gpt2Config {
-        n_positions: 5,
-        ..Gpt2Config::new(11, hidden, layers, heads)
-    };
-    ModelConfig::Gpt2(config).table()
+    common::gpt2(hidden, layers, heads).table()
 }
 
 /// Two query heads of four entries to each key head.
@@ -49,20 +46,6 @@ fn sources(rows: &[Vec<f64>]) -> Vec<usize> {
         found[0]
     };
     rows.iter().map(source).collect()
-}
-
-fn grow_all(map: &LinearMap, small: &ParamTable, large: &ParamTable) -> HashMap<String, Vec<f32>> {
-    let mut source = MemorySource::new(small.params().map(|p| {
-        let values = init::normal(&mut init::rng(1, &p.name), 1.0, p.num_elements());
-        (p.name, p.shape, values)
-    }));
-    let mut grown = HashMap::new();
-    stream::grow_each(map, small, large, &mut source, &Device::flex(), &mut |p, values| {
-        grown.insert(p.name.clone(), values);
-        Ok(())
-    })
-    .unwrap();
-    grown
 }
 
 #[test]
@@ -149,16 +132,15 @@ fn the_scale_of_sparkling_keeps_the_root_mean_square_and_equals_the_count_on_dou
 #[test]
 fn aki_takes_old_rows_from_the_layer_itself_and_new_ones_from_the_layer_above() {
     let (small, large) = (gpt2(8, 3, 2), gpt2(12, 7, 3));
-    let copied = grow_all(
-        &build(&OperatorSpec::from_name("fpi").unwrap(), &small, &large),
-        &small,
-        &large,
-    );
-    let ahead = grow_all(
-        &build(&OperatorSpec::from_name("aki").unwrap(), &small, &large),
-        &small,
-        &large,
-    );
+    let grown = |name| {
+        grow_all(
+            &build(&OperatorSpec::from_name(name).unwrap(), &small, &large),
+            &small,
+            &large,
+            1,
+        )
+    };
+    let (copied, ahead) = (grown("fpi"), grown("aki"));
     // Layers of FPI: 0 1 2 0 1 2 2, so that layer 1 is above layer 0, and the last is above itself.
     let above = [1, 2, 2, 1, 2, 2, 2];
     for (layer, above) in above.into_iter().enumerate() {

@@ -1,33 +1,14 @@
 //! An operator that was written is the operator that is read.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use std::collections::HashMap;
+mod common;
 
 use burn::tensor::Device;
-use ligo_arch::{Gpt2Config, ModelConfig};
+use common::{gpt2, grow_all};
 use ligo_growth::{
-    CloningConfig, CloningForm, FurtherInit, LigoConfig, LinearMap, MemorySource, OPERATOR_JSON, OperatorInfo,
-    OperatorSpec, WidthInit, init, load_operator, save_operator, stream,
+    CloningConfig, CloningForm, FurtherInit, LigoConfig, OPERATOR_JSON, OperatorInfo, OperatorSpec, WidthInit,
+    load_operator, save_operator,
 };
-
-fn gpt2(hidden: usize, layers: usize, heads: usize) -> ModelConfig {
-    ModelConfig::Gpt2(Gpt2Config {
-        n_positions: 5,
-        ..Gpt2Config::new(11, hidden, layers, heads)
-    })
-}
-
-fn grow_all(map: &LinearMap, small: &ModelConfig, large: &ModelConfig) -> HashMap<String, Vec<f32>> {
-    let (small, large) = (small.table(), large.table());
-    let mut source = MemorySource::new(init::initial_values(&small, 0.3, 7));
-    let mut grown = HashMap::new();
-    stream::grow_each(map, &small, &large, &mut source, &Device::flex(), &mut |p, values| {
-        grown.insert(p.name.clone(), values);
-        Ok(())
-    })
-    .unwrap();
-    grown
-}
 
 #[test]
 fn every_operator_grows_the_same_after_a_round_trip() {
@@ -54,7 +35,8 @@ fn every_operator_grows_the_same_after_a_round_trip() {
         let (loaded, info) = load_operator(&path, &device).unwrap();
         assert_eq!(info.operator, *spec);
         assert_eq!(info.large().unwrap(), large, "{spec:?}: its epsilon included");
-        let (before, after) = (grow_all(&map, &small, &large), grow_all(&loaded, &small, &large));
+        let grown = |map| grow_all(map, &small.table(), &large.table(), 7);
+        let (before, after) = (grown(&map), grown(&loaded));
         assert_eq!(before, after, "{spec:?}");
     }
 }
@@ -75,6 +57,33 @@ fn settings_may_be_left_out_and_are_read_back() {
     let unknown = serde_json::json!({"kind": "fpi", "chioce": "balanced"});
     let error = serde_json::from_value::<OperatorSpec>(unknown).unwrap_err();
     assert!(error.to_string().contains("chioce"), "{error}");
+}
+
+#[test]
+fn settings_change_one_by_one_and_wrong_ones_are_named() {
+    let settings = |json: serde_json::Value| json.as_object().unwrap().clone();
+    let cloning = OperatorSpec::from_name("hyper-cloning").unwrap();
+    let noisy = cloning
+        .with_settings(&settings(serde_json::json!({"form": "noisy"})))
+        .unwrap();
+    assert!(matches!(noisy, OperatorSpec::HyperCloning(c) if c.form == CloningForm::Noisy && c.noise == 0.1));
+    for (spec, json, wrong) in [
+        (
+            &cloning,
+            serde_json::json!({"from": "noisy"}),
+            "has no setting `from`; it has form, noise",
+        ),
+        (&cloning, serde_json::json!({"form": "loud"}), "loud"),
+        (&cloning, serde_json::json!({"kind": "lemon"}), "has no setting `kind`"),
+        (
+            &OperatorSpec::Stackbert,
+            serde_json::json!({"form": "noisy"}),
+            "it has none",
+        ),
+    ] {
+        let error = spec.with_settings(&settings(json)).unwrap_err().to_string();
+        assert!(error.contains(wrong) && error.contains(spec.name()), "{error}");
+    }
 }
 
 #[test]

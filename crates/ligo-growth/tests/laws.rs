@@ -1,13 +1,15 @@
 //! What the theory promises of the linear map.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod common;
+
 use std::collections::HashMap;
 
 use burn::tensor::{Device, Tensor};
+use common::{grow_all, weights};
 use ligo_arch::{Axis, BertConfig, ModelConfig, ParamSpec, ParamTable, Role};
 use ligo_growth::{
-    DepthInit, FurtherInit, LigoConfig, LigoOperator, MemorySource, OperatorGraph, OperatorSpec, Sharing, WidthInit,
-    init, stream,
+    DepthInit, FurtherInit, LigoConfig, LigoOperator, OperatorGraph, OperatorSpec, Sharing, WidthInit, init,
 };
 use proptest::prelude::*;
 
@@ -16,30 +18,6 @@ fn bert(layers: usize, hidden: usize, ffn: usize) -> ParamTable {
     config.intermediate_size = ffn;
     config.max_position_embeddings = 5;
     ModelConfig::Bert(config).table()
-}
-
-fn weights(table: &ParamTable, seed: u64) -> MemorySource {
-    // Fresh gains and biases are constants; random ones make every entry count.
-    MemorySource::new(table.params().map(|p| {
-        let values = init::normal(&mut init::rng(seed, &p.name), 1.0, p.num_elements());
-        (p.name, p.shape, values)
-    }))
-}
-
-fn grow_all(
-    map: &ligo_growth::LinearMap,
-    small: &ParamTable,
-    large: &ParamTable,
-    seed: u64,
-) -> HashMap<String, Vec<f32>> {
-    let mut grown = HashMap::new();
-    let mut source = weights(small, seed);
-    stream::grow_each(map, small, large, &mut source, &Device::flex(), &mut |p, values| {
-        grown.insert(p.name.clone(), values);
-        Ok(())
-    })
-    .unwrap();
-    grown
 }
 
 fn values(tensor: Tensor<1>) -> Vec<f32> {

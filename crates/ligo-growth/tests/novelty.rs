@@ -1,16 +1,14 @@
 //! Which entries of a grown model are new.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod common;
+
 use burn::tensor::Device;
-use ligo_arch::{Gpt2Config, ModelConfig, ParamTable};
+use ligo_arch::ParamTable;
 use ligo_growth::{CloningConfig, OperatorSpec};
 
 fn gpt2(hidden: usize, layers: usize, heads: usize) -> ParamTable {
-    let config = Gpt2Config {
-        n_positions: 5,
-        ..Gpt2Config::new(11, hidden, layers, heads)
-    };
-    ModelConfig::Gpt2(config).table()
+    common::gpt2(hidden, layers, heads).table()
 }
 
 fn new_entries(spec: &OperatorSpec, small: &ParamTable, large: &ParamTable, name: &str) -> Vec<bool> {

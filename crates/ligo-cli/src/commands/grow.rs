@@ -16,7 +16,7 @@ use crate::{Failure, Ui, stop};
 /// Arguments of `ligo grow`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  ligo grow --small bert-small --operator operator --out bert-base-start\n  ligo grow --small bert-small --large bert-base.json --method stackbert --out start\n  ligo grow --small bert-small --large deep.json --layers 0,1,2,3,2,3,4,5 --out start --dtype bf16 --max-shard-mb 2000\n\nWorks tensor by tensor: memory does not grow with the number of layers."
+    after_help = "Examples:\n  ligo grow --small bert-small --operator operator --out bert-base-start\n  ligo grow --small bert-small --large bert-base.json --method stackbert --out start\n  ligo grow --small bert-small --large deep.json --layers 0,1,2,3,2,3,4,5 --out start --dtype bf16 --max-shard-mb 2000\n  ligo grow --small bert-small --large wide.json --method fpi --set choice=balanced --out start\n\nWorks tensor by tensor: memory does not grow with the number of layers."
 )]
 pub struct GrowArgs {
     /// The small model's directory.
@@ -28,9 +28,12 @@ pub struct GrowArgs {
     /// The large model's config.json; a learned operator knows it already.
     #[arg(long, value_name = "FILE", required_unless_present = "operator")]
     pub large: Option<PathBuf>,
-    /// A fixed operator with its default settings, such as stackbert, fpi or lemon; an unknown name lists all of them.
+    /// A fixed operator, such as stackbert, fpi or lemon; an unknown name lists all of them.
     #[arg(long, value_name = "NAME", required_unless_present_any = ["operator", "layers"])]
     pub method: Option<String>,
+    /// Change a setting of the method, such as form=noisy of hyper-cloning or choice=balanced of fpi.
+    #[arg(long = "set", value_name = "KEY=VALUE", requires = "method")]
+    pub settings: Vec<String>,
     /// Source layers, one for each layer of the large model, such as 0,1,0,1.
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "method")]
     pub layers: Option<Vec<usize>>,
@@ -150,7 +153,7 @@ fn spec(args: &GrowArgs) -> Result<OperatorSpec, Failure> {
         return Ok(OperatorSpec::Layers { layers: layers.clone() });
     }
     let name = args.method.as_deref().unwrap_or_default();
-    OperatorSpec::from_name(name).ok_or_else(|| {
+    let spec = OperatorSpec::from_name(name).ok_or_else(|| {
         let near = nearest(name, OperatorSpec::NAMES)
             .map(|n| format!("did you mean `{n}`? "))
             .unwrap_or_default();
@@ -158,5 +161,12 @@ fn spec(args: &GrowArgs) -> Result<OperatorSpec, Failure> {
             format!("unknown method `{name}`"),
             format!("{near}known ones are {}", OperatorSpec::NAMES.join(", ")),
         )
-    })
+    })?;
+    let settings = crate::recipe::overrides(&args.settings)?
+        .into_iter()
+        .map(|(key, value)| {
+            let value = serde_json::to_value(value).unwrap_or_default();
+            (key, value)
+        });
+    Ok(spec.with_settings(&settings.collect())?)
 }

@@ -23,7 +23,7 @@ pub struct RunArgs {
     /// What to validate on; without it, documents or images of --data are held out.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub valid: Vec<PathBuf>,
-    /// A tokenizer (folder, tokenizer.json or vocab.txt) to use instead of training one.
+    /// A tokenizer (folder, tokenizer.json or vocab.txt) to use instead of training one or that of --small.
     #[arg(long, value_name = "PATH")]
     pub tokenizer: Option<PathBuf>,
     /// A trained small model (Hugging Face directory) to grow instead of training one.

@@ -307,7 +307,7 @@ fn assumptions(recipe: &Recipe, pair: &Pair, plan: &Plan, terms: &Terms) -> Vec<
     });
     let kernels = match terms.kernels {
         Kernels::Fused => "fused operations, as on the CPU",
-        Kernels::Composed => "elementary operations, as on GPUs",
+        Kernels::Composed => "elementary operations, as on GPUs, where it was not measured yet",
     };
     notes.push(format!(
         "Memory: f32, micro-batches of {}, {kernels}; the sum of the parts, an upper bound for a step, without the program and what an allocator holds back.",

@@ -14,8 +14,8 @@ use crate::power::Power;
 
 /// Share of the matmul peak that a step on the CPU is taken to reach before anything was measured.
 ///
-/// `ligo plan --hardware this` found CPU_RANGE on two cores.
-const CPU_UTILISATION: f64 = 0.5;
+/// `ligo plan` measured 30 % (`bert-micro`) to 54 % (`bert-small-to-base`) with two threads of an Intel Xeon, 12 % to 42 % with sixteen.
+const CPU_UTILISATION: f64 = 0.4;
 
 /// The device that computes here.
 #[derive(Clone, Debug)]
@@ -139,7 +139,7 @@ pub fn of_this(machine: &Machine, asked: &Asked, probed: Option<&Probed>) -> Ter
             } else {
                 CPU_UTILISATION
             };
-            (Some(assumed), "; the share is assumed".into())
+            (Some(assumed), "; the share is assumed".to_owned())
         }
     };
     let peak_flops = probed.map_or(machine.peak_flops, |probed| probed.peak_flops);

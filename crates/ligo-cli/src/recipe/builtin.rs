@@ -34,6 +34,7 @@ recipes!(
     "ablation-short-small",
     "ablation-training",
     "sweep-ligo",
+    "compare-bert",
 );
 
 /// The built-in recipe of that name.

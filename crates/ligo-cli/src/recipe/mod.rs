@@ -115,7 +115,7 @@ impl Default for CorpusSection {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TokenizerSection {
-    /// A folder or file with a tokenizer; without one, a tokenizer is trained on the corpus.
+    /// A folder or file with a tokenizer; without one, that of a finished small model, or else a tokenizer is trained on the corpus.
     pub path: Option<PathBuf>,
     /// What is trained; by default what the model's family uses.
     pub kind: Option<TrainedTokenizer>,

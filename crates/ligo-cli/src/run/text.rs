@@ -1,6 +1,6 @@
 //! The first stages: corpus, tokenizer, token store.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ligo_arch::ModelConfig;
@@ -24,9 +24,15 @@ use crate::{Failure, Ui};
 pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> Result<Dataset, Failure> {
     let (corpus, name, details, identity) = open_corpus(recipe, folder, ui)?;
     let tokenizer_dir = folder.join("tokenizer");
-    let tokenizer_inputs = json!({"corpus": identity, "tokenizer": recipe.tokenizer, "model_type": model.model_type()});
+    let given = given_tokenizer(recipe, model)?;
+    let tokenizer_inputs = json!({
+        "corpus": identity,
+        "tokenizer": recipe.tokenizer,
+        "given": given,
+        "model_type": model.model_type(),
+    });
     stage(ui, "tokenizer", &tokenizer_dir, &tokenizer_inputs, || {
-        let tokenizer = match &recipe.tokenizer.path {
+        let tokenizer = match given {
             Some(path) => open_tokenizer(path)?,
             None => {
                 let kind = recipe
@@ -78,6 +84,21 @@ pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> R
         name,
         fingerprint,
     })
+}
+
+/// The tokenizer that the recipe names, or else that of a finished small model, which has learned what its numbers stand for.
+fn given_tokenizer<'a>(recipe: &'a Recipe, small: &ModelConfig) -> Result<Option<&'a PathBuf>, Failure> {
+    match (&recipe.tokenizer.path, &recipe.small.path) {
+        (None, Some(path)) if !Tokenizer::is_in(path) => Err(Failure::other(
+            format!(
+                "the small model in {} has a vocabulary of {} and no tokenizer beside it",
+                path.display(),
+                small.vocab_size()
+            ),
+            "--tokenizer DIR says where the tokenizer is that it was trained with",
+        )),
+        (named, small) => Ok(named.as_ref().or(small.as_ref())),
+    }
 }
 
 fn open_corpus(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<(TrainValid, String, String, Value), Failure> {

@@ -17,6 +17,12 @@ pub(super) const VOCAB_JSON: &str = "vocab.json";
 pub(super) const MERGES_TXT: &str = "merges.txt";
 pub(super) const TOKENIZER_CONFIG_JSON: &str = "tokenizer_config.json";
 const CONFIG_JSON: &str = "config.json";
+/// What is looked for in a folder, in this order.
+const OPENED: [&str; 3] = [TOKENIZER_JSON, VOCAB_JSON, VOCAB_TXT];
+
+fn found_in(folder: &Path) -> Option<&'static str> {
+    OPENED.into_iter().find(|name| folder.join(name).is_file())
+}
 
 impl Tokenizer {
     /// Opens a tokenizer: a folder with `tokenizer.json` (preferred), GPT-2's or RoBERTa's `vocab.json` and `merges.txt`, or a BERT
@@ -31,11 +37,10 @@ impl Tokenizer {
     /// [`Error::MissingSpecialToken`].
     pub fn open(path: &Path) -> Result<Self> {
         let file = if path.is_dir() {
-            let known = [TOKENIZER_JSON, VOCAB_JSON, VOCAB_TXT];
-            let found = known.into_iter().find(|name| path.join(name).is_file());
+            let found = found_in(path);
             path.join(found.ok_or_else(|| Error::BadTokenizer {
                 path: path.to_path_buf(),
-                reason: format!("the folder holds none of {}", known.join(", ")),
+                reason: format!("the folder holds none of {}", OPENED.join(", ")),
             })?)
         } else {
             path.to_path_buf()
@@ -49,6 +54,11 @@ impl Tokenizer {
             }
             _ => Self::open_vocab(&file, &config),
         }
+    }
+
+    /// Whether a folder holds a tokenizer that [`Self::open`] would read.
+    pub fn is_in(folder: &Path) -> bool {
+        found_in(folder).is_some()
     }
 
     fn open_vocab(path: &Path, config: &Value) -> Result<Self> {

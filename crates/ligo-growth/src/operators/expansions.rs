@@ -7,10 +7,10 @@ use burn::tensor::Device;
 use ligo_arch::{Axis, ModelConfig, ParamTable, Role};
 
 use super::layers::{depth_of, identity_factors};
-use super::selection::{check_units, growing};
+use super::selection::growing;
 use super::{matrix, zero_blocks};
 use crate::width::identity_top;
-use crate::{Error, Factors, Fill, LinearMap, Sharing, Term};
+use crate::{Factors, Fill, LinearMap, Sharing, Term};
 
 /// The small model in the top left corner. The sum of squares over a wider residual stream is what it was, and its mean
 /// smaller: gains are scaled by `√(D1/D2)`, and ε by `D1/D2` ([`OperatorSpec::adjust`](crate::OperatorSpec::adjust)).
@@ -23,8 +23,7 @@ pub(super) fn build(
     device: &Device,
     initializer_range: f64,
     seed: u64,
-) -> Result<LinearMap, Error> {
-    check_units(OPERATOR, small, large)?;
+) -> LinearMap {
     let lists = large.depths().map(|(stack, depth)| {
         let firsts = zero_blocks::firsts(small.depth(stack), depth);
         (stack, firsts)
@@ -43,13 +42,13 @@ pub(super) fn build(
         roles: BTreeMap::from([(Role::NormWeight, Factors::new(Sharing::Shared, gains))]),
         ..Term::default()
     };
-    Ok(LinearMap {
+    LinearMap {
         terms: vec![term],
         fill: Fill::Silent {
             initializer_range,
             seed,
         },
-    })
+    }
 }
 
 /// The large model with the small one's ε times `D1/D2`.
@@ -57,5 +56,3 @@ pub(super) fn adjust(small: &ModelConfig, large: &ModelConfig) -> ModelConfig {
     let [old, new] = [small, large].map(|config| config.sizes().hidden as f64);
     large.with_norm_epsilon(small.norm_epsilon() * old / new)
 }
-
-const OPERATOR: &str = "expansions";

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::layers::depth_of;
 use super::selection::{Choice, Selection, Sources};
 use crate::depth::stack_from_top;
-use crate::{Coverage, Error, Factors, Fill, LinearMap, Term};
+use crate::{Coverage, Factors, Fill, LinearMap, Term};
 
 /// Settings of [`OperatorSpec::Fpi`](crate::OperatorSpec::Fpi) and [`OperatorSpec::Aki`](crate::OperatorSpec::Aki).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,38 +55,26 @@ impl CopyScale {
 ///
 /// Keeps the function where heads and feed-forward neurons grow. The residual stream is normalised over all channels: its
 /// mean and variance stay the same only when every channel has equally many copies.
-pub(super) fn fpi(
-    small: &ParamTable,
-    large: &ParamTable,
-    device: &Device,
-    config: CopyConfig,
-    seed: u64,
-) -> Result<LinearMap, Error> {
-    let copies = Copies::new("fpi", small, large, device, config, seed)?;
+pub(super) fn fpi(small: &ParamTable, large: &ParamTable, device: &Device, config: CopyConfig, seed: u64) -> LinearMap {
+    let copies = Copies::new(small, large, device, config, seed);
     let term = Term {
         depth: copies.stacked(|j| j),
         out: copies.outputs(&|_, _| true),
         input: Some(copies.inputs()),
         ..Term::default()
     };
-    Ok(LinearMap {
+    LinearMap {
         terms: vec![term],
         fill: Fill::Zero,
-    })
+    }
 }
 
 /// Advanced knowledge initialisation: as [`fpi`], but new rows come from the layer above, `Out_2 W[l + 1] Inᵀ` with
 /// `Out_1 = [I; 0]` and `Out_2 = [0; S]`. The last layer, and what stands outside all layers, use themselves.
 ///
 /// Does not keep the function, and copies of a neuron are not alike.
-pub(super) fn aki(
-    small: &ParamTable,
-    large: &ParamTable,
-    device: &Device,
-    config: CopyConfig,
-    seed: u64,
-) -> Result<LinearMap, Error> {
-    let copies = Copies::new("aki", small, large, device, config, seed)?;
+pub(super) fn aki(small: &ParamTable, large: &ParamTable, device: &Device, config: CopyConfig, seed: u64) -> LinearMap {
+    let copies = Copies::new(small, large, device, config, seed);
     let own = Term {
         depth: copies.stacked(|j| j),
         out: copies.outputs(&|sources, i| !sources.is_new(i)),
@@ -100,10 +88,10 @@ pub(super) fn aki(
         coverage: Coverage::Outputs,
         ..Term::default()
     };
-    Ok(LinearMap {
+    LinearMap {
         terms: vec![own, above],
         fill: Fill::Zero,
-    })
+    }
 }
 
 /// What both operators are made of.
@@ -116,21 +104,14 @@ struct Copies<'a> {
 }
 
 impl<'a> Copies<'a> {
-    fn new(
-        operator: &'static str,
-        small: &'a ParamTable,
-        large: &'a ParamTable,
-        device: &'a Device,
-        config: CopyConfig,
-        seed: u64,
-    ) -> Result<Self, Error> {
-        Ok(Self {
+    fn new(small: &'a ParamTable, large: &'a ParamTable, device: &'a Device, config: CopyConfig, seed: u64) -> Self {
+        Self {
             small,
             large,
             device,
             scale: config.scale,
-            selection: Selection::new(operator, small, large, config.choice, seed)?,
-        })
+            selection: Selection::new(small, large, config.choice, seed),
+        }
     }
 
     /// One-hot rows of the channels that `takes` admits.

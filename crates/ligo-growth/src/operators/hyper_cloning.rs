@@ -6,7 +6,8 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use super::selection::{Choice, Selection, growing};
+use super::check::Refusal;
+use super::selection::{Choice, Selection, check_units, growing};
 use super::{matrix, zero_blocks};
 use crate::{Coverage, Error, Factors, Fill, LinearMap, Sharing, Term, init};
 
@@ -51,9 +52,8 @@ pub(super) fn build(
     device: &Device,
     config: CloningConfig,
     seed: u64,
-) -> Result<LinearMap, Error> {
-    let factor = check(small, large, config)?;
-    let copies = Selection::new(OPERATOR, small, large, Choice::Cyclic, seed)?;
+) -> LinearMap {
+    let copies = Selection::new(small, large, Choice::Cyclic, seed);
     // `Out = [I; …; I]`: a tied decoder sums the copies, and its columns cannot be divided. What it reads is.
     let outputs = |takes: &dyn Fn(usize) -> bool| {
         copies.factors(
@@ -102,7 +102,8 @@ pub(super) fn build(
                 coverage: Coverage::Outputs,
                 ..Term::default()
             };
-            let mut terms: Vec<Term> = (0..factor).map(own).collect();
+            let factors = growing(small, large).map(|(axis, size)| size / small.size(axis));
+            let mut terms: Vec<Term> = (0..factors.max().unwrap_or(1)).map(own).collect();
             // Words, classes, and whatever else has no copies read all copies of their inputs.
             terms.push(Term {
                 coverage: Coverage::Readers,
@@ -111,42 +112,35 @@ pub(super) fn build(
             terms
         }
     };
-    Ok(LinearMap {
+    LinearMap {
         terms,
         fill: Fill::Zero,
-    })
+    }
 }
 
-const OPERATOR: &str = "hyper-cloning";
-
-/// The largest number of copies. Every width must be a whole multiple, for `diagonal` the same one where it grows at all.
-fn check(small: &ParamTable, large: &ParamTable, config: CloningConfig) -> Result<usize, Error> {
+/// Every width must be a whole multiple, for `diagonal` the same one where it grows at all.
+pub(super) fn check(small: &ParamTable, large: &ParamTable, config: CloningConfig) -> Result<(), Refusal> {
     if !(config.noise >= 0.0 && config.noise.is_finite()) {
-        let noise = config.noise;
-        return Err(Error::Settings(format!("noise must be 0 or more, found {noise}")));
+        let message = format!("noise must be 0 or more, found {}", config.noise);
+        return Err(Refusal::Settings(Error::Settings(message)));
     }
-    let cannot = |reason: String, instead| Error::CannotGrow {
-        operator: OPERATOR,
-        reason,
-        instead,
-    };
-    let mut factor = 1;
+    let mut factor = None;
     for (axis, size) in growing(small, large) {
         let old = small.size(axis);
         if !size.is_multiple_of(old) {
-            let reason = format!("{axis} grows from {old} to {size}; every width must be a whole multiple");
-            return Err(cannot(reason, "lemon, fpi, direct-copy, stackbert or ligo"));
+            return Err(Refusal::Pair(format!(
+                "{axis} grows from {old} to {size}; every width must be a whole multiple"
+            )));
         }
-        if config.form == CloningForm::Diagonal && factor != 1 && factor != size / old {
-            let reason = format!(
-                "{axis} grows {}-fold and another width {factor}-fold; with form = \"diagonal\" all must grow alike",
-                size / old
-            );
-            return Err(cannot(reason, "form = \"symmetric\" or \"noisy\""));
+        let (own, first) = (size / old, *factor.get_or_insert(size / old));
+        if config.form == CloningForm::Diagonal && own != first {
+            return Err(Refusal::Pair(format!(
+                "{axis} grows {own}-fold and another width {first}-fold; all must grow alike with form = \"diagonal\" (and need \
+                 not with \"symmetric\" and \"noisy\")"
+            )));
         }
-        factor = factor.max(size / old);
     }
-    Ok(factor)
+    check_units(small, large)
 }
 
 /// Permutations `[P₁; …; P_n]`, each times `value(copy, copies)`. Of outputs each copy has its own, with random signs; of inputs

@@ -7,7 +7,8 @@ use ligo_arch::{Axis, ModelConfig, NormKind, NormPlace, ParamTable, Role};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use super::selection::{Choice, Selection, Sources};
+use super::check::Refusal;
+use super::selection::{Choice, Selection, Sources, check_units};
 use super::{matrix, zero_blocks};
 use crate::{Error, Factors, Fill, LinearMap, Sharing, Term, init};
 
@@ -39,9 +40,8 @@ pub(super) fn build(
     device: &Device,
     config: LemonConfig,
     seed: u64,
-) -> Result<LinearMap, Error> {
-    check(small, large, config)?;
-    let copies = Selection::new(OPERATOR, small, large, Choice::Balanced, seed)?.without(&RESIDUAL);
+) -> LinearMap {
+    let copies = Selection::new(small, large, Choice::Balanced, seed).without(&RESIDUAL);
     let share = |axis: Axis, sources: &Sources| sources.shares(config.spread, &mut rng(seed, axis));
     let shares: BTreeMap<Axis, Vec<f64>> = copies.iter().map(|(axis, s)| (axis, share(axis, s))).collect();
     let mut out = copies.matrices(device, &|_, _, _| 1.0);
@@ -72,10 +72,10 @@ pub(super) fn build(
         input: Some(factors(input)),
         ..Term::default()
     };
-    Ok(LinearMap {
+    LinearMap {
         terms: vec![term],
         fill: Fill::Zero,
-    })
+    }
 }
 
 /// The large model with the small one's ε times `η²`.
@@ -84,8 +84,6 @@ pub(super) fn adjust(small: &ModelConfig, large: &ModelConfig) -> ModelConfig {
     large.with_norm_epsilon(small.norm_epsilon() * eta * eta)
 }
 
-const OPERATOR: &str = "lemon";
-
 /// Axes with a rule of their own.
 const RESIDUAL: [Axis; 2] = [Axis::HIDDEN, Axis::HEAD_INPUT];
 
@@ -93,37 +91,30 @@ fn rng(seed: u64, axis: Axis) -> impl Rng {
     init::rng(seed, &format!("lemon.{axis}"))
 }
 
-fn check(small: &ParamTable, large: &ParamTable, config: LemonConfig) -> Result<(), Error> {
+/// Layers must normalise what they read; with LayerScale the residual stream must be a whole multiple.
+pub(super) fn check(small: &ParamTable, large: &ParamTable, config: LemonConfig) -> Result<(), Refusal> {
     if !(0.0..1.0).contains(&config.spread) {
-        let spread = config.spread;
-        return Err(Error::Settings(format!(
-            "spread must be from 0 to below 1, found {spread}"
-        )));
+        let message = format!("spread must be from 0 to below 1, found {}", config.spread);
+        return Err(Refusal::Settings(Error::Settings(message)));
     }
-    let cannot = |reason: &str| Error::CannotGrow {
-        operator: OPERATOR,
-        reason: reason.into(),
-        instead: "hyper-cloning (whole multiples), fpi, stackbert or ligo",
-    };
+    let refuse = |reason: &str| Err(Refusal::Pair(reason.into()));
     let Some(norm) = large.norm() else {
-        return Err(cannot(
-            "it must know how layers normalise, which the table of this family does not say",
-        ));
+        return refuse("it must know how layers normalise, which the table of this family does not say");
     };
     if norm.place == NormPlace::After {
-        return Err(cannot(
-            "layers of this family normalise the sum of their input and output, which LEMON's residual stream does not survive",
-        ));
+        return refuse(
+            "layers of this family normalise the sum of their input and output, and channels left over would not stay zero",
+        );
     }
     let stream = Stream::new(small, large);
     let scales = large.specs().iter().any(|s| s.role == Role::Scale);
     if scales && norm.kind == NormKind::Layer && stream.copied() < stream.large {
-        return Err(cannot(
-            "channels left over must hold the mean of all, and LayerScale multiplies each channel by a factor of its own; \
-             the residual stream must be a whole multiple",
-        ));
+        return refuse(
+            "channels left over must hold the mean of all, and LayerScale multiplies each channel by a factor of its own; the \
+             residual stream must be a whole multiple",
+        );
     }
-    Ok(())
+    check_units(small, large)
 }
 
 /// The residual stream of both models.

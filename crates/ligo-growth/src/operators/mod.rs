@@ -1,11 +1,13 @@
 //! Growth operators with fixed matrices, and the one list of every operator that there is.
 
 use burn::tensor::{Device, Element, Tensor, TensorData};
-use ligo_arch::{ModelConfig, ParamTable, check_growable};
+use ligo_arch::{ModelConfig, ParamTable};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{Error, LigoConfig, LigoOperator, LinearMap};
 
+mod check;
 mod expansions;
 mod facts;
 mod fpi;
@@ -141,6 +143,36 @@ impl OperatorSpec {
         })
     }
 
+    /// The same operator with other settings.
+    ///
+    /// # Errors
+    /// The operator has no such setting, or not with such a value.
+    pub fn with_settings(&self, settings: &serde_json::Map<String, Value>) -> Result<Self, Error> {
+        let fault = |reason: String| Error::Settings(format!("`{}` {reason}", self.name()));
+        let mut json = serde_json::to_value(self).map_err(|e| fault(e.to_string()))?;
+        for (key, value) in settings {
+            match json.get_mut(key).filter(|_| key != "kind") {
+                Some(setting) => *setting = value.clone(),
+                None => {
+                    let known: Vec<&str> = json
+                        .as_object()
+                        .into_iter()
+                        .flat_map(|map| map.keys())
+                        .map(String::as_str)
+                        .collect();
+                    let known: Vec<&str> = known.into_iter().filter(|k| *k != "kind").collect();
+                    let known = if known.is_empty() {
+                        "none".into()
+                    } else {
+                        known.join(", ")
+                    };
+                    return Err(fault(format!("has no setting `{key}`; it has {known}")));
+                }
+            }
+        }
+        serde_json::from_value(json).map_err(|e| fault(format!("cannot be set so: {e}")))
+    }
+
     /// Whether the operator has parameters to learn.
     pub fn is_learned(&self) -> bool {
         self.facts().learned
@@ -171,7 +203,7 @@ impl OperatorSpec {
         initializer_range: f64,
         seed: u64,
     ) -> Result<LinearMap, Error> {
-        check_growable(small, large)?;
+        self.check(small, large)?;
         let fresh = crate::Fill::Fresh {
             initializer_range,
             seed,
@@ -186,12 +218,12 @@ impl OperatorSpec {
             Self::Interpose => layers::by_rule(small, large, device, crate::depth::interpose, fresh),
             Self::Layers { layers } => layers::by_list(small, large, device, layers, fresh),
             Self::DirectCopy => layers::own_layers(small, large, device, fresh),
-            Self::HyperCloning(config) => hyper_cloning::build(small, large, device, *config, seed),
-            Self::ZeroBlocks => zero_blocks::build(small, large, device),
-            Self::Fpi(config) => fpi::fpi(small, large, device, *config, seed),
-            Self::Aki(config) => fpi::aki(small, large, device, *config, seed),
-            Self::Lemon(config) => lemon::build(small, large, device, *config, seed),
-            Self::Expansions => expansions::build(small, large, device, initializer_range, seed),
+            Self::HyperCloning(config) => Ok(hyper_cloning::build(small, large, device, *config, seed)),
+            Self::ZeroBlocks => Ok(zero_blocks::build(small, large, device)),
+            Self::Fpi(config) => Ok(fpi::fpi(small, large, device, *config, seed)),
+            Self::Aki(config) => Ok(fpi::aki(small, large, device, *config, seed)),
+            Self::Lemon(config) => Ok(lemon::build(small, large, device, *config, seed)),
+            Self::Expansions => Ok(expansions::build(small, large, device, initializer_range, seed)),
             Self::Middle => layers::by_rule(small, large, device, crate::depth::middle, fresh),
             Self::Ligo(config) => LigoOperator::new(small, large, config, seed)?.initial_map(device),
         }

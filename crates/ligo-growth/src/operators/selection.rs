@@ -8,8 +8,9 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
+use super::check::Refusal;
 use super::matrix;
-use crate::{Error, Factors, Sharing, init};
+use crate::{Factors, Sharing, init};
 
 /// How new units (channels, neurons, heads) choose what they copy. Old units always copy themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,18 +107,9 @@ impl Sources {
 }
 
 impl Selection {
-    /// Chooses for every set of axes that belong together, whole units at a time: heads where attention grows.
-    ///
-    /// # Errors
-    /// Heads differ in size, so that no head is a copy of another.
-    pub(crate) fn new(
-        operator: &'static str,
-        small: &ParamTable,
-        large: &ParamTable,
-        choice: Choice,
-        seed: u64,
-    ) -> Result<Self, Error> {
-        check_units(operator, small, large)?;
+    /// Chooses for every set of axes that belong together, whole units at a time: heads where attention grows. Units must be of
+    /// one size, see [`check_units`].
+    pub(crate) fn new(small: &ParamTable, large: &ParamTable, choice: Choice, seed: u64) -> Self {
         let mut sources = BTreeMap::new();
         for (axis, size) in growing(small, large) {
             // What repeats another axis one for one copies what that one copies.
@@ -130,7 +122,7 @@ impl Selection {
                 .collect();
             sources.insert(axis, Sources::new(count, of));
         }
-        Ok(Self { sources })
+        Self { sources }
     }
 
     /// The same without some axes.
@@ -175,22 +167,18 @@ impl Selection {
 }
 
 /// Refuses pairs whose heads differ in size: no head is then a copy of another.
-pub(super) fn check_units(operator: &'static str, small: &ParamTable, large: &ParamTable) -> Result<(), Error> {
+pub(super) fn check_units(small: &ParamTable, large: &ParamTable) -> Result<(), Refusal> {
     let block = |table: &ParamTable, axis| table.unit(axis).block;
     match large
         .sizes()
         .find(|(axis, _)| block(small, *axis) != block(large, *axis))
     {
         None => Ok(()),
-        Some((axis, _)) => Err(Error::CannotGrow {
-            operator,
-            reason: format!(
-                "{axis} comes in units of {} and grows to units of {}; heads must keep their size",
-                block(small, axis),
-                block(large, axis)
-            ),
-            instead: "direct-copy, stackbert or ligo",
-        }),
+        Some((axis, _)) => Err(Refusal::Pair(format!(
+            "{axis} comes in units of {} and grows to units of {}; heads must keep their size",
+            block(small, axis),
+            block(large, axis)
+        ))),
     }
 }
 

@@ -6,32 +6,34 @@ use std::collections::BTreeMap;
 use burn::tensor::{Device, Tensor};
 use ligo_arch::{Axis, ParamTable, StackName};
 
+use super::check::Refusal;
 use super::matrix;
 use crate::depth::{interpose, one_hot};
-use crate::{Error, Factors, Fill, LinearMap, Term};
+use crate::{Factors, Fill, LinearMap, Term};
 
 /// Exact for pre-norm families. A post-norm layer normalises again what it passes on, so that there the function changes.
-pub(super) fn build(small: &ParamTable, large: &ParamTable, device: &Device) -> Result<LinearMap, Error> {
-    let grown = large.sizes().find(|(axis, size)| small.size(*axis) != *size);
-    if let Some((axis, size)) = grown {
-        return Err(Error::CannotGrow {
-            operator: "zero-blocks",
-            reason: format!(
-                "it adds layers and keeps every width, and {axis} grows from {} to {size}",
-                small.size(axis)
-            ),
-            instead: "hyper-cloning, stackbert or ligo",
-        });
-    }
+pub(super) fn build(small: &ParamTable, large: &ParamTable, device: &Device) -> LinearMap {
     let term = Term {
         depth: depth(small, large, device),
         out: Factors::default(),
         ..Term::default()
     };
-    Ok(LinearMap {
+    LinearMap {
         terms: vec![term],
         fill: Fill::Zero,
-    })
+    }
+}
+
+/// Every width stays.
+pub(super) fn check(small: &ParamTable, large: &ParamTable) -> Result<(), Refusal> {
+    let grown = large.sizes().find(|(axis, size)| small.size(*axis) != *size);
+    match grown {
+        None => Ok(()),
+        Some((axis, size)) => Err(Refusal::Pair(format!(
+            "it adds layers and keeps every width, and {axis} grows from {} to {size}",
+            small.size(axis)
+        ))),
+    }
 }
 
 /// Layer i copies layer ⌊i·L1/L2⌋. The first copy of each is the layer itself; in the others, modules that write to the

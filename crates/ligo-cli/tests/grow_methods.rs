@@ -1,0 +1,92 @@
+//! Fixed operators on the command line: their settings, what they need, and what they refuse.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{Place, assert_says};
+use ligo_checkpoint::ModelDir;
+use serde_json::{Value, json};
+
+/// A GPT-2 of width 32 and four heads.
+fn small() -> String {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/gpt2/tied_4_heads");
+    fixture.to_str().unwrap().to_owned()
+}
+
+fn config(folder: impl AsRef<Path>) -> Value {
+    serde_json::from_slice(&fs::read(folder.as_ref().join("config.json")).unwrap()).unwrap()
+}
+
+/// Writes the large model's configuration.
+fn large(place: &Place, width: usize) {
+    let mut json = config(small());
+    json["n_embd"] = json!(width);
+    json["n_head"] = json!(width / 8);
+    place.write("large.json", json.to_string());
+}
+
+fn grow<'a>(small: &'a str, method: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = vec![
+        "grow",
+        "--small",
+        small,
+        "--large",
+        "large.json",
+        "--method",
+        method,
+        "--out",
+        "grown",
+    ];
+    arguments.extend(more);
+    arguments
+}
+
+#[test]
+fn lemon_writes_the_epsilon_that_it_needs() {
+    let (place, small) = (Place::new(), small());
+    large(&place, 48);
+    assert_says(&place.shown(&grow(&small, "lemon", &[])), &["by lemon"]);
+    let (before, after) = (config(&small), config(place.path("grown")));
+    let epsilon = |json: &Value| json["layer_norm_epsilon"].as_f64().unwrap();
+    assert!(
+        (epsilon(&after) - epsilon(&before) * 2.0 / 3.0).abs() < 1e-12,
+        "{after}"
+    );
+    place.shown(&["verify", "grown"]);
+}
+
+#[test]
+fn settings_of_a_method_are_set_on_the_command_line() {
+    let (place, small) = (Place::new(), small());
+    large(&place, 64);
+    let values = |more: &[&str]| {
+        let _ = fs::remove_dir_all(place.path("grown"));
+        place.shown(&grow(&small, "hyper-cloning", more));
+        ModelDir::open(place.path("grown"))
+            .unwrap()
+            .read_f32("transformer.h.0.mlp.c_fc.weight")
+            .unwrap()
+    };
+    let symmetric = values(&[]);
+    let noisy = values(&["--set", "form=noisy", "--set", "noise=0.2"]);
+    assert_ne!(symmetric, noisy);
+    assert_eq!(symmetric, values(&["--set", "form=symmetric"]));
+    assert_eq!(symmetric, values(&["--set", "form=noisy", "--set", "noise=0.0"]));
+    let wrong = place.refused(&grow(&small, "hyper-cloning", &["--set", "from=noisy"]));
+    assert_says(&wrong, &["hyper-cloning", "no setting `from`", "form, noise"]);
+    let wrong = place.refused(&grow(&small, "hyper-cloning", &["--set", "form=loud"]));
+    assert_says(&wrong, &["hyper-cloning", "loud"]);
+}
+
+#[test]
+fn a_method_that_cannot_grow_the_pair_names_those_that_can() {
+    let (place, small) = (Place::new(), small());
+    large(&place, 48);
+    let refusal = place.refused(&grow(&small, "hyper-cloning", &[]));
+    assert_says(&refusal, &["whole", "multiple", "fpi", "lemon", "or expansions can"]);
+    assert!(!refusal.contains("zero-blocks"), "{refusal}");
+    assert!(!place.path("grown").exists());
+}

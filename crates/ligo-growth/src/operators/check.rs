@@ -1,0 +1,73 @@
+//! Whether an operator can grow a pair, before anything is built.
+
+use ligo_arch::{ParamTable, check_growable};
+
+use super::selection::check_units;
+use super::{OperatorSpec, hyper_cloning, lemon, zero_blocks};
+use crate::{Error, WidthInit};
+
+/// Why an operator does not grow a pair.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The pair is none for it.
+    Pair(String),
+    /// Its settings are wrong for every pair.
+    Settings(Error),
+}
+
+impl OperatorSpec {
+    /// Whether the operator can grow this pair, without building its map.
+    ///
+    /// # Errors
+    /// The pair cannot be grown at all, or not by this operator ([`Error::CannotGrow`], which names those that can), or the
+    /// settings contradict each other.
+    pub fn check(&self, small: &ParamTable, large: &ParamTable) -> Result<(), Error> {
+        check_growable(small, large)?;
+        match self.refusal(small, large) {
+            Ok(()) => Ok(()),
+            Err(Refusal::Settings(error)) => Err(error),
+            Err(Refusal::Pair(reason)) => Err(Error::CannotGrow {
+                operator: self.name(),
+                reason,
+                instead: others(small, large),
+            }),
+        }
+    }
+
+    fn refusal(&self, small: &ParamTable, large: &ParamTable) -> Result<(), Refusal> {
+        match self {
+            Self::HyperCloning(config) => hyper_cloning::check(small, large, *config),
+            Self::ZeroBlocks => zero_blocks::check(small, large),
+            Self::Lemon(config) => lemon::check(small, large, *config),
+            Self::Fpi(_) | Self::Aki(_) | Self::Expansions => check_units(small, large),
+            Self::Ligo(config) => {
+                config.validate().map_err(Refusal::Settings)?;
+                match config.width_init {
+                    WidthInit::Fpi => check_units(small, large),
+                    _ => Ok(()),
+                }
+            }
+            Self::Scratch
+            | Self::Stackbert
+            | Self::Interpose
+            | Self::Layers { .. }
+            | Self::DirectCopy
+            | Self::ZeroPad
+            | Self::Middle => Ok(()),
+        }
+    }
+}
+
+/// Operators that can grow a pair with their default settings, as a list for people.
+fn others(small: &ParamTable, large: &ParamTable) -> String {
+    let named = OperatorSpec::NAMES.into_iter().filter_map(OperatorSpec::from_name);
+    let able: Vec<&str> = named
+        .filter(|spec| *spec != OperatorSpec::Scratch && spec.refusal(small, large).is_ok())
+        .map(|spec| spec.name())
+        .collect();
+    match able.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+        None => "none".into(),
+    }
+}
