@@ -162,7 +162,10 @@ impl Pool<'_> {
             } else {
                 self.start_what_can();
             }
-            if self.places.iter().all(|seat| seat.job.is_none()) {
+            let is_idle = self.places.iter().all(|seat| seat.job.is_none());
+            // After a process that could not even start, the next one may.
+            let goes_on = !stop::requested() && (0..self.units.len()).any(|unit| self.is_ready(unit));
+            if is_idle && !goes_on {
                 break;
             }
             match self.receiver.recv_timeout(TICK) {
