@@ -1,7 +1,7 @@
 //! Growing from directory to directory needs memory for one tensor, however many layers there are (T15).
 //!
 //! A binary of its own: its allocator counts every live byte of the process.
-#![allow(clippy::unwrap_used, clippy::expect_used, unsafe_code)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;

@@ -90,9 +90,12 @@ fn without_epsilon(name: &str, folder: &Path) -> PathBuf {
     copy
 }
 
-/// The same model with every width and the number of heads doubled.
+/// The same model with every width and the number of heads doubled, in the dtype that it is grown in.
 fn doubled(config: &ModelConfig) -> ModelConfig {
-    let small = bert(config);
+    let mut small = bert(config);
+    if let Some(dtype) = small.extra.get_mut("dtype") {
+        *dtype = "float32".into();
+    }
     ModelConfig::Bert(BertConfig {
         hidden_size: 2 * small.hidden_size,
         intermediate_size: 2 * small.intermediate_size,

@@ -151,7 +151,7 @@ fn other_assumptions_change_the_bill_as_they_say() {
 #[test]
 fn a_method_that_nobody_measured_has_a_price_and_no_saving() {
     let recipe = load("llama-mini")
-        .comparing(&["ligo".into(), "zero-pad".into()], Some(2))
+        .comparing(&["ligo".into(), "lemon".into()], Some(2))
         .unwrap();
     let plan = priced(&recipe, "m3", &Asked::default());
     assert!(plan.methods.iter().all(|run| run.expected.is_none()));
@@ -159,7 +159,7 @@ fn a_method_that_nobody_measured_has_a_price_and_no_saving() {
     assert_says(
         &text,
         &[
-            "Nobody has told what is saved here by: LiGO, zero pad",
+            "Nobody has told what is saved here by: LiGO, LEMON",
             "LiGO, each of 2",
             "no price is known",
         ],

@@ -40,7 +40,13 @@ pub enum Fill {
 impl Fill {
     /// Overwrites the entries of `values` that lie outside the small model's block; all of them when the tensor has no
     /// source at all (`has_source = false`).
-    pub(crate) fn apply<E: From<f32> + Copy + Add<Output = E>>(self, small: &ParamTable, param: &Param<'_>, has_source: bool, values: &mut [E]) {
+    pub(crate) fn apply<E: From<f32> + Copy + Add<Output = E>>(
+        self,
+        small: &ParamTable,
+        param: &Param<'_>,
+        has_source: bool,
+        values: &mut [E],
+    ) {
         if let Some(added) = self.added(small, param) {
             let sums = values.iter_mut().zip(added);
             sums.for_each(|(value, added)| *value = *value + added.into());

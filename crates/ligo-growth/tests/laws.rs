@@ -469,10 +469,15 @@ fn over_fresh_values_the_learned_operator_starts_as_a_copy_and_learns_new_entrie
         // A step of the residual stream's matrix moves new rows as it would without the fresh values.
         let hidden = operator.tensors().iter().find(|t| t.name == "width.hidden").unwrap();
         let moved = Tensor::<1>::from_floats(vec![0.5; hidden.values.len()].as_slice(), &device);
-        let moved = graph.grow(&|name| (name == "width.hidden").then(|| moved.clone())).unwrap();
+        let moved = graph
+            .grow(&|name| (name == "width.hidden").then(|| moved.clone()))
+            .unwrap();
         let name = "bert.embeddings.LayerNorm.weight";
         let new = &values(moved[name].clone())[4..];
-        assert!(new.iter().zip(&start[name][4..]).all(|(a, b)| (a - b).abs() > 1e-3), "{new:?}");
+        assert!(
+            new.iter().zip(&start[name][4..]).all(|(a, b)| (a - b).abs() > 1e-3),
+            "{new:?}"
+        );
 
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("operator");

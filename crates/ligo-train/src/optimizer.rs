@@ -263,7 +263,7 @@ impl Optimizer {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::excessive_precision)]
     use burn::tensor::Device;
 
     use super::*;

@@ -23,10 +23,22 @@ fn fixtures() -> Vec<PathBuf> {
 fn read(folder: &Path) -> (serde_json::Value, ModelConfig, Shapes) {
     let json = serde_json::from_slice(&fs::read(folder.join("config.json")).unwrap()).unwrap();
     let config = ModelConfig::from_json(&json).unwrap();
-    let bytes = fs::read(folder.join("model.safetensors")).unwrap();
-    let tensors = SafeTensors::deserialize(&bytes).unwrap().tensors();
-    let shapes = tensors.into_iter().map(|(name, view)| (name, view.shape().to_vec()));
-    (json, config, shapes.collect())
+    (json, config, shapes(folder))
+}
+
+/// Those of all tensors, in one file or in shards.
+fn shapes(folder: &Path) -> Shapes {
+    let mut shapes = Shapes::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy();
+        if name.starts_with("model") && name.ends_with(".safetensors") {
+            let bytes = fs::read(&path).unwrap();
+            let tensors = SafeTensors::deserialize(&bytes).unwrap().tensors();
+            shapes.extend(tensors.into_iter().map(|(name, view)| (name, view.shape().to_vec())));
+        }
+    }
+    shapes
 }
 
 #[test]
