@@ -230,3 +230,45 @@ fn groups_that_a_program_left_out_are_made() {
     (summary.groups, summary.reference) = (Vec::new(), None);
     assert_eq!(html::report(&summary), page);
 }
+
+#[test]
+fn what_was_tried_first_is_on_the_page_and_escaped() {
+    use ligo_report::summary::{Search, Sweep, Trial, Variant};
+    let mut summary = sample::summary();
+    assert!(!html::report(&summary).contains("id=\"tried\""));
+    let trial = |learning_rate, loss| Trial {
+        learning_rate,
+        loss,
+        ..Trial::default()
+    };
+    summary.searches = vec![Search {
+        method: "ligo".into(),
+        label: "<LiGO>".into(),
+        trials: vec![trial(1e-3, 2.125), trial(2e-3, f64::NAN)],
+        chosen: Some(1e-3),
+        at_edge: true,
+    }];
+    let variant = |id: &str, saving| Variant {
+        id: id.into(),
+        saving,
+        loss_final: 2.5,
+        ..Variant::default()
+    };
+    summary.sweep = Some(Sweep {
+        method: "ligo".into(),
+        variants: vec![variant("ligo/lr=3e-3", Some(0.5)), variant("ligo", None)],
+    });
+    let page = page("tried", &summary);
+    is_balanced(&page);
+    for text in [
+        "href=\"#tried\"",
+        "&lt;LiGO&gt;",
+        "2.125 *",
+        "diverged",
+        "ligo/lr=3e-3",
+        "50.0 %",
+        "never",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+}

@@ -9,6 +9,7 @@ mod methods;
 mod origin;
 mod page;
 mod runs;
+mod tried;
 
 use crate::summary::{Counter, MethodSummary, Summary};
 use crate::table::labels;
@@ -54,6 +55,7 @@ pub fn report(summary: &Summary) -> String {
         savings(summary),
         curves(summary),
         Some(methods::section(summary, &names)),
+        tried::section(summary),
         operators(summary),
         origin::prediction(summary),
         Some(runs::section(summary)),

@@ -72,11 +72,7 @@ impl Listing {
                 );
             }
         }
-        let at_edge: Vec<&str> = searches
-            .iter()
-            .filter(|s| s.at_edge)
-            .map(|s| s.label.as_str())
-            .collect();
+        let at_edge: Vec<String> = searches.iter().filter_map(edge).collect();
         if !at_edge.is_empty() {
             listing.notes.push(format!(
                 "At the edge of the list, so a better rate may lie beyond it: {}.",
@@ -180,11 +176,24 @@ impl Listing {
         text
     }
 
+    /// The title, the headings, the rows and the remarks, for other forms.
+    pub(crate) fn parts(&self) -> (&str, &[String], &[Vec<String>], &[String]) {
+        (&self.title, &self.headings, &self.rows, &self.notes)
+    }
+
     /// Every number, unrounded.
     #[must_use]
     pub fn csv(&self) -> &str {
         &self.csv
     }
+}
+
+/// Who chose the lowest or highest rate, and which.
+fn edge(search: &Search) -> Option<String> {
+    let chosen = search.chosen.filter(|_| search.at_edge)?;
+    let is_highest = search.trials.iter().all(|trial| trial.learning_rate <= chosen);
+    let end = if is_highest { "highest" } else { "lowest" };
+    Some(format!("{} ({chosen:e}, the {end})", search.label))
 }
 
 fn loss(trial: &Trial) -> String {
@@ -236,7 +245,7 @@ mod tests {
             "2.250 *",
             "2.125 *",
             "diverged",
-            "scratch, LiGO",
+            "scratch (2e-3, the highest), LiGO (1e-3, the lowest)",
             "4.00 TFLOP",
         ] {
             assert!(text.contains(part), "{part}:\n{text}");

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 
 use crate::Ui;
 use crate::device::DeviceChoice;
@@ -36,7 +36,7 @@ const WHOLE: &str = "  {prefix:<30} {wide_bar:.cyan/dim} {pos}/{len}  {msg}  {el
 impl Board {
     pub fn new(ui: Ui, total: usize, places: usize) -> Self {
         let bars = ui.draws_bars().then(|| {
-            let all = MultiProgress::new();
+            let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
             let whole = all.add(ProgressBar::new(total as u64));
             set_style(&whole, WHOLE);
             whole.set_prefix("all");
@@ -64,7 +64,7 @@ impl Board {
 
     pub fn started(&mut self, place: usize, name: &str, device: DeviceChoice) {
         let bar = self.bars.as_ref().map(|bars| {
-            let bar = bars.all.insert_before(&bars.whole, ProgressBar::new(0));
+            let bar = bars.all.insert_before(&bars.whole, ProgressBar::new(1));
             set_style(&bar, JOB);
             bar.set_prefix(name.to_owned());
             bar.set_message(format!("starting on {device}"));
