@@ -5,18 +5,8 @@ mod common;
 
 use std::fs;
 
-use common::{Place, assert_says};
+use common::{COMPARE, Place, assert_says};
 use ligo_report::summary::{MethodSummary, Summary};
-
-const COMPARE: [&str; 7] = [
-    "compare",
-    "--recipe",
-    "recipe.toml",
-    "--data",
-    "text.txt",
-    "--out",
-    "run",
-];
 
 fn compare<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&COMPARE, more].concat()

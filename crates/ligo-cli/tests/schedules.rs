@@ -21,18 +21,7 @@ fn deep(place: &Place) {
 }
 
 fn compare<'a>(methods: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let fixed = [
-        "compare",
-        "--recipe",
-        "recipe.toml",
-        "--data",
-        "text.txt",
-        "--out",
-        "run",
-        "--methods",
-        methods,
-    ];
-    [&fixed, more].concat()
+    [&common::COMPARE, &["--methods", methods][..], more].concat()
 }
 
 fn layers(model: &Path) -> usize {

@@ -155,15 +155,7 @@ fn a_method_of_several_stages_grows_from_one_to_the_next() {
     let stages = "name = \"gradual\"\noperator = { kind = \"ligo\" }\nstages = [{ model = { num_hidden_layers = 2 }, share = 0.25 }, {}]";
     let deeper = common::RECIPE.replace("num_hidden_layers = 2", "num_hidden_layers = 4");
     place.write("recipe.toml", format!("{deeper}\n[[methods]]\n{stages}\n"));
-    let run = [
-        "compare",
-        "--recipe",
-        "recipe.toml",
-        "--data",
-        "text.txt",
-        "--out",
-        "run",
-    ];
+    let run = common::COMPARE;
     let said = place.shown(&run);
     assert_says(
         &said,

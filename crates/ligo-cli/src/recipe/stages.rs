@@ -1,5 +1,4 @@
-use burn::tensor::Device;
-use ligo_arch::{ModelConfig, check_growable};
+use ligo_arch::ModelConfig;
 use ligo_growth::OperatorSpec;
 use ligo_train::TrainConfig;
 use serde::{Deserialize, Serialize};
@@ -269,12 +268,7 @@ fn can_grow(operator: &OperatorSpec, small: &ModelConfig, large: &ModelConfig) -
     if *operator == OperatorSpec::Scratch {
         return Ok(());
     }
-    let (small, large) = (small.table(), large.table());
-    let outcome = match operator.is_learned() {
-        true => check_growable(&small, &large).map_err(ligo_growth::Error::from),
-        // What it builds is thrown away: only building tells.
-        false => operator.build(&small, &large, &Device::flex(), 0.0, 0).map(drop),
-    };
+    let outcome = operator.check(&small.table(), &large.table());
     outcome.map_err(|error| error.to_string())
 }
 

@@ -6,6 +6,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+/// Compares the methods of the recipe, in the folder `run`.
+pub const COMPARE: [&str; 7] = [
+    "compare",
+    "--recipe",
+    "recipe.toml",
+    "--data",
+    "text.txt",
+    "--out",
+    "run",
+];
+
 /// Trains a small model, an operator and two large models in a second or two.
 pub const RECIPE: &str = r#"
 name = "tiny"

@@ -3,7 +3,7 @@
 use ligo_arch::{ParamTable, check_growable};
 
 use super::selection::check_units;
-use super::{OperatorSpec, hyper_cloning, lemon, zero_blocks};
+use super::{OperatorSpec, hyper_cloning, layers, lemon, zero_blocks};
 use crate::{Error, WidthInit};
 
 /// Why an operator does not grow a pair.
@@ -11,7 +11,7 @@ use crate::{Error, WidthInit};
 pub(super) enum Refusal {
     /// The pair is none for it.
     Pair(String),
-    /// Its settings are wrong for every pair.
+    /// Its settings are wrong, for every pair or for this one.
     Settings(Error),
 }
 
@@ -38,6 +38,9 @@ impl OperatorSpec {
         match self {
             Self::HyperCloning(config) => hyper_cloning::check(small, large, *config),
             Self::ZeroBlocks => zero_blocks::check(small, large),
+            Self::Layers { layers } => layers::by_stack(small, large, layers)
+                .map(drop)
+                .map_err(Refusal::Settings),
             Self::Lemon(config) => lemon::check(small, large, *config),
             Self::Fpi(_) | Self::Aki(_) | Self::Expansions => check_units(small, large),
             Self::Ligo(config) => {
@@ -47,13 +50,9 @@ impl OperatorSpec {
                     _ => Ok(()),
                 }
             }
-            Self::Scratch
-            | Self::Stackbert
-            | Self::Interpose
-            | Self::Layers { .. }
-            | Self::DirectCopy
-            | Self::ZeroPad
-            | Self::Middle => Ok(()),
+            Self::Scratch | Self::Stackbert | Self::Interpose | Self::DirectCopy | Self::ZeroPad | Self::Middle => {
+                Ok(())
+            }
         }
     }
 }

@@ -34,6 +34,18 @@ pub(super) fn by_list(
     layers: &[usize],
     fill: Fill,
 ) -> Result<LinearMap, Error> {
+    Ok(copying(small, large, device, by_stack(small, large, layers)?, fill))
+}
+
+/// What [`by_list`] copies in each stack.
+///
+/// # Errors
+/// The list does not fit a stack.
+pub(super) fn by_stack(
+    small: &ParamTable,
+    large: &ParamTable,
+    layers: &[usize],
+) -> Result<BTreeMap<StackName, Vec<Option<usize>>>, Error> {
     let mut lists = BTreeMap::new();
     for (i, (stack, depth)) in large.depths().enumerate() {
         let list: Vec<usize> = if i > 0 && small.depth(stack) == depth {
@@ -44,7 +56,7 @@ pub(super) fn by_list(
         };
         lists.insert(stack, list.into_iter().map(Some).collect());
     }
-    Ok(copying(small, large, device, lists, fill))
+    Ok(lists)
 }
 
 /// Layer i copies layer i; layers that the small model lacks have no source.
