@@ -4,7 +4,7 @@ use ligo_arch::{ModelConfig, ParamTable, Task};
 use ligo_cost::{PartialPass, Predicted, TransformerDims, electra, exact};
 use ligo_growth::{LigoConfig, Sharing};
 use ligo_models::Layers;
-use ligo_train::{CostPerStep, StepCost, Work};
+use ligo_train::{CostPerStep, StepContext, StepCost, TrainConfig, Work};
 
 /// The sizes that the counters need. Models of images have a sequence length of their own.
 pub fn dims(config: &ModelConfig, seq_len: usize, mask_probability: f64) -> TransformerDims {
@@ -55,6 +55,42 @@ pub struct TrainingCost {
 }
 
 impl TrainingCost {
+    /// The first `steps` steps of a run, before it is made.
+    pub fn planned(&self, train: &TrainConfig, steps: u64) -> CostPerStep {
+        if train.special_passes().is_empty() {
+            let step = self.whole();
+            return CostPerStep {
+                exact: step.exact * steps as f64,
+                electra: step.electra * steps as f64,
+            };
+        }
+        // Steps of a run are of few kinds, and there may be hundreds of thousands of them.
+        let mut kinds: Vec<(Vec<Work>, CostPerStep)> = Vec::new();
+        let mut sum = CostPerStep::default();
+        for step in 0..steps {
+            let work: Vec<Work> = (0..self.accumulation)
+                .map(|micro_step| {
+                    let at = StepContext {
+                        config: train,
+                        step,
+                        micro_step,
+                    };
+                    Work::planned(self.model.layers, &at)
+                })
+                .collect();
+            let known = kinds.iter().find(|(kind, _)| *kind == work).map(|(_, cost)| *cost);
+            let cost = known.unwrap_or_else(|| {
+                let cost = self.of(&work);
+                if kinds.len() < 64 {
+                    kinds.push((work, cost));
+                }
+                cost
+            });
+            sum = add(sum, cost);
+        }
+        sum
+    }
+
     fn micro_batch(&self, work: &Work) -> CostPerStep {
         let model = price(&partial(&self.model, work), &self.model, self.batch_sequences);
         let teacher = self.teacher.filter(|_| work.teacher);

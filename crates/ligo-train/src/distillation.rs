@@ -72,7 +72,8 @@ impl DistillObjective {
     }
 }
 
-fn weight(at: &StepContext<'_>) -> Option<(f64, f64)> {
+/// The teacher's weight and the temperature, while it teaches.
+pub(crate) fn weight(at: &StepContext<'_>) -> Option<(f64, f64)> {
     let distillation = at.config.distillation?;
     let weight = distillation.weight(at.step, at.config.steps);
     (weight > 0.0).then_some((weight, distillation.temperature))

@@ -46,6 +46,15 @@ impl Trained {
 }
 
 impl Work {
+    /// What a micro-batch of ordinary training, a teacher's included, will compute: known before the run, since every choice follows from
+    /// its seed. `depth` is the number of layers of the model's first stack.
+    pub fn planned(depth: usize, at: &StepContext<'_>) -> Self {
+        Self {
+            teacher: crate::distillation::weight(at).is_some(),
+            ..Self::of(depth, at)
+        }
+    }
+
     /// What the settings say of a micro-batch of a model of `depth` layers. A sub-model drops no layers of its own.
     pub(crate) fn of(depth: usize, at: &StepContext<'_>) -> Self {
         let config = at.config;

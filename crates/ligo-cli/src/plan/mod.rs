@@ -12,12 +12,13 @@ use ligo_cost::plan::{Expected, FORMAT, Plan, PlannedModel, PlannedRun, Rates, W
 use ligo_cost::published::{self, Expectation};
 use ligo_cost::{TransformerDims, exact, format};
 use ligo_growth::{LigoConfig, LigoOperator, OperatorSpec};
-use ligo_train::{OptimizerKind, TrainConfig};
+use ligo_train::{CostPerStep, OptimizerKind, TrainConfig};
 
 pub use rates::{Asked, Machine, Terms, of_known, of_this};
 pub use table::{csv, text};
 
-use crate::recipe::{CorpusSource, DataFacts, DataSection, MethodSection, Pair, Recipe, Stage, merged};
+use crate::cost::TrainingCost;
+use crate::recipe::{CorpusSource, DataFacts, DataSection, MethodSection, Pair, Recipe, Selection, Stage, merged};
 use crate::run::{faults, label, write_whole};
 use crate::{Failure, cost};
 
@@ -119,14 +120,36 @@ impl Pricing<'_> {
         memory::training(parameters, &self.dims(config), batch(train), self.kernels)
     }
 
-    /// Plain training steps and the evaluations between them.
+    /// Training steps as they will be, with layers, tokens and gradients left out and a teacher beside them, and the evaluations between
+    /// them.
     fn training(&self, config: &ModelConfig, train: &TrainConfig) -> Work {
         let dims = self.dims(config);
-        let step = cost::step(&dims, train.sequences_per_step());
+        let steps = self.steps(config, train, train.steps);
         Work {
-            flops_exact: step.exact * train.steps as f64,
-            flops_electra: step.electra * train.steps as f64,
+            flops_exact: steps.exact,
+            flops_electra: steps.electra,
             evaluation_flops: evaluations(&dims, train),
+        }
+    }
+
+    fn steps(&self, config: &ModelConfig, train: &TrainConfig, steps: u64) -> CostPerStep {
+        let cost = TrainingCost {
+            model: self.dims(config),
+            teacher: train.distillation.map(|_| self.dims(&self.pair.small)),
+            batch_sequences: train.batch_size,
+            accumulation: train.accumulation,
+        };
+        cost.planned(train, steps)
+    }
+
+    /// The steps of the candidates of a choice that are not taken.
+    fn lost_candidates(&self, stage: &Stage, selection: &Selection) -> Work {
+        let one = self.steps(&stage.model, &stage.train, selection.lag_steps);
+        let lost = selection.candidates.len().saturating_sub(1) as f64;
+        Work {
+            flops_exact: one.exact * lost,
+            flops_electra: one.electra * lost,
+            evaluation_flops: 0.0,
         }
     }
 
@@ -249,7 +272,15 @@ impl Pricing<'_> {
             if larger { memory } else { than }
         };
         run.memory = larger(self.training_memory(&stage.model, &stage.train), run.memory);
-        if let OperatorSpec::Ligo(config) = &stage.operator {
+        let operators = match &stage.select {
+            Some(selection) => selection.candidates.as_slice(),
+            None => std::slice::from_ref(&stage.operator),
+        };
+        let learned = operators.iter().filter_map(|operator| match operator {
+            OperatorSpec::Ligo(config) => Some(config),
+            _ => None,
+        });
+        for config in learned {
             let base = &self.recipe.operator.train;
             let learn: TrainConfig = merged(base, &method.learn, &format!("{}.learn", run.id)).map_err(faults)?;
             let memory = self.learning_memory(before, &stage.model, &learn, config)?;
@@ -257,8 +288,16 @@ impl Pricing<'_> {
             let bill = self.rates.bill(self.learning(before, &stage.model, &learn, config));
             run.operator = Some(run.operator.map_or(bill, |earlier| earlier.plus(&bill)));
         }
+        if let Some(selection) = &stage.select {
+            let bill = self.rates.bill(self.lost_candidates(stage, selection));
+            run.operator = Some(run.operator.map_or(bill, |earlier| earlier.plus(&bill)));
+        }
         run.steps += stage.train.steps;
-        let bill = self.rates.bill(self.training(&stage.model, &stage.train));
+        let train = TrainConfig {
+            seed: self.recipe.seed_of(method),
+            ..stage.train.clone()
+        };
+        let bill = self.rates.bill(self.training(&stage.model, &train));
         run.training = run.training.plus(&bill);
         Ok(())
     }

@@ -28,7 +28,7 @@ pub use faults::{Fault, RecipeError};
 pub use moments::KeepMoments;
 pub use pair::Pair;
 pub use parse::{differences, load, merged, overrides, parse};
-pub use presets::PRESETS;
+pub use presets::{PRESETS, Preset};
 pub use search::{SearchSection, rate_name};
 pub use select::{Candidate, SelectSection, Selection};
 pub use shape::{DataFacts, ModelSection};
@@ -240,6 +240,9 @@ pub struct MethodSection {
     pub name: String,
     /// Folder name when two entries have the same `name`.
     pub id: Option<String>,
+    /// What tables and pictures call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// The operator, when it is not the one that `name` stands for.
     pub operator: Option<OperatorSpec>,
     /// Seed instead of the recipe's, for starting values, order, masks and dropout.

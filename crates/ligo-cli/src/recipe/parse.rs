@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::faults::{Fault, RecipeError, nearest};
 use super::shape::unknown_key;
 use super::stages::unknown_method;
-use super::{BUILTIN, CorpusSource, DataFacts, Pair, Recipe, builtin};
+use super::{BUILTIN, CorpusSource, DataFacts, MethodSection, Pair, Recipe, builtin};
 
 /// Reads a recipe file or a built-in recipe, applies `--set key=value` overrides and checks everything.
 ///
@@ -406,6 +406,19 @@ fn check_methods(recipe: &Recipe, pair: Option<&Pair>, faults: &mut Vec<Fault>) 
             });
         }
         ids.push(id.clone());
+        // Runs that differ in their seed only are shown as one method; others would be mixed up with them.
+        let of_one_id = recipe.methods[..i].iter().find(|m| m.base_id() == method.base_id());
+        if let Some(other) = of_one_id
+            && without_seed(other) != without_seed(method)
+        {
+            faults.push(Fault {
+                key: key.clone(),
+                message: format!(
+                    "`{}` and `{id}` differ in more than their seeds; give one of them another `id`",
+                    other.id()
+                ),
+            });
+        }
         match recipe.operator_of(method) {
             None => faults.push(Fault {
                 key: format!("{key}.name"),
@@ -448,6 +461,14 @@ fn check_methods(recipe: &Recipe, pair: Option<&Pair>, faults: &mut Vec<Fault>) 
                 Err(found) => faults.extend(found),
             }
         }
+    }
+}
+
+fn without_seed(method: &MethodSection) -> MethodSection {
+    MethodSection {
+        id: None,
+        seed: None,
+        ..method.clone()
     }
 }
 

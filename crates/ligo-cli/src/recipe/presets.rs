@@ -49,61 +49,99 @@ impl Plan {
     }
 }
 
+/// A method that is more than an operator.
+#[derive(Clone, Copy, Debug)]
+pub struct Preset {
+    /// The name in recipes.
+    pub name: &'static str,
+    /// What people call it, in tables and pictures.
+    pub label: &'static str,
+    /// What it does.
+    pub about: &'static str,
+}
+
+const fn named(name: &'static str, label: &'static str, about: &'static str) -> Preset {
+    Preset { name, label, about }
+}
+
 /// Methods that are more than an operator, and what they are.
-pub const PRESETS: [(&str, &str); 15] = [
-    (
+pub const PRESETS: [Preset; 15] = [
+    named(
         "mslt",
+        "MSLT",
         "stages of growing depth from scratch; only the new top layers, copies of the top ones before, are trained, and at last everything",
     ),
-    ("ki", "from scratch, with the small model as a teacher that fades"),
-    (
+    named("ki", "KI", "from scratch, with the small model as a teacher that fades"),
+    named(
         "bert2bert",
+        "bert2BERT",
         "AKI; an eighth of the steps trains sub-models, then the whole model",
     ),
-    (
+    named(
         "stackbert-progressive",
+        "StackBERT, progressive",
         "from scratch with a quarter of the layers; the stack is doubled twice",
     ),
-    (
+    named(
         "staged",
+        "staged training",
         "from scratch with half of the layers; then each is doubled, and the optimizer's state grows along",
     ),
-    (
+    named(
         "midas",
+        "MIDAS",
         "stages of growing depth from scratch; each repeats the layers in the middle",
     ),
-    (
+    named(
         "zero-one",
+        "zero/one layer",
         "one layer from scratch for four fifths of the steps at a constant rate, then all layers",
     ),
-    ("ligo-layer-drop", "LiGO, then training with dropped layers"),
-    (
+    named(
+        "ligo-layer-drop",
+        "LiGO + layer dropping",
+        "LiGO, then training with dropped layers",
+    ),
+    named(
         "ligo-token-drop",
+        "LiGO + token dropping",
         "LiGO, then training with dropped tokens in middle layers",
     ),
-    (
+    named(
         "ligo-staged",
+        "LiGO + sub-models",
         "LiGO, then an eighth of the steps with sub-models, then the whole model",
     ),
-    ("ligo-moments", "LiGO; the small model's optimizer state grows along"),
-    (
+    named(
+        "ligo-moments",
+        "LiGO + moments",
+        "LiGO; the small model's optimizer state grows along",
+    ),
+    named(
         "ligo-rewarm",
+        "LiGO + re-warming",
         "LiGO; the rates of new parameters are warmed up once more",
     ),
-    (
+    named(
         "stackbert-moments",
+        "StackBERT + moments",
         "StackBERT; the small model's optimizer state grows along",
     ),
-    (
+    named(
         "stackbert-rewarm",
+        "StackBERT + re-warming",
         "StackBERT; the optimizer's state grows along but for new parameters, whose rates are warmed up once more",
     ),
-    ("select", "the fixed operator with the lowest loss after some steps"),
+    named(
+        "select",
+        "best of operators",
+        "the fixed operator with the lowest loss after some steps",
+    ),
 ];
 
 /// Every name that a method may have without an `operator`.
 pub(super) fn known_names() -> Vec<&'static str> {
-    let presets = PRESETS.iter().map(|(name, _)| *name);
+    let presets = PRESETS.iter().map(|preset| preset.name);
     let mut names: Vec<&str> = OperatorSpec::NAMES.to_vec();
     names.extend(presets.filter(|name| !OperatorSpec::NAMES.contains(name)));
     names

@@ -129,10 +129,7 @@ impl Recipe {
                 })?,
                 None => section.operator.clone().unwrap_or(usual),
             };
-            can_grow(&operator, before, &model).map_err(|reason| {
-                let who = operators_for(before, &model).join(", ");
-                fault(&key, format!("{reason}; these operators can: {who}"))
-            })?;
+            can_grow(&operator, before, &model).map_err(|reason| fault(&key, reason))?;
             let train = TrainConfig { steps, ..train.clone() };
             let mut train = merged(&train, &section.train, &format!("{key}.train"))?;
             if section.schedule == StageSchedule::Continued {
@@ -222,10 +219,10 @@ impl Recipe {
             candidates.push(spec.map_err(|message| fault(&format!("{key}.select.candidates[{i}]"), message))?);
         }
         if candidates.is_empty() {
-            let names = operators_for(small, large).into_iter();
-            let fixed = names.filter_map(OperatorSpec::from_name);
-            candidates = fixed
+            let named = OperatorSpec::NAMES.into_iter().filter_map(OperatorSpec::from_name);
+            candidates = named
                 .filter(|spec| !spec.is_learned() && *spec != OperatorSpec::Scratch)
+                .filter(|spec| can_grow(spec, small, large).is_ok())
                 .collect();
         }
         Ok(Selection { candidates, lag_steps })
@@ -270,12 +267,6 @@ fn can_grow(operator: &OperatorSpec, small: &ModelConfig, large: &ModelConfig) -
     }
     let outcome = operator.check(&small.table(), &large.table());
     outcome.map_err(|error| error.to_string())
-}
-
-/// The operators by name that can make one model of the other.
-fn operators_for(small: &ModelConfig, large: &ModelConfig) -> Vec<&'static str> {
-    let can = |name: &&str| OperatorSpec::from_name(name).is_some_and(|spec| can_grow(&spec, small, large).is_ok());
-    OperatorSpec::NAMES.into_iter().filter(can).collect()
 }
 
 /// The message for a method that nobody knows.

@@ -264,7 +264,10 @@ impl Recipe {
     }
 
     fn variant(&self, base: &MethodSection, settings: &Settings) -> Result<MethodSection, Vec<Fault>> {
-        let mut variant = base.clone();
+        let mut variant = MethodSection {
+            label: None,
+            ..base.clone()
+        };
         overlay(&mut variant.learn, &settings.learn);
         overlay(&mut variant.train, &settings.train);
         let changes = &settings.operator;

@@ -309,12 +309,17 @@ fn a_recipe_takes_what_it_does_not_say_from_its_base() {
 
 #[test]
 fn every_preset_has_a_plan_and_a_name_of_its_own() {
-    let names = PRESETS.map(|(name, _)| name);
+    let names = PRESETS.map(|preset| preset.name);
     let list: Vec<String> = names.iter().map(|name| format!("{{name=\"{name}\"}}")).collect();
     let recipe = with_methods(&list.join(", "));
     let large = recipe.pair(&DataFacts::expected(&recipe)).unwrap().large;
-    for (i, (name, meaning)) in PRESETS.into_iter().enumerate() {
-        assert!(!meaning.is_empty());
+    for (i, Preset { name, label, about }) in PRESETS.into_iter().enumerate() {
+        assert!(!about.is_empty());
+        assert_eq!(
+            PRESETS.iter().filter(|other| other.label == label).count(),
+            1,
+            "{label}"
+        );
         let stages = stages(&recipe, i);
         let total: u64 = stages.iter().map(|stage| stage.train.steps).sum();
         assert_eq!(total, recipe.large.train.steps, "{name}");
@@ -368,7 +373,7 @@ fn a_method_changes_what_its_preset_says() {
 
 #[test]
 fn every_family_grows_through_every_preset() {
-    let names = PRESETS.map(|(name, _)| format!("{{name=\"{name}\"}}"));
+    let names = PRESETS.map(|preset| format!("{{name=\"{}\"}}", preset.name));
     for (base, field) in [
         ("gpt2-mini", "n_layer"),
         ("llama-mini", "num_hidden_layers"),
@@ -380,9 +385,17 @@ fn every_family_grows_through_every_preset() {
             format!("methods=[{}]", names.join(", ")),
         ];
         let recipe = load(base, &given).unwrap();
-        let gradual = PRESETS.iter().position(|(name, _)| *name == "midas").unwrap();
+        let gradual = PRESETS.iter().position(|preset| preset.name == "midas").unwrap();
         let stages = stages(&recipe, gradual);
         let layers: Vec<serde_json::Value> = stages.iter().map(|s| s.model.to_json()[field].clone()).collect();
         assert_eq!(layers, [2, 4, 6], "{base}");
     }
+}
+
+#[test]
+fn methods_of_one_id_differ_in_their_seeds_only() {
+    let refused = own(&["methods=[{name=\"ligo\"}, {name=\"ligo\", seed=2, learn={steps=7}}]"]);
+    assert_eq!(keys(refused), ["methods[1]"]);
+    let named = "methods=[{name=\"ligo\", label=\"ours\"}, {name=\"ligo\", seed=2, label=\"ours\"}, {name=\"ligo\", id=\"long\", learn={steps=7}}]";
+    assert!(own(&[named]).is_ok());
 }

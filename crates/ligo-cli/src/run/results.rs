@@ -10,7 +10,7 @@ use super::method::stage_folder;
 use super::training::read_result;
 use super::{RunFolder, stage};
 use crate::Failure;
-use crate::recipe::{MethodSection, Recipe, use_small_model};
+use crate::recipe::{MethodSection, PRESETS, Recipe, use_small_model};
 
 /// One run of a method, all its stages together.
 pub struct Run {
@@ -185,8 +185,11 @@ fn size_of(model: &ModelConfig, large: &ModelConfig) -> String {
     format!("{layers} layers of width {}", width(model))
 }
 
-/// A method for people, the same for all its seeds: the usual name of the operator that it is called after, else its id.
+/// A method for people, the same for all its seeds: its label, the usual name of what it is called after, or else its id.
 pub fn label(recipe: &Recipe, method: &MethodSection) -> String {
+    if let Some(label) = &method.label {
+        return label.clone();
+    }
     let id = method.base_id();
     if recipe.is_best_variant(method) {
         let base = recipe.sweep.method.as_str();
@@ -196,13 +199,20 @@ pub fn label(recipe: &Recipe, method: &MethodSection) -> String {
         let family = usual(recipe, family).unwrap_or_else(|| family.to_owned());
         return format!("{family} {}", settings.replace(',', ", "));
     }
-    // An entry with another operator under a known name is not that operator.
-    let operator = recipe.operator_of(method).filter(|spec| spec.name() == id);
-    operator.map_or(id, |spec| spec.label().to_owned())
+    // An entry with another operator under a known name is not that method.
+    let is_usual = id == method.name && method.operator.is_none();
+    let usual = is_usual.then(|| usual(recipe, &id)).flatten();
+    let operator = || recipe.operator_of(method).filter(|spec| spec.name() == id);
+    usual
+        .or_else(|| operator().map(|spec| spec.label().to_owned()))
+        .unwrap_or(id)
 }
 
-/// What people call the operator of this name.
+/// What people call the method of this name.
 fn usual(recipe: &Recipe, name: &str) -> Option<String> {
+    if let Some(preset) = PRESETS.iter().find(|preset| preset.name == name) {
+        return Some(preset.label.to_owned());
+    }
     let method = MethodSection {
         name: name.into(),
         ..MethodSection::default()
