@@ -35,6 +35,7 @@ recipes!(
     "ablation-training",
     "sweep-ligo",
     "compare-bert",
+    "compare-gpt2",
 );
 
 /// The built-in recipe of that name.
