@@ -115,6 +115,50 @@ fn every_method_runs_with_the_rate_that_its_trials_liked_best() {
 }
 
 #[test]
+fn whole_trials_are_runs_and_shorter_schedules_are_methods() {
+    let place = Place::new();
+    let search = compare(&[
+        "--methods",
+        "scratch,stackbert",
+        "--seeds",
+        "2",
+        "--search-lr",
+        "1e-4,3e-3",
+        "--set",
+        "search.share=1.0",
+        "--lengths",
+        "0.5",
+    ]);
+    let told = place.shown(&search);
+    assert_says(&told, &["StackBERT steps=10"]);
+    let found = summary(&place);
+    assert_eq!(
+        ids(&found),
+        [
+            "scratch",
+            "scratch-seed4",
+            "stackbert",
+            "stackbert-seed4",
+            "stackbert/steps=10",
+            "stackbert/steps=10-seed4"
+        ]
+    );
+    for run in &found.methods {
+        let short = run.id.contains("steps=");
+        let folder = match run.id.as_str() {
+            // Its seed is that of the trials.
+            "scratch" | "stackbert" => format!("search/{}-lr{:e}", run.id, rate(run)),
+            id => format!("methods/{id}"),
+        };
+        assert_eq!(made_with(&place, &folder), (if short { 10 } else { 20 }, rate(run)));
+        assert_eq!(found.files[&format!("{} model", run.id)], format!("{folder}/model"));
+    }
+    assert!(!place.path("run/methods/scratch").exists());
+    let told = place.shown(&["compare", "run"]);
+    assert!(!told.contains("not complete"), "{told}");
+}
+
+#[test]
 fn a_sweep_ranks_its_variants_and_the_best_one_can_be_compared() {
     let place = Place::new();
     let sweep = r#"
@@ -254,6 +298,7 @@ fn what_cannot_be_compared_is_refused_before_anything_is_trained() {
         ),
         (vec!["--methods", "ligo-best"], vec!["[sweep]"]),
         (vec!["--search-lr", "1e-3"], vec!["search.peak_lr", "at least two"]),
+        (vec!["--lengths", "0.5,1.5"], vec!["lengths", "below 1", "1.5"]),
         (
             vec!["--set", "sweep.learn.stepps=[3]"],
             vec!["sweep.learn.stepps", "did you mean `steps`?"],

@@ -12,11 +12,11 @@ use crate::{Failure, Ui};
 /// Arguments of `ligo compare`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  ligo compare --recipe bert-micro --data texts/ --methods ligo,stackbert,interpose --seeds 3\n  ligo compare --recipe bert-mini --small bert-small/ --tokenizer bert-small/ --data texts/\n  ligo compare --recipe bert-micro --data texts/ --seeds 3 --search-lr 1e-3,2e-3,4e-3 --jobs 14 --device cpu\n  ligo compare runs/demo-1a2b3c4d                    table, pictures and report of a run, again\n\nscratch is among the methods with every seed. What is complete is not run again, so methods and seeds can be added later; Ctrl-C saves,\nand the same command continues."
+    after_help = "Examples:\n  ligo compare --recipe bert-micro --data texts/ --methods ligo,stackbert,interpose --seeds 3\n  ligo compare --recipe bert-mini --small bert-small/ --tokenizer bert-small/ --data texts/\n  ligo compare --recipe bert-micro --data texts/ --seeds 3 --search-lr 1e-3,2e-3,4e-3 --jobs 14 --device cpu\n  ligo compare --recipe bert-micro --data texts/ --methods ligo,stackbert --lengths 0.4,0.5,0.6\n  ligo compare runs/demo-1a2b3c4d                    table, pictures and report of a run, again\n\nscratch is among the methods with every seed. What is complete is not run again, so methods and seeds can be added later; Ctrl-C saves,\nand the same command continues."
 )]
 pub struct CompareArgs {
     /// A run's folder: only its table, pictures and report are made anew, from what is complete.
-    #[arg(conflicts_with_all = ["methods", "seeds", "search_lr", "jobs", "data", "small"])]
+    #[arg(conflicts_with_all = ["methods", "seeds", "search_lr", "lengths", "jobs", "data", "small"])]
     pub finished: Option<PathBuf>,
     /// What is compared and on what.
     #[command(flatten)]
@@ -31,6 +31,10 @@ pub struct CompareArgs {
     /// search.peak_lr of a recipe.
     #[arg(long, value_name = "RATES", value_delimiter = ',')]
     pub search_lr: Vec<f64>,
+    /// Shares of the steps: every method but scratch is also trained with schedules that end so much sooner, which tells how little is
+    /// enough to be as good as scratch. The same as lengths of a recipe.
+    #[arg(long, value_name = "SHARES", value_delimiter = ',')]
+    pub lengths: Vec<f64>,
     /// Runs at a time, each in a process of its own. On a CPU they share its threads, on GPUs they take turns. By default as many
     /// as there are GPUs.
     #[arg(long, value_name = "N", value_parser = jobs)]
@@ -56,9 +60,11 @@ pub fn run(args: &CompareArgs, choice: DeviceChoice, ui: Ui) -> Result<(), Failu
         return show_again(finished, ui);
     }
     let mut more = Vec::new();
-    if !args.search_lr.is_empty() {
-        let rates: Vec<String> = args.search_lr.iter().map(|rate| format!("{rate:?}")).collect();
-        more.push(format!("search.peak_lr=[{}]", rates.join(",")));
+    for (key, values) in [("search.peak_lr", &args.search_lr), ("lengths", &args.lengths)] {
+        if !values.is_empty() {
+            let values: Vec<String> = values.iter().map(|value| format!("{value:?}")).collect();
+            more.push(format!("{key}=[{}]", values.join(",")));
+        }
     }
     let recipe = resolve_with(&args.run, &more)?.comparing(&args.methods, args.seeds)?;
     let folder = args

@@ -19,6 +19,14 @@ impl Recipe {
             [] => self.methods.clone(),
             names => names.iter().map(|name| self.named(name, &variants)).collect(),
         };
+        let is_reference = |m: &MethodSection| m.name == REFERENCE;
+        methods = methods
+            .iter()
+            .flat_map(|m| match is_reference(m) {
+                true => vec![m.clone()],
+                false => self.with_shorter(m),
+            })
+            .collect();
         if let Some(seeds) = seeds {
             methods = methods.iter().flat_map(|m| self.seeded(m, seeds)).collect();
         }
@@ -30,6 +38,7 @@ impl Recipe {
         }
         let mut recipe = Self {
             methods: self.with_references(methods),
+            lengths: Vec::new(),
             ..self.clone()
         };
         if !recipe.sweep.is_off() {

@@ -3,6 +3,7 @@
 mod builtin;
 mod compare;
 mod faults;
+mod lengths;
 mod moments;
 mod pair;
 mod parse;
@@ -60,6 +61,9 @@ pub struct Recipe {
     /// The search for each method's learning rate.
     #[serde(skip_serializing_if = "SearchSection::is_off")]
     pub search: SearchSection,
+    /// Shares of `large.train.steps`: in a comparison every method but scratch is also trained with schedules that end so much sooner.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lengths: Vec<f64>,
     /// Settings of one method that are tried against each other.
     #[serde(skip_serializing_if = "SweepSection::is_off")]
     pub sweep: SweepSection,

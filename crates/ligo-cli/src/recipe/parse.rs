@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::faults::{Fault, RecipeError, nearest};
 use super::shape::unknown_key;
 use super::stages::unknown_method;
-use super::{BUILTIN, CorpusSource, DataFacts, MethodSection, Pair, Recipe, builtin};
+use super::{BUILTIN, CorpusSource, DataFacts, Pair, Recipe, builtin};
 
 /// Reads a recipe file or a built-in recipe, applies `--set key=value` overrides and checks everything.
 ///
@@ -326,6 +326,7 @@ pub(super) fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
     let pair = check_models(recipe, faults);
     check_methods(recipe, pair.as_ref(), faults);
     recipe.search.check(recipe, faults);
+    recipe.check_lengths(faults);
     faults.extend(recipe.variants().err().into_iter().flatten());
 }
 
@@ -409,7 +410,7 @@ fn check_methods(recipe: &Recipe, pair: Option<&Pair>, faults: &mut Vec<Fault>) 
         // Runs that differ in their seed only are shown as one method; others would be mixed up with them.
         let of_one_id = recipe.methods[..i].iter().find(|m| m.base_id() == method.base_id());
         if let Some(other) = of_one_id
-            && without_seed(other) != without_seed(method)
+            && !recipe.differ_in_seeds_only(other, method)
         {
             faults.push(Fault {
                 key: key.clone(),
@@ -461,14 +462,6 @@ fn check_methods(recipe: &Recipe, pair: Option<&Pair>, faults: &mut Vec<Fault>) 
                 Err(found) => faults.extend(found),
             }
         }
-    }
-}
-
-fn without_seed(method: &MethodSection) -> MethodSection {
-    MethodSection {
-        id: None,
-        seed: None,
-        ..method.clone()
     }
 }
 

@@ -9,7 +9,8 @@ use super::{Fault, MethodSection, Recipe};
 pub struct SearchSection {
     /// The rates that every method is tried with; without any there is no search.
     pub peak_lr: Vec<f64>,
-    /// Length of a trial, as a share of `large.train.steps`; its schedule is as much shorter.
+    /// Length of a trial, as a share of `large.train.steps`; its schedule is as much shorter. The best rate of a short run is too high for a
+    /// long one; with 1 the trials are whole runs, and the best of them is the method's own run.
     pub share: f64,
     /// Seed of all trials; by default the recipe's.
     pub seed: Option<u64>,
@@ -110,6 +111,20 @@ impl Recipe {
         self.with_seed(&self.method(id), self.seed)
     }
 
+    /// The trial that is this method's run, where trials are whole runs of its seed and settings.
+    pub fn trial_of(&self, method: &MethodSection, rate: f64) -> Option<MethodSection> {
+        let search = &self.search;
+        let is_own = self.searched_as(method) == method.base_id();
+        let is_whole = search.share == 1.0 && self.seed_of(method) == search.seed.unwrap_or(self.seed);
+        if !(is_own && is_whole) {
+            return None;
+        }
+        let rates = search.peak_lr.iter();
+        let trials = rates.zip(self.trials(&method.base_id()));
+        let mut found = trials.filter(|(tried, _)| **tried == rate);
+        found.next().map(|(_, trial)| trial)
+    }
+
     /// A method of this id, as the search tries it with each rate.
     pub fn trials(&self, id: &str) -> Vec<MethodSection> {
         let search = &self.search;
@@ -171,6 +186,26 @@ mod tests {
         };
         assert_eq!(variant.base_id(), "ligo/lr=1e-3,init=rand");
         assert_eq!(recipe.searched_as(&variant), "ligo");
+    }
+
+    #[test]
+    fn a_whole_trial_of_the_same_seed_is_the_methods_run() {
+        let recipe = |share: &str| {
+            let recipe = demo(&["search.peak_lr=[1e-3,2e-3]", share, "lengths=[0.5]"]).unwrap();
+            recipe.comparing(&["ligo".into()], Some(2)).unwrap()
+        };
+        let trial = |recipe: &Recipe, id: &str| {
+            let method = recipe.methods.iter().find(|m| m.id() == id).unwrap();
+            recipe.trial_of(method, 2e-3).map(|trial| trial.id())
+        };
+        let whole = recipe("search.share=1.0");
+        assert_eq!(trial(&whole, "ligo").as_deref(), Some("ligo-lr2e-3"));
+        assert_eq!(whole.trial_of(&whole.methods[0], 3e-3), None);
+        let steps = whole.large.train.steps / 2;
+        for id in [&format!("ligo-seed{}", whole.seed + 1), &format!("ligo/steps={steps}")] {
+            assert_eq!(trial(&whole, id), None);
+        }
+        assert_eq!(trial(&recipe("search.share=0.5"), "ligo"), None);
     }
 
     #[test]

@@ -306,6 +306,12 @@ impl Recipe {
         !self.sweep.is_off() && family == Some(self.sweep.method.as_str())
     }
 
+    /// Whether two entries are one method with different seeds.
+    pub(super) fn differ_in_seeds_only(&self, one: &MethodSection, other: &MethodSection) -> bool {
+        let rest = |m: &MethodSection| (m.stages.clone(), m.keep_moments, m.select.clone());
+        self.same_settings(one, other) && rest(one) == rest(other)
+    }
+
     fn same_settings(&self, one: &MethodSection, other: &MethodSection) -> bool {
         let settings = |m: &MethodSection| {
             let learn = merged(&self.operator.train, &m.learn, "learn");

@@ -196,7 +196,11 @@ pub fn label(recipe: &Recipe, method: &MethodSection) -> String {
         return format!("{}, best", usual(recipe, base).unwrap_or_else(|| base.to_owned()));
     }
     if let Some((family, settings)) = id.split_once('/') {
-        let family = usual(recipe, family).unwrap_or_else(|| family.to_owned());
+        let own = recipe.methods.iter().find(|m| m.base_id() == family);
+        let family = match own {
+            Some(own) => label(recipe, own),
+            None => usual(recipe, family).unwrap_or_else(|| family.to_owned()),
+        };
         return format!("{family} {}", settings.replace(',', ", "));
     }
     // An entry with another operator under a known name is not that method.

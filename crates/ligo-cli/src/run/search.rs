@@ -76,8 +76,8 @@ impl RunFolder<'_> {
         })
     }
 
-    /// A method as it is run, and where: with the rate that its search found, and with the settings of the sweep's best
-    /// variant if it is to have those.
+    /// A method as it is run, and where: with the rate that its search found, in the trial's own folder if that was this run, and with the
+    /// settings of the sweep's best variant if it is to have those.
     ///
     /// # Errors
     /// What it depends on is not complete, or ended without a number.
@@ -88,9 +88,13 @@ impl RunFolder<'_> {
                 .recipe
                 .with_seed(&self.best_variant()?, self.recipe.seed_of(method));
         }
-        let folder = self.join(super::method::folder_of(&resolved));
+        let mut folder = self.join(super::method::folder_of(&resolved));
         if !self.recipe.search.is_off() {
-            resolved = resolved.at_rate(self.rate_of(&self.recipe.searched_as(method))?);
+            let rate = self.rate_of(&self.recipe.searched_as(method))?;
+            resolved = resolved.at_rate(rate);
+            if let Some(trial) = self.recipe.trial_of(method, rate) {
+                folder = self.join(folder_of(&trial));
+            }
         }
         Ok((resolved, folder))
     }

@@ -254,7 +254,8 @@ mod tests {
     fn nothing_stands_before_what_it_waits_for() {
         let sweep = "sweep.learn.steps=[3,4]";
         let search = "search.peak_lr=[1e-3,2e-3]";
-        let best = "methods=[{name=\"ligo-best\",seed=7},{name=\"ligo\",id=\"ligo/steps=3-seed7\",seed=7}]";
+        let best =
+            "methods=[{name=\"ligo-best\",seed=7},{name=\"ligo\",id=\"ligo/steps=3-seed7\",seed=7,learn={steps=3}}]";
         for overrides in [&[][..], &[search], &[sweep], &[search, sweep, best]] {
             let recipe = demo(overrides).comparing(&[], Some(2)).unwrap();
             check_order(&units(&recipe).unwrap());
