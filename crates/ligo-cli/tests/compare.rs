@@ -86,7 +86,8 @@ fn every_method_runs_with_the_rate_that_its_trials_liked_best() {
         assert_eq!(made_with(&place, &name), (10, 1e-4), "half of the steps");
         for run in found.methods.iter().filter(|m| m.name == search.method) {
             assert_eq!(Some(rate(run)), search.chosen, "{}", run.id);
-            assert_eq!(made_with(&place, &format!("methods/{}", run.id)), (20, rate(run)));
+            let folder = format!("methods/{}-lr{:e}", run.id, rate(run));
+            assert_eq!(made_with(&place, &folder), (20, rate(run)));
         }
     }
     // A rate that is better than the ends of the list is no edge; one of them is, and is said to be.
@@ -148,14 +149,38 @@ fn whole_trials_are_runs_and_shorter_schedules_are_methods() {
         let folder = match run.id.as_str() {
             // Its seed is that of the trials.
             "scratch" | "stackbert" => format!("search/{}-lr{:e}", run.id, rate(run)),
-            id => format!("methods/{id}"),
+            id => format!("methods/{id}-lr{:e}", rate(run)),
         };
         assert_eq!(made_with(&place, &folder), (if short { 10 } else { 20 }, rate(run)));
         assert_eq!(found.files[&format!("{} model", run.id)], format!("{folder}/model"));
     }
-    assert!(!place.path("run/methods/scratch").exists());
     let told = place.shown(&["compare", "run"]);
     assert!(!told.contains("not complete"), "{told}");
+
+    // A rate more: what ran stays, and what now has another rate runs once more.
+    let more = |part: &&'static str| match *part {
+        "1e-4,3e-3" => "1e-4,1e-3,3e-3,1e-2",
+        other => other,
+    };
+    let wider: Vec<&str> = search.iter().map(more).collect();
+    let told = place.shown(&wider);
+    assert_says(&told, &["scratch-lr1e-4: complete, skipped", "scratch-lr1e-2"]);
+    let now = summary(&place);
+    assert_eq!(ids(&now), ids(&found));
+    for (run, before) in now.methods.iter().zip(&found.methods) {
+        assert_eq!(
+            rate(run) == rate(before),
+            run.loss_final == before.loss_final,
+            "{}",
+            run.id
+        );
+        let search = now.searches.iter().find(|s| s.method == run.name).unwrap();
+        assert_eq!(Some(rate(run)), search.chosen);
+        assert_eq!(search.trials.len(), 4);
+    }
+    assert!(now.methods.iter().zip(&found.methods).any(|(a, b)| rate(a) != rate(b)));
+    let other = [&wider[..], &["--set", "search.share=0.5"]].concat();
+    assert_says(&place.refused(&other), &["search.share was 1.0 and is now 0.5"]);
 }
 
 #[test]

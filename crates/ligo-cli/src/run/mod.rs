@@ -42,17 +42,24 @@ pub use training::{Extras, Session, Start, Training};
 pub use units::{Failed, Runner, Unit, units};
 
 use crate::device::Picked;
-use crate::recipe::{self, CorpusSource, DataFacts, Recipe, SweepSection};
+use crate::recipe::{self, CorpusSource, DataFacts, Recipe, SearchSection, SweepSection};
 use crate::{Failure, Ui, stop};
 
 /// The resolved recipe in a run's folder.
 pub const RECIPE_TOML: &str = "recipe.toml";
 
-/// A folder holds any number of methods and variants of them, as long as everything else is the same.
+/// A folder holds any number of methods, variants of them and learning rates of a search, as long as everything else is the same.
 fn without_methods(recipe: &Recipe) -> Recipe {
     Recipe {
         methods: Vec::new(),
         sweep: SweepSection::default(),
+        search: SearchSection {
+            peak_lr: match recipe.search.is_off() {
+                true => Vec::new(),
+                false => vec![0.0],
+            },
+            ..recipe.search.clone()
+        },
         ..recipe.clone()
     }
 }
@@ -181,10 +188,8 @@ fn write_recipe(recipe: &Recipe, folder: &Path) -> Result<(), Failure> {
     let fault = |e: toml::ser::Error| Failure::other(e.to_string(), "this is a fault of ligo; please report it");
     let text = recipe.to_toml().map_err(fault)?;
     if let Ok(old) = std::fs::read_to_string(&path) {
-        let now = toml::Table::try_from(without_methods(recipe)).map_err(fault)?;
-        let old = toml::from_str(&old).ok();
-        let old = old.and_then(|old| toml::Table::try_from(without_methods(&old)).ok());
-        let changes = old.map(|old| recipe::differences(&old, &now));
+        let old: Option<Recipe> = toml::from_str(&old).ok();
+        let changes = old.map(|old| changes(&old, recipe)).transpose().map_err(fault)?;
         if changes.as_ref().is_none_or(|changes| !changes.is_empty()) {
             let changes = changes
                 .map(|changes| format!(": {}", changes.join(", ")))
@@ -196,6 +201,19 @@ fn write_recipe(recipe: &Recipe, folder: &Path) -> Result<(), Failure> {
         }
     }
     write_whole(&path, text.as_bytes())
+}
+
+/// What tells two recipes apart that cannot share a folder.
+fn changes(old: &Recipe, now: &Recipe) -> Result<Vec<String>, toml::ser::Error> {
+    let table = |own: &Recipe, other: &Recipe| {
+        let mut settings = without_methods(own);
+        // A search that only one of them has is shown as it is.
+        if own.search.is_off() != other.search.is_off() {
+            settings.search = own.search.clone();
+        }
+        toml::Table::try_from(settings)
+    };
+    Ok(recipe::differences(&table(old, now)?, &table(now, old)?))
 }
 
 /// Settings with the seeds of one run: its dropout and its order of data.

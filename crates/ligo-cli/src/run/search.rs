@@ -7,7 +7,7 @@ use ligo_report::summary::{self, Cost, Search};
 use super::stage::{self, write_whole};
 use super::{RunFolder, results};
 use crate::Failure;
-use crate::recipe::MethodSection;
+use crate::recipe::{MethodSection, rate_name};
 
 /// Instead of a result, where a run diverged: that is what too high a rate does, and no fault.
 const DIVERGED: &str = "diverged.txt";
@@ -32,7 +32,9 @@ impl RunFolder<'_> {
     /// # Errors
     /// The folder cannot be written.
     pub fn note_divergence(&self, folder: &str, failure: &Failure) -> Result<(), Failure> {
-        write_whole(&self.join(folder).join(DIVERGED), failure.to_string().as_bytes())
+        let folder = self.join(folder);
+        std::fs::create_dir_all(&folder).map_err(Failure::io("create", &folder))?;
+        write_whole(&folder.join(DIVERGED), failure.to_string().as_bytes())
     }
 
     /// Whether a run diverged.
@@ -88,15 +90,17 @@ impl RunFolder<'_> {
                 .recipe
                 .with_seed(&self.best_variant()?, self.recipe.seed_of(method));
         }
-        let mut folder = self.join(super::method::folder_of(&resolved));
-        if !self.recipe.search.is_off() {
-            let rate = self.rate_of(&self.recipe.searched_as(method))?;
-            resolved = resolved.at_rate(rate);
-            if let Some(trial) = self.recipe.trial_of(method, rate) {
-                folder = self.join(folder_of(&trial));
-            }
+        let folder = super::method::folder_of(&resolved);
+        if self.recipe.search.is_off() {
+            return Ok((resolved, self.join(&folder)));
         }
-        Ok((resolved, folder))
+        // Another rate is another run: one that a longer list of rates comes to leaves what ran before as it is.
+        let rate = self.rate_of(&self.recipe.searched_as(method))?;
+        let folder = match self.recipe.trial_of(method, rate) {
+            Some(trial) => folder_of(&trial),
+            None => format!("{folder}-lr{}", rate_name(rate)),
+        };
+        Ok((resolved.at_rate(rate), self.join(&folder)))
     }
 
     fn rate_of(&self, id: &str) -> Result<f64, Failure> {
