@@ -55,6 +55,16 @@ pub struct TrainingCost {
 }
 
 impl TrainingCost {
+    /// Of a run with these settings.
+    pub fn new(model: TransformerDims, teacher: Option<TransformerDims>, train: &TrainConfig) -> Self {
+        Self {
+            model,
+            teacher,
+            batch_sequences: train.batch_size,
+            accumulation: train.accumulation,
+        }
+    }
+
     /// The first `steps` steps of a run, before it is made.
     pub fn planned(&self, train: &TrainConfig, steps: u64) -> CostPerStep {
         if train.special_passes().is_empty() {
@@ -64,31 +74,18 @@ impl TrainingCost {
                 electra: step.electra * steps as f64,
             };
         }
-        // Steps of a run are of few kinds, and there may be hundreds of thousands of them.
-        let mut kinds: Vec<(Vec<Work>, CostPerStep)> = Vec::new();
-        let mut sum = CostPerStep::default();
-        for step in 0..steps {
-            let work: Vec<Work> = (0..self.accumulation)
-                .map(|micro_step| {
-                    let at = StepContext {
-                        config: train,
-                        step,
-                        micro_step,
-                    };
-                    Work::planned(self.model.layers, &at)
-                })
-                .collect();
-            let known = kinds.iter().find(|(kind, _)| *kind == work).map(|(_, cost)| *cost);
-            let cost = known.unwrap_or_else(|| {
-                let cost = self.of(&work);
-                if kinds.len() < 64 {
-                    kinds.push((work, cost));
-                }
-                cost
-            });
-            sum = add(sum, cost);
-        }
-        sum
+        let at = |step, micro_step| StepContext {
+            config: train,
+            step,
+            micro_step,
+        };
+        let work = |step| {
+            (0..self.accumulation).map(move |micro_step| Work::planned(self.model.layers, &at(step, micro_step)))
+        };
+        (0..steps)
+            .flat_map(work)
+            .map(|work| self.micro_batch(&work))
+            .fold(CostPerStep::default(), add)
     }
 
     fn micro_batch(&self, work: &Work) -> CostPerStep {

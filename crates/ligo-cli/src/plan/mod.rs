@@ -19,7 +19,7 @@ pub use table::{csv, text};
 
 use crate::cost::TrainingCost;
 use crate::recipe::{CorpusSource, DataFacts, DataSection, MethodSection, Pair, Recipe, Selection, Stage, merged};
-use crate::run::{faults, label, write_whole};
+use crate::run::{faults, label, seeded, write_whole};
 use crate::{Failure, cost};
 
 /// The file in a run's folder.
@@ -133,18 +133,13 @@ impl Pricing<'_> {
     }
 
     fn steps(&self, config: &ModelConfig, train: &TrainConfig, steps: u64) -> CostPerStep {
-        let cost = TrainingCost {
-            model: self.dims(config),
-            teacher: train.distillation.map(|_| self.dims(&self.pair.small)),
-            batch_sequences: train.batch_size,
-            accumulation: train.accumulation,
-        };
-        cost.planned(train, steps)
+        let teacher = train.distillation.map(|_| self.dims(&self.pair.small));
+        TrainingCost::new(self.dims(config), teacher, train).planned(train, steps)
     }
 
     /// The steps of the candidates of a choice that are not taken.
-    fn lost_candidates(&self, stage: &Stage, selection: &Selection) -> Work {
-        let one = self.steps(&stage.model, &stage.train, selection.lag_steps);
+    fn lost_candidates(&self, config: &ModelConfig, train: &TrainConfig, selection: &Selection) -> Work {
+        let one = self.steps(config, train, selection.lag_steps);
         let lost = selection.candidates.len().saturating_sub(1) as f64;
         Work {
             flops_exact: one.exact * lost,
@@ -288,15 +283,12 @@ impl Pricing<'_> {
             let bill = self.rates.bill(self.learning(before, &stage.model, &learn, config));
             run.operator = Some(run.operator.map_or(bill, |earlier| earlier.plus(&bill)));
         }
+        let train = seeded(&stage.train, self.recipe.seed_of(method));
         if let Some(selection) = &stage.select {
-            let bill = self.rates.bill(self.lost_candidates(stage, selection));
+            let bill = self.rates.bill(self.lost_candidates(&stage.model, &train, selection));
             run.operator = Some(run.operator.map_or(bill, |earlier| earlier.plus(&bill)));
         }
         run.steps += stage.train.steps;
-        let train = TrainConfig {
-            seed: self.recipe.seed_of(method),
-            ..stage.train.clone()
-        };
         let bill = self.rates.bill(self.training(&stage.model, &train));
         run.training = run.training.plus(&bill);
         Ok(())

@@ -3,6 +3,10 @@ use super::{MethodSection, Recipe, RecipeError, parse};
 /// The method that all others are measured against.
 const REFERENCE: &str = "scratch";
 
+fn is_reference(method: &MethodSection) -> bool {
+    method.name == REFERENCE
+}
+
 impl Recipe {
     /// The same recipe with these methods (all of its own and of its sweep if none are named), each with so many seeds, and
     /// the reference with every seed that there is. What the recipe says of a method stays.
@@ -19,7 +23,6 @@ impl Recipe {
             [] => self.methods.clone(),
             names => names.iter().map(|name| self.named(name, &variants)).collect(),
         };
-        let is_reference = |m: &MethodSection| m.name == REFERENCE;
         methods = methods
             .iter()
             .flat_map(|m| match is_reference(m) {
@@ -107,7 +110,6 @@ impl Recipe {
 
     /// The reference beside every method: a saving compares runs of one seed.
     fn with_references(&self, methods: Vec<MethodSection>) -> Vec<MethodSection> {
-        let is_reference = |m: &MethodSection| m.name == REFERENCE;
         let mut seeds: Vec<u64> = Vec::new();
         for method in &methods {
             let seed = self.seed_of(method);

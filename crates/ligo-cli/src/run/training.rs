@@ -196,12 +196,7 @@ impl Session {
             let objective = PretrainObjective::new(config, &names, &self.device)?;
             let teacher = extras.teacher.filter(|_| train.distillation.is_some());
             let dims = |config| cost::dims(config, data.seq_len, data.mask_probability);
-            let cost = TrainingCost {
-                model: dims(config),
-                teacher: teacher.map(|teacher| dims(&teacher.config)),
-                batch_sequences: train.batch_size,
-                accumulation: train.accumulation,
-            };
+            let cost = TrainingCost::new(dims(config), teacher.map(|teacher| dims(&teacher.config)), train);
             let objective: Box<dyn Objective> = match teacher {
                 None => Box::new(objective),
                 Some(teacher) => Box::new(DistillObjective::new(objective, teacher.model(&self.device)?)),
