@@ -84,7 +84,9 @@ pub fn main() -> ExitCode {
         }
         Err(failure) => {
             if ui.is_job() {
-                Told::Failed(failure.to_string()).tell();
+                let by_device = matches!(failure, Failure::Device(_));
+                let message = failure.to_string();
+                Told::Failed { message, by_device }.tell();
             }
             let report = miette::Report::new(failure);
             use std::io::Write;

@@ -17,7 +17,12 @@ pub enum Told {
     /// How far the stage at hand is.
     At(Position),
     /// Why the job ends without having done its work.
-    Failed(String),
+    Failed {
+        /// For people.
+        message: String,
+        /// Whether it is the device that failed.
+        by_device: bool,
+    },
 }
 
 /// How far a training run is.

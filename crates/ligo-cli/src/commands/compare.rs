@@ -12,11 +12,11 @@ use crate::{Failure, Ui};
 /// Arguments of `ligo compare`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  ligo compare --recipe bert-micro --data texts/ --methods ligo,stackbert,interpose --seeds 3\n  ligo compare --recipe bert-mini --small bert-small/ --tokenizer bert-small/ --data texts/\n  ligo compare --recipe bert-micro --data texts/ --seeds 3 --search-lr 1e-3,2e-3,4e-3 --jobs 14 --device cpu\n  ligo compare --recipe bert-micro --data texts/ --methods ligo,stackbert --lengths 0.4,0.5,0.6\n  ligo compare runs/demo-1a2b3c4d                    table, pictures and report of a run, again\n\nscratch is among the methods with every seed. What is complete is not run again, so methods and seeds can be added later; Ctrl-C saves,\nand the same command continues."
+    after_help = "Examples:\n  ligo compare --recipe bert-micro --data texts/ --methods ligo,stackbert,interpose --seeds 3\n  ligo compare --recipe bert-mini --small bert-small/ --tokenizer bert-small/ --data texts/\n  ligo compare --recipe bert-micro --data texts/ --seeds 3 --search-lr 1e-3,2e-3,4e-3 --jobs 14 --device cpu\n  ligo compare --recipe bert-micro --data texts/ --methods ligo,stackbert --lengths 0.4,0.5,0.6\n  ligo compare --recipe bert-micro --data texts/ --small other-small/ --tokenizer other-small/ --reuse runs/bert-micro-1a2b3c4d\n  ligo compare runs/demo-1a2b3c4d                    table, pictures and report of a run, again\n\nscratch is among the methods with every seed. What is complete is not run again, so methods and seeds can be added later; Ctrl-C saves,\nand the same command continues."
 )]
 pub struct CompareArgs {
     /// A run's folder: only its table, pictures and report are made anew, from what is complete.
-    #[arg(conflicts_with_all = ["methods", "seeds", "search_lr", "lengths", "jobs", "data", "small"])]
+    #[arg(conflicts_with_all = ["methods", "seeds", "search_lr", "lengths", "reuse", "jobs", "data", "small"])]
     pub finished: Option<PathBuf>,
     /// What is compared and on what.
     #[command(flatten)]
@@ -35,6 +35,10 @@ pub struct CompareArgs {
     /// enough to be as good as scratch. The same as lengths of a recipe.
     #[arg(long, value_name = "SHARES", value_delimiter = ',')]
     pub lengths: Vec<f64>,
+    /// Folders of other comparisons. What they have done already is copied from there instead of done again: runs of scratch with the same
+    /// large model, data, seed and rate, whatever the small model was; the small model; methods whose settings are all the same.
+    #[arg(long, value_name = "FOLDERS", value_delimiter = ',')]
+    pub reuse: Vec<PathBuf>,
     /// Runs at a time, each in a process of its own. On a CPU they share its threads, on GPUs they take turns. By default as many
     /// as there are GPUs.
     #[arg(long, value_name = "N", value_parser = jobs)]
@@ -72,7 +76,7 @@ pub fn run(args: &CompareArgs, choice: DeviceChoice, ui: Ui) -> Result<(), Failu
         .out
         .clone()
         .unwrap_or_else(|| crate::run::default_folder(&recipe));
-    crate::run::run(&recipe, &folder, crew(args.jobs, choice)?, ui)
+    crate::run::run(&recipe, &folder, &args.reuse, crew(args.jobs, choice)?, ui)
 }
 
 /// As many processes as were asked for, else one for each GPU where there are several, else this one.

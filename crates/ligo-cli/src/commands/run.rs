@@ -88,5 +88,5 @@ fn absolute(path: &PathBuf) -> PathBuf {
 pub fn run(args: &RunArgs, picked: Picked, ui: Ui) -> Result<(), Failure> {
     let recipe = resolve(args)?;
     let folder = args.out.clone().unwrap_or_else(|| crate::run::default_folder(&recipe));
-    crate::run::run(&recipe, &folder, Crew::Here(picked), ui)
+    crate::run::run(&recipe, &folder, &[], Crew::Here(picked), ui)
 }

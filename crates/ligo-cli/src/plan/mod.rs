@@ -19,7 +19,7 @@ pub use table::{csv, text};
 
 use crate::cost::TrainingCost;
 use crate::recipe::{CorpusSource, DataFacts, DataSection, MethodSection, Pair, Recipe, Selection, Stage, merged};
-use crate::run::{faults, label, seeded, write_whole};
+use crate::run::{faults, seeded, write_whole};
 use crate::{Failure, cost};
 
 /// The file in a run's folder.
@@ -238,7 +238,7 @@ impl Pricing<'_> {
         let stages = self.recipe.stages_of(method, self.pair, self.facts).map_err(faults)?;
         let mut run = PlannedRun {
             method: method.name.clone(),
-            label: label(self.recipe, method),
+            label: self.recipe.label_of(method),
             steps: 0,
             training: self.rates.bill(Work::default()),
             operator: None,

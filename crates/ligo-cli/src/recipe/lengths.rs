@@ -18,7 +18,7 @@ impl Recipe {
             let id = method.base_id();
             let mark = if id.contains('/') { ',' } else { '/' };
             shorter.id = Some(format!("{id}{mark}steps={steps}"));
-            shorter.label = method.label.as_ref().map(|label| format!("{label}, steps={steps}"));
+            shorter.label = Some(format!("{} ({steps} steps)", self.label_of(method)));
             shorter.train.insert("steps".into(), Value::Integer(steps as i64));
             shorter
         };

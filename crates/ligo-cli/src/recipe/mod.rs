@@ -3,6 +3,7 @@
 mod builtin;
 mod compare;
 mod faults;
+mod label;
 mod lengths;
 mod moments;
 mod pair;

@@ -8,7 +8,7 @@ use ligo_report::summary::{self, Corpus, Cost, Flags, MethodSummary, SmallModel,
 use super::results::{Run, cost_of};
 use super::saving::{Measured, measure, scratch_for};
 use super::show::{REPORT, show};
-use super::{RunFolder, Unit};
+use super::{RunFolder, Unit, reuse};
 use crate::recipe::MethodSection;
 use crate::{Failure, Ui};
 
@@ -149,6 +149,8 @@ impl RunFolder<'_> {
         if searches.iter().any(|search| search.method == id && search.at_edge) {
             notes.push("its learning rate is at the edge of those that were tried; a better one may lie beyond".into());
         }
+        let (_, folder) = self.resolve(method)?;
+        notes.extend(reuse::note_of(&folder));
         match run.result.skipped_steps.len() {
             0 => {}
             count => notes.push(format!("{count} steps skipped: loss or gradient were not finite")),

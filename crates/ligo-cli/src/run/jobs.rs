@@ -125,7 +125,7 @@ pub fn run(units: &[Unit], run: &Path, workers: &Workers, ui: Ui) -> Result<Vec<
 /// A place and what runs there.
 struct Seat {
     place: Place,
-    /// Jobs in a row that failed here.
+    /// Jobs in a row that the device failed, as far as one can tell.
     failures: usize,
     job: Option<Job>,
 }
@@ -134,7 +134,12 @@ struct Job {
     unit: usize,
     child: Child,
     /// What the process said of its end.
-    complaint: Option<String>,
+    complaint: Option<Complaint>,
+}
+
+struct Complaint {
+    message: String,
+    by_device: bool,
 }
 
 struct Pool<'a> {
@@ -251,7 +256,7 @@ impl Pool<'_> {
                 let complaint = None;
                 self.places[seat].job = Some(Job { unit, child, complaint });
             }
-            Err(error) => self.fail(seat, unit, format!("could not be started: {error}")),
+            Err(error) => self.fail(seat, unit, format!("could not be started: {error}"), true),
         }
     }
 
@@ -259,9 +264,9 @@ impl Pool<'_> {
         match told {
             Told::Say(line) => self.board.say(&line),
             Told::At(position) => self.board.at(seat, &position),
-            Told::Failed(message) => {
+            Told::Failed { message, by_device } => {
                 if let Some(job) = &mut self.places[seat].job {
-                    job.complaint = Some(message);
+                    job.complaint = Some(Complaint { message, by_device });
                 }
             }
         }
@@ -280,12 +285,16 @@ impl Pool<'_> {
             }
             // Whatever ended it, the user asked for it, and what was saved is there.
             _ if stop::requested() => self.states[unit] = State::Waiting,
-            Ok(status) => self.fail(seat, unit, complaint.unwrap_or_else(|| child::reason(status))),
-            Err(error) => self.fail(seat, unit, format!("was lost: {error}")),
+            Ok(status) => match complaint {
+                Some(Complaint { message, by_device }) => self.fail(seat, unit, message, by_device),
+                // Drivers end processes without a word.
+                None => self.fail(seat, unit, child::reason(status), true),
+            },
+            Err(error) => self.fail(seat, unit, format!("was lost: {error}"), true),
         }
     }
 
-    fn fail(&mut self, seat: usize, unit: usize, reason: String) {
+    fn fail(&mut self, seat: usize, unit: usize, reason: String, by_device: bool) {
         let name = &self.units[unit].name;
         let failed = Failed {
             unit: name.clone(),
@@ -295,7 +304,8 @@ impl Pool<'_> {
         self.board.say(&failed.to_string());
         self.board.ended(name, false);
         self.failed.push(failed);
-        self.places[seat].failures += 1;
+        // What a run refuses by itself would be refused on any device.
+        self.places[seat].failures += usize::from(by_device);
         self.states[unit] = State::Failed;
     }
 }

@@ -10,7 +10,6 @@ use ligo_train::{OperatorObjective, ParamInfo, Spent, TrainConfig};
 use serde_json::json;
 
 use super::dataset::Dataset;
-use super::stage::stage as stage_of;
 use super::training::{Extras, Session, Start, Steps, Training, read_result, save_result};
 use super::{Small, faults, moments, seeded};
 use crate::load::Source;
@@ -155,7 +154,7 @@ impl Growing<'_> {
         let model = self.model(&operator.spec);
         let grown = json!([operator.fingerprint, model.to_json()]);
         let growing = format!("{label}: growing");
-        stage_of(session.ui, &growing, &folder.join("grow"), &grown, || {
+        session.stage(&growing, &folder.join("grow"), &grown, || {
             self.grow(operator, &start_dir)
         })?;
         let train = seeded(&stage.train, self.seed);
@@ -230,7 +229,11 @@ impl Growing<'_> {
         let (id, label) = (self.method.id(), format!("{}: operator", self.label));
         let dir = self.folder.join("operator");
         let large = &self.model(spec);
-        let upstream = json!([before.fingerprint, spec, self.seed, large.to_json()]);
+        // What starts fresh is the same whatever the model before is.
+        let upstream = match spec {
+            OperatorSpec::Scratch => json!([self.dataset.fingerprint, spec, self.seed, large.to_json()]),
+            _ => json!([before.fingerprint, spec, self.seed, large.to_json()]),
+        };
         let OperatorSpec::Ligo(config) = spec else {
             // What starts fresh may be smaller than the model before.
             let small = if *spec == OperatorSpec::Scratch {
@@ -238,7 +241,7 @@ impl Growing<'_> {
             } else {
                 &before.config
             };
-            let fingerprint = stage_of(session.ui, &label, &self.folder.join("map"), &upstream, || {
+            let fingerprint = session.stage(&label, &self.folder.join("map"), &upstream, || {
                 let map = spec.build(
                     &small.table(),
                     &large.table(),
@@ -311,8 +314,8 @@ impl Growing<'_> {
     }
 
     fn card(&self, title: &str, operator: &OperatorSpec) -> Card {
-        self.session
-            .card(title, Some(&self.before.dir), operator.name(), self.recipe)
+        let base = (*operator != OperatorSpec::Scratch).then_some(self.before.dir.as_path());
+        self.session.card(title, base, operator.name(), self.recipe)
     }
 }
 
@@ -354,9 +357,7 @@ impl Learning<'_> {
         let inputs = json!({"train": self.train, "data": self.data, "upstream": self.upstream});
         let folder = self.folder.clone();
         let label = self.label.clone();
-        let print = stage_of(session.ui, &label, &folder, &inputs, || {
-            self.learn(dataset, session, &inputs)
-        })?;
+        let print = session.stage(&label, &folder, &inputs, || self.learn(dataset, session, &inputs))?;
         let result = read_result(&folder)?;
         session.ui.say(format!(
             "{label}: loss {:.3} → {:.3} in {} steps, {}",

@@ -12,6 +12,7 @@ mod prediction;
 mod prepared;
 mod provenance;
 mod results;
+mod reuse;
 mod saving;
 mod search;
 mod select;
@@ -34,7 +35,6 @@ pub use folder::RunFolder;
 pub use jobs::Workers;
 pub use method::Learning;
 pub use moments::lacks_moments;
-pub(crate) use results::label;
 pub use show::show;
 pub use small::Small;
 pub(crate) use stage::write_whole;
@@ -80,13 +80,14 @@ pub enum Crew {
     SideBySide(Workers),
 }
 
-/// Runs a recipe from text to table. Complete stages are skipped; an interrupted run continues where it stopped. What fails
-/// takes nothing else down.
+/// Runs a recipe from text to table. Complete stages are skipped; an interrupted run continues where it stopped; what one of the folders
+/// `others` has done already is copied. What fails takes nothing else down.
 ///
 /// # Errors
 /// What failed, after all the rest was done; [`Failure::Interrupted`] after a stop that was asked for.
-pub fn run(recipe: &Recipe, folder: &Path, crew: Crew, ui: Ui) -> Result<(), Failure> {
+pub fn run(recipe: &Recipe, folder: &Path, others: &[PathBuf], crew: Crew, ui: Ui) -> Result<(), Failure> {
     check_is_ours(folder)?;
+    reuse::check(others, folder)?;
     std::fs::create_dir_all(folder).map_err(Failure::io("create", folder))?;
     let _lock = RunLock::acquire(folder)?;
     write_recipe(recipe, folder)?;
@@ -100,6 +101,7 @@ pub fn run(recipe: &Recipe, folder: &Path, crew: Crew, ui: Ui) -> Result<(), Fai
     };
     dataset.note(folder)?;
     let units = units(recipe)?;
+    reuse::take_over(&RunFolder::new(recipe, folder, &dataset)?, &units, others, ui)?;
     provenance::note(&RunFolder::new(recipe, folder, &dataset)?, &units, &crew)?;
     let failures = match crew {
         Crew::Here(picked) => {

@@ -1,5 +1,6 @@
 //! Where a comparison came from: noted when it begins, completed from the folder when it is looked at.
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use ligo_report::summary::Provenance;
@@ -35,6 +36,11 @@ pub fn note(run: &RunFolder<'_>, units: &[Unit], crew: &Crew) -> Result<(), Fail
     write_whole(&file, text.as_bytes())
 }
 
+/// What was noted in a run's folder; nothing where it is not known.
+pub fn noted(run: &Path) -> Provenance {
+    read_json(&run.join(FILE)).unwrap_or_default()
+}
+
 /// This program and this machine.
 fn here(crew: &Crew) -> Provenance {
     let versions = [
@@ -66,7 +72,7 @@ impl RunFolder<'_> {
     /// # Errors
     /// The recipe cannot be written as TOML.
     pub fn provenance(&self, units: &[Unit]) -> Result<Provenance, Failure> {
-        let noted: Provenance = read_json(&self.join(FILE)).unwrap_or_default();
+        let noted = noted(self.path);
         let ended = units.iter().filter_map(|unit| written(&self.join(&unit.name))).max();
         let recipe = self.recipe.to_toml();
         let recipe = recipe.map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;

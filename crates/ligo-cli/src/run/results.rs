@@ -10,7 +10,7 @@ use super::method::stage_folder;
 use super::training::read_result;
 use super::{RunFolder, stage};
 use crate::Failure;
-use crate::recipe::{MethodSection, PRESETS, Recipe, use_small_model};
+use crate::recipe::{MethodSection, use_small_model};
 
 /// One run of a method, all its stages together.
 pub struct Run {
@@ -113,7 +113,7 @@ impl RunFolder<'_> {
             id: method.id(),
             group: method.base_id(),
             name: method.name.clone(),
-            label: label(self.recipe, method),
+            label: self.recipe.label_of(method),
             ..self.read(&resolved, &folder)?
         }))
     }
@@ -162,7 +162,7 @@ impl RunFolder<'_> {
             id: method.id(),
             group: method.base_id(),
             name: method.name.clone(),
-            label: label(self.recipe, method),
+            label: self.recipe.label_of(method),
             seed: self.recipe.seed_of(method),
             result,
             operator,
@@ -183,44 +183,4 @@ fn size_of(model: &ModelConfig, large: &ModelConfig) -> String {
         return format!("{layers} layers");
     }
     format!("{layers} layers of width {}", width(model))
-}
-
-/// A method for people, the same for all its seeds: its label, the usual name of what it is called after, or else its id.
-pub fn label(recipe: &Recipe, method: &MethodSection) -> String {
-    if let Some(label) = &method.label {
-        return label.clone();
-    }
-    let id = method.base_id();
-    if recipe.is_best_variant(method) {
-        let base = recipe.sweep.method.as_str();
-        return format!("{}, best", usual(recipe, base).unwrap_or_else(|| base.to_owned()));
-    }
-    if let Some((family, settings)) = id.split_once('/') {
-        let own = recipe.methods.iter().find(|m| m.base_id() == family);
-        let family = match own {
-            Some(own) => label(recipe, own),
-            None => usual(recipe, family).unwrap_or_else(|| family.to_owned()),
-        };
-        return format!("{family} {}", settings.replace(',', ", "));
-    }
-    // An entry with another operator under a known name is not that method.
-    let is_usual = id == method.name && method.operator.is_none();
-    let usual = is_usual.then(|| usual(recipe, &id)).flatten();
-    let operator = || recipe.operator_of(method).filter(|spec| spec.name() == id);
-    usual
-        .or_else(|| operator().map(|spec| spec.label().to_owned()))
-        .unwrap_or(id)
-}
-
-/// What people call the method of this name.
-fn usual(recipe: &Recipe, name: &str) -> Option<String> {
-    if let Some(preset) = PRESETS.iter().find(|preset| preset.name == name) {
-        return Some(preset.label.to_owned());
-    }
-    let method = MethodSection {
-        name: name.into(),
-        ..MethodSection::default()
-    };
-    let spec = recipe.operator_of(&method)?;
-    Some(spec.label().to_owned())
 }

@@ -1,6 +1,6 @@
 //! The search for learning rates: trials in `search/`, and what they say.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ligo_report::summary::{self, Cost, Search};
 
@@ -26,22 +26,21 @@ pub fn is_divergence(failure: &Failure) -> bool {
     )
 }
 
+/// Notes that the run in this folder diverged, so that it is not tried again.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn note_divergence(folder: &Path, failure: &Failure) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder).map_err(Failure::io("create", folder))?;
+    write_whole(&folder.join(DIVERGED), failure.to_string().as_bytes())
+}
+
+/// Whether the run in this folder diverged.
+pub fn has_diverged(folder: &Path) -> bool {
+    folder.join(DIVERGED).is_file()
+}
+
 impl RunFolder<'_> {
-    /// Notes that a run diverged, so that it is not tried again.
-    ///
-    /// # Errors
-    /// The folder cannot be written.
-    pub fn note_divergence(&self, folder: &str, failure: &Failure) -> Result<(), Failure> {
-        let folder = self.join(folder);
-        std::fs::create_dir_all(&folder).map_err(Failure::io("create", &folder))?;
-        write_whole(&folder.join(DIVERGED), failure.to_string().as_bytes())
-    }
-
-    /// Whether a run diverged.
-    pub fn has_diverged(&self, folder: &str) -> bool {
-        self.join(folder).join(DIVERGED).is_file()
-    }
-
     /// The search for a method's rate, as far as it is complete; `id` is [`Recipe::searched_as`](crate::recipe::Recipe::searched_as).
     ///
     /// # Errors
@@ -49,9 +48,8 @@ impl RunFolder<'_> {
     pub fn search(&self, id: &str) -> Result<Search, Failure> {
         let mut trials = Vec::new();
         for (rate, trial) in self.recipe.search.peak_lr.iter().zip(self.recipe.trials(id)) {
-            let name = folder_of(&trial);
-            let folder = self.join(&name);
-            let (loss, cost) = if self.has_diverged(&name) {
+            let folder = self.join(folder_of(&trial));
+            let (loss, cost) = if has_diverged(&folder) {
                 (f64::NAN, Cost::default())
             } else if stage::complete(&folder).is_some() {
                 let run = self.read(&trial, &folder)?;
@@ -71,7 +69,7 @@ impl RunFolder<'_> {
         let at_edge = chosen.is_some() && ends.contains(&chosen);
         Ok(Search {
             method: id.to_owned(),
-            label: results::label(self.recipe, &self.recipe.searched(id)),
+            label: self.recipe.label_of(&self.recipe.searched(id)),
             trials,
             chosen,
             at_edge,

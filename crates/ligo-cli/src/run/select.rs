@@ -44,7 +44,9 @@ impl Growing<'_> {
             let runs = [candidate.learned.as_ref(), lost.then_some(&candidate.result)];
             runs.into_iter().flatten().for_each(|result| charge(&mut spent, result));
         }
-        self.report(&tried, best)?;
+        if !self.session.only_looks {
+            self.report(&tried, best)?;
+        }
         Ok((best.operator.clone(), spent))
     }
 

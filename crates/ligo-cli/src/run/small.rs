@@ -31,6 +31,19 @@ pub struct Small {
     pub fingerprint: String,
 }
 
+impl Small {
+    /// A small model that is still to be trained; nothing that was made of one fits it.
+    pub fn not_yet(config: &ModelConfig) -> Self {
+        Self {
+            model: PathBuf::new(),
+            config: config.clone(),
+            trained: None,
+            loss: f64::NAN,
+            fingerprint: String::new(),
+        }
+    }
+}
+
 /// What was measured of a model that was given.
 #[derive(Serialize, Deserialize)]
 struct Measured {
@@ -54,7 +67,7 @@ pub fn prepare(
         dataset.check_pretrained(config, path)?;
         let inputs = json!({"data": [dataset.fingerprint, json!(recipe.data)], "train": train, "config": config.to_json(), "model": files_of(path)});
         // Measured once: another device may differ in the last bits, and all that follows hangs on them.
-        stage::stage(session.ui, "small model", &folder, &inputs, || {
+        session.stage("small model", &folder, &inputs, || {
             let source = crate::store::open_source(path)?.at(config)?;
             let store = crate::store::read(&source, &session.device)?;
             let loss = session.evaluate(config, &store, dataset, &recipe.data, &train)?;

@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{Failure, Ui};
 
-const STAGE_JSON: &str = "stage.json";
+/// Marks a folder whose stage is complete.
+pub const STAGE_JSON: &str = "stage.json";
 
 #[derive(Serialize, Deserialize)]
 struct Complete {
@@ -49,6 +50,21 @@ pub fn stage(
         .map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
     write_whole(&folder.join(STAGE_JSON), text.as_bytes())?;
     Ok(fingerprint)
+}
+
+/// The fingerprint of a stage that is complete for these inputs; nothing is done.
+///
+/// # Errors
+/// It is not.
+pub fn found(name: &str, folder: &Path, inputs: &Value) -> Result<String, Failure> {
+    let fingerprint = fingerprint(inputs);
+    if is_complete(folder, &fingerprint) {
+        return Ok(fingerprint);
+    }
+    Err(Failure::other(
+        format!("{name}: not complete for these settings in {}", folder.display()),
+        "it has to be run",
+    ))
 }
 
 fn is_complete(folder: &Path, fingerprint: &str) -> bool {

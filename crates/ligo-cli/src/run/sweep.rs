@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use ligo_report::summary::{Sweep, Variant};
 
 use super::saving::measure;
+use super::search::has_diverged;
 use super::{RunFolder, faults};
 use crate::Failure;
 use crate::recipe::MethodSection;
@@ -54,8 +55,8 @@ impl RunFolder<'_> {
         let scratch = self.run_of(&reference)?;
         let mut ranked = Vec::new();
         for method in variants {
-            let name = super::method::folder_of(&method);
-            let variant = if self.has_diverged(&name) {
+            let folder = self.resolve(&method).map(|(_, folder)| folder);
+            let variant = if folder.is_ok_and(|folder| has_diverged(&folder)) {
                 Variant {
                     id: method.id(),
                     loss_start: f64::NAN,

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::dataset::Dataset;
-use super::stage::{fingerprint, stage, write_whole};
+use super::stage::{self, fingerprint, write_whole};
 use crate::cost::TrainingCost;
 use crate::device::Picked;
 use crate::load::Source;
@@ -36,6 +36,8 @@ pub struct Session {
     pub peak_flops: f64,
     /// The same device as plans and meters see it.
     pub machine: Machine,
+    /// Stages that are not complete are errors, and nothing is written.
+    pub only_looks: bool,
 }
 
 /// One training run of a model.
@@ -137,6 +139,35 @@ impl Session {
             device: picked.device.clone(),
             peak_flops,
             machine: Machine::new(picked, peak_flops),
+            only_looks: false,
+        }
+    }
+
+    /// Finds out whether work is complete, and does none.
+    pub fn looking(picked: &Picked) -> Self {
+        Self {
+            ui: Ui::new(true),
+            device: picked.device.clone(),
+            peak_flops: 0.0,
+            machine: Machine::new(picked, 0.0),
+            only_looks: true,
+        }
+    }
+
+    /// Runs `work` unless the folder says that it is complete for these inputs; returns the fingerprint.
+    ///
+    /// # Errors
+    /// Those of `work`, or the folder cannot be written; in a session that only looks: it is not complete.
+    pub fn stage(
+        &self,
+        name: &str,
+        folder: &Path,
+        inputs: &Value,
+        work: impl FnOnce() -> Result<(), Failure>,
+    ) -> Result<String, Failure> {
+        match self.only_looks {
+            true => stage::found(name, folder, inputs),
+            false => stage::stage(self.ui, name, folder, inputs, work),
         }
     }
 
@@ -191,7 +222,7 @@ impl Session {
         if let Some(until) = extras.until {
             inputs["until"] = until.into();
         }
-        let print = stage(self.ui, label, folder, &inputs, || {
+        let print = self.stage(label, folder, &inputs, || {
             let names: Vec<&str> = optional.iter().map(String::as_str).collect();
             let objective = PretrainObjective::new(config, &names, &self.device)?;
             let teacher = extras.teacher.filter(|_| train.distillation.is_some());

@@ -122,7 +122,7 @@ impl RunFolder<'_> {
             Work::Small | Work::Trial(_) => Ok(self.join(&unit.name)),
             Work::Method(method) => self.resolve(method).map(|(_, folder)| folder),
         };
-        self.has_diverged(&unit.name) || folder.is_ok_and(|folder| stage::complete(&folder).is_some())
+        folder.is_ok_and(|folder| search::has_diverged(&folder) || stage::complete(&folder).is_some())
     }
 }
 
@@ -156,13 +156,16 @@ impl<'a> Runner<'a> {
                 let _lock = lock(&run.join(&unit.name), session.ui)?;
                 small::prepare(run.recipe, &run.pair.small, run.path, run.dataset, session)
             }
-            Work::Trial(trial) => self.unless_diverged(&unit.name, || self.method(trial, &run.join(&unit.name))),
+            Work::Trial(trial) => {
+                let folder = run.join(&unit.name);
+                self.unless_diverged(&unit.name, &folder, || self.method(trial, &folder))
+            }
             Work::Method(method) => {
                 let (resolved, folder) = run.resolve(method)?;
                 let work = || self.method(&resolved, &folder);
                 // A sweep goes to where it breaks.
                 if run.recipe.is_variant(method) {
-                    self.unless_diverged(&unit.name, work)
+                    self.unless_diverged(&unit.name, &folder, work)
                 } else {
                     work()
                 }
@@ -185,16 +188,21 @@ impl<'a> Runner<'a> {
     }
 
     /// Takes a loss that is no number for an outcome.
-    fn unless_diverged(&self, name: &str, work: impl Fn() -> Result<(), Failure>) -> Result<(), Failure> {
+    fn unless_diverged(
+        &self,
+        name: &str,
+        folder: &Path,
+        work: impl Fn() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let say = |what: &str| self.session.ui.say(format!("{name}: {what}"));
-        if self.run.has_diverged(name) {
+        if search::has_diverged(folder) {
             say("diverged, skipped");
             return Ok(());
         }
         match work() {
             Err(failure) if search::is_divergence(&failure) => {
                 say(&format!("diverged: {failure}"));
-                self.run.note_divergence(name, &failure)
+                search::note_divergence(folder, &failure)
             }
             outcome => outcome,
         }

@@ -1,0 +1,200 @@
+//! Runs of other comparisons that are the same as ones of this: copied instead of made again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ligo_report::summary::Provenance;
+use serde::{Deserialize, Serialize};
+
+use super::stage::{self, write_whole};
+use super::training::{Session, read_json};
+use super::units::{Unit, Work};
+use super::{RECIPE_TOML, RunFolder, Small, method, provenance, search, small};
+use crate::device::{self, DeviceChoice};
+use crate::{Failure, Ui, stop};
+
+/// Beside a result that was taken over: where it comes from.
+const TAKEN_OVER: &str = "taken-over.json";
+
+#[derive(Serialize, Deserialize)]
+struct TakenOver {
+    from: PathBuf,
+    /// What computed it.
+    device: String,
+    cpu: String,
+}
+
+/// What a reader must know of a result that was made elsewhere.
+pub fn note_of(folder: &Path) -> Option<String> {
+    let TakenOver { from, device, cpu } = read_json(&folder.join(TAKEN_OVER)).ok()?;
+    let computed: Vec<String> = [device, cpu].into_iter().filter(|name| !name.is_empty()).collect();
+    Some(format!(
+        "taken over from {}, computed on {}",
+        from.display(),
+        computed.join(", ")
+    ))
+}
+
+/// Refuses folders that cannot be taken from.
+///
+/// # Errors
+/// One is no folder of a run, or is the run's own.
+pub fn check(others: &[PathBuf], own: &Path) -> Result<(), Failure> {
+    for other in others {
+        if !other.join(RECIPE_TOML).is_file() {
+            return Err(Failure::other(
+                format!("{} is no folder of a run: it has no {RECIPE_TOML}", other.display()),
+                "give --reuse the folder that `ligo run` or `ligo compare` named",
+            ));
+        }
+        if let (Ok(other), Ok(own)) = (other.canonicalize(), own.canonicalize())
+            && other == own
+        {
+            return Err(Failure::other(
+                format!("{} is the folder of this run itself", other.display()),
+                "leave --reuse out: what is complete there is not run again anyway",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Copies what is not begun here and complete in one of the other folders, with the same settings and data to the last bit. What was found
+/// is told; what is not found is simply left to be run.
+///
+/// # Errors
+/// The run's own folder cannot be written; [`Failure::Interrupted`] after a stop that was asked for.
+pub fn take_over(run: &RunFolder<'_>, units: &[Unit], others: &[PathBuf], ui: Ui) -> Result<(), Failure> {
+    if others.is_empty() {
+        return Ok(());
+    }
+    // Nothing is computed, so any device will do.
+    let looking = Session::looking(&device::pick(DeviceChoice::Cpu)?);
+    let others: Vec<Other> = others.iter().map(|path| Other::open(path)).collect();
+    for unit in units {
+        if run.is_done(unit) {
+            continue;
+        }
+        for other in &others {
+            if stop::requested() {
+                return Err(Failure::Interrupted);
+            }
+            let Some((from, to)) = other.find(run, unit, &looking) else {
+                continue;
+            };
+            if other.copy(&from, &to)? {
+                ui.say(format!("{}: taken over from {}", unit.name, from.display()));
+            }
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The folder of another comparison.
+struct Other<'a> {
+    path: &'a Path,
+    /// Those of its methods and trials that are complete.
+    runs: Vec<PathBuf>,
+    made_by: Provenance,
+}
+
+impl<'a> Other<'a> {
+    fn open(path: &'a Path) -> Self {
+        let folders = ["methods", "search"]
+            .iter()
+            .flat_map(|name| subfolders(&path.join(name)));
+        // Variants of a method are in folders inside its own.
+        let all = folders.flat_map(|folder| {
+            let variants = subfolders(&folder).into_iter().filter(|inside| is_of_a_unit(inside));
+            variants.chain([folder.clone()]).collect::<Vec<_>>()
+        });
+        Self {
+            path,
+            runs: all.filter(|folder| stage::complete(folder).is_some()).collect(),
+            made_by: provenance::noted(path),
+        }
+    }
+
+    /// Where this folder has a unit, and where that belongs.
+    fn find(&self, run: &RunFolder<'_>, unit: &Unit, looking: &Session) -> Option<(PathBuf, PathBuf)> {
+        let (method, to) = match &unit.work {
+            Work::Small if run.recipe.small.path.is_some() => return None,
+            Work::Small => {
+                small::prepare(run.recipe, &run.pair.small, self.path, run.dataset, looking).ok()?;
+                return Some((self.path.join(small::FOLDER), run.join(small::FOLDER)));
+            }
+            Work::Trial(trial) => ((**trial).clone(), run.join(search::folder_of(trial))),
+            Work::Method(method) => run.resolve(method).ok()?,
+        };
+        let small = run.small().unwrap_or_else(|_| Small::not_yet(&run.pair.small));
+        let is_same = |folder: &&PathBuf| {
+            method::run(run.recipe, &method, &run.pair, folder, run.dataset, &small, looking).is_ok()
+        };
+        Some((self.runs.iter().find(is_same)?.clone(), to))
+    }
+
+    /// Copies a unit's folder without the variants inside. Tells whether it did: what was begun here is left to go on.
+    fn copy(&self, from: &Path, to: &Path) -> Result<bool, Failure> {
+        let parent = to.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).map_err(Failure::io("create", parent))?;
+        let staging = tempfile::Builder::new().prefix(".taking-over-").tempdir_in(parent);
+        let staging = staging.map_err(Failure::io("create a folder in", parent))?;
+        copy_folder(from, staging.path(), &|inside| !is_of_a_unit(inside))?;
+        let taken = TakenOver {
+            from: std::path::absolute(from).unwrap_or_else(|_| from.to_path_buf()),
+            device: self.made_by.device.clone(),
+            cpu: self.made_by.cpu.clone(),
+        };
+        let text = serde_json::to_string_pretty(&taken)
+            .map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
+        write_whole(&staging.path().join(TAKEN_OVER), text.as_bytes())?;
+        move_into(staging.path(), to)
+    }
+}
+
+/// Whether a folder is that of a unit of its own, which leaves its lock there, and not part of another one's.
+fn is_of_a_unit(folder: &Path) -> bool {
+    folder.join(".lock").is_file() && stage::complete(folder).is_some()
+}
+
+fn subfolders(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|p| p.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+/// Copies files and folders but for locks and folders that `takes` does not want.
+fn copy_folder(from: &Path, to: &Path, takes: &impl Fn(&Path) -> bool) -> Result<(), Failure> {
+    fs::create_dir_all(to).map_err(Failure::io("create", to))?;
+    for entry in fs::read_dir(from).map_err(Failure::io("read", from))? {
+        let entry = entry.map_err(Failure::io("read", from))?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            if takes(&path) {
+                copy_folder(&path, &target, takes)?;
+            }
+        } else if entry.file_name() != ".lock" {
+            fs::copy(&path, &target).map_err(Failure::io("copy", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Moves all entries of a folder into another one, what marks stages as complete last. Does nothing where one of them is there already.
+fn move_into(from: &Path, to: &Path) -> Result<bool, Failure> {
+    fs::create_dir_all(to).map_err(Failure::io("create", to))?;
+    let entries = fs::read_dir(from).map_err(Failure::io("read", from))?;
+    let mut entries: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    let target = |path: &Path| to.join(path.file_name().unwrap_or_default());
+    if entries.iter().any(|path| target(path).exists()) {
+        return Ok(false);
+    }
+    let is_mark = |path: &Path| path.file_name().is_some_and(|name| name == stage::STAGE_JSON);
+    entries.sort_by_key(|path| (is_mark(path), stage::complete(path).is_some()));
+    for path in entries {
+        fs::rename(&path, target(&path)).map_err(Failure::io("move", &path))?;
+    }
+    Ok(true)
+}
