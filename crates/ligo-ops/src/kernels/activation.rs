@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::math::{exp, fma, normal};
+use super::math::{self, fma, normal};
 use crate::{GeluKind, dropout::hash, simd::multiversion};
 
 /// Elements per task.
@@ -57,7 +57,7 @@ fn logistic<const FMA: bool>(x: f32) -> (f32, f32) {
     let square = x * x;
     let twice_u = TWO_SQRT_2_OVER_PI * x * fma::<FMA>(CUBIC, square, 1.0);
     let slope = TWO_SQRT_2_OVER_PI * fma::<FMA>(3.0 * CUBIC, square, 1.0);
-    (1.0 / (1.0 + exp::<FMA>(-twice_u)), slope)
+    (math::logistic::<FMA>(twice_u), slope)
 }
 
 #[inline(always)]

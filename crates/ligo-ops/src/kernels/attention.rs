@@ -205,11 +205,10 @@ fn hide_others_body<const FMA: bool>(row: &mut [f32], documents: &[u32], own: u3
     }
 }
 
-/// `e^x`, and 0 for a hidden score.
+/// The weight of a score; 0 for a hidden one, which is -∞.
 #[inline(always)]
 fn weight<const FMA: bool>(score: f32, scale: f32, shift: f32) -> f32 {
-    let e = math::exp::<FMA>(math::fma::<FMA>(score, scale, -shift));
-    if score < f32::MIN { 0.0 } else { e }
+    math::share::<FMA>(math::fma::<FMA>(score, scale, -shift))
 }
 
 multiversion!(

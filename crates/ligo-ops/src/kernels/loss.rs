@@ -70,7 +70,7 @@ multiversion!(fn softmax(row: &[f32], log_sum: f32, scale: f32, out: &mut [f32])
 #[inline(always)]
 fn softmax_body<const FMA: bool>(row: &[f32], log_sum: f32, scale: f32, out: &mut [f32]) {
     for (out, &x) in out.iter_mut().zip(row) {
-        *out = scale * math::exp::<FMA>(x - log_sum);
+        *out = scale * math::share::<FMA>(x - log_sum);
     }
 }
 
@@ -176,7 +176,7 @@ fn difference_body<const FMA: bool>(
     out: &mut [f32],
 ) {
     for ((out, &s), &t) in out.iter_mut().zip(student).zip(teacher) {
-        let difference = math::exp::<FMA>(s * sharpness - own) - math::exp::<FMA>(t * sharpness - other);
+        let difference = math::share::<FMA>(s * sharpness - own) - math::share::<FMA>(t * sharpness - other);
         *out = scale * difference;
     }
 }

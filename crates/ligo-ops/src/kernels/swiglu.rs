@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::math::{exp, fma};
+use super::math::{fma, logistic};
 use crate::simd::{filled, multiversion};
 
 /// Elements per task.
@@ -38,11 +38,6 @@ multiversion!(fn forward_chunk(gate: &[f32], up: &[f32], y: &mut [f32]) = forwar
 multiversion!(
     fn backward_chunk(gate: &[f32], up: &[f32], dy: &[f32], dgate: &mut [f32], dup: &mut [f32]) = backward_body
 );
-
-#[inline(always)]
-fn logistic<const FMA: bool>(x: f32) -> f32 {
-    1.0 / (1.0 + exp::<FMA>(-x))
-}
 
 #[inline(always)]
 fn forward_body<const FMA: bool>(gate: &[f32], up: &[f32], y: &mut [f32]) {

@@ -317,7 +317,7 @@ multiversion!(
 fn soften_body<const FMA: bool>(row: &mut [f32]) -> f32 {
     let max = math::max(row);
     for x in row.iter_mut() {
-        *x = math::exp::<FMA>(*x - max);
+        *x = math::share::<FMA>(*x - max);
     }
     let sum = math::sum(row.len(), |i| row[i]);
     let inverse = 1.0 / sum;
@@ -335,7 +335,7 @@ multiversion!(
 #[inline(always)]
 fn again_body<const FMA: bool>(row: &mut [f32], log_sum: f32) {
     for x in row.iter_mut() {
-        *x = math::exp::<FMA>(*x - log_sum);
+        *x = math::share::<FMA>(*x - log_sum);
     }
 }
 
