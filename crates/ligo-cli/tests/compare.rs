@@ -356,9 +356,20 @@ fn a_folder_of_another_recipe_is_refused_with_what_differs() {
     let before = place.files("run");
     let message = place.refused(&compare(&["--methods", "scratch", "--set", "large.train.steps=30"]));
     assert_says(&message, &["other settings", "large.train.steps was 20 and is now 30"]);
-    let message = place.refused(&compare(&["--methods", "scratch", "--search-lr", "1e-3,2e-3"]));
-    assert_says(&message, &["search was not set"]);
     assert!(place.files("run") == before);
+    // A search may come later, and finds what was run without it.
+    let search = ["--search-lr", "1e-4,1e-3", "--set", "search.share=1.0"];
+    let told = place.shown(&[&compare(&["--methods", "scratch"]), &search[..]].concat());
+    assert_says(&told, &["search/scratch-lr1e-4: taken over from run/methods/scratch"]);
+    assert!(
+        summary(&place).methods[0]
+            .notes
+            .iter()
+            .all(|note| !note.contains("taken over"))
+    );
+    let other = [&compare(&["--methods", "scratch"]), &search[..2]].concat();
+    assert_says(&place.refused(&other), &["search.share was 1.0 and is now 0.5"]);
+    place.shown(&compare(&["--methods", "scratch"]));
 }
 
 #[test]

@@ -30,6 +30,7 @@ recipes!(
     "cait-xs-to-s",
     "ablation-depth",
     "ablation-width",
+    "ablation-factor",
     "ablation-operator-steps",
     "ablation-short-small",
     "ablation-training",

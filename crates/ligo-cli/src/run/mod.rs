@@ -209,9 +209,9 @@ fn write_recipe(recipe: &Recipe, folder: &Path) -> Result<(), Failure> {
 fn changes(old: &Recipe, now: &Recipe) -> Result<Vec<String>, toml::ser::Error> {
     let table = |own: &Recipe, other: &Recipe| {
         let mut settings = without_methods(own);
-        // A search that only one of them has is shown as it is.
-        if own.search.is_off() != other.search.is_off() {
-            settings.search = own.search.clone();
+        // What a search does has folders of its own, so one may come or go.
+        if other.search.is_off() {
+            settings.search = SearchSection::default();
         }
         toml::Table::try_from(settings)
     };

@@ -65,12 +65,15 @@ pub fn check(others: &[PathBuf], own: &Path) -> Result<(), Failure> {
 /// # Errors
 /// The run's own folder cannot be written; [`Failure::Interrupted`] after a stop that was asked for.
 pub fn take_over(run: &RunFolder<'_>, units: &[Unit], others: &[PathBuf], ui: Ui) -> Result<(), Failure> {
-    if others.is_empty() {
+    // A search may try what was run here without one.
+    let own = (!run.recipe.search.is_off()).then_some(run.path);
+    let others: Vec<&Path> = others.iter().map(PathBuf::as_path).chain(own).collect();
+    if others.is_empty() || units.iter().all(|unit| run.is_done(unit)) {
         return Ok(());
     }
     // Nothing is computed, so any device will do.
     let looking = Session::looking(&device::pick(DeviceChoice::Cpu)?);
-    let others: Vec<Other> = others.iter().map(|path| Other::open(path)).collect();
+    let others: Vec<Other> = others.into_iter().map(Other::open).collect();
     for unit in units {
         if run.is_done(unit) {
             continue;
@@ -82,7 +85,7 @@ pub fn take_over(run: &RunFolder<'_>, units: &[Unit], others: &[PathBuf], ui: Ui
             let Some((from, to)) = other.find(run, unit, &looking) else {
                 continue;
             };
-            if other.copy(&from, &to)? {
+            if other.copy(&from, &to, other.path != run.path)? {
                 ui.say(format!("{}: taken over from {}", unit.name, from.display()));
             }
             break;
@@ -134,21 +137,24 @@ impl<'a> Other<'a> {
         Some((self.runs.iter().find(is_same)?.clone(), to))
     }
 
-    /// Copies a unit's folder without the variants inside. Tells whether it did: what was begun here is left to go on.
-    fn copy(&self, from: &Path, to: &Path) -> Result<bool, Failure> {
+    /// Copies a unit's folder without the variants inside, and notes where it comes from if that is elsewhere. Tells whether it did: what was begun
+    /// here is left to go on.
+    fn copy(&self, from: &Path, to: &Path, is_elsewhere: bool) -> Result<bool, Failure> {
         let parent = to.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(Failure::io("create", parent))?;
         let staging = tempfile::Builder::new().prefix(".taking-over-").tempdir_in(parent);
         let staging = staging.map_err(Failure::io("create a folder in", parent))?;
         copy_folder(from, staging.path(), &|inside| !is_of_a_unit(inside))?;
-        let taken = TakenOver {
-            from: std::path::absolute(from).unwrap_or_else(|_| from.to_path_buf()),
-            device: self.made_by.device.clone(),
-            cpu: self.made_by.cpu.clone(),
-        };
-        let text = serde_json::to_string_pretty(&taken)
-            .map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
-        write_whole(&staging.path().join(TAKEN_OVER), text.as_bytes())?;
+        if is_elsewhere {
+            let taken = TakenOver {
+                from: std::path::absolute(from).unwrap_or_else(|_| from.to_path_buf()),
+                device: self.made_by.device.clone(),
+                cpu: self.made_by.cpu.clone(),
+            };
+            let text = serde_json::to_string_pretty(&taken)
+                .map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
+            write_whole(&staging.path().join(TAKEN_OVER), text.as_bytes())?;
+        }
         move_into(staging.path(), to)
     }
 }
