@@ -16,6 +16,9 @@ use crate::{Failure, Ui, stop};
 /// Beside a result that was taken over: where it comes from.
 const TAKEN_OVER: &str = "taken-over.json";
 
+/// Begins the name of a folder in which a copy is made, before it is moved to where it belongs.
+const STAGING: &str = ".taking-over-";
+
 #[derive(Serialize, Deserialize)]
 struct TakenOver {
     from: PathBuf,
@@ -71,6 +74,15 @@ pub fn take_over(run: &RunFolder<'_>, units: &[Unit], others: &[PathBuf], ui: Ui
     if others.is_empty() || units.iter().all(|unit| run.is_done(unit)) {
         return Ok(());
     }
+    // What a killed process left.
+    for folder in subfolders(run.path) {
+        if folder
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(STAGING))
+        {
+            fs::remove_dir_all(&folder).map_err(Failure::io("remove", &folder))?;
+        }
+    }
     // Nothing is computed, so any device will do.
     let looking = Session::looking(&device::pick(DeviceChoice::Cpu)?);
     let others: Vec<Other> = others.into_iter().map(Other::open).collect();
@@ -85,7 +97,7 @@ pub fn take_over(run: &RunFolder<'_>, units: &[Unit], others: &[PathBuf], ui: Ui
             let Some((from, to)) = other.find(run, unit, &looking) else {
                 continue;
             };
-            if other.copy(&from, &to, other.path != run.path)? {
+            if other.copy(&from, run.path, &to)? {
                 ui.say(format!("{}: taken over from {}", unit.name, from.display()));
             }
             break;
@@ -137,19 +149,22 @@ impl<'a> Other<'a> {
         Some((self.runs.iter().find(is_same)?.clone(), to))
     }
 
-    /// Copies a unit's folder without the variants inside, and notes where it comes from if that is elsewhere. Tells whether it did: what was begun
-    /// here is left to go on.
-    fn copy(&self, from: &Path, to: &Path, is_elsewhere: bool) -> Result<bool, Failure> {
-        let parent = to.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(parent).map_err(Failure::io("create", parent))?;
-        let staging = tempfile::Builder::new().prefix(".taking-over-").tempdir_in(parent);
-        let staging = staging.map_err(Failure::io("create a folder in", parent))?;
+    /// Copies a unit's folder without the variants inside into a run's folder, and notes where it comes from if that is elsewhere. Tells whether it
+    /// did: what was begun there is left to go on.
+    fn copy(&self, from: &Path, run: &Path, to: &Path) -> Result<bool, Failure> {
+        let staging = tempfile::Builder::new().prefix(STAGING).tempdir_in(run);
+        let staging = staging.map_err(Failure::io("create a folder in", run))?;
         copy_folder(from, staging.path(), &|inside| !is_of_a_unit(inside))?;
-        if is_elsewhere {
-            let taken = TakenOver {
-                from: std::path::absolute(from).unwrap_or_else(|_| from.to_path_buf()),
+        if self.path != run {
+            let made = TakenOver {
+                from: PathBuf::new(),
                 device: self.made_by.device.clone(),
                 cpu: self.made_by.cpu.clone(),
+            };
+            // It may have been taken over there already.
+            let taken = TakenOver {
+                from: std::path::absolute(from).unwrap_or_else(|_| from.to_path_buf()),
+                ..read_json(&from.join(TAKEN_OVER)).unwrap_or(made)
             };
             let text = serde_json::to_string_pretty(&taken)
                 .map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
