@@ -60,7 +60,8 @@ impl AdamwStep {
 /// p = p - lr / (1 - β₁ᵗ) · m / (√v / √(1 - β₂ᵗ) + eps)
 /// ```
 ///
-/// On the CPU the three tensors are changed in place when nothing else holds them. Nothing is recorded for differentiation.
+/// On the CPU the three tensors are changed in place when nothing else holds them, and moments below 1e-30 become 0. Nothing is recorded for
+/// differentiation.
 ///
 /// # Shapes
 /// All four tensors have the same length.

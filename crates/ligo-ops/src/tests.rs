@@ -390,6 +390,27 @@ fn adamw_equals_its_composition_and_works_in_place() {
 }
 
 #[test]
+fn moments_without_a_gradient_end_at_zero_and_not_at_a_subnormal_number() {
+    let d = Device::flex();
+    let number = |x: f32| Tensor::<1>::from_data([x, -x], &d);
+    let (mut p, mut m, mut v) = (number(1.0), number(1e-4), number(1e-4).powi_scalar(2));
+    for count in 1..=4000 {
+        let step = AdamwStep {
+            lr: 1e-3,
+            beta1: 0.9,
+            beta2: 0.98,
+            eps: 1e-8,
+            weight_decay: 0.0,
+            step: count,
+            grad_scale: 1.0,
+        };
+        (p, m, v) = adamw(p, number(0.0), m, v, &step);
+    }
+    assert_eq!((host(m), host(v)), (vec![0.0; 2], vec![0.0; 2]));
+    assert!(host(p).iter().all(|x| x.is_finite()));
+}
+
+#[test]
 fn the_sum_of_squares_is_exact_and_shows_nan_and_infinity() {
     let d = Device::flex();
     let x = Tensor::<1>::from_data(TensorData::new(vec![0.1f32; 1_000_003], [1_000_003]), &d);
