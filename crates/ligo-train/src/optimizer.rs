@@ -29,7 +29,7 @@ pub struct OptimizerConfig {
     pub beta1: f64,
     /// Decay of the second moment.
     pub beta2: f64,
-    /// Added to the denominator.
+    /// Added to the denominator, at least 1e-12.
     pub eps: f64,
     /// Weight decay of the parameters that decay.
     pub weight_decay: f64,
@@ -55,10 +55,11 @@ impl OptimizerConfig {
                 faults.push(format!("optimizer.{field} must be in [0, 1), found {beta}"));
             }
         }
-        for (field, value) in [("eps", self.eps), ("weight_decay", self.weight_decay)] {
-            if !(value.is_finite() && value >= 0.0) {
+        // 0 would be divided by 0 where there is no gradient, and second moments below 1e-30 count as 0: ε is to be well above their root.
+        for (field, value, least) in [("eps", self.eps, 1e-12), ("weight_decay", self.weight_decay, 0.0)] {
+            if !(value.is_finite() && value >= least) {
                 faults.push(format!(
-                    "optimizer.{field} must be a number of at least 0, found {value}"
+                    "optimizer.{field} must be a number of at least {least:?}, found {value:?}"
                 ));
             }
         }
@@ -278,6 +279,26 @@ mod tests {
         ([0.02, 0.02, -3.0, 0.5], [-0.125, 8.0]),
     ];
     const RATES: [f64; 3] = [1e-2, 2e-2, 5e-3];
+
+    #[test]
+    fn an_epsilon_that_is_none_is_refused() {
+        for (eps, allowed) in [
+            (1e-12, true),
+            (1e-8, true),
+            (1e-13, false),
+            (0.0, false),
+            (f64::NAN, false),
+        ] {
+            let mut faults = Vec::new();
+            let config = OptimizerConfig {
+                eps,
+                ..OptimizerConfig::default()
+            };
+            config.faults(&mut faults);
+            assert_eq!(faults.is_empty(), allowed, "{eps}: {faults:?}");
+            assert!(faults.iter().all(|fault| fault.contains("at least 1e-12")));
+        }
+    }
 
     fn two_parameters() -> ParamStore {
         let info = |name: &str, count, decay| ParamInfo {
