@@ -411,6 +411,7 @@ fn what_another_comparison_has_done_already_is_taken_over() {
         let (now, then) = (run(&found, id), run(&first, id));
         assert_eq!(now.curve, then.curve, "{id}");
         assert!(now.notes.iter().any(|note| note.contains("taken over from")), "{id}");
+        assert_eq!(now.computed_on, Some(first.provenance.as_ref().unwrap().computer()));
         assert!(
             place
                 .path("other/methods")

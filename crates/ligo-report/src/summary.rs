@@ -216,6 +216,9 @@ pub struct MethodSummary {
     /// Its stages, if it had several.
     #[serde(default)]
     pub stages: Vec<Stage>,
+    /// What computed it, where that was another comparison: [`Provenance::computer`] of that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub computed_on: Option<String>,
     /// What a reader must know of this run: skipped steps, a given model, …
     #[serde(default)]
     pub notes: Vec<String>,

@@ -3,6 +3,7 @@
 
 mod sample;
 
+use ligo_report::summary::Provenance;
 use ligo_report::{Counter, Error, Summary, Table};
 
 #[test]
@@ -44,6 +45,24 @@ fn markdown_and_csv_have_a_row_for_every_method() {
     let column = lines[0].iter().position(|&name| name == "saving_flops_exact").unwrap();
     let saving: f64 = lines[2][column].parse().unwrap();
     assert_eq!(saving, summary.methods[1].saving.unwrap().flops_exact);
+}
+
+#[test]
+fn times_of_another_computer_are_called_so() {
+    let mut summary = sample::summary().grouped();
+    let note = |summary: &Summary| {
+        let notes = Table::new(summary, Counter::Exact).notes().to_vec();
+        notes.into_iter().find(|note| note.contains("Taken over"))
+    };
+    summary.provenance = Some(Provenance {
+        cpu: "EPYC".into(),
+        ..Provenance::default()
+    });
+    summary.methods[0].computed_on = Some("EPYC".into());
+    assert_eq!(note(&summary), None);
+    summary.methods[1].computed_on = Some("NVIDIA H100, EPYC".into());
+    let note = note(&summary).unwrap();
+    assert!(note.contains("(NVIDIA H100, EPYC): LiGO."), "{note}");
 }
 
 #[test]

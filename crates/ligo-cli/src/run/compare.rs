@@ -6,9 +6,10 @@ use ligo_arch::{Axis, ModelConfig};
 use ligo_report::summary::{self, Corpus, Cost, Flags, MethodSummary, SmallModel, Summary};
 
 use super::results::{Run, cost_of};
+use super::reuse::{Origin, origin_of};
 use super::saving::{Measured, measure, scratch_for};
 use super::show::{REPORT, show};
-use super::{RunFolder, Unit, reuse};
+use super::{RunFolder, Unit};
 use crate::recipe::MethodSection;
 use crate::{Failure, Ui};
 
@@ -107,6 +108,8 @@ impl RunFolder<'_> {
         searches: &[summary::Search],
     ) -> Result<MethodSummary, Failure> {
         let curve = run.curve();
+        let (_, folder) = self.resolve(method)?;
+        let origin = origin_of(&folder);
         let Measured {
             to_target,
             saving,
@@ -132,12 +135,19 @@ impl RunFolder<'_> {
             energy: run.energy,
             owes_small: Some(run.uses_small),
             stages: run.stages.clone(),
-            notes: self.notes(run, method, searches)?,
+            notes: self.notes(run, method, searches, origin.as_ref())?,
+            computed_on: origin.map(|origin| origin.computed_on),
         })
     }
 
     /// What a reader must know of a run.
-    fn notes(&self, run: &Run, method: &MethodSection, searches: &[summary::Search]) -> Result<Vec<String>, Failure> {
+    fn notes(
+        &self,
+        run: &Run,
+        method: &MethodSection,
+        searches: &[summary::Search],
+        origin: Option<&Origin>,
+    ) -> Result<Vec<String>, Failure> {
         let mut notes = Vec::new();
         if self.recipe.is_best_variant(method) {
             notes.push(format!(
@@ -149,8 +159,7 @@ impl RunFolder<'_> {
         if searches.iter().any(|search| search.method == id && search.at_edge) {
             notes.push("its learning rate is at the edge of those that were tried; a better one may lie beyond".into());
         }
-        let (_, folder) = self.resolve(method)?;
-        notes.extend(reuse::note_of(&folder));
+        notes.extend(origin.map(|origin| origin.note.clone()));
         match run.result.skipped_steps.len() {
             0 => {}
             count => notes.push(format!("{count} steps skipped: loss or gradient were not finite")),

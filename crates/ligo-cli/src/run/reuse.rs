@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ligo_report::summary::Provenance;
 use serde::{Deserialize, Serialize};
 
 use super::stage::{self, write_whole};
@@ -22,20 +21,22 @@ const STAGING: &str = ".taking-over-";
 #[derive(Serialize, Deserialize)]
 struct TakenOver {
     from: PathBuf,
-    /// What computed it.
-    device: String,
-    cpu: String,
+    computed_on: String,
 }
 
-/// What a reader must know of a result that was made elsewhere.
-pub fn note_of(folder: &Path) -> Option<String> {
-    let TakenOver { from, device, cpu } = read_json(&folder.join(TAKEN_OVER)).ok()?;
-    let computed: Vec<String> = [device, cpu].into_iter().filter(|name| !name.is_empty()).collect();
-    Some(format!(
-        "taken over from {}, computed on {}",
-        from.display(),
-        computed.join(", ")
-    ))
+/// Where a result that was made elsewhere comes from.
+pub struct Origin {
+    /// For readers.
+    pub note: String,
+    /// What computed it.
+    pub computed_on: String,
+}
+
+/// Where the result in a folder comes from, if it was taken over.
+pub fn origin_of(folder: &Path) -> Option<Origin> {
+    let TakenOver { from, computed_on } = read_json(&folder.join(TAKEN_OVER)).ok()?;
+    let note = format!("taken over from {}", from.display());
+    Some(Origin { note, computed_on })
 }
 
 /// Refuses folders that cannot be taken from.
@@ -111,7 +112,7 @@ struct Other<'a> {
     path: &'a Path,
     /// Those of its methods and trials that are complete.
     runs: Vec<PathBuf>,
-    made_by: Provenance,
+    computed_on: String,
 }
 
 impl<'a> Other<'a> {
@@ -127,7 +128,7 @@ impl<'a> Other<'a> {
         Self {
             path,
             runs: all.filter(|folder| stage::complete(folder).is_some()).collect(),
-            made_by: provenance::noted(path),
+            computed_on: provenance::noted(path).computer(),
         }
     }
 
@@ -156,15 +157,11 @@ impl<'a> Other<'a> {
         let staging = staging.map_err(Failure::io("create a folder in", run))?;
         copy_folder(from, staging.path(), &|inside| !is_of_a_unit(inside))?;
         if self.path != run {
-            let made = TakenOver {
-                from: PathBuf::new(),
-                device: self.made_by.device.clone(),
-                cpu: self.made_by.cpu.clone(),
-            };
             // It may have been taken over there already.
+            let earlier = origin_of(from).map(|origin| origin.computed_on);
             let taken = TakenOver {
                 from: std::path::absolute(from).unwrap_or_else(|_| from.to_path_buf()),
-                ..read_json(&from.join(TAKEN_OVER)).unwrap_or(made)
+                computed_on: earlier.unwrap_or_else(|| self.computed_on.clone()),
             };
             let text = serde_json::to_string_pretty(&taken)
                 .map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;

@@ -32,3 +32,11 @@ pub struct Provenance {
     /// When the last run ended, as RFC 3339.
     pub ended: String,
 }
+
+impl Provenance {
+    /// What computed, in a few words: the device and the processor, as far as they are known.
+    pub fn computer(&self) -> String {
+        let known = [&self.device, &self.cpu].into_iter().filter(|name| !name.is_empty());
+        known.map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
+}

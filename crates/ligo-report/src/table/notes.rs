@@ -1,7 +1,7 @@
 //! The remarks beneath the table.
 
 use super::{labels, loss, share};
-use crate::summary::{Counter, Estimate, Group, Summary};
+use crate::summary::{Counter, Estimate, Group, Provenance, Summary};
 use crate::{units, verdict};
 
 pub(super) fn notes(summary: &Summary, counter: Counter) -> Vec<String> {
@@ -29,6 +29,7 @@ pub(super) fn notes(summary: &Summary, counter: Counter) -> Vec<String> {
         ),
         None => "What the small model cost is not known, so it is not charged.".to_string(),
     });
+    notes.extend(elsewhere(summary, &named));
     notes.extend(operators(&named, counter));
     notes.push(other_count(&named, counter));
     if named
@@ -87,6 +88,41 @@ fn unpaired(named: &[(&String, &Group)]) -> Option<String> {
         format!(
             "Measured against the first scratch run, where scratch has not run with their seed: {}.",
             without.join(", ")
+        )
+    })
+}
+
+/// Methods whose times are those of other computers.
+fn elsewhere(summary: &Summary, named: &[(&String, &Group)]) -> Option<String> {
+    let here = summary.provenance.as_ref().map(Provenance::computer);
+    let mut computers: Vec<&str> = Vec::new();
+    let mut methods: Vec<&str> = Vec::new();
+    for run in &summary.methods {
+        let Some(computer) = run
+            .computed_on
+            .as_deref()
+            .filter(|other| Some(*other) != here.as_deref())
+        else {
+            continue;
+        };
+        let group = named.iter().find(|(_, group)| group.key == run.group);
+        for (list, entry) in [
+            (&mut computers, computer),
+            (
+                &mut methods,
+                group.map_or(run.label.as_str(), |(name, _)| name.as_str()),
+            ),
+        ] {
+            if !list.contains(&entry) {
+                list.push(entry);
+            }
+        }
+    }
+    (!methods.is_empty()).then(|| {
+        format!(
+            "Taken over from other comparisons, with times and energy of another computer ({}): {}.",
+            computers.join("; "),
+            methods.join(", ")
         )
     })
 }
