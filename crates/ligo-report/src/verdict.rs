@@ -42,6 +42,7 @@ pub fn verdict(summary: &Summary, counter: Counter) -> Verdict {
                 .to_string(),
         );
     }
+    cautions.extend(uneven_times(summary));
     let Some(&(best, group, saving)) = ranked.first() else {
         return Verdict {
             headline: nothing(summary).to_string(),
@@ -198,6 +199,26 @@ pub(crate) fn cautions(summary: &Summary) -> Vec<String> {
          that the small model was trained longer.",
         losses.len()
     )]
+}
+
+/// Equal work that took unequal time, so that savings of wall time say little.
+pub(crate) fn uneven_times(summary: &Summary) -> Option<String> {
+    let scratch = summary.methods.iter().find(|run| run.is_scratch())?;
+    let is_equal = |run: &&MethodSummary| {
+        let (flops, of_scratch) = (run.cost.flops_exact, scratch.cost.flops_exact);
+        run.steps == scratch.steps && (flops - of_scratch).abs() <= 0.001 * of_scratch && run.computed_on.is_none()
+    };
+    let times = summary.methods.iter().filter(is_equal).map(|run| run.cost.seconds);
+    let times: Vec<f64> = times.filter(|seconds| seconds.is_finite()).collect();
+    let shortest = times.iter().copied().reduce(f64::min)?;
+    let longest = times.iter().copied().reduce(f64::max)?;
+    (longest > 1.2 * shortest).then(|| {
+        format!(
+            "Runs with the same work took {} to {}: other work shared the machine, so savings of wall time say little.",
+            units::seconds(shortest),
+            units::seconds(longest)
+        )
+    })
 }
 
 /// What a model reaches that learns nothing from context: below the context-free loss a masked model has, below the unigram loss

@@ -45,6 +45,29 @@ fn of(methods: &[(&str, &[Option<f64>])]) -> Verdict {
 }
 
 #[test]
+fn equal_work_in_unequal_time_is_told() {
+    let mut summary = compared(&[("A", &[Some(0.3)]), ("B", &[Some(0.5)])]);
+    let caution = |summary: &Summary| {
+        let mut cautions = verdict(summary, Counter::Exact).cautions.into_iter();
+        cautions.find(|caution| caution.contains("same work"))
+    };
+    for run in &mut summary.methods {
+        run.cost.seconds = 100.0;
+    }
+    summary.methods[1].cost.seconds = 119.0;
+    assert_eq!(caution(&summary), None);
+    summary.methods[2].cost.seconds = 150.0;
+    let told = caution(&summary).unwrap();
+    assert!(told.contains("took 1 min 40 s to 2 min 30 s"), "{told}");
+    // Less work may take less time, and so may another computer.
+    summary.methods[2].computed_on = Some("NVIDIA H100".into());
+    assert_eq!(caution(&summary), None);
+    summary.methods[1].cost.seconds = 50.0;
+    summary.methods[1].cost.flops_exact *= 0.9;
+    assert_eq!(caution(&summary), None);
+}
+
+#[test]
 fn the_best_mean_wins_and_its_interval_is_told() {
     let verdict = of(&[
         ("A", &[Some(0.30), Some(0.31), Some(0.32)]),

@@ -30,6 +30,7 @@ pub(super) fn notes(summary: &Summary, counter: Counter) -> Vec<String> {
         None => "What the small model cost is not known, so it is not charged.".to_string(),
     });
     notes.extend(elsewhere(summary, &named));
+    notes.extend(verdict::uneven_times(summary));
     notes.extend(operators(&named, counter));
     notes.push(other_count(&named, counter));
     if named
