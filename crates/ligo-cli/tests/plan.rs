@@ -149,6 +149,27 @@ fn other_assumptions_change_the_bill_as_they_say() {
 }
 
 #[test]
+fn what_is_trained_in_another_way_is_another_method() {
+    let mut recipe = load("ablation-training");
+    let methods = recipe.methods.iter().filter(|m| m.name == "stackbert").cloned();
+    recipe.methods = methods.collect();
+    let plan = priced(&recipe, "h100", &Asked::default());
+    let expected: Vec<(&str, bool)> = plan
+        .methods
+        .iter()
+        .map(|run| (run.label.as_str(), run.expected.is_some()))
+        .collect();
+    assert_eq!(
+        expected,
+        [
+            ("StackBERT", true),
+            ("StackBERT + sub-models", false),
+            ("StackBERT + token dropping", false)
+        ]
+    );
+}
+
+#[test]
 fn a_method_that_nobody_measured_has_a_price_and_no_saving() {
     let recipe = load("llama-mini")
         .comparing(&["ligo".into(), "lemon".into()], Some(2))

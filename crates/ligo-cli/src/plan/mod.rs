@@ -226,8 +226,12 @@ impl Pricing<'_> {
     fn expectation(&self, method: &MethodSection) -> Option<Expectation> {
         let size = |config: &ModelConfig| (config.sizes().layers, config.sizes().hidden);
         let (small, large) = (&self.pair.small, &self.pair.large);
-        // Stages and operators of its own make another method of it, whatever its name.
-        let known = method.stages.is_empty() && method.operator.is_none();
+        // An operator or a training of its own makes another method of it, whatever its name; a learning rate does not.
+        let known = method.operator.is_none()
+            && method.stages.is_empty()
+            && method.keep_moments.is_none()
+            && method.select.is_none()
+            && method.train.keys().all(|key| key == "schedule");
         let found = known.then(|| published::expectation(&method.name, large.model_type(), size(small), size(large)));
         found.flatten()
     }

@@ -127,7 +127,7 @@ impl<'a> Other<'a> {
         });
         Self {
             path,
-            runs: all.filter(|folder| stage::complete(folder).is_some()).collect(),
+            runs: all.filter(|folder| is_whole(folder)).collect(),
             computed_on: provenance::noted(path).computer(),
         }
     }
@@ -138,7 +138,8 @@ impl<'a> Other<'a> {
             Work::Small if run.recipe.small.path.is_some() => return None,
             Work::Small => {
                 small::prepare(run.recipe, &run.pair.small, self.path, run.dataset, looking).ok()?;
-                return Some((self.path.join(small::FOLDER), run.join(small::FOLDER)));
+                let from = self.path.join(small::FOLDER);
+                return is_whole(&from).then(|| (from, run.join(small::FOLDER)));
             }
             Work::Trial(trial) => ((**trial).clone(), run.join(search::folder_of(trial))),
             Work::Method(method) => run.resolve(method).ok()?,
@@ -169,6 +170,11 @@ impl<'a> Other<'a> {
         }
         move_into(staging.path(), to)
     }
+}
+
+/// Whether a run is complete, and nobody removed its model to save space.
+fn is_whole(folder: &Path) -> bool {
+    stage::complete(folder).is_some() && folder.join("model").is_dir()
 }
 
 /// Whether a folder is that of a unit of its own, which leaves its lock there, and not part of another one's.
