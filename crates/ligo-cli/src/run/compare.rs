@@ -6,7 +6,6 @@ use ligo_arch::{Axis, ModelConfig};
 use ligo_report::summary::{self, Corpus, Cost, Flags, MethodSummary, SmallModel, Summary};
 
 use super::results::{Run, cost_of};
-use super::reuse::{Origin, origin_of};
 use super::saving::{Measured, measure, scratch_for};
 use super::show::{REPORT, show};
 use super::{RunFolder, Unit};
@@ -108,8 +107,6 @@ impl RunFolder<'_> {
         searches: &[summary::Search],
     ) -> Result<MethodSummary, Failure> {
         let curve = run.curve();
-        let (_, folder) = self.resolve(method)?;
-        let origin = origin_of(&folder);
         let Measured {
             to_target,
             saving,
@@ -135,19 +132,13 @@ impl RunFolder<'_> {
             energy: run.energy,
             owes_small: Some(run.uses_small),
             stages: run.stages.clone(),
-            notes: self.notes(run, method, searches, origin.as_ref())?,
-            computed_on: origin.map(|origin| origin.computed_on),
+            notes: self.notes(run, method, searches)?,
+            computed_on: run.origin.as_ref().map(|origin| origin.computed_on.clone()),
         })
     }
 
     /// What a reader must know of a run.
-    fn notes(
-        &self,
-        run: &Run,
-        method: &MethodSection,
-        searches: &[summary::Search],
-        origin: Option<&Origin>,
-    ) -> Result<Vec<String>, Failure> {
+    fn notes(&self, run: &Run, method: &MethodSection, searches: &[summary::Search]) -> Result<Vec<String>, Failure> {
         let mut notes = Vec::new();
         if self.recipe.is_best_variant(method) {
             notes.push(format!(
@@ -159,7 +150,7 @@ impl RunFolder<'_> {
         if searches.iter().any(|search| search.method == id && search.at_edge) {
             notes.push("its learning rate is at the edge of those that were tried; a better one may lie beyond".into());
         }
-        notes.extend(origin.map(|origin| origin.note.clone()));
+        notes.extend(run.origin.as_ref().map(|origin| origin.note.clone()));
         match run.result.skipped_steps.len() {
             0 => {}
             count => notes.push(format!("{count} steps skipped: loss or gradient were not finite")),

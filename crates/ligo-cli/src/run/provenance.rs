@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use ligo_report::summary::Provenance;
 
-use super::stage::{fingerprint, write_whole, written};
+use super::stage::{fingerprint, write_json, written};
 use super::training::read_json;
 use super::{Crew, RunFolder, Unit};
 use crate::{Failure, device};
@@ -31,9 +31,7 @@ pub fn note(run: &RunFolder<'_>, units: &[Unit], crew: &Crew) -> Result<(), Fail
         command: command(std::env::args().skip(1)),
         ..noted
     };
-    let text = serde_json::to_string_pretty(&provenance)
-        .map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
-    write_whole(&file, text.as_bytes())
+    write_json(&file, &provenance)
 }
 
 /// What was noted in a run's folder; nothing where it is not known.

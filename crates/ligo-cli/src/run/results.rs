@@ -7,6 +7,7 @@ use ligo_report::summary::{self, Cost, CurvePoint, Energy};
 use ligo_train::TrainResult;
 
 use super::method::stage_folder;
+use super::reuse::{Origin, origin_of};
 use super::training::read_result;
 use super::{RunFolder, stage};
 use crate::Failure;
@@ -38,6 +39,8 @@ pub struct Run {
     pub learning_rate: f64,
     /// Its stages, where it has several.
     pub stages: Vec<summary::Stage>,
+    /// Where it comes from, if another comparison made it.
+    pub origin: Option<Origin>,
 }
 
 impl Run {
@@ -171,6 +174,7 @@ impl RunFolder<'_> {
             uses_small: use_small_model(&stages),
             learning_rate: last.train.schedule.peak_lr,
             stages: if named.len() > 1 { named } else { Vec::new() },
+            origin: origin_of(folder),
         })
     }
 }

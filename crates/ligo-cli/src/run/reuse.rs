@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::stage::{self, write_whole};
+use super::stage::{self, write_json};
 use super::training::{Session, read_json};
 use super::units::{Unit, Work};
 use super::{RECIPE_TOML, RunFolder, Small, method, provenance, search, small};
@@ -154,6 +154,9 @@ impl<'a> Other<'a> {
     /// Copies a unit's folder without the variants inside into a run's folder, and notes where it comes from if that is elsewhere. Tells whether it
     /// did: what was begun there is left to go on.
     fn copy(&self, from: &Path, run: &Path, to: &Path) -> Result<bool, Failure> {
+        if is_begun(from, to)? {
+            return Ok(false);
+        }
         let staging = tempfile::Builder::new().prefix(STAGING).tempdir_in(run);
         let staging = staging.map_err(Failure::io("create a folder in", run))?;
         copy_folder(from, staging.path(), &|inside| !is_of_a_unit(inside))?;
@@ -164,11 +167,10 @@ impl<'a> Other<'a> {
                 from: std::path::absolute(from).unwrap_or_else(|_| from.to_path_buf()),
                 computed_on: earlier.unwrap_or_else(|| self.computed_on.clone()),
             };
-            let text = serde_json::to_string_pretty(&taken)
-                .map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
-            write_whole(&staging.path().join(TAKEN_OVER), text.as_bytes())?;
+            write_json(&staging.path().join(TAKEN_OVER), &taken)?;
         }
-        move_into(staging.path(), to)
+        move_into(staging.path(), to)?;
+        Ok(true)
     }
 }
 
@@ -206,19 +208,25 @@ fn copy_folder(from: &Path, to: &Path, takes: &impl Fn(&Path) -> bool) -> Result
     Ok(())
 }
 
-/// Moves all entries of a folder into another one, what marks stages as complete last. Does nothing where one of them is there already.
-fn move_into(from: &Path, to: &Path) -> Result<bool, Failure> {
+/// Whether something of a unit is there already.
+fn is_begun(from: &Path, to: &Path) -> Result<bool, Failure> {
+    let entries = fs::read_dir(from).map_err(Failure::io("read", from))?;
+    let mut taken = entries
+        .flatten()
+        .filter(|entry| entry.file_name() != ".lock" && !is_of_a_unit(&entry.path()));
+    Ok(taken.any(|entry| to.join(entry.file_name()).exists()))
+}
+
+/// Moves all entries of a folder into another one, what marks stages as complete last.
+fn move_into(from: &Path, to: &Path) -> Result<(), Failure> {
     fs::create_dir_all(to).map_err(Failure::io("create", to))?;
     let entries = fs::read_dir(from).map_err(Failure::io("read", from))?;
     let mut entries: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     let target = |path: &Path| to.join(path.file_name().unwrap_or_default());
-    if entries.iter().any(|path| target(path).exists()) {
-        return Ok(false);
-    }
     let is_mark = |path: &Path| path.file_name().is_some_and(|name| name == stage::STAGE_JSON);
     entries.sort_by_key(|path| (is_mark(path), stage::complete(path).is_some()));
     for path in entries {
         fs::rename(&path, target(&path)).map_err(Failure::io("move", &path))?;
     }
-    Ok(true)
+    Ok(())
 }

@@ -46,9 +46,7 @@ pub fn stage(
         fingerprint: fingerprint.clone(),
         inputs: inputs.clone(),
     };
-    let text = serde_json::to_string_pretty(&complete)
-        .map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
-    write_whole(&folder.join(STAGE_JSON), text.as_bytes())?;
+    write_json(&folder.join(STAGE_JSON), &complete)?;
     Ok(fingerprint)
 }
 
@@ -81,6 +79,16 @@ pub fn complete(folder: &Path) -> Option<String> {
 /// When a folder's stage became complete.
 pub fn written(folder: &Path) -> Option<SystemTime> {
     std::fs::metadata(folder.join(STAGE_JSON)).ok()?.modified().ok()
+}
+
+/// Writes a small file of JSON by one rename.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn write_json(path: &Path, content: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(content)
+        .map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
+    write_whole(path, text.as_bytes())
 }
 
 /// Writes a small file by one rename.

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::dataset::Dataset;
-use super::stage::{self, fingerprint, write_whole};
+use super::stage::{self, fingerprint, write_json};
 use crate::cost::TrainingCost;
 use crate::device::Picked;
 use crate::load::Source;
@@ -333,9 +333,7 @@ fn explained(error: ligo_train::Error) -> Failure {
 /// # Errors
 /// The folder cannot be written.
 pub fn save_result(folder: &Path, result: &TrainResult) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(result)
-        .map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
-    write_whole(&folder.join(RESULT_JSON), text.as_bytes())
+    write_json(&folder.join(RESULT_JSON), result)
 }
 
 /// Reads what a run did.
