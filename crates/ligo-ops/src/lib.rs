@@ -22,6 +22,7 @@
 mod adamw;
 mod allocator;
 mod attention;
+mod branch;
 mod composed;
 mod cross_entropy;
 #[cfg(feature = "cube")]
@@ -39,6 +40,7 @@ mod reduce;
 mod rms_norm;
 mod rotary;
 mod simd;
+mod soft_cross_entropy;
 mod swiglu;
 mod talking_heads;
 #[cfg(test)]
@@ -49,17 +51,19 @@ mod update;
 pub use adamw::{AdamwStep, adamw};
 pub use allocator::tune_allocator;
 pub use attention::{AttentionOptions, attention, grouped_attention};
+pub use branch::{Dense, Norm, linear_add, linear_add_norm, linear_gelu, linear_scale, linear_scale_add};
 pub use cross_entropy::cross_entropy;
 pub use distillation::distillation;
 pub use dropout::{Dropout, dropout};
 pub use embedding::{embedding, rows};
 pub use gelu::{GeluKind, gelu};
-pub use layer_norm::{add_layer_norm, layer_norm};
+pub use layer_norm::{add_layer_norm, layer_norm, layer_norm_dropout};
 pub use linear::linear;
-pub use positions::add_positions;
+pub use positions::{add_positions, prefix_positions};
 pub use reduce::sum_of_squares;
 pub use rms_norm::rms_norm;
 pub use rotary::{RotaryAngles, rotary};
+pub use soft_cross_entropy::soft_cross_entropy;
 pub use swiglu::swiglu;
 pub use talking_heads::{HeadMix, talking_heads};
 pub use update::{AdamwUpdate, StepNumbers, StepStatistics, accumulate, adamw_all, clip_scale};
