@@ -1,13 +1,30 @@
 //! Attention and talking-heads attention on a GPU.
 
+use std::{
+    sync::{Arc, Mutex},
+    thread::{self, ThreadId},
+};
+
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
+use cubecl::{
+    logging::{LaunchObservation, LaunchObserver},
+    prelude::*,
+};
 
 use super::{
     assert_close,
     gpu::{gpu, held},
     host, loss, noise,
 };
-use crate::{AttentionOptions, Dropout, HeadMix, composed, grouped_attention, talking_heads};
+use crate::{
+    AttentionOptions, Dropout, HeadMix, composed,
+    cube::{
+        self,
+        chance::{Chance, Drops, chance, factor},
+    },
+    dropout::hash,
+    grouped_attention, talking_heads,
+};
 
 /// A seed whose halves both matter.
 const SEED: u64 = 0xFEDC_BA98_7654_3210;
@@ -136,14 +153,12 @@ fn causal_attention_over_several_tiles_is_the_cpus() {
 
 #[test]
 fn attention_of_grouped_heads_is_the_cpus() {
-    for causal in [false, true] {
-        let limits = Limits {
-            causal,
-            ..Limits::default()
-        };
-        attention_is_the_cpus(sizes([2, 70, 4, 2, 8]), limits);
-        attention_is_the_cpus(sizes([1, 31, 3, 1, 8]), limits);
-    }
+    let limits = Limits {
+        causal: true,
+        ..Limits::default()
+    };
+    attention_is_the_cpus(sizes([2, 70, 4, 2, 16]), limits);
+    attention_is_the_cpus(sizes([1, 31, 3, 1, 6]), Limits::default());
 }
 
 #[test]
@@ -159,7 +174,90 @@ fn masks_documents_and_dropout_are_the_cpus() {
         ALL,
     ] {
         attention_is_the_cpus(sizes([3, 30, 2, 2, 5]), limits);
-        attention_is_the_cpus(sizes([2, 67, 2, 1, 4]), limits);
+    }
+    attention_is_the_cpus(sizes([2, 67, 2, 1, 12]), ALL);
+}
+
+/// Names of the kernels that a thread launches.
+struct Launches(ThreadId, Mutex<Vec<&'static str>>);
+
+impl LaunchObserver for Launches {
+    fn launched(&self, kernel: &'static str) {
+        if thread::current().id() == self.0 {
+            self.1.lock().unwrap().push(kernel);
+        }
+    }
+}
+
+/// The kernels of ours that `act` launches.
+fn launches(act: impl FnOnce()) -> Vec<&'static str> {
+    let launches = Arc::new(Launches(thread::current().id(), Mutex::default()));
+    let observer: Arc<dyn LaunchObserver> = Arc::clone(&launches) as _;
+    let observation = LaunchObservation::new(observer);
+    act();
+    drop(observation);
+    let mut names = std::mem::take(&mut *launches.1.lock().unwrap());
+    names.retain(|name| name.contains("ligo_ops"));
+    names
+}
+
+#[test]
+fn attention_is_three_launches_and_talking_heads_are_twelve() {
+    let Some(device) = gpu() else { return };
+    let device = device.autodiff();
+    let leaf = |shape: [usize; 3], seed| noise(shape, seed, &device).require_grad();
+    let qkv = || [1, 2, 3].map(|seed| leaf([1, 5, 12], seed));
+    let names = launches(|| {
+        let [q, k, v] = qkv();
+        let sizes = sizes([1, 5, 3, 3, 4]);
+        grouped_attention(q, k, v, sizes.options(ALL, &device)).backward();
+    });
+    assert_eq!(names.len(), 3, "{names:?}");
+    let names = launches(|| {
+        let [q, k, v] = qkv();
+        let mix = |seed| HeadMix {
+            weight: noise([3, 3], seed, &device).require_grad(),
+            bias: noise([3], seed, &device).require_grad(),
+        };
+        talking_heads(q, k, v, mix(4), mix(5), None).backward();
+    });
+    assert_eq!(names.len(), 12, "{names:?}");
+}
+
+#[cube(launch)]
+fn factors(out: &mut [f32], row: usize, length: usize, chance: &Chance, #[comptime] drops: Drops) {
+    let key = ABSOLUTE_POS;
+    if key < out.len() {
+        out[key] = factor(row, key, length, chance, drops);
+    }
+}
+
+#[test]
+fn weights_that_32_bits_cannot_number_are_dropped_as_on_the_cpu() {
+    let Some(device) = gpu() else { return };
+    let dropout = Dropout {
+        probability: 0.5,
+        seed: SEED,
+    };
+    // The first row's numbers pass 2³² between its first key and its second.
+    for (row, length) in [(65_535, 65_537), (4_000_000, 4_096)] {
+        let out = cube::values(Tensor::<1>::zeros([100], &device));
+        factors::launch(
+            &out.client,
+            CubeCount::Static(1, 1, 1),
+            CubeDim::new_1d(128),
+            cube::arg(&out),
+            row,
+            length,
+            chance(Some(&dropout)),
+            Drops { any: true, wide: true },
+        );
+        let found = host(cube::untracked::<1>(out));
+        let expected = (0..100).map(|key| {
+            let index = row as u64 * length as u64 + key;
+            f64::from(u8::from(hash(SEED, index) >= dropout.threshold()) * 2)
+        });
+        assert_eq!(found, expected.collect::<Vec<_>>(), "row {row}");
     }
 }
 

@@ -110,7 +110,14 @@ fn of_queries(
     }
     for step in 0..end {
         let key = step * tile.rows();
-        let keys = rows(batch, key, shape.length, head / shape.times, shape.heads / shape.times, tile);
+        let keys = rows(
+            batch,
+            key,
+            shape.length,
+            head / shape.times,
+            shape.heads / shape.times,
+            tile,
+        );
         products(q, &queries, k, &keys, &mut pool, &mut scores, tile);
         scale_and_hide(&mut scores, mask, documents, batch, query, key, shape, tile, sight);
         products(dout, &queries, v, &keys, &mut pool, &mut grads, tile);

@@ -50,7 +50,14 @@ fn kernel(
     }
     for step in 0..end {
         let key = step * tile.rows();
-        let keys = rows(batch, key, shape.length, head / shape.times, shape.heads / shape.times, tile);
+        let keys = rows(
+            batch,
+            key,
+            shape.length,
+            head / shape.times,
+            shape.heads / shape.times,
+            tile,
+        );
         products(q, &queries, k, &keys, &mut pool, &mut scores, tile);
         scale_and_hide(&mut scores, mask, documents, batch, query, key, shape, tile, sight);
         let mut top = largest;

@@ -31,11 +31,11 @@ pub(crate) fn takes(q: &Tensor<3>, k: &Tensor<3>, v: &Tensor<3>, plan: &Plan, op
         return false;
     }
     let mask = options.key_padding_mask.as_ref();
-    let fits = plan.batch * plan.length > 0 && (1..=WIDEST).contains(&plan.width) && plan.batch.max(plan.heads) <= CUBES;
-    fits && mask.is_none_or(is_native) && {
-        let hardware = &Part::on(q.clone()).values.client.properties().hardware.clone();
-        hardware.max_bindings >= BUFFERS
-    }
+    plan.batch * plan.length > 0
+        && (1..=WIDEST).contains(&plan.width)
+        && plan.batch.max(plan.heads) <= CUBES
+        && mask.is_none_or(is_native)
+        && Part::on(q.clone()).values.client.properties().hardware.max_bindings >= BUFFERS
 }
 
 /// [`crate::grouped_attention`] on a GPU, for a call that it [`takes`].

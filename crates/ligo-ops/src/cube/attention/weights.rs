@@ -57,7 +57,11 @@ impl Call {
                 causal: plan.causal,
                 padded: mask.is_some(),
                 divided: documents.is_some(),
-                drops: Drops::of(plan.dropout.as_ref(), plan.batch * plan.heads * plan.length, plan.length),
+                drops: Drops::of(
+                    plan.dropout.as_ref(),
+                    plan.batch * plan.heads * plan.length,
+                    plan.length,
+                ),
             },
             plan,
             mask,

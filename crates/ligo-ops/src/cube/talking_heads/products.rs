@@ -49,14 +49,7 @@ fn rows(matrix: usize, heads: usize, first: usize, length: usize, #[comptime] ti
 
 /// `left · rightᵀ` of each head, `[B, H, L, L]`.
 #[cube(launch)]
-fn scores_kernel(
-    left: &[f32],
-    right: &[f32],
-    scores: &mut [f32],
-    length: usize,
-    heads: usize,
-    #[comptime] tile: Tile,
-) {
+fn scores_kernel(left: &[f32], right: &[f32], scores: &mut [f32], length: usize, heads: usize, #[comptime] tile: Tile) {
     let matrix = CUBE_POS_Z as usize;
     let query = CUBE_POS_Y as usize * tile.rows();
     let key = CUBE_POS_X as usize * tile.rows();

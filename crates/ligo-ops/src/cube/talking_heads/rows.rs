@@ -367,7 +367,14 @@ fn backward_kernel(
     }
     let place = CUBE_POS_X as usize * comptime![2 * heads * heads + heads];
     write_pairs(&before_sums, &mut scratch, partial, place, heads, units);
-    write_pairs(&after_sums, &mut scratch, partial, place + comptime![heads * heads], heads, units);
+    write_pairs(
+        &after_sums,
+        &mut scratch,
+        partial,
+        place + comptime![heads * heads],
+        heads,
+        units,
+    );
     over_threads(&mut bias_sums, &mut scratch, false, number, units);
     if UNIT_POS == 0 {
         #[unroll]
