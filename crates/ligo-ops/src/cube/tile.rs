@@ -10,6 +10,8 @@
 
 use cubecl::prelude::*;
 
+use super::CubeTensor;
+
 /// Four numbers that are read together.
 pub(crate) type Quad = Vector<f32, Const<4>>;
 
@@ -23,6 +25,8 @@ pub(crate) struct Tile {
     pub(crate) side: usize,
     /// Width of a head.
     pub(crate) width: usize,
+    /// Numbers that are read from memory together, 1 or 4.
+    lanes: usize,
 }
 
 /// Where rows go in the pool, counted in quads.
@@ -40,14 +44,34 @@ impl Tile {
     /// The largest tile whose pool fits into shared memory and that does not waste threads on a sequence of this length.
     pub(crate) fn of(client: &Client, length: usize, width: usize) -> Self {
         let hardware = &client.properties().hardware;
-        let wide = Self { side: 16, width };
+        let wide = Self {
+            side: 16,
+            width,
+            lanes: 1,
+        };
         let fits = wide.quads() * size_of::<[f32; 4]>() <= hardware.max_shared_memory_size
             && wide.units() <= hardware.max_units_per_cube as usize;
         if fits && length > 32 {
             wide
         } else {
-            Self { side: 8, width }
+            Self { side: 8, ..wide }
         }
+    }
+
+    /// The same tile for a launch with these tensors, whose numbers are read four at a time where that is possible.
+    pub(crate) fn on(self, tensors: &[&CubeTensor]) -> Self {
+        let whole = |x: &&CubeTensor| x.handle.offset_start.unwrap_or(0) % size_of::<[f32; 4]>() as u64 == 0;
+        let lanes = if self.width.is_multiple_of(4) && tensors.iter().all(whole) {
+            4
+        } else {
+            1
+        };
+        Self { lanes, ..self }
+    }
+
+    /// Numbers that are read from memory together: the vector size of a launch.
+    pub(crate) fn lanes(self) -> usize {
+        self.lanes
     }
 
     /// Rows and columns of a tile.
@@ -152,8 +176,8 @@ pub(crate) fn first_column(#[comptime] tile: Tile) -> usize {
 
 /// Copies rows from `first` on, from `column` on, to their place in shared memory.
 #[cube]
-fn fill(
-    x: &[f32],
+fn fill<N: Size>(
+    x: &[Vector<f32, N>],
     rows: &Rows,
     first: usize,
     column: usize,
@@ -171,10 +195,20 @@ fn fill(
         let mut value = Quad::new(0.0f32);
         if from < rows.count {
             let index = rows.start + from * rows.stride + at;
-            #[unroll]
-            for lane in 0..4usize {
-                if at + lane < tile.width {
-                    value.insert(lane, x[index + lane]);
+            if comptime![tile.lanes == 4] {
+                if at < tile.width {
+                    let together = x[index / 4];
+                    #[unroll]
+                    for lane in 0..4usize {
+                        value.insert(lane, together.extract(lane));
+                    }
+                }
+            } else {
+                #[unroll]
+                for lane in 0..4usize {
+                    if at + lane < tile.width {
+                        value.insert(lane, x[index + lane].extract(0usize));
+                    }
                 }
             }
         }
@@ -189,10 +223,10 @@ fn fill(
 
 /// `scores[4i + j]`: this thread's row `i` of `left` times its row `j` of `right`, over the width of a head.
 #[cube]
-pub(crate) fn products(
-    left: &[f32],
+pub(crate) fn products<N: Size>(
+    left: &[Vector<f32, N>],
     left_rows: &Rows,
-    right: &[f32],
+    right: &[Vector<f32, N>],
     right_rows: &Rows,
     pool: &mut Shared<[Quad]>,
     scores: &mut Array<f32>,
@@ -255,8 +289,8 @@ pub(crate) fn put(weights: &Array<f32>, pool: &mut Shared<[Quad]>, #[comptime] t
 
 /// Columns `4·side·block + 4x ..` of the tile of weights times the rows of `value`: one quad for each of this thread's four rows.
 #[cube]
-pub(crate) fn of_rows(
-    value: &[f32],
+pub(crate) fn of_rows<N: Size>(
+    value: &[Vector<f32, N>],
     rows: &Rows,
     block: usize,
     pool: &mut Shared<[Quad]>,
@@ -294,8 +328,8 @@ pub(crate) fn of_rows(
 
 /// [`of_rows`] of the transposed tile of weights.
 #[cube]
-pub(crate) fn of_columns(
-    value: &[f32],
+pub(crate) fn of_columns<N: Size>(
+    value: &[Vector<f32, N>],
     rows: &Rows,
     block: usize,
     pool: &mut Shared<[Quad]>,
@@ -369,7 +403,7 @@ fn share(value: Quad, pool: &mut Shared<[Quad]>, #[comptime] tile: Tile) -> usiz
 
 /// Writes `sums`, four quads for each block of columns, to this thread's rows and columns.
 #[cube]
-pub(crate) fn write(out: &mut [f32], rows: &Rows, sums: &Array<Quad>, #[comptime] tile: Tile) {
+pub(crate) fn write<N: Size>(out: &mut [Vector<f32, N>], rows: &Rows, sums: &Array<Quad>, #[comptime] tile: Tile) {
     let x = UNIT_POS as usize % tile.side;
     let first = first_row(tile);
     #[unroll]
@@ -381,10 +415,21 @@ pub(crate) fn write(out: &mut [f32], rows: &Rows, sums: &Array<Quad>, #[comptime
             if row < rows.count {
                 let sum = sums[4 * block + i];
                 let index = rows.start + row * rows.stride + column;
-                #[unroll]
-                for lane in 0..4usize {
-                    if column + lane < tile.width {
-                        out[index + lane] = sum.extract(lane);
+                if comptime![tile.lanes == 4] {
+                    if column < tile.width {
+                        let mut together = Vector::<f32, N>::new(0.0f32);
+                        #[unroll]
+                        for lane in 0..4usize {
+                            together.insert(lane, sum.extract(lane));
+                        }
+                        out[index / 4] = together;
+                    }
+                } else {
+                    #[unroll]
+                    for lane in 0..4usize {
+                        if column + lane < tile.width {
+                            out[index + lane] = Vector::<f32, N>::new(sum.extract(lane));
+                        }
                     }
                 }
             }

@@ -44,17 +44,27 @@ fn soften(
 
 /// The sums of `dout · out` over this thread's rows.
 #[cube]
-fn row_dots(dout: &[f32], out: &[f32], rows: &Rows, pool: &mut Shared<[Quad]>, #[comptime] tile: Tile) -> Quad {
+fn row_dots<N: Size>(
+    dout: &[Vector<f32, N>],
+    out: &[Vector<f32, N>],
+    rows: &Rows,
+    pool: &mut Shared<[Quad]>,
+    #[comptime] tile: Tile,
+) -> Quad {
     let first = first_row(tile);
     let mut dots = Quad::new(0.0f32);
     #[unroll]
     for i in 0..4usize {
         let mut sum = 0.0f32;
         if first + i < rows.count {
-            let start = rows.start + (first + i) * rows.stride;
+            let start = (rows.start + (first + i) * rows.stride) / tile.lanes();
             let mut column = UNIT_POS as usize % tile.side;
-            while column < tile.width {
-                sum += dout[start + column] * out[start + column];
+            while column < comptime![tile.width / tile.lanes()] {
+                let products = dout[start + column] * out[start + column];
+                #[unroll]
+                for lane in 0..tile.lanes() {
+                    sum += products.extract(lane);
+                }
                 column += tile.side;
             }
         }
@@ -65,17 +75,17 @@ fn row_dots(dout: &[f32], out: &[f32], rows: &Rows, pool: &mut Shared<[Quad]>, #
 
 /// `dq`, and `dots [B, H, L]` for [`of_keys`].
 #[cube(launch)]
-fn of_queries(
-    q: &[f32],
-    k: &[f32],
-    v: &[f32],
+fn of_queries<N: Size>(
+    q: &[Vector<f32, N>],
+    k: &[Vector<f32, N>],
+    v: &[Vector<f32, N>],
     mask: &[f32],
     documents: &[i32],
-    out: &[f32],
+    out: &[Vector<f32, N>],
     log_sums: &[f32],
-    dout: &[f32],
+    dout: &[Vector<f32, N>],
     dots: &mut [f32],
-    dq: &mut [f32],
+    dq: &mut [Vector<f32, N>],
     shape: &Shape,
     chance: &Chance,
     #[comptime] tile: Tile,
@@ -147,17 +157,17 @@ fn of_queries(
 
 /// `dk` and `dv`; the query heads of a key-value head come one after the other.
 #[cube(launch)]
-fn of_keys(
-    q: &[f32],
-    k: &[f32],
-    v: &[f32],
+fn of_keys<N: Size>(
+    q: &[Vector<f32, N>],
+    k: &[Vector<f32, N>],
+    v: &[Vector<f32, N>],
     mask: &[f32],
     documents: &[i32],
     log_sums: &[f32],
-    dout: &[f32],
+    dout: &[Vector<f32, N>],
     dots: &[f32],
-    dk: &mut [f32],
-    dv: &mut [f32],
+    dk: &mut [Vector<f32, N>],
+    dv: &mut [Vector<f32, N>],
     shape: &Shape,
     chance: &Chance,
     #[comptime] tile: Tile,
@@ -235,10 +245,12 @@ pub(super) fn queries(state: &State, dout: &CubeTensor) -> (CubeTensor, CubeTens
     let dq = empty(q, q.meta.shape().clone());
     let dots = empty(q, log_sums.meta.shape().clone());
     let [mask, documents] = call.limits(q);
+    let tile = call.tile.on(&[q, k, v, out, dout, &dq]);
     of_queries::launch(
         &q.client,
         call.cubes(call.plan.heads),
-        call.tile.cube(),
+        tile.cube(),
+        tile.lanes(),
         arg(q),
         arg(k),
         arg(v),
@@ -251,7 +263,7 @@ pub(super) fn queries(state: &State, dout: &CubeTensor) -> (CubeTensor, CubeTens
         arg(&dq),
         call.shape(),
         call.chance(),
-        call.tile,
+        tile,
         call.sight,
     );
     (dq, dots)
@@ -267,10 +279,12 @@ pub(super) fn keys(state: &State, dout: &CubeTensor, dots: &CubeTensor) -> [Cube
     } = state;
     let [dk, dv] = [(); 2].map(|()| empty(k, k.meta.shape().clone()));
     let [mask, documents] = call.limits(q);
+    let tile = call.tile.on(&[q, k, v, dout, &dk, &dv]);
     of_keys::launch(
         &q.client,
         call.cubes(call.plan.groups),
-        call.tile.cube(),
+        tile.cube(),
+        tile.lanes(),
         arg(q),
         arg(k),
         arg(v),
@@ -283,7 +297,7 @@ pub(super) fn keys(state: &State, dout: &CubeTensor, dots: &CubeTensor) -> [Cube
         arg(&dv),
         call.shape(),
         call.chance(),
-        call.tile,
+        tile,
         call.sight,
     );
     [dk, dv]

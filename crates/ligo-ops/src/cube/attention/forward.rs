@@ -15,13 +15,13 @@ const FLOOR: f32 = -1.0e30;
 
 /// `log_sums [B, H, L]`: `log Σ exp` of each query's scores, 0 where it sees nothing.
 #[cube(launch)]
-fn kernel(
-    q: &[f32],
-    k: &[f32],
-    v: &[f32],
+fn kernel<N: Size>(
+    q: &[Vector<f32, N>],
+    k: &[Vector<f32, N>],
+    v: &[Vector<f32, N>],
     mask: &[f32],
     documents: &[i32],
-    out: &mut [f32],
+    out: &mut [Vector<f32, N>],
     log_sums: &mut [f32],
     shape: &Shape,
     chance: &Chance,
@@ -123,10 +123,12 @@ pub(super) fn run(call: &Call, q: &CubeTensor, k: &CubeTensor, v: &CubeTensor) -
     let out = empty(q, q.meta.shape().clone());
     let log_sums = empty(q, [plan.batch, plan.heads, plan.length]);
     let [mask, documents] = call.limits(q);
+    let tile = call.tile.on(&[q, k, v, &out]);
     kernel::launch(
         &q.client,
         call.cubes(plan.heads),
-        call.tile.cube(),
+        tile.cube(),
+        tile.lanes(),
         arg(q),
         arg(k),
         arg(v),
@@ -136,7 +138,7 @@ pub(super) fn run(call: &Call, q: &CubeTensor, k: &CubeTensor, v: &CubeTensor) -
         arg(&log_sums),
         call.shape(),
         call.chance(),
-        call.tile,
+        tile,
         call.sight,
     );
     (out, log_sums)

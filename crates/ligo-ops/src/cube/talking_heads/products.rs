@@ -49,7 +49,14 @@ fn rows(matrix: usize, heads: usize, first: usize, length: usize, #[comptime] ti
 
 /// `left · rightᵀ` of each head, `[B, H, L, L]`.
 #[cube(launch)]
-fn scores_kernel(left: &[f32], right: &[f32], scores: &mut [f32], length: usize, heads: usize, #[comptime] tile: Tile) {
+fn scores_kernel<N: Size>(
+    left: &[Vector<f32, N>],
+    right: &[Vector<f32, N>],
+    scores: &mut [f32],
+    length: usize,
+    heads: usize,
+    #[comptime] tile: Tile,
+) {
     let matrix = CUBE_POS_Z as usize;
     let query = CUBE_POS_Y as usize * tile.rows();
     let key = CUBE_POS_X as usize * tile.rows();
@@ -88,10 +95,10 @@ fn load(weights: &[f32], from: &Block, length: usize, own: &mut Array<f32>) {
 
 /// `weights · value` of each head, or `weightsᵀ · value`, as `[B, L, H·d]`.
 #[cube(launch)]
-fn weighted_kernel(
+fn weighted_kernel<N: Size>(
     weights: &[f32],
-    value: &[f32],
-    out: &mut [f32],
+    value: &[Vector<f32, N>],
+    out: &mut [Vector<f32, N>],
     length: usize,
     heads: usize,
     #[comptime] transposed: bool,
@@ -132,13 +139,14 @@ fn weighted_kernel(
 
 /// `left · rightᵀ` of each head of two tensors `[B, L, H·d]`: `[B, H, L, L]`.
 pub(super) fn scores(call: &Call, left: &CubeTensor, right: &CubeTensor) -> CubeTensor {
-    let tile = call.tile(left);
+    let tile = call.tile(left).on(&[left, right]);
     let tiles = tile.along(call.length) as u32;
     let scores = empty(left, [call.batch, call.heads, call.length, call.length]);
     scores_kernel::launch(
         &left.client,
         CubeCount::Static(tiles, tiles, (call.batch * call.heads) as u32),
         tile.cube(),
+        tile.lanes(),
         arg(left),
         arg(right),
         arg(&scores),
@@ -160,12 +168,13 @@ pub(super) fn of_columns(call: &Call, weights: &CubeTensor, value: &CubeTensor) 
 }
 
 fn weighted(call: &Call, weights: &CubeTensor, value: &CubeTensor, transposed: bool) -> CubeTensor {
-    let tile = call.tile(value);
     let out = empty(value, value.meta.shape().clone());
+    let tile = call.tile(value).on(&[value, &out]);
     weighted_kernel::launch(
         &value.client,
         CubeCount::Static(tile.along(call.length) as u32, 1, (call.batch * call.heads) as u32),
         tile.cube(),
+        tile.lanes(),
         arg(weights),
         arg(value),
         arg(&out),
