@@ -23,6 +23,7 @@ mod adamw;
 mod allocator;
 mod attention;
 mod composed;
+mod cross_attention;
 mod cross_entropy;
 #[cfg(feature = "cube")]
 mod cube;
@@ -49,6 +50,7 @@ mod update;
 pub use adamw::{AdamwStep, adamw};
 pub use allocator::tune_allocator;
 pub use attention::{AttentionOptions, attention, grouped_attention};
+pub use cross_attention::cross_attention;
 pub use cross_entropy::cross_entropy;
 pub use distillation::distillation;
 pub use dropout::{Dropout, dropout};

@@ -17,7 +17,7 @@ use super::{
     host, loss, noise,
 };
 use crate::{
-    AttentionOptions, Dropout, HeadMix, composed,
+    AttentionOptions, Dropout, HeadMix, composed, cross_attention,
     cube::{
         self,
         chance::{Chance, Drops, chance, factor},
@@ -161,6 +161,23 @@ fn attention_of_grouped_heads_is_the_cpus() {
 }
 
 #[test]
+fn attention_of_few_queries_to_many_keys_is_the_cpus_and_the_other_way_round() {
+    for (queries, keys) in [(1, 70), (35, 6)] {
+        held(
+            &format!("{queries} queries and {keys} keys"),
+            [[2 * queries, 8], [2 * keys, 8], [2 * keys, 8]],
+            |x| {
+                let [q, k, v] = x.map(|x| {
+                    let [rows, width] = x.dims();
+                    x.reshape([2, rows / 2, width])
+                });
+                cross_attention(q, k, v, 2)
+            },
+        );
+    }
+}
+
+#[test]
 fn masks_documents_and_dropout_are_the_cpus() {
     let none = Limits::default();
     for limits in [
@@ -210,6 +227,11 @@ fn attention_is_three_launches_and_talking_heads_are_twelve() {
         let [q, k, v] = qkv();
         let sizes = sizes([1, 5, 3, 3, 4]);
         grouped_attention(q, k, v, sizes.options(ALL, &device)).backward();
+    });
+    assert_eq!(names.len(), 3, "{names:?}");
+    let names = launches(|| {
+        let [q, k, v] = qkv();
+        cross_attention(q.slice_dim(1, 0..1), k, v, 3).backward();
     });
     assert_eq!(names.len(), 3, "{names:?}");
     let names = launches(|| {

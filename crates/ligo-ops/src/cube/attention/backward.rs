@@ -73,7 +73,7 @@ fn row_dots<N: Size>(
     sum_along(dots, pool, tile)
 }
 
-/// `dq`, and `dots [B, H, L]` for [`of_keys`].
+/// `dq`, and `dots [B, H, queries]` for [`of_keys`].
 #[cube(launch)]
 fn of_queries<N: Size>(
     q: &[Vector<f32, N>],
@@ -93,11 +93,11 @@ fn of_queries<N: Size>(
 ) {
     let batch = CUBE_POS_Z as usize;
     let head = CUBE_POS_Y as usize;
-    let number = (shape.length - 1) / tile.rows() - CUBE_POS_X as usize;
+    let number = (shape.queries - 1) / tile.rows() - CUBE_POS_X as usize;
     let query = number * tile.rows();
-    let queries = rows(batch, query, shape.length, head, shape.heads, tile);
+    let queries = rows(batch, query, shape.queries, head, shape.heads, tile);
     let first = first_row(tile);
-    let start = (batch * shape.heads + head) * shape.length + query;
+    let start = (batch * shape.heads + head) * shape.queries + query;
 
     let mut pool = Shared::<[Quad]>::new_slice(tile.quads());
     let mut scores = Array::<f32>::new(16usize);
@@ -114,7 +114,7 @@ fn of_queries<N: Size>(
         }
     }
     let own_log_sums = numbers(log_sums, start, queries.count, tile);
-    let mut end = CUBE_COUNT_X as usize;
+    let mut end = (shape.length - 1) / tile.rows() + 1;
     if comptime![sight.causal] {
         end = number + 1;
     }
@@ -175,7 +175,7 @@ fn of_keys<N: Size>(
 ) {
     let batch = CUBE_POS_Z as usize;
     let group = CUBE_POS_Y as usize;
-    let tiles = CUBE_COUNT_X as usize;
+    let tiles = (shape.queries - 1) / tile.rows() + 1;
     let number = CUBE_POS_X as usize;
     let key = number * tile.rows();
     let keys = rows(batch, key, shape.length, group, shape.heads / shape.times, tile);
@@ -194,8 +194,8 @@ fn of_keys<N: Size>(
         let head = group * shape.times + member;
         for step in begin..tiles {
             let query = step * tile.rows();
-            let queries = rows(batch, query, shape.length, head, shape.heads, tile);
-            let start = (batch * shape.heads + head) * shape.length + query;
+            let queries = rows(batch, query, shape.queries, head, shape.heads, tile);
+            let start = (batch * shape.heads + head) * shape.queries + query;
             products(q, &queries, k, &keys, &mut pool, &mut scores, tile);
             scale_and_hide(&mut scores, mask, documents, batch, query, key, shape, tile, sight);
             products(dout, &queries, v, &keys, &mut pool, &mut grads, tile);
@@ -234,7 +234,7 @@ fn of_keys<N: Size>(
     write(dv, &keys, &value_sums, tile);
 }
 
-/// The gradient of the queries, and the sums over the rows of `dout · out`, `[B, H, L]`.
+/// The gradient of the queries, and the sums over the rows of `dout · out`, `[B, H, queries]`.
 pub(super) fn queries(state: &State, dout: &CubeTensor) -> (CubeTensor, CubeTensor) {
     let State {
         call,
@@ -248,7 +248,7 @@ pub(super) fn queries(state: &State, dout: &CubeTensor) -> (CubeTensor, CubeTens
     let tile = call.tile.on(&[q, k, v, out, dout, &dq]);
     of_queries::launch(
         &q.client,
-        call.cubes(call.plan.heads),
+        call.cubes(call.queries, call.plan.heads),
         tile.cube(),
         tile.lanes(),
         arg(q),
@@ -282,7 +282,7 @@ pub(super) fn keys(state: &State, dout: &CubeTensor, dots: &CubeTensor) -> [Cube
     let tile = call.tile.on(&[q, k, v, dout, &dk, &dv]);
     of_keys::launch(
         &q.client,
-        call.cubes(call.plan.groups),
+        call.cubes(call.plan.length, call.plan.groups),
         tile.cube(),
         tile.lanes(),
         arg(q),

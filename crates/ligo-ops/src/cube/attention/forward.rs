@@ -13,7 +13,7 @@ use crate::cube::{
 /// Where the running maximum begins: below any score, above a hidden one.
 const FLOOR: f32 = -1.0e30;
 
-/// `log_sums [B, H, L]`: `log Σ exp` of each query's scores, 0 where it sees nothing.
+/// `log_sums [B, H, queries]`: `log Σ exp` of each query's scores, 0 where it sees nothing.
 #[cube(launch)]
 fn kernel<N: Size>(
     q: &[Vector<f32, N>],
@@ -31,11 +31,11 @@ fn kernel<N: Size>(
     let batch = CUBE_POS_Z as usize;
     let head = CUBE_POS_Y as usize;
     // With a causal mask the last queries see the most keys; they go first.
-    let number = (shape.length - 1) / tile.rows() - CUBE_POS_X as usize;
+    let number = (shape.queries - 1) / tile.rows() - CUBE_POS_X as usize;
     let query = number * tile.rows();
-    let queries = rows(batch, query, shape.length, head, shape.heads, tile);
+    let queries = rows(batch, query, shape.queries, head, shape.heads, tile);
     let first = first_row(tile);
-    let row = (batch * shape.heads + head) * shape.length + query + first;
+    let row = (batch * shape.heads + head) * shape.queries + query + first;
 
     let mut pool = Shared::<[Quad]>::new_slice(tile.quads());
     let mut scores = Array::<f32>::new(16usize);
@@ -44,7 +44,7 @@ fn kernel<N: Size>(
     let mut largest = Quad::new(FLOOR);
     // Of this thread's columns alone, until the end.
     let mut total = Quad::new(0.0f32);
-    let mut end = CUBE_COUNT_X as usize;
+    let mut end = (shape.length - 1) / tile.rows() + 1;
     if comptime![sight.causal] {
         end = number + 1;
     }
@@ -117,16 +117,16 @@ fn kernel<N: Size>(
     write(out, &queries, &sums, tile);
 }
 
-/// The result `[B, L, H·d]`, and `log Σ exp` of the scores of every query, `[B, H, L]`.
+/// The result `[B, queries, H·d]`, and `log Σ exp` of the scores of every query, `[B, H, queries]`.
 pub(super) fn run(call: &Call, q: &CubeTensor, k: &CubeTensor, v: &CubeTensor) -> (CubeTensor, CubeTensor) {
     let plan = &call.plan;
     let out = empty(q, q.meta.shape().clone());
-    let log_sums = empty(q, [plan.batch, plan.heads, plan.length]);
+    let log_sums = empty(q, [plan.batch, plan.heads, call.queries]);
     let [mask, documents] = call.limits(q);
     let tile = call.tile.on(&[q, k, v, &out]);
     kernel::launch(
         &q.client,
-        call.cubes(plan.heads),
+        call.cubes(call.queries, plan.heads),
         tile.cube(),
         tile.lanes(),
         arg(q),

@@ -38,7 +38,7 @@ pub(crate) fn takes(q: &Tensor<3>, k: &Tensor<3>, v: &Tensor<3>, plan: &Plan, op
         && Part::on(q.clone()).values.client.properties().hardware.max_bindings >= BUFFERS
 }
 
-/// [`crate::grouped_attention`] on a GPU, for a call that it [`takes`].
+/// [`crate::grouped_attention`] on a GPU, for a call that it [`takes`], or [`crate::cross_attention`].
 pub(crate) fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, plan: Plan, options: AttentionOptions) -> Tensor<3> {
     let mask = options.key_padding_mask.map(values);
     let documents = options.documents.map(integers);

@@ -6,6 +6,7 @@ use crate::{
     cube::{
         CubeTensor, arg,
         chance::{ChanceLaunch, Drops, chance},
+        dims,
         tile::{Quad, Rows, Tile, first_column, first_row},
     },
     kernels::attention::Plan,
@@ -30,6 +31,9 @@ pub(super) struct Sight {
 /// Numbers of a call.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 pub(super) struct Shape {
+    /// Queries of a sequence.
+    pub(super) queries: usize,
+    /// Its keys; as many as queries, except where queries see all of them.
     pub(super) length: usize,
     /// Query heads.
     pub(super) heads: usize,
@@ -43,6 +47,8 @@ pub(super) struct Shape {
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) plan: Plan,
+    /// Queries of a sequence; the plan has the number of its keys.
+    pub(super) queries: usize,
     pub(super) tile: Tile,
     pub(super) sight: Sight,
     mask: Option<CubeTensor>,
@@ -50,18 +56,17 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// `q [B, queries, H·d]`.
     pub(super) fn new(q: &CubeTensor, plan: Plan, mask: Option<CubeTensor>, documents: Option<CubeTensor>) -> Self {
+        let [batch, queries, _] = dims(q);
         Self {
-            tile: Tile::of(&q.client, plan.length, plan.width),
+            queries,
+            tile: Tile::of(&q.client, plan.length.min(queries), plan.width),
             sight: Sight {
                 causal: plan.causal,
                 padded: mask.is_some(),
                 divided: documents.is_some(),
-                drops: Drops::of(
-                    plan.dropout.as_ref(),
-                    plan.batch * plan.heads * plan.length,
-                    plan.length,
-                ),
+                drops: Drops::of(plan.dropout.as_ref(), batch * plan.heads * queries, plan.length),
             },
             plan,
             mask,
@@ -69,10 +74,10 @@ impl Call {
         }
     }
 
-    /// One cube for each tile of each of `heads` heads.
-    pub(super) fn cubes(&self, heads: usize) -> CubeCount {
-        let Plan { batch, length, .. } = self.plan;
-        CubeCount::Static(self.tile.along(length) as u32, heads as u32, batch as u32)
+    /// One cube for each tile of `positions` of each of `heads` heads.
+    pub(super) fn cubes(&self, positions: usize, heads: usize) -> CubeCount {
+        let along = self.tile.along(positions) as u32;
+        CubeCount::Static(along, heads as u32, self.plan.batch as u32)
     }
 
     pub(super) fn shape(&self) -> ShapeLaunch {
@@ -83,7 +88,7 @@ impl Call {
             width,
             ..
         } = self.plan;
-        ShapeLaunch::new(length, heads, heads / groups, 1.0 / (width as f32).sqrt())
+        ShapeLaunch::new(self.queries, length, heads, heads / groups, 1.0 / (width as f32).sqrt())
     }
 
     pub(super) fn chance(&self) -> ChanceLaunch {
@@ -133,7 +138,7 @@ pub(super) fn scale_and_hide(
     if comptime![sight.divided] {
         #[unroll]
         for i in 0..4usize {
-            if from + i < shape.length {
+            if from + i < shape.queries {
                 own[i] = documents[start + from + i];
             }
         }
