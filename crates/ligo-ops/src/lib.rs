@@ -24,6 +24,7 @@ mod allocator;
 mod attention;
 mod branch;
 mod composed;
+mod cross_attention;
 mod cross_entropy;
 #[cfg(feature = "cube")]
 mod cube;
@@ -52,6 +53,7 @@ pub use adamw::{AdamwStep, adamw};
 pub use allocator::tune_allocator;
 pub use attention::{AttentionOptions, attention, grouped_attention};
 pub use branch::{Dense, Norm, linear_add, linear_add_norm, linear_gelu, linear_scale, linear_scale_add};
+pub use cross_attention::cross_attention;
 pub use cross_entropy::cross_entropy;
 pub use distillation::distillation;
 pub use dropout::{Dropout, dropout};

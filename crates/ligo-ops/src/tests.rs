@@ -5,6 +5,8 @@ mod decoders;
 mod distillation;
 #[cfg(feature = "cube")]
 mod gpu;
+#[cfg(feature = "cube")]
+mod gpu_attention;
 mod talking_heads;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
