@@ -49,6 +49,7 @@ mod objective;
 mod observer;
 mod operator;
 mod optimizer;
+mod prefetch;
 mod progress;
 mod result;
 mod saved;
