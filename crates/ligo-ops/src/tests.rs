@@ -3,6 +3,7 @@
 
 mod decoders;
 mod distillation;
+mod layers;
 mod talking_heads;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};

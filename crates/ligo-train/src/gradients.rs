@@ -1,8 +1,9 @@
 use burn::tensor::Tensor;
 
-use crate::Leaves;
+use crate::unfolded::WayBack;
+use crate::{Error, Leaves};
 
-/// Gradients of a step in the store's order, summed over micro-batches.
+/// Gradients of a step in the order of the leaves, or after [`StepGradients::pull_back`] of the store, summed over micro-batches.
 #[derive(Debug, Default)]
 pub(crate) struct StepGradients {
     sums: Vec<Option<Tensor<1>>>,
@@ -28,6 +29,12 @@ impl StepGradients {
                 (a, b) => a.or(b),
             };
         }
+    }
+
+    /// Goes back from the model's tensors to the parameters, once for all micro-batches.
+    pub(crate) fn pull_back(self, way: WayBack<'_>) -> Result<Self, Error> {
+        let sums = way.take(self.sums)?;
+        Ok(Self { sums })
     }
 
     /// The Euclidean norm of all gradients taken together; not finite when any of them holds NaN or an infinity.

@@ -5,7 +5,7 @@ use crate::batch::{BatchSource, inputs_on};
 use crate::gradients::StepGradients;
 pub(crate) use crate::gradients::clip_scale;
 use crate::store::download;
-use crate::{Error, Leaves, Objective, Optimizer, ParamStore, StepContext, TrainConfig, Work};
+use crate::{Error, Objective, Optimizer, ParamStore, StepContext, TrainConfig, Work};
 
 /// What the forward and backward passes of a step found. Nothing was changed yet.
 pub(crate) struct Step {
@@ -53,7 +53,8 @@ pub(crate) fn gradients(
     };
     let work: Vec<Work> = (0..batches.len()).map(|i| objective.work(&at(i))).collect();
     let trained = work.first().map(|work| work.trained).unwrap_or_default();
-    let leaves = Leaves::tracked_where(store, |name| objective.is_trained(name, &trained));
+    let unfolded = objective.unfold(store)?;
+    let (leaves, way_back) = unfolded.track(|name| objective.is_trained(name, &trained));
     let mut sum = StepGradients::default();
     let mut losses = Vec::with_capacity(batches.len());
     let mut tokens = 0;
@@ -69,6 +70,7 @@ pub(crate) fn gradients(
         sum.add(&loss, &leaves);
         losses.push(loss.without_autodiff());
     }
+    let sum = sum.pull_back(way_back)?;
     // Read after the last backward pass, so that a device that computes ahead is not held up in between.
     let mut loss = 0.0;
     for part in &losses {
