@@ -3,6 +3,8 @@
 
 mod decoders;
 mod distillation;
+#[cfg(feature = "cube")]
+mod gpu;
 mod layers;
 mod talking_heads;
 

@@ -50,6 +50,7 @@ mod objective;
 mod observer;
 mod operator;
 mod optimizer;
+mod prefetch;
 mod progress;
 mod result;
 mod saved;

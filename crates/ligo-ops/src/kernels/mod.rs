@@ -6,7 +6,7 @@ pub(crate) mod loss;
 pub(crate) mod math;
 pub(crate) mod mix;
 pub(crate) mod norm;
-pub(crate) mod optimiser;
+pub(crate) mod optimizer;
 pub(crate) mod rms;
 pub(crate) mod rotary;
 pub(crate) mod rows;
