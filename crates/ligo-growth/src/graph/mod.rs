@@ -4,7 +4,7 @@ mod matrices;
 mod route;
 mod weights;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ligo_arch::{Param, ParamTable};
