@@ -47,6 +47,12 @@ impl Dropout {
         }
     }
 
+    /// The lower and the upper half of the seed.
+    #[cfg(feature = "cube")]
+    pub(crate) fn halves(&self) -> [u32; 2] {
+        [self.seed as u32, (self.seed >> 32) as u32]
+    }
+
     /// Factors of the first `count` elements: 0 where dropped, [`Self::scale`] elsewhere.
     pub(crate) fn factors(&self, count: usize) -> Vec<f32> {
         let (threshold, scale) = (self.threshold(), self.scale());

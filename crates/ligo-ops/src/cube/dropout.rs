@@ -27,12 +27,11 @@ impl Mask {
     pub(crate) fn of(dropout: Option<Dropout>) -> MaskLaunch {
         let dropout = dropout.filter(|dropout| dropout.probability > 0.0);
         let drops = dropout.is_some();
-        let Dropout { probability, seed } = dropout.unwrap_or(Dropout {
+        let mask = dropout.unwrap_or(Dropout {
             probability: 0.0,
             seed: 0,
         });
-        let mask = Dropout { probability, seed };
-        let [low, high] = [seed as u32, (seed >> 32) as u32];
+        let [low, high] = mask.halves();
         MaskLaunch::new(low, high, mask.threshold(), mask.scale(), drops)
     }
 }
