@@ -33,7 +33,7 @@ pub fn test(test: &Test, has_nextest: bool) -> Vec<CargoCommand> {
         &["--workspace"]
     };
     let features: &[&str] = if test.with_wgpu {
-        &["--features", "ligo-cli/wgpu"]
+        &["--features", "ligo-cli/wgpu,ligo-benches/wgpu"]
     } else {
         &[]
     };
@@ -166,8 +166,8 @@ mod tests {
                 true
             )),
             [
-                "cargo nextest run --release --workspace --features ligo-cli/wgpu",
-                "cargo test --doc --release --workspace --features ligo-cli/wgpu",
+                "cargo nextest run --release --workspace --features ligo-cli/wgpu,ligo-benches/wgpu",
+                "cargo test --doc --release --workspace --features ligo-cli/wgpu,ligo-benches/wgpu",
                 "cargo test --release --package ligo-data --features hub --test hub",
             ]
         );

@@ -26,11 +26,7 @@ fn main() -> Result<(), Error> {
             );
         }
         if has("--kernels") {
-            let mut kernels: Vec<_> = family.step.kernels.iter().collect();
-            kernels.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-            kernels
-                .iter()
-                .for_each(|(kernel, count)| println!("    {count:5}  {kernel}"));
+            list(&family.step);
         }
         all.insert(name.into(), family.to_json());
     }
@@ -49,11 +45,7 @@ fn main() -> Result<(), Error> {
             );
         }
         if has("--kernels") {
-            let mut kernels: Vec<_> = operator.kernels.iter().collect();
-            kernels.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-            kernels
-                .iter()
-                .for_each(|(kernel, count)| println!("    {count:5}  {kernel}"));
+            list(&operator);
         }
         let mut value = json!({"launches": operator.launches(), "reads": operator.reads});
         value["launches_over_plain"] = json!(ratio);
