@@ -23,7 +23,7 @@ const UNITS: usize = 64;
 /// Queries of a cube in the backward pass, unless there are very many.
 const QUERIES: usize = 8;
 /// Cubes of the backward pass at most, so that each sum over them is short.
-const CUBES: usize = 8192;
+const CUBES: usize = 32_768;
 /// Where the running maximum begins.
 const FLOOR: f32 = -1.0e30;
 
