@@ -28,7 +28,11 @@ const HEADS: usize = 2;
 /// Their vocabulary.
 const VOCAB: usize = 1000;
 
-/// The families whose steps are counted, with the launches that a layer may take; a step may take 40 besides.
+/// Launches of a step that belong to no layer, at most.
+pub const FIXED: usize = 40;
+
+/// The families whose steps are counted, with the launches that a layer may take; a step may take
+/// [`FIXED`] besides.
 pub const FAMILIES: [(&str, usize); 5] = [("bert", 60), ("gpt2", 70), ("llama", 70), ("vit", 70), ("cait", 90)];
 
 /// What one step took.
@@ -237,7 +241,29 @@ pub fn operator_step(small: &ModelConfig, large: &ModelConfig, device: &Device) 
     count(&settings(), &objective, &mut store, &Again(batch(large)))
 }
 
+/// The same BERT with half as much width again.
+#[must_use]
+pub fn widened(config: &ModelConfig) -> ModelConfig {
+    let mut wide = config.clone();
+    if let ModelConfig::Bert(config) = &mut wide {
+        config.hidden_size = config.hidden_size * 3 / 2;
+        config.intermediate_size = config.intermediate_size * 3 / 2;
+        config.num_attention_heads = config.num_attention_heads * 3 / 2;
+    }
+    wide
+}
+
+/// Layers besides those that are counted: those of CaiT in which the class token reads the patches.
+fn other_layers(config: &ModelConfig) -> usize {
+    match config {
+        ModelConfig::Cait(config) => config.depth_token_only,
+        _ => 0,
+    }
+}
+
 /// A family's step: counted with two and with ten layers, of which the rest follows.
+///
+/// CaiT's two layers for the class token count as layers, too, and take as much as the others.
 ///
 /// # Errors
 /// The device fails.
@@ -246,10 +272,11 @@ pub fn family(name: &str, dropout: f64, device: &Device) -> Result<Option<Family
     let (Some(small), Some(large)) = (config(name, few, dropout), config(name, many, dropout)) else {
         return Ok(None);
     };
+    let others = other_layers(&small);
     let [small, large] = [plain_step(&small, device)?, plain_step(&large, device)?];
     let per_layer = (large.launches() as f64 - small.launches() as f64) / (many - few) as f64;
     Ok(Some(Family {
-        base: small.launches() as f64 - per_layer * few as f64,
+        base: small.launches() as f64 - per_layer * (few + others) as f64,
         per_layer,
         step: large,
     }))

@@ -245,6 +245,42 @@ fn the_features_that_xtask_asks_for_exist() {
 }
 
 #[test]
+fn llvm_is_replaced_by_a_stand_in_of_the_same_version() {
+    // Or a build for CUDA would download LLVM: a patch whose version does not fit is left out with a mere warning.
+    let stand_in = MetadataCommand::new()
+        .manifest_path(root().join("crates/cubecl-llvm-stand-in/Cargo.toml"))
+        .no_deps()
+        .exec()
+        .unwrap();
+    let [package] = stand_in.packages.as_slice() else {
+        panic!("the stand-in is one package, found {}", stand_in.packages.len());
+    };
+    assert_eq!(package.name.as_str(), "cubecl-llvm");
+    assert_eq!(package.publish.as_deref(), Some(&[][..]), "it must not be published");
+
+    let lock = std::fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let entry = |name: &str| {
+        lock.split("[[package]]")
+            .find(|entry| entry.contains(&format!("\nname = \"{name}\"\n")))
+    };
+    let version = format!("\nversion = \"{}\"\n", package.version);
+    for name in ["cubecl-llvm", "cubecl-cuda"] {
+        assert!(
+            entry(name).unwrap().contains(&version),
+            "{name} is not of version {}",
+            package.version
+        );
+    }
+    assert!(
+        !entry("cubecl-llvm").unwrap().contains("source ="),
+        "the patch is not used"
+    );
+    for name in ["llvm-sys", "tracel-llvm-bundler"] {
+        assert!(entry(name).is_none(), "{name} is in Cargo.lock");
+    }
+}
+
+#[test]
 fn the_burn_rule_covers_the_family_and_nothing_that_only_sounds_like_it() {
     for name in ["burn", "burn-flex", "burn-store", "cubecl", "cubecl-wgpu"] {
         assert!(is_forbidden(name, "burn"), "{name}");

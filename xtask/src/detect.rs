@@ -2,6 +2,7 @@ use std::fmt;
 
 use crate::arguments::backends;
 use crate::backend::Backend;
+use crate::cuda;
 use crate::driver::{Vendor, VulkanDriver, vulkan_drivers};
 use crate::machine::{Machine, Os};
 
@@ -60,26 +61,22 @@ fn on_linux(machine: &Machine) -> (Backend, String) {
     // Containers often get NVIDIA's own device files and no render node.
     let has_nvidia_device = machine.path("/dev/nvidia0").exists();
     let has_nvidia = is_wsl || has_nvidia_device || cards.iter().any(|card| card.vendor == Vendor::Nvidia);
-    if has_nvidia && machine.has_library("libcuda.so") {
-        if machine.has_library("libnvrtc.so") {
-            let place = if is_wsl { " under WSL" } else { "" };
-            return (
-                Backend::Cuda,
-                format!("found NVIDIA GPU{place} with CUDA, without a usable Vulkan driver"),
-            );
-        }
-        let reason = "found NVIDIA GPU, but neither a usable Vulkan driver nor CUDA's libnvrtc".to_owned();
-        return (Backend::Cpu, obstacle.unwrap_or(reason));
+    if !has_nvidia {
+        return (Backend::Cpu, obstacle.unwrap_or_else(|| "found no GPU".to_owned()));
     }
-
-    let nothing = if is_wsl {
-        "WSL with no CUDA libraries"
-    } else if has_nvidia_device {
-        "found NVIDIA GPU, but neither a usable Vulkan driver nor libcuda"
-    } else {
-        "found no GPU"
-    };
-    (Backend::Cpu, obstacle.unwrap_or_else(|| nothing.to_owned()))
+    // Windows shares any GPU with WSL; NVIDIA's brings its library along.
+    if is_wsl && !has_nvidia_device && !cuda::has_driver(machine) {
+        return (Backend::Cpu, "WSL with no CUDA libraries".to_owned());
+    }
+    let place = if is_wsl { " under WSL" } else { "" };
+    let missing = cuda::obstacles(machine);
+    if missing.is_empty() {
+        let reason = format!("found NVIDIA GPU{place} with CUDA, without a usable Vulkan driver");
+        return (Backend::Cuda, reason);
+    }
+    let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    let vulkan = obstacle.unwrap_or_else(|| format!("found NVIDIA GPU{place} without a usable Vulkan driver"));
+    (Backend::Cpu, format!("{vulkan}; CUDA: {}", missing.join("; ")))
 }
 
 /// A GPU that Linux offers for computing.
@@ -112,7 +109,7 @@ fn vulkan_obstacle<'a>(
     let Some(driver) = drivers.iter().find(|driver| driver.vendor == Some(card.vendor)) else {
         return Err(format!("found {vendor} GPU {node}, but no Vulkan driver for it"));
     };
-    if !machine.has_library("libvulkan.so.1") {
+    if !machine.finds_library("libvulkan.so.1") {
         return Err(format!(
             "found {vendor} GPU {node}, but no libvulkan.so.1 (Debian: apt install libvulkan1)"
         ));

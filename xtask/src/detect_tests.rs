@@ -1,66 +1,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::collections::BTreeMap;
 use std::fs;
 
-use tempfile::TempDir;
-
 use super::*;
-
-/// A made-up Linux machine; removed when dropped.
-struct Fake {
-    machine: Machine,
-    _folder: TempDir,
-}
+use crate::fake_machine::Fake;
 
 impl Fake {
-    fn linux() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let machine = Machine {
-            os: Os::Linux,
-            root: folder.path().to_owned(),
-            environment: BTreeMap::new(),
-            has_avx512: false,
-        };
-        Self {
-            machine,
-            _folder: folder,
-        }
-    }
-
-    fn file(self, path: &str, text: &str) -> Self {
-        let path = self.machine.path(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-        self
-    }
-
-    fn card(self, node: &str, vendor: &str) -> Self {
-        self.file(&format!("/dev/dri/{node}"), "")
-            .file(&format!("/sys/class/drm/{node}/device/vendor"), &format!("{vendor}\n"))
-    }
-
-    fn driver(self, path: &str, library: &str) -> Self {
-        let text = format!(r#"{{"ICD": {{"api_version": "1.3.0", "library_path": "{library}"}}}}"#);
-        self.file(path, &text)
-    }
-
-    fn loader(self) -> Self {
-        self.file("/usr/lib/x86_64-linux-gnu/libvulkan.so.1", "")
-    }
-
-    fn lavapipe(self) -> Self {
-        self.driver(
-            "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json",
-            "/usr/lib/libvulkan_lvp.so",
-        )
-    }
-
-    fn variable(mut self, name: &str, value: &str) -> Self {
-        self.machine.environment.insert(name.to_owned(), value.to_owned());
-        self
-    }
-
     fn choice(&self) -> (Backend, String) {
         let choice = choose(None, &self.machine);
         (choice.backend, choice.reason)
@@ -228,38 +173,51 @@ fn the_folders_of_the_xdg_variables_are_searched() {
 }
 
 #[test]
-fn nvidia_without_vulkan_gets_cuda_where_its_compiler_library_is() {
-    let container = || {
-        Fake::linux()
-            .file("/dev/nvidia0", "")
-            .file("/usr/lib/x86_64-linux-gnu/libcuda.so.1", "")
-    };
+fn nvidia_without_vulkan_gets_cuda_where_all_its_pieces_are() {
+    let container = || Fake::linux().file("/dev/nvidia0", "").cuda_driver();
     let (backend, reason) = container().choice();
-    assert_eq!((backend, reason.contains("libnvrtc")), (Backend::Cpu, true), "{reason}");
-    let toolkit = container().file("/usr/local/cuda/lib64/libnvrtc.so.12", "");
-    assert_eq!(toolkit.choice().0, Backend::Cuda);
-    let elsewhere = container()
-        .file("/opt/cu/lib64/libnvrtc.so.12", "")
-        .variable("CUDA_PATH", "/opt/cu");
-    assert_eq!(elsewhere.choice().0, Backend::Cuda);
+    assert_eq!(backend, Backend::Cpu);
+    for piece in ["without a usable Vulkan driver", "libnvrtc.so.12", "CUDA's headers"] {
+        assert!(reason.contains(piece), "{reason}");
+    }
+    let complete = container()
+        .nvrtc("/usr/lib64", "12.8")
+        .headers("/usr/local/cuda/include");
+    assert_eq!(
+        complete.choice(),
+        (
+            Backend::Cuda,
+            "found NVIDIA GPU with CUDA, without a usable Vulkan driver".to_owned()
+        )
+    );
+    let without_headers = container().nvrtc("/usr/lib64", "12.8");
+    assert_eq!(without_headers.choice().0, Backend::Cpu);
 }
 
 #[test]
 fn cuda_libraries_without_a_gpu_are_not_enough() {
     let fake = Fake::linux()
-        .file("/usr/lib/libcuda.so.1", "")
-        .file("/usr/lib/libnvrtc.so.12", "");
-    assert_eq!(fake.choice().0, Backend::Cpu);
+        .cuda_driver()
+        .nvrtc("/usr/lib", "12.8")
+        .headers("/usr/local/cuda/include");
+    assert_eq!(fake.choice(), (Backend::Cpu, "found no GPU".to_owned()));
 }
 
 #[test]
 fn wsl_gets_cuda_with_the_toolkit_and_the_cpu_without() {
     let wsl = || Fake::linux().file("/dev/dxg", "");
     assert_eq!(wsl().choice(), (Backend::Cpu, "WSL with no CUDA libraries".to_owned()));
-    let cuda = wsl()
-        .file("/usr/lib/wsl/lib/libcuda.so.1", "")
-        .file("/usr/lib64/libnvrtc.so.12", "");
-    let (backend, reason) = cuda.choice();
+    let driver = || wsl().file("/usr/lib/wsl/lib/libcuda.so.1", "");
+    let (backend, reason) = driver().choice();
+    assert_eq!(
+        (backend, reason.contains("libnvrtc.so.12")),
+        (Backend::Cpu, true),
+        "{reason}"
+    );
+    let (backend, reason) = driver()
+        .nvrtc("/usr/lib64", "12.9")
+        .headers("/opt/cuda/include")
+        .choice();
     assert_eq!(
         (backend, reason.contains("under WSL")),
         (Backend::Cuda, true),

@@ -70,17 +70,14 @@ impl Machine {
         names
     }
 
-    /// Whether the dynamic linker would find a library whose file name begins with `name`.
-    pub fn has_library(&self, name: &str) -> bool {
-        // The linker's cache holds the file names as plain bytes.
+    /// Whether the dynamic linker would find a library by this file name.
+    pub fn finds_library(&self, name: &str) -> bool {
+        // The linker's cache holds the file names as plain bytes, each ending with NUL.
         let cache = std::fs::read(self.path("/etc/ld.so.cache")).unwrap_or_default();
-        if cache.windows(name.len()).any(|window| window == name.as_bytes()) {
+        let entry = [name.as_bytes(), b"\0"].concat();
+        if cache.windows(entry.len()).any(|window| window == entry) {
             return true;
         }
-        let given = ["CUDA_PATH", "CUDA_HOME", "CUDA_ROOT"]
-            .into_iter()
-            .filter_map(|variable| self.variable(variable))
-            .map(|folder| format!("{folder}/lib64"));
         let usual = [
             "/usr/lib/x86_64-linux-gnu",
             "/usr/lib/aarch64-linux-gnu",
@@ -90,15 +87,11 @@ impl Machine {
             "/lib",
             "/usr/local/lib",
             "/usr/lib/wsl/lib",
-            "/usr/local/cuda/lib64",
-            "/opt/cuda/lib64",
             "/run/opengl-driver/lib",
         ];
         self.path_list("LD_LIBRARY_PATH", "")
-            .map(str::to_owned)
-            .chain(given)
-            .chain(usual.map(str::to_owned))
-            .any(|folder| self.names_in(folder).iter().any(|file| file.starts_with(name)))
+            .chain(usual)
+            .any(|folder| self.path(folder).join(name).is_file())
     }
 }
 

@@ -6,14 +6,18 @@
 mod arguments;
 mod backend;
 mod cargo;
+mod cuda;
 mod detect;
 mod driver;
+#[cfg(test)]
+mod fake_machine;
 mod machine;
 mod plan;
 
 use std::process::ExitCode;
 
 use arguments::Task;
+use backend::Backend;
 use cargo::CargoCommand;
 use machine::Machine;
 
@@ -36,6 +40,9 @@ fn main() -> ExitCode {
             let machine = Machine::this();
             let choice = detect::choose(ligo.backend, &machine);
             eprintln!("xtask: {choice}");
+            if choice.backend == Backend::Cuda && !can_run_cuda(&machine) && !ligo.dry_run {
+                return ExitCode::FAILURE;
+            }
             start(plan::ligo(&ligo, choice.backend, machine.has_avx512), ligo.dry_run)
         }
         Task::Test(test) => {
@@ -44,6 +51,22 @@ fn main() -> ExitCode {
         }
         Task::Bench(bench) => start(plan::bench(&bench.arguments), bench.dry_run),
     }
+}
+
+/// Whether a program built for CUDA will start on this machine; says what is in the way. The build takes minutes, and
+/// without one of the pieces the program would compute on the CPU.
+fn can_run_cuda(machine: &Machine) -> bool {
+    let obstacles = cuda::obstacles(machine);
+    if obstacles.is_empty() {
+        return true;
+    }
+    eprintln!("xtask: CUDA cannot run on this machine:");
+    for obstacle in &obstacles {
+        eprintln!("xtask:   {obstacle}");
+    }
+    eprintln!("xtask: docs/CUDA.md says where each of them is to be had, without root too");
+    eprintln!("xtask: to build for another machine: cargo build --release --package ligo-cli --features cuda");
+    false
 }
 
 fn start(command: CargoCommand, dry_run: bool) -> ExitCode {

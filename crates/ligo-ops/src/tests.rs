@@ -7,6 +7,7 @@ mod distillation;
 mod gpu;
 #[cfg(feature = "cube")]
 mod gpu_attention;
+mod layers;
 mod talking_heads;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};

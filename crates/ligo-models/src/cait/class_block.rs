@@ -3,7 +3,7 @@ use burn::tensor::{Device, Tensor};
 use ligo_arch::CaitConfig;
 use ligo_ops::cross_attention;
 
-use super::{Mlp, mlp::scaled};
+use super::{Mlp, mlp::BranchEnd};
 use crate::skeleton::vacant;
 use crate::{DropoutStream, LayerNorm, Linear};
 
@@ -65,18 +65,24 @@ impl ClassBlock {
     /// `token` and the result `[B, 1, D]`, `patches [B, N, D]`.
     pub fn forward(&self, token: Tensor<3>, patches: Tensor<3>) -> Tensor<3> {
         let all = self.norm1.forward(Tensor::cat(vec![token.clone(), patches], 1));
-        let token = token + self.attn.forward(all, self.gamma_1.val());
+        let token = self.attn.forward(all, token, self.gamma_1.val());
         let normal = self.norm2.forward(token.clone());
-        token + self.mlp.forward(normal, self.gamma_2.val(), &DropoutStream::off())
+        let nothing = DropoutStream::off();
+        self.mlp.forward(normal, token, self.gamma_2.val(), &nothing, 0.0)
     }
 }
 
 impl ClassAttention {
     /// The first token attends to all, itself included.
-    fn forward(&self, x: Tensor<3>, gamma: Tensor<1>) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, residual: Tensor<3>, gamma: Tensor<1>) -> Tensor<3> {
         let q = self.q.forward(x.clone().slice_dim(1, 0..1));
         let (k, v) = (self.k.forward(x.clone()), self.v.forward(x));
         let heads = cross_attention(q, k, v, self.num_heads);
-        scaled(&self.proj, heads, gamma)
+        let end = BranchEnd {
+            gamma,
+            elements: None,
+            path: None,
+        };
+        end.add(&self.proj, heads, residual)
     }
 }

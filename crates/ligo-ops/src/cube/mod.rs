@@ -9,6 +9,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod attention;
+pub(crate) mod branch;
 pub(crate) mod chance;
 pub(crate) mod columns;
 pub(crate) mod cross_entropy;
@@ -21,6 +22,8 @@ pub(crate) mod optimizer;
 pub(crate) mod positions;
 pub(crate) mod rms_norm;
 pub(crate) mod rotary;
+pub(crate) mod scale;
+pub(crate) mod soft_cross_entropy;
 pub(crate) mod statistics;
 mod sums;
 pub(crate) mod talking_heads;
