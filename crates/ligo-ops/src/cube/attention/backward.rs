@@ -106,7 +106,7 @@ fn of_queries<N: Size>(
     let mut part = Array::<Quad>::new(4usize);
     let mut sums = Array::<Quad>::new(comptime![4 * tile.blocks()]);
     let own_dots = row_dots(dout, out, &queries, &mut pool, tile);
-    if UNIT_POS as usize % tile.side == 0 {
+    if first_column(tile) == 0 {
         #[unroll]
         for i in 0..4usize {
             if first + i < queries.count {

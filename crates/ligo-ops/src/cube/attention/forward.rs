@@ -122,7 +122,7 @@ fn kernel<N: Size>(
         for block in 0..tile.blocks() {
             sums[4 * block + i] *= Quad::new(inverse);
         }
-        if UNIT_POS as usize % tile.side == 0 && first + i < queries.count {
+        if first_column(tile) == 0 && first + i < queries.count {
             log_sums[row + i] = log_sum;
         }
     }

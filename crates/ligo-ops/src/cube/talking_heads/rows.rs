@@ -130,12 +130,12 @@ fn forward_kernel(
     over_threads(&mut shift, &mut scratch, true, number, units);
     #[unroll]
     for quad in 0..number {
-        total[quad] = total[quad] * (top[quad] - shift[quad]).exp();
+        total[quad] *= (top[quad] - shift[quad]).exp();
     }
     over_threads(&mut total, &mut scratch, false, number, units);
     #[unroll]
     for quad in 0..number {
-        shift[quad] = shift[quad] + total[quad].ln();
+        shift[quad] += total[quad].ln();
     }
     if UNIT_POS == 0 {
         #[unroll]
