@@ -60,7 +60,8 @@ impl Tile {
 
     /// The same tile for a launch with these tensors, whose numbers are read four at a time where that is possible.
     pub(crate) fn on(self, tensors: &[&CubeTensor]) -> Self {
-        let whole = |x: &&CubeTensor| x.handle.offset_start.unwrap_or(0) % size_of::<[f32; 4]>() as u64 == 0;
+        let together = size_of::<[f32; 4]>() as u64;
+        let whole = |x: &&CubeTensor| x.handle.offset_start.unwrap_or(0).is_multiple_of(together);
         let lanes = if self.width.is_multiple_of(4) && tensors.iter().all(whole) {
             4
         } else {

@@ -192,6 +192,8 @@ fn masks_documents_and_dropout_are_the_cpus() {
         attention_is_the_cpus(sizes([3, 30, 2, 2, 5]), limits);
     }
     attention_is_the_cpus(sizes([2, 67, 2, 1, 12]), ALL);
+    // The last two positions share their document with the first ones alone: of three tiles, some see nothing of each other.
+    attention_is_the_cpus(sizes([1, 130, 1, 1, 4]), Limits { divided: true, ..none });
 }
 
 /// Names of the kernels that a thread launches.
@@ -303,6 +305,40 @@ fn queries_that_see_nothing_give_zeros_and_zero_gradients() {
         let grad = host(leaf.grad(&grads).unwrap());
         assert!(grad[hidden..].iter().all(|g| *g == 0.0));
         assert!(grad[..hidden].iter().any(|g| *g != 0.0) && grad.iter().all(|g| g.is_finite()));
+    }
+}
+
+#[test]
+fn tiles_of_keys_that_nobody_sees_are_left_out() {
+    let Some(device) = gpu() else { return };
+    let (length, hidden) = (130, 64..128);
+    let [q, k] = [1, 2].map(|seed| noise([1, length, 4], seed, &device));
+    // Whatever is multiplied with it shows, be the weight zero.
+    let v: Vec<f32> = (0..4 * length)
+        .map(|i| if hidden.contains(&(i / 4)) { f32::NAN } else { 1.0 })
+        .collect();
+    let v = Tensor::<3>::from_data(TensorData::new(v, [1, length, 4]), &device);
+    let keep: Vec<f32> = (0..length).map(|key| f32::from(!hidden.contains(&key))).collect();
+    let mask = Tensor::<2>::from_data(TensorData::new(keep, [1, length]), &device);
+    let documents: Vec<i32> = (0..length).map(|key| i32::from(hidden.contains(&key))).collect();
+    let documents = Tensor::<2, Int>::from_data(TensorData::new(documents, [1, length]), &device);
+    let plain = AttentionOptions {
+        num_heads: 1,
+        ..AttentionOptions::default()
+    };
+    let padded = AttentionOptions {
+        key_padding_mask: Some(mask),
+        ..plain.clone()
+    };
+    let y = host(grouped_attention(q.clone(), k.clone(), v.clone(), padded));
+    assert!(y.iter().all(|y| (y - 1.0).abs() < 1e-5), "{y:?}");
+    let divided = AttentionOptions {
+        documents: Some(documents),
+        ..plain
+    };
+    let y = host(grouped_attention(q, k, v, divided));
+    for (i, y) in y.iter().enumerate() {
+        assert_eq!(y.is_nan(), hidden.contains(&(i / 4)), "{y} at {i}");
     }
 }
 

@@ -7,7 +7,7 @@ use cubecl::prelude::*;
 
 use super::{
     State,
-    weights::{Shape, Sight, of_rows as numbers, rows, scale_and_hide, weight},
+    weights::{Shape, Sight, apart, extent, of_rows as numbers, rows, scale_and_hide, weight},
 };
 use crate::cube::{
     CubeTensor, arg,
@@ -100,12 +100,13 @@ fn of_queries<N: Size>(
     let start = (batch * shape.heads + head) * shape.queries + query;
 
     let mut pool = Shared::<[Quad]>::new_slice(tile.quads());
+    let mut hides = Shared::<[u32]>::new_slice(1usize);
     let mut scores = Array::<f32>::new(16usize);
     let mut grads = Array::<f32>::new(16usize);
     let mut part = Array::<Quad>::new(4usize);
     let mut sums = Array::<Quad>::new(comptime![4 * tile.blocks()]);
     let own_dots = row_dots(dout, out, &queries, &mut pool, tile);
-    if UNIT_POS as usize % tile.side == 0 {
+    if first_column(tile) == 0 {
         #[unroll]
         for i in 0..4usize {
             if first + i < queries.count {
@@ -118,37 +119,51 @@ fn of_queries<N: Size>(
     if comptime![sight.causal] {
         end = number + 1;
     }
+    let range = extent(
+        mask,
+        documents,
+        batch,
+        query,
+        shape.queries,
+        &mut pool,
+        false,
+        tile,
+        sight,
+    );
     for step in 0..end {
         let key = step * tile.rows();
-        let keys = rows(
-            batch,
-            key,
-            shape.length,
-            head / shape.times,
-            shape.heads / shape.times,
-            tile,
-        );
-        products(q, &queries, k, &keys, &mut pool, &mut scores, tile);
-        scale_and_hide(&mut scores, mask, documents, batch, query, key, shape, tile, sight);
-        products(dout, &queries, v, &keys, &mut pool, &mut grads, tile);
-        soften(
-            &mut scores,
-            &mut grads,
-            own_log_sums,
-            own_dots,
-            start + first,
-            key + first_column(tile),
-            shape,
-            chance,
-            sight,
-        );
-        put(&grads, &mut pool, tile);
-        #[unroll]
-        for block in 0..tile.blocks() {
-            of_rows(k, &keys, block, &mut pool, &mut part, tile);
+        let key_range = extent(mask, documents, batch, key, shape.length, &mut pool, true, tile, sight);
+        if apart(range, key_range, &mut hides, sight) == 0u32 {
+            let keys = rows(
+                batch,
+                key,
+                shape.length,
+                head / shape.times,
+                shape.heads / shape.times,
+                tile,
+            );
+            products(q, &queries, k, &keys, &mut pool, &mut scores, tile);
+            scale_and_hide(&mut scores, mask, documents, batch, query, key, shape, tile, sight);
+            products(dout, &queries, v, &keys, &mut pool, &mut grads, tile);
+            soften(
+                &mut scores,
+                &mut grads,
+                own_log_sums,
+                own_dots,
+                start + first,
+                key + first_column(tile),
+                shape,
+                chance,
+                sight,
+            );
+            put(&grads, &mut pool, tile);
             #[unroll]
-            for i in 0..4usize {
-                sums[4 * block + i] += part[i];
+            for block in 0..tile.blocks() {
+                of_rows(k, &keys, block, &mut pool, &mut part, tile);
+                #[unroll]
+                for i in 0..4usize {
+                    sums[4 * block + i] += part[i];
+                }
             }
         }
     }
@@ -181,6 +196,7 @@ fn of_keys<N: Size>(
     let keys = rows(batch, key, shape.length, group, shape.heads / shape.times, tile);
 
     let mut pool = Shared::<[Quad]>::new_slice(tile.quads());
+    let mut hides = Shared::<[u32]>::new_slice(1usize);
     let mut scores = Array::<f32>::new(16usize);
     let mut grads = Array::<f32>::new(16usize);
     let mut part = Array::<Quad>::new(4usize);
@@ -190,42 +206,56 @@ fn of_keys<N: Size>(
     if comptime![sight.causal] {
         begin = number;
     }
+    let key_range = extent(mask, documents, batch, key, shape.length, &mut pool, true, tile, sight);
     for member in 0..shape.times {
         let head = group * shape.times + member;
         for step in begin..tiles {
             let query = step * tile.rows();
-            let queries = rows(batch, query, shape.queries, head, shape.heads, tile);
-            let start = (batch * shape.heads + head) * shape.queries + query;
-            products(q, &queries, k, &keys, &mut pool, &mut scores, tile);
-            scale_and_hide(&mut scores, mask, documents, batch, query, key, shape, tile, sight);
-            products(dout, &queries, v, &keys, &mut pool, &mut grads, tile);
-            soften(
-                &mut scores,
-                &mut grads,
-                numbers(log_sums, start, queries.count, tile),
-                numbers(dots, start, queries.count, tile),
-                start + first_row(tile),
-                key + first_column(tile),
-                shape,
-                chance,
+            let range = extent(
+                mask,
+                documents,
+                batch,
+                query,
+                shape.queries,
+                &mut pool,
+                false,
+                tile,
                 sight,
             );
-            put(&scores, &mut pool, tile);
-            #[unroll]
-            for block in 0..tile.blocks() {
-                of_columns(dout, &queries, block, &mut pool, &mut part, tile);
+            if apart(range, key_range, &mut hides, sight) == 0u32 {
+                let queries = rows(batch, query, shape.queries, head, shape.heads, tile);
+                let start = (batch * shape.heads + head) * shape.queries + query;
+                products(q, &queries, k, &keys, &mut pool, &mut scores, tile);
+                scale_and_hide(&mut scores, mask, documents, batch, query, key, shape, tile, sight);
+                products(dout, &queries, v, &keys, &mut pool, &mut grads, tile);
+                soften(
+                    &mut scores,
+                    &mut grads,
+                    numbers(log_sums, start, queries.count, tile),
+                    numbers(dots, start, queries.count, tile),
+                    start + first_row(tile),
+                    key + first_column(tile),
+                    shape,
+                    chance,
+                    sight,
+                );
+                put(&scores, &mut pool, tile);
                 #[unroll]
-                for i in 0..4usize {
-                    value_sums[4 * block + i] += part[i];
+                for block in 0..tile.blocks() {
+                    of_columns(dout, &queries, block, &mut pool, &mut part, tile);
+                    #[unroll]
+                    for i in 0..4usize {
+                        value_sums[4 * block + i] += part[i];
+                    }
                 }
-            }
-            put(&grads, &mut pool, tile);
-            #[unroll]
-            for block in 0..tile.blocks() {
-                of_columns(q, &queries, block, &mut pool, &mut part, tile);
+                put(&grads, &mut pool, tile);
                 #[unroll]
-                for i in 0..4usize {
-                    key_sums[4 * block + i] += part[i];
+                for block in 0..tile.blocks() {
+                    of_columns(q, &queries, block, &mut pool, &mut part, tile);
+                    #[unroll]
+                    for i in 0..4usize {
+                        key_sums[4 * block + i] += part[i];
+                    }
                 }
             }
         }

@@ -2,16 +2,13 @@
 
 use cubecl::prelude::*;
 
-use super::weights::{Call, Shape, Sight, rows, scale_and_hide, weight};
+use super::weights::{Call, FLOOR, Shape, Sight, apart, extent, rows, scale_and_hide, weight};
 use crate::cube::{
     CubeTensor, arg,
     chance::{Chance, factor},
     empty,
     tile::{Quad, Tile, first_column, first_row, max_along, of_rows, products, put, sum_along, write},
 };
-
-/// Where the running maximum begins: below any score, above a hidden one.
-const FLOOR: f32 = -1.0e30;
 
 /// `log_sums [B, H, queries]`: `log Σ exp` of each query's scores, 0 where it sees nothing.
 #[cube(launch)]
@@ -38,6 +35,7 @@ fn kernel<N: Size>(
     let row = (batch * shape.heads + head) * shape.queries + query + first;
 
     let mut pool = Shared::<[Quad]>::new_slice(tile.quads());
+    let mut hides = Shared::<[u32]>::new_slice(1usize);
     let mut scores = Array::<f32>::new(16usize);
     let mut part = Array::<Quad>::new(4usize);
     let mut sums = Array::<Quad>::new(comptime![4 * tile.blocks()]);
@@ -48,51 +46,65 @@ fn kernel<N: Size>(
     if comptime![sight.causal] {
         end = number + 1;
     }
+    let range = extent(
+        mask,
+        documents,
+        batch,
+        query,
+        shape.queries,
+        &mut pool,
+        false,
+        tile,
+        sight,
+    );
     for step in 0..end {
         let key = step * tile.rows();
-        let keys = rows(
-            batch,
-            key,
-            shape.length,
-            head / shape.times,
-            shape.heads / shape.times,
-            tile,
-        );
-        products(q, &queries, k, &keys, &mut pool, &mut scores, tile);
-        scale_and_hide(&mut scores, mask, documents, batch, query, key, shape, tile, sight);
-        let mut top = largest;
-        #[unroll]
-        for i in 0..4usize {
-            let mut most = largest.extract(i);
-            #[unroll]
-            for j in 0..4usize {
-                let score = scores[4 * i + j];
-                most = select(score > most, score, most);
-            }
-            top.insert(i, most);
-        }
-        let top = max_along(top, &mut pool, tile);
-        let fade = (largest - top).exp();
-        largest = top;
-        #[unroll]
-        for i in 0..4usize {
-            let mut sum = total.extract(i) * fade.extract(i);
-            #[unroll]
-            for j in 0..4usize {
-                let mut share = weight(scores[4 * i + j], top.extract(i));
-                sum += share;
-                share *= factor(row + i, key + first_column(tile) + j, shape.length, chance, sight.drops);
-                scores[4 * i + j] = share;
-            }
-            total.insert(i, sum);
-        }
-        put(&scores, &mut pool, tile);
-        #[unroll]
-        for block in 0..tile.blocks() {
-            of_rows(v, &keys, block, &mut pool, &mut part, tile);
+        let key_range = extent(mask, documents, batch, key, shape.length, &mut pool, true, tile, sight);
+        if apart(range, key_range, &mut hides, sight) == 0u32 {
+            let keys = rows(
+                batch,
+                key,
+                shape.length,
+                head / shape.times,
+                shape.heads / shape.times,
+                tile,
+            );
+            products(q, &queries, k, &keys, &mut pool, &mut scores, tile);
+            scale_and_hide(&mut scores, mask, documents, batch, query, key, shape, tile, sight);
+            let mut top = largest;
             #[unroll]
             for i in 0..4usize {
-                sums[4 * block + i] = sums[4 * block + i] * Quad::new(fade.extract(i)) + part[i];
+                let mut most = largest.extract(i);
+                #[unroll]
+                for j in 0..4usize {
+                    let score = scores[4 * i + j];
+                    most = select(score > most, score, most);
+                }
+                top.insert(i, most);
+            }
+            let top = max_along(top, &mut pool, tile);
+            let fade = (largest - top).exp();
+            largest = top;
+            #[unroll]
+            for i in 0..4usize {
+                let mut sum = total.extract(i) * fade.extract(i);
+                #[unroll]
+                for j in 0..4usize {
+                    let mut share = weight(scores[4 * i + j], top.extract(i));
+                    sum += share;
+                    share *= factor(row + i, key + first_column(tile) + j, shape.length, chance, sight.drops);
+                    scores[4 * i + j] = share;
+                }
+                total.insert(i, sum);
+            }
+            put(&scores, &mut pool, tile);
+            #[unroll]
+            for block in 0..tile.blocks() {
+                of_rows(v, &keys, block, &mut pool, &mut part, tile);
+                #[unroll]
+                for i in 0..4usize {
+                    sums[4 * block + i] = sums[4 * block + i] * Quad::new(fade.extract(i)) + part[i];
+                }
             }
         }
     }
@@ -110,7 +122,7 @@ fn kernel<N: Size>(
         for block in 0..tile.blocks() {
             sums[4 * block + i] *= Quad::new(inverse);
         }
-        if UNIT_POS as usize % tile.side == 0 && first + i < queries.count {
+        if first_column(tile) == 0 && first + i < queries.count {
             log_sums[row + i] = log_sum;
         }
     }

@@ -1,7 +1,8 @@
 //! Attention in tiles, after FlashAttention-2 (Dao, arXiv:2307.08691): no scores in memory, so that memory grows with `L` and not with `L²`.
 //!
 //! Forward is one launch, backward two. Forward keeps `log Σ exp` of each query's scores, from which backward makes the weights anew. Sums over
-//! keys (or over queries, for the gradients of keys and values) are partial sums of one tile each, added up in the order of the tiles.
+//! keys (or over queries, for the gradients of keys and values) are partial sums of one tile each, added up in the order of the tiles. Tiles of
+//! queries and keys that see nothing of each other are left out: behind the causal diagonal, of padding, of other documents.
 
 mod backward;
 mod forward;

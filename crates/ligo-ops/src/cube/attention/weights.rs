@@ -7,7 +7,7 @@ use crate::{
         CubeTensor, arg,
         chance::{ChanceLaunch, Drops, chance},
         dims,
-        tile::{Quad, Rows, Tile, first_column, first_row},
+        tile::{Quad, Rows, Tile, first_column, first_row, max_along},
     },
     kernels::attention::Plan,
 };
@@ -16,6 +16,9 @@ use crate::{
 pub(super) const HIDDEN: f32 = -3.0e38;
 /// Below it a score is a hidden one.
 pub(super) const LEAST: f32 = -1.0e37;
+
+/// Below any score or document, above a hidden score.
+pub(super) const FLOOR: f32 = -1.0e30;
 
 /// What decides which keys are seen and which weights dropped; each combination is a kernel of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +29,13 @@ pub(super) struct Sight {
     /// Whether positions see their own document only.
     pub(super) divided: bool,
     pub(super) drops: Drops,
+}
+
+impl Sight {
+    /// Whether tiles may be hidden that a causal mask would leave.
+    fn has_gaps(self) -> bool {
+        self.padded || self.divided
+    }
 }
 
 /// Numbers of a call.
@@ -115,6 +125,70 @@ pub(super) fn rows(
         start: (batch * length + first) * heads * tile.width + head * tile.width,
         stride: heads * tile.width,
         count: length - first,
+    }
+}
+
+/// What a tile of `length` positions has from `first` on: its smallest document with the sign turned, its largest one, and something above
+/// [`FLOOR`] unless the mask hides all of them, which is asked of keys.
+#[cube]
+pub(super) fn extent(
+    mask: &[f32],
+    documents: &[i32],
+    batch: usize,
+    first: usize,
+    length: usize,
+    pool: &mut Shared<[Quad]>,
+    #[comptime] of_keys: bool,
+    #[comptime] tile: Tile,
+    #[comptime] sight: Sight,
+) -> Quad {
+    let mut own = Quad::new(FLOOR);
+    if comptime![sight.has_gaps()] {
+        let at = first + first_column(tile);
+        #[unroll]
+        for j in 0..4usize {
+            if at + j < length {
+                let position = batch * length + at + j;
+                let mut seen = true;
+                if comptime![sight.padded && of_keys] {
+                    seen = mask[position] > 0.5f32;
+                }
+                if seen {
+                    let mut document = 0.0f32;
+                    if comptime![sight.divided] {
+                        document = f32::cast_from(documents[position]);
+                    }
+                    let least = own.extract(0usize);
+                    let most = own.extract(1usize);
+                    own.insert(0usize, select(-document > least, -document, least));
+                    own.insert(1usize, select(document > most, document, most));
+                    own.insert(2usize, 0.0f32);
+                }
+            }
+        }
+        own = max_along(own, pool, tile);
+    }
+    own
+}
+
+/// 1 where no query of one tile sees any key of the other, else 0: the same for all threads, so that they may go on to the next tile together.
+#[cube]
+pub(super) fn apart(queries: Quad, keys: Quad, shared: &mut Shared<[u32]>, #[comptime] sight: Sight) -> u32 {
+    if comptime![sight.has_gaps()] {
+        let mut apart = 0u32;
+        if keys.extract(2usize) <= FLOOR
+            || keys.extract(1usize) < -queries.extract(0usize)
+            || queries.extract(1usize) < -keys.extract(0usize)
+        {
+            apart = 1u32;
+        }
+        sync_cube();
+        if UNIT_POS == 0 {
+            shared[0] = apart;
+        }
+        workgroup_uniform_load(&shared[0])
+    } else {
+        0u32.runtime()
     }
 }
 

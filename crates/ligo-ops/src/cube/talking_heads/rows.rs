@@ -23,7 +23,7 @@ const UNITS: usize = 64;
 /// Queries of a cube in the backward pass, unless there are very many.
 const QUERIES: usize = 8;
 /// Cubes of the backward pass at most, so that each sum over them is short.
-const CUBES: usize = 8192;
+const CUBES: usize = 32_768;
 /// Where the running maximum begins.
 const FLOOR: f32 = -1.0e30;
 
@@ -130,12 +130,12 @@ fn forward_kernel(
     over_threads(&mut shift, &mut scratch, true, number, units);
     #[unroll]
     for quad in 0..number {
-        total[quad] = total[quad] * (top[quad] - shift[quad]).exp();
+        total[quad] *= (top[quad] - shift[quad]).exp();
     }
     over_threads(&mut total, &mut scratch, false, number, units);
     #[unroll]
     for quad in 0..number {
-        shift[quad] = shift[quad] + total[quad].ln();
+        shift[quad] += total[quad].ln();
     }
     if UNIT_POS == 0 {
         #[unroll]
