@@ -3,8 +3,13 @@
 //! A graphics driver may hang, crash or give wrong numbers, so no GPU is used before a second process has tried it:
 //! the program starts itself as `ligo __probe-gpu …` ([`run_probe`]), and only what comes back alive and correct is chosen.
 
+mod catalog;
+mod describe;
+mod description;
 mod gpu;
 mod probe;
+mod process;
+mod processor;
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +17,9 @@ use std::str::FromStr;
 use burn::tensor::Device;
 use thiserror::Error;
 
-pub use probe::run_probe;
+pub use catalog::{Auto, Catalog, Listed, NotBuilt, catalog};
+pub use description::{Adapter, Class, Description, Driver, Limits, Matmul, Processor};
+pub use probe::{Depth, run_probe};
 
 use gpu::GpuSpec;
 use probe::{Prober, Subprocess};
@@ -68,6 +75,8 @@ pub struct Picked {
     pub reason: String,
     /// Whether it runs through a graphics API or CUDA.
     pub is_gpu: bool,
+    /// How a GPU is reached: `vulkan`, `cuda`, …
+    pub backend: Option<&'static str>,
 }
 
 impl fmt::Display for Picked {
@@ -148,6 +157,7 @@ pub fn pick(choice: DeviceChoice) -> Result<Picked, DeviceError> {
             name,
             reason,
             is_gpu: true,
+            backend: Some(spec.api()),
         }),
         None => Err(DeviceError::CpuBuild { asked: choice }),
     }
@@ -245,6 +255,7 @@ fn picked_cpu(reason: String) -> Picked {
         name: cpu_name(),
         reason,
         is_gpu: false,
+        backend: None,
     }
 }
 
