@@ -7,6 +7,7 @@ mod catalog;
 mod describe;
 mod description;
 mod gpu;
+mod kernel_cache;
 mod probe;
 mod process;
 mod processor;
@@ -15,14 +16,18 @@ use std::fmt;
 use std::str::FromStr;
 
 use burn::tensor::Device;
+use ligo_ops::Precision;
 use thiserror::Error;
 
 pub use catalog::{Auto, Catalog, Listed, NotBuilt, catalog};
 pub use description::{Adapter, Class, Description, Driver, Limits, Matmul, Processor};
+pub use kernel_cache::{CACHE_VARIABLE, notes as kernel_notes};
 pub use probe::{Depth, run_probe};
 
 use gpu::GpuSpec;
 use probe::{Prober, Subprocess};
+
+use crate::Failure;
 
 /// What `--device` asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +49,9 @@ impl FromStr for DeviceChoice {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
             "gpu" => Ok(Self::Gpu(None)),
+            "wgpu" | "vulkan" | "metal" | "dx12" | "cuda" => Err(format!(
+                "the backend is chosen when ligo is built, cargo xtask train --backend {text}; expected auto, cpu, gpu or gpu:N"
+            )),
             _ => text
                 .strip_prefix("gpu:")
                 .and_then(|number| number.parse().ok())
@@ -125,6 +133,27 @@ pub enum DeviceError {
     },
 }
 
+/// Refuses a precision that the device has no products in.
+///
+/// # Errors
+/// It is not among those that the device has, which the message names.
+pub fn check_precision(picked: &Picked, precision: Precision) -> Result<(), Failure> {
+    ligo_train::check_precision(precision, &picked.device).map_err(|error| {
+        let error = match error {
+            ligo_train::Error::UnsupportedPrecision { precision, has, .. } => ligo_train::Error::UnsupportedPrecision {
+                device: picked.name.clone(),
+                precision,
+                has,
+            },
+            other => other,
+        };
+        Failure::other(
+            error.to_string(),
+            "leave the precision out, or choose another --device: `ligo devices` lists what each of them has",
+        )
+    })
+}
+
 /// Sets the number of threads of a process.
 pub const THREADS_VARIABLE: &str = "RAYON_NUM_THREADS";
 
@@ -145,6 +174,9 @@ fn listed(found: &[String]) -> String {
 /// # Errors
 /// A GPU was asked for and this build has no backend for one, none answers, or it does not compute.
 pub fn pick(choice: DeviceChoice) -> Result<Picked, DeviceError> {
+    if choice != DeviceChoice::Cpu {
+        kernel_notes();
+    }
     let this_program = Subprocess::default();
     let prober = (!gpu::COMPILED.is_empty()).then_some(&this_program as &dyn Prober);
     let (spec, name, reason) = match decide(choice, prober)? {

@@ -7,18 +7,20 @@ use ligo_ops::{Precision, with_precision};
 
 use crate::device::Matmul;
 
-/// Best rate of large f32 matrix products within about `budget`, in FLOP/s.
-pub fn matmul_peak(device: &Device, budget: Duration) -> f64 {
+/// Best rate of large matrix products within about `budget`, in FLOP/s.
+pub fn matmul_peak(device: &Device, precision: Precision, budget: Duration) -> f64 {
     let size = 768;
     let products = Products::new(device, size);
-    // The first product pays for compiling kernels and waking threads.
-    products.seconds(1);
-    let begin = Instant::now();
-    let mut best = f64::INFINITY;
-    while begin.elapsed() < budget {
-        best = best.min(products.seconds(1));
-    }
-    flops(size) / best
+    with_precision(precision, || {
+        // The first product pays for compiling kernels and waking threads.
+        products.seconds(1);
+        let begin = Instant::now();
+        let mut best = f64::INFINITY;
+        while begin.elapsed() < budget {
+            best = best.min(products.seconds(1));
+        }
+        flops(size) / best
+    })
 }
 
 /// How long products of one precision are timed, kernels that have to be compiled aside.

@@ -49,6 +49,7 @@ mod objective;
 mod observer;
 mod operator;
 mod optimizer;
+mod precision;
 mod progress;
 mod result;
 mod saved;
@@ -76,6 +77,7 @@ pub use objective::{Objective, PretrainObjective};
 pub use observer::{Event, Observer, Silent, StepReport};
 pub use operator::OperatorObjective;
 pub use optimizer::{HostMoments, Optimizer, OptimizerConfig, OptimizerKind, Rate};
+pub use precision::check_precision;
 pub use result::{CostPerStep, EvalPoint, Outcome, Spent, TrainResult};
 pub use saved::{SavedPart, SavedState};
 pub use schedule::{LrSchedule, ScheduleKind};
@@ -85,3 +87,6 @@ pub use submodels::Submodels;
 pub use token_drop::TokenDropping;
 pub use trainer::{RunData, Trainer};
 pub use work::{StepCost, Trained, Work};
+
+/// What [`TrainConfig::precision`] is one of.
+pub use ligo_ops::Precision;

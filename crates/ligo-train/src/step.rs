@@ -1,5 +1,6 @@
 use burn::tensor::Tensor;
 use ligo_data::{Batch, Cursor};
+use ligo_ops::with_precision;
 
 use crate::batch::{BatchSource, inputs_on};
 use crate::gradients::StepGradients;
@@ -64,9 +65,12 @@ pub(crate) fn gradients(
             continue;
         }
         let inputs = inputs_on(batch, store.device());
-        let loss = objective.loss(&leaves, &inputs, &at(micro_step))?;
-        let loss = if share == 1.0 { loss } else { loss.mul_scalar(share) };
-        sum.add(&loss, &leaves);
+        let loss = with_precision(config.precision, || {
+            let loss = objective.loss(&leaves, &inputs, &at(micro_step))?;
+            let loss = if share == 1.0 { loss } else { loss.mul_scalar(share) };
+            sum.add(&loss, &leaves);
+            Ok::<_, Error>(loss)
+        })?;
         losses.push(loss.without_autodiff());
     }
     // Read after the last backward pass, so that a device that computes ahead is not held up in between.

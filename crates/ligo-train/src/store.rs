@@ -176,10 +176,8 @@ pub(crate) fn upload(host: Vec<f32>, device: &Device) -> Tensor<1> {
 
 /// Copies a flat tensor to the host.
 pub(crate) fn download(name: &str, value: &Tensor<1>) -> Result<Vec<f32>, Error> {
-    value.clone().try_into_vec_as::<f32>().map_err(|e| Error::Device {
-        action: format!("read the values of `{name}`"),
-        reason: e.to_string(),
-    })
+    let values = value.clone().try_into_vec_as::<f32>();
+    values.map_err(|e| Error::of_device(format!("read the values of `{name}`"), e.to_string()))
 }
 
 #[cfg(test)]

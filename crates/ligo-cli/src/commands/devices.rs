@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use ligo_cost::format;
 use ligo_ops::precision::{CooperativeMatrix, Usage};
 
-use crate::device::{Catalog, Description, Listed, catalog};
+use crate::device::{self, Catalog, Description, Listed, catalog};
 use crate::{Failure, Ui};
 
 /// Arguments of `ligo devices`.
@@ -30,6 +30,7 @@ pub fn run(args: &DevicesArgs, ui: Ui) -> Result<(), Failure> {
     if !args.no_measure {
         ui.say("looking for devices and measuring products on each; --no-measure leaves that out");
     }
+    device::kernel_notes().iter().for_each(|note| ui.say(note));
     let catalog = catalog(!args.no_measure);
     ui.result(match args.json {
         true => serde_json::to_string_pretty(&catalog)

@@ -70,6 +70,7 @@ pub struct NotBuilt {
 
 /// Looks at everything, each GPU in a process of its own; `measure` also times products.
 pub fn catalog(measure: bool) -> Catalog {
+    super::kernel_notes();
     let this_program = Subprocess::default();
     let explorer = (!gpu::COMPILED.is_empty()).then_some(&this_program as &dyn Explorer);
     gathered(explorer, measure)
@@ -201,3 +202,7 @@ fn not_built() -> Vec<NotBuilt> {
         })
         .collect()
 }
+
+#[cfg(test)]
+#[path = "catalog_tests.rs"]
+mod tests;

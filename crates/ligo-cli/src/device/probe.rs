@@ -44,6 +44,8 @@ pub fn run_probe(spec: &str, depth: Depth) -> i32 {
         let adapters = describe::adapters();
         return answer_all(adapters.iter().filter_map(|adapter| serde_json::to_string(adapter).ok()));
     }
+    // The process that started this one has said what there is to say.
+    super::kernel_notes();
     let Some((spec, device)) = spec.parse::<GpuSpec>().ok().and_then(|spec| Some((spec, spec.device()?))) else {
         return answer(&format!("no device `{spec}` in this build"), 2);
     };

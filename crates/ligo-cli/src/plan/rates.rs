@@ -7,6 +7,7 @@ use ligo_cost::hardware::{ASSUMED_UTILISATION, Hardware, Precision, RENT_SOURCE}
 use ligo_cost::memory::Kernels;
 use ligo_cost::plan::Rates;
 use ligo_cost::utilization::{TimedStep, Utilization};
+use ligo_ops::Precision as Computed;
 
 use super::probe::Probed;
 use crate::Failure;
@@ -23,7 +24,7 @@ const CPU_UTILISATION: f64 = 0.4;
 pub struct Machine {
     /// What it is called.
     pub name: String,
-    /// Its matmul peak in `f32`, measured.
+    /// Its matmul peak, measured in the precision that it is to compute in.
     pub peak_flops: f64,
     /// Whether it is a GPU.
     pub is_gpu: bool,
@@ -35,13 +36,13 @@ pub struct Machine {
 
 impl Machine {
     /// A device, measured.
-    pub fn measured(picked: &Picked) -> Self {
-        Self::new(picked, Self::peak_of(&picked.device))
+    pub fn measured(picked: &Picked, precision: Computed) -> Self {
+        Self::new(picked, Self::peak_of(&picked.device, precision))
     }
 
     /// The matmul peak of a device as it is now.
-    pub fn peak_of(device: &Device) -> f64 {
-        crate::peak::matmul_peak(device, Duration::from_millis(400))
+    pub fn peak_of(device: &Device, precision: Computed) -> f64 {
+        crate::peak::matmul_peak(device, precision, Duration::from_millis(400))
     }
 
     /// A device and its measured peak.
@@ -55,9 +56,9 @@ impl Machine {
         }
     }
 
-    /// The training that was timed in f32 on hardware of this name through the same backend.
-    fn timed(&self) -> Option<&'static TimedStep> {
-        Hardware::by_driver_name(&self.name)?.fastest(Precision::F32, Some(self.backend?))
+    /// The training that was timed on hardware of this name through the same backend.
+    fn timed(&self, precision: Precision) -> Option<&'static TimedStep> {
+        Hardware::by_driver_name(&self.name)?.fastest(precision, Some(self.backend?))
     }
 
     /// What its operations are made of.
@@ -189,7 +190,7 @@ fn assumed_note(hardware: &Hardware, precision: Precision) -> String {
 
 /// The terms of the device that computes here, as a probe found them, or assumed.
 pub fn of_this(machine: &Machine, asked: &Asked, probed: Option<&Probed>) -> Terms {
-    let utilization = match (probed, machine.timed()) {
+    let utilization = match (probed, machine.timed(asked.precision)) {
         (Some(probed), _) => Share {
             share: probed.utilisation,
             known: Utilization::Measured {
