@@ -73,7 +73,12 @@ enum Command {
 pub fn main() -> ExitCode {
     ligo_ops::tune_allocator();
     let cli = Cli::parse();
-    if let Command::ProbeGpu { spec, describe, measure } = &cli.command {
+    if let Command::ProbeGpu {
+        spec,
+        describe,
+        measure,
+    } = &cli.command
+    {
         let (describe, measure) = (*describe, *measure);
         let code = device::run_probe(spec, Depth { describe, measure });
         return ExitCode::from(u8::try_from(code).unwrap_or(1));

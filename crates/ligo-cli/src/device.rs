@@ -8,6 +8,7 @@ mod describe;
 mod description;
 mod gpu;
 mod kernel_cache;
+mod precision;
 mod probe;
 mod process;
 mod processor;
@@ -16,18 +17,16 @@ use std::fmt;
 use std::str::FromStr;
 
 use burn::tensor::Device;
-use ligo_ops::Precision;
 use thiserror::Error;
 
 pub use catalog::{Auto, Catalog, Listed, NotBuilt, catalog};
 pub use description::{Adapter, Class, Description, Driver, Limits, Matmul, Processor};
 pub use kernel_cache::{CACHE_VARIABLE, notes as kernel_notes};
+pub use precision::{check_precision, check_precisions};
 pub use probe::{Depth, run_probe};
 
 use gpu::GpuSpec;
 use probe::{Prober, Subprocess};
-
-use crate::Failure;
 
 /// What `--device` asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,27 +130,6 @@ pub enum DeviceError {
         /// What happened when it was tried.
         reason: String,
     },
-}
-
-/// Refuses a precision that the device has no products in.
-///
-/// # Errors
-/// It is not among those that the device has, which the message names.
-pub fn check_precision(picked: &Picked, precision: Precision) -> Result<(), Failure> {
-    ligo_train::check_precision(precision, &picked.device).map_err(|error| {
-        let error = match error {
-            ligo_train::Error::UnsupportedPrecision { precision, has, .. } => ligo_train::Error::UnsupportedPrecision {
-                device: picked.name.clone(),
-                precision,
-                has,
-            },
-            other => other,
-        };
-        Failure::other(
-            error.to_string(),
-            "leave the precision out, or choose another --device: `ligo devices` lists what each of them has",
-        )
-    })
 }
 
 /// Sets the number of threads of a process.

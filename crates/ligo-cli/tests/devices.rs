@@ -28,7 +28,10 @@ fn the_list_as_json_has_the_processor_the_choice_and_the_backends() {
     assert_eq!(catalog["format"], 1);
     let devices = catalog["devices"].as_array().unwrap();
     let cpu = devices.last().unwrap();
-    assert_eq!((cpu["device"].as_str(), cpu["kind"].as_str()), (Some("cpu"), Some("cpu")));
+    assert_eq!(
+        (cpu["device"].as_str(), cpu["kind"].as_str()),
+        (Some("cpu"), Some("cpu"))
+    );
     assert_eq!(cpu["works"], true);
     assert_eq!(cpu["precisions"][0], "f32");
     assert!(!cpu["name"].as_str().unwrap().is_empty());
@@ -54,12 +57,21 @@ fn the_list_as_json_has_the_processor_the_choice_and_the_backends() {
 fn the_list_for_people_ends_with_what_is_taken_and_what_is_missing() {
     let output = devices(&["--no-measure"]);
     let text = String::from_utf8(output.stdout).unwrap();
-    for words in ["cpu    ", "processor", "precision   f32", "--device auto takes ", "built in: cpu"] {
+    for words in [
+        "cpu    ",
+        "processor",
+        "precision   f32",
+        "--device auto takes ",
+        "built in: cpu",
+    ] {
         assert!(text.contains(words), "{words}:\n{text}");
     }
     assert!(!text.contains("products "), "{text}");
     #[cfg(all(target_os = "linux", not(feature = "wgpu"), not(feature = "cuda")))]
-    assert!(text.contains("not built in: cuda (cargo xtask devices --backend cuda), vulkan"), "{text}");
+    assert!(
+        text.contains("not built in: cuda (cargo xtask devices --backend cuda), vulkan"),
+        "{text}"
+    );
 }
 
 #[cfg(feature = "wgpu")]
@@ -80,7 +92,10 @@ fn a_software_driver_is_called_software_is_measured_and_is_not_taken() {
     let measured = &software["matmul"][0];
     assert_eq!(measured["precision"], "f32");
     assert!(measured["flops_per_second"].as_f64().unwrap() > 1e6, "{measured}");
-    if devices.iter().all(|device| device["kind"] == "software" || device["kind"] == "cpu") {
+    if devices
+        .iter()
+        .all(|device| device["kind"] == "software" || device["kind"] == "cpu")
+    {
         assert_eq!(catalog["auto"]["device"], "cpu");
         assert!(catalog["auto"]["reason"].as_str().unwrap().contains("software"));
     }

@@ -164,7 +164,13 @@ fn a_share_that_nobody_measured_is_called_assumed_in_text_and_json() {
         ..Asked::default()
     };
     let text = plan::text(&priced(&recipe, "h100", &bf16));
-    assert_says(&text, &["nobody has timed ligo on it in bf16", "in f32 through vulkan it was measured, 1.2 TFLOP/s"]);
+    assert_says(
+        &text,
+        &[
+            "nobody has timed ligo on it in bf16",
+            "in f32 through vulkan it was measured, 1.2 TFLOP/s",
+        ],
+    );
 }
 
 #[test]

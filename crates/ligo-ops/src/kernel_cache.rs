@@ -3,7 +3,9 @@
 //! Without the feature `autotune` there is nothing to keep, and nothing here does anything.
 
 use std::io;
-use std::path::{Path, PathBuf};
+#[cfg(not(feature = "autotune"))]
+use std::path::Path;
+use std::path::PathBuf;
 
 /// What a folder for kernels held when it was opened.
 #[derive(Debug)]
@@ -139,6 +141,48 @@ mod on {
 
     #[cfg(test)]
     mod tests {
+        #![allow(clippy::unwrap_used, clippy::expect_used)]
+        use std::fs;
+
         use super::*;
+
+        /// A folder of this test's own.
+        fn folder(name: &str) -> PathBuf {
+            let folder = std::env::temp_dir().join(format!("ligo-kernels-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&folder);
+            fs::create_dir_all(&folder).unwrap();
+            folder
+        }
+
+        #[test]
+        fn a_file_that_is_not_there_is_made_and_holds_nothing_tuned() {
+            let folder = folder("new");
+            let file = folder.join("kernels.db");
+            assert_eq!(opened(&file), Ok(false));
+            assert!(file.exists());
+            assert_eq!(opened(&file), Ok(false));
+            fs::remove_dir_all(&folder).unwrap();
+        }
+
+        #[test]
+        fn a_damaged_file_is_put_aside_and_tuning_begins_anew() {
+            let folder = folder("damaged");
+            let file = folder.join("kernels.db");
+            for _ in 0..2 {
+                fs::write(&file, "this is no database ".repeat(1000)).unwrap();
+                assert!(opened(&file).is_err());
+                let aside = put_aside(&file).unwrap();
+                assert!(aside.exists() && !file.exists());
+                assert_eq!(opened(&file), Ok(false));
+            }
+            assert!(folder.join("kernels.db.damaged-2").exists());
+            fs::remove_dir_all(&folder).unwrap();
+        }
+
+        #[test]
+        fn a_file_that_another_process_writes_is_not_damaged() {
+            assert!(is_busy("database is locked") && is_busy("Busy"));
+            assert!(!is_busy("file is not a database"));
+        }
     }
 }

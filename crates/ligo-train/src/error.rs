@@ -201,7 +201,10 @@ mod tests {
                 "An error happened during execution\nCaused by:\n  out of device memory allocating 64 bytes\n   0: cubecl",
                 "out of device memory allocating 64 bytes",
             ),
-            ("can't allocate buffer of size: 5368709120\n", "can't allocate buffer of size: 5368709120"),
+            (
+                "can't allocate buffer of size: 5368709120\n",
+                "can't allocate buffer of size: 5368709120",
+            ),
             (
                 "An out-of-memory error happened during launch\nCaused by:\n  x",
                 "An out-of-memory error happened during launch",

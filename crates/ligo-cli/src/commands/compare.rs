@@ -6,6 +6,7 @@ use ligo_report::summary::Summary;
 
 use super::run::{RunArgs, resolve_with};
 use crate::device::{self, DeviceChoice};
+use crate::recipe::Recipe;
 use crate::run::{Crew, Workers};
 use crate::{Failure, Ui};
 
@@ -76,17 +77,18 @@ pub fn run(args: &CompareArgs, choice: DeviceChoice, ui: Ui) -> Result<(), Failu
         .out
         .clone()
         .unwrap_or_else(|| crate::run::default_folder(&recipe));
-    crate::run::run(&recipe, &folder, &args.reuse, crew(args.jobs, choice, ui)?, ui)
+    crate::run::run(&recipe, &folder, &args.reuse, crew(args.jobs, choice, &recipe, ui)?, ui)
 }
 
 /// As many processes as were asked for, else one for each GPU where there are several, else this one.
-fn crew(jobs: Option<usize>, choice: DeviceChoice, ui: Ui) -> Result<Crew, Failure> {
+fn crew(jobs: Option<usize>, choice: DeviceChoice, recipe: &Recipe, ui: Ui) -> Result<Crew, Failure> {
     if jobs != Some(1) {
         let gpus = device::gpus(choice)?;
         let jobs = jobs.unwrap_or(gpus.len());
         if jobs > 1 {
-            if !gpus.is_empty() {
-                device::kernel_notes().iter().for_each(|note| ui.say(note));
+            match gpus.is_empty() {
+                true => device::check_precisions(&device::pick(DeviceChoice::Cpu)?, recipe)?,
+                false => device::kernel_notes().iter().for_each(|note| ui.say(note)),
             }
             return Ok(Crew::SideBySide(Workers::new(jobs, gpus)));
         }

@@ -51,7 +51,11 @@ fn text(catalog: &Catalog) -> String {
         let _ = writeln!(text, "{fault}");
     }
     let auto = &catalog.auto;
-    let _ = writeln!(text, "--device auto takes {}, {}: {}", auto.device, auto.name, auto.reason);
+    let _ = writeln!(
+        text,
+        "--device auto takes {}, {}: {}",
+        auto.device, auto.name, auto.reason
+    );
     let _ = writeln!(text, "built in: {}", catalog.backends.join(", "));
     if !catalog.not_built.is_empty() {
         let missing = catalog.not_built.iter();
@@ -69,7 +73,10 @@ fn text(catalog: &Catalog) -> String {
 }
 
 fn one(listed: &Listed) -> String {
-    let name = listed.description.as_ref().map_or("a GPU", |description| description.name.as_str());
+    let name = listed
+        .description
+        .as_ref()
+        .map_or("a GPU", |description| description.name.as_str());
     let mut text = format!("{:<7}{name}\n", listed.device);
     let mut line = |label: &str, value: String| {
         let _ = writeln!(text, "       {label:<12}{value}");
@@ -100,7 +107,11 @@ fn kind(description: &Description) -> String {
         None => format!("{}, through {}", description.kind.name(), description.backend),
     }];
     if let Some(driver) = &description.driver {
-        parts.push(format!("driver {} {}", driver.name, driver.version).trim_end().to_owned());
+        parts.push(
+            format!("driver {} {}", driver.name, driver.version)
+                .trim_end()
+                .to_owned(),
+        );
     }
     parts.extend(description.pci.clone());
     parts.join(", ")
@@ -109,12 +120,19 @@ fn kind(description: &Description) -> String {
 fn described(description: &Description, line: &mut impl FnMut(&str, String)) {
     if let Some(processor) = &description.processor {
         let cores = processor.cores.map(|cores| format!("{cores} cores, "));
-        line("threads", format!("{}{} compute", cores.unwrap_or_default(), processor.threads));
+        line(
+            "threads",
+            format!("{}{} compute", cores.unwrap_or_default(), processor.threads),
+        );
         line("sets", processor.instruction_sets.join(", "));
     }
     let memory = description.memory_bytes.map(|bytes| format::bytes(bytes as f64));
     line("memory", memory.unwrap_or_else(|| "nobody tells".into()));
-    let precisions: Vec<&str> = description.precisions.iter().map(|precision| precision.name()).collect();
+    let precisions: Vec<&str> = description
+        .precisions
+        .iter()
+        .map(|precision| precision.name())
+        .collect();
     line("precision", precisions.join(", "));
     if let (Some(f16), Some(bf16)) = (description.f16, description.bf16) {
         let tf32 = if description.tf32 { "TF32" } else { "no TF32" };

@@ -36,9 +36,7 @@ pub fn run(args: &JobArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     })?;
     let dataset = Dataset::reopen(&recipe, &args.run)?;
     let run = RunFolder::new(&recipe, &args.run, &dataset)?;
-    for precision in recipe.precisions() {
-        device::check_precision(picked, precision)?;
-    }
+    device::check_precisions(picked, &recipe)?;
     let session = Session::new(ui, picked, recipe.large.train.precision);
     Runner::new(run, session).run(unit)
 }

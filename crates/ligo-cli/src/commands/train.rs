@@ -49,9 +49,9 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     if args.teacher.is_some() {
         train.distillation.get_or_insert_default();
     }
+    device::check_precision(picked, train.precision)?;
     std::fs::create_dir_all(&args.out).map_err(Failure::io("create", &args.out))?;
     let _lock = ligo_checkpoint::RunLock::acquire(&args.out)?;
-    device::check_precision(picked, train.precision)?;
     let session = Session::new(ui, picked, train.precision);
     let data = args.data.open()?;
     let (config, given, upstream) = match (&args.init, &args.model) {

@@ -88,10 +88,18 @@ pub(super) fn gathered(explorer: Option<&dyn Explorer>, measure: bool) -> Catalo
             specs.into_iter().map(of).collect()
         }),
     };
-    let offered = explorer.and_then(|explorer| explorer.adapters().ok()).unwrap_or_default();
+    let offered = explorer
+        .and_then(|explorer| explorer.adapters().ok())
+        .unwrap_or_default();
     let auto = auto(&explored, explorer.is_some());
     let fault = explored.gpus.as_ref().err().cloned();
-    let mut devices: Vec<Listed> = explored.gpus.unwrap_or_default().into_iter().enumerate().map(listed).collect();
+    let mut devices: Vec<Listed> = explored
+        .gpus
+        .unwrap_or_default()
+        .into_iter()
+        .enumerate()
+        .map(listed)
+        .collect();
     let unused_adapters = unused(offered, &devices);
     devices.push(the_processor(measure));
     Catalog {
@@ -137,7 +145,11 @@ fn auto(explored: &Explored, has_gpu_backends: bool) -> Auto {
     };
     match decide(DeviceChoice::Auto, prober) {
         Ok(Decision::Gpu { spec, name, reason }) => {
-            let place = explored.list().unwrap_or_default().iter().position(|known| *known == spec);
+            let place = explored
+                .list()
+                .unwrap_or_default()
+                .iter()
+                .position(|known| *known == spec);
             Auto {
                 device: format!("gpu:{}", place.unwrap_or_default()),
                 name,
@@ -168,7 +180,9 @@ fn unused(offered: Vec<Adapter>, devices: &[Listed]) -> Vec<Adapter> {
         .collect();
     let mut unused = offered;
     unused.retain(|adapter| {
-        let same = known.iter().position(|(name, backend)| (adapter.name.as_str(), adapter.backend.as_str()) == (*name, *backend));
+        let same = known
+            .iter()
+            .position(|(name, backend)| (adapter.name.as_str(), adapter.backend.as_str()) == (*name, *backend));
         same.map(|place| known.swap_remove(place)).is_none()
     });
     unused
@@ -182,7 +196,9 @@ fn the_processor(measure: bool) -> Listed {
         device: "cpu".into(),
         works: true,
         fault: None,
-        matmul: measured.map(|precision| peak::by_precision(&device, *precision)).collect(),
+        matmul: measured
+            .map(|precision| peak::by_precision(&device, *precision))
+            .collect(),
         description: Some(description),
     }
 }
@@ -194,7 +210,9 @@ fn not_built() -> Vec<NotBuilt> {
         "windows" => &["dx12", "vulkan", "cuda"],
         _ => &["cuda", "vulkan", "wgpu"],
     };
-    let missing = of_system.iter().filter(|backend| !gpu::built().any(|built| built == **backend));
+    let missing = of_system
+        .iter()
+        .filter(|backend| !gpu::built().any(|built| built == **backend));
     missing
         .map(|backend| NotBuilt {
             backend: (*backend).to_owned(),

@@ -113,8 +113,15 @@ fn a_build_without_gpu_backends_says_how_to_get_one() {
 #[test]
 fn auto_takes_the_card_by_the_number_that_the_list_has_for_it() {
     let catalog = of(vec![LAVAPIPE, CARD]);
-    assert_eq!((catalog.auto.device.as_str(), catalog.auto.name.as_str()), ("gpu:1", "NVIDIA H100"));
-    assert!(catalog.auto.reason.contains("a GPU that works, through vulkan"), "{:?}", catalog.auto);
+    assert_eq!(
+        (catalog.auto.device.as_str(), catalog.auto.name.as_str()),
+        ("gpu:1", "NVIDIA H100")
+    );
+    assert!(
+        catalog.auto.reason.contains("a GPU that works, through vulkan"),
+        "{:?}",
+        catalog.auto
+    );
     let names: Vec<&str> = catalog.devices.iter().map(|listed| listed.device.as_str()).collect();
     assert_eq!(names, ["gpu:0", "gpu:1", "cpu"]);
 }
@@ -135,7 +142,10 @@ fn a_driver_that_crashes_takes_neither_the_list_nor_the_other_cards_down() {
     assert!(!catalog.devices[0].works);
     let fault = catalog.devices[0].fault.as_deref().unwrap();
     assert_eq!(fault, "vulkan:discrete:0 crashed with signal 11 when it was tried");
-    assert_eq!((catalog.auto.device.as_str(), catalog.auto.name.as_str()), ("gpu:1", "Radeon"));
+    assert_eq!(
+        (catalog.auto.device.as_str(), catalog.auto.name.as_str()),
+        ("gpu:1", "Radeon")
+    );
 }
 
 #[test]
@@ -154,7 +164,11 @@ fn a_software_rasteriser_is_listed_as_software_and_not_taken() {
     let catalog = of(vec![LAVAPIPE]);
     assert_eq!(catalog.devices[0].description.as_ref().unwrap().kind, Class::Software);
     assert_eq!(catalog.auto.device, "cpu");
-    assert!(catalog.auto.reason.contains("software rasteriser"), "{:?}", catalog.auto);
+    assert!(
+        catalog.auto.reason.contains("software rasteriser"),
+        "{:?}",
+        catalog.auto
+    );
 }
 
 #[test]

@@ -56,7 +56,8 @@ mod graphics {
         };
         // Opens the device as burn would at the first tensor, and hands out the adapter that it took.
         let options = RuntimeOptions::try_default().map_err(|error| error.to_string())?;
-        let setup: WgpuSetup = try_init_setup::<AutoGraphicsApi>(selector, options).map_err(|error| error.to_string())?;
+        let setup: WgpuSetup =
+            try_init_setup::<AutoGraphicsApi>(selector, options).map_err(|error| error.to_string())?;
         let info = setup.adapter.get_info();
         let Some(can) = ligo_ops::precision::capabilities(device) else {
             return Ok(None);

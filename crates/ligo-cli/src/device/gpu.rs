@@ -65,7 +65,10 @@ pub fn built() -> impl Iterator<Item = &'static str> {
         true => &["wgpu"],
         false => &[],
     };
-    let more = more.iter().copied().filter(|name| !COMPILED.iter().any(|api| name_of(&APIS, *api) == *name));
+    let more = more
+        .iter()
+        .copied()
+        .filter(|name| !COMPILED.iter().any(|api| name_of(&APIS, *api) == *name));
     std::iter::once("cpu").chain(gpus).chain(more)
 }
 

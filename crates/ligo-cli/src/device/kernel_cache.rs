@@ -46,7 +46,9 @@ fn folder(system: &str, variable: &dyn Fn(&str) -> Option<String>) -> PathBuf {
         let cache = match system {
             "windows" => set("LOCALAPPDATA"),
             "macos" => home("Library/Caches"),
-            _ => set("XDG_CACHE_HOME").filter(|path| path.is_absolute()).or_else(|| home(".cache")),
+            _ => set("XDG_CACHE_HOME")
+                .filter(|path| path.is_absolute())
+                .or_else(|| home(".cache")),
         };
         cache.unwrap_or_else(std::env::temp_dir).join("ligo")
     };
@@ -69,7 +71,10 @@ mod tests {
     fn the_folder_is_where_the_system_keeps_what_can_be_made_again() {
         let home = ("HOME", "/home/ada");
         assert_eq!(with("linux", &[home]), Path::new("/home/ada/.cache/ligo/autotune"));
-        assert_eq!(with("macos", &[home]), Path::new("/home/ada/Library/Caches/ligo/autotune"));
+        assert_eq!(
+            with("macos", &[home]),
+            Path::new("/home/ada/Library/Caches/ligo/autotune")
+        );
         let xdg = ("XDG_CACHE_HOME", "/fast/cache");
         assert_eq!(with("linux", &[home, xdg]), Path::new("/fast/cache/ligo/autotune"));
         // The specification asks for relative paths to be ignored.

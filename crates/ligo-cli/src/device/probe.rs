@@ -42,11 +42,19 @@ pub fn run_probe(spec: &str, depth: Depth) -> i32 {
     }
     if spec == ADAPTERS {
         let adapters = describe::adapters();
-        return answer_all(adapters.iter().filter_map(|adapter| serde_json::to_string(adapter).ok()));
+        return answer_all(
+            adapters
+                .iter()
+                .filter_map(|adapter| serde_json::to_string(adapter).ok()),
+        );
     }
     // The process that started this one has said what there is to say.
     super::kernel_notes();
-    let Some((spec, device)) = spec.parse::<GpuSpec>().ok().and_then(|spec| Some((spec, spec.device()?))) else {
+    let Some((spec, device)) = spec
+        .parse::<GpuSpec>()
+        .ok()
+        .and_then(|spec| Some((spec, spec.device()?)))
+    else {
         return answer(&format!("no device `{spec}` in this build"), 2);
     };
     if depth.describe {
@@ -66,7 +74,9 @@ pub fn run_probe(spec: &str, depth: Depth) -> i32 {
 
 fn answer_all(lines: impl IntoIterator<Item = impl ToString>) -> i32 {
     let mut lines = lines.into_iter();
-    lines.find_map(|line| Some(answer(&line.to_string(), 0)).filter(|code| *code != 0)).unwrap_or(0)
+    lines
+        .find_map(|line| Some(answer(&line.to_string(), 0)).filter(|code| *code != 0))
+        .unwrap_or(0)
 }
 
 /// Tells one thing after the other, so that what is known survives a crash in what comes next.
@@ -177,7 +187,10 @@ impl Explorer for Subprocess {
 
     fn adapters(&self) -> Result<Vec<Adapter>, String> {
         let answers = self.ask(ADAPTERS)?;
-        Ok(answers.iter().filter_map(|line| serde_json::from_str(line).ok()).collect())
+        Ok(answers
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect())
     }
 }
 

@@ -187,7 +187,10 @@ mod processes {
         let (answers, end) = run_to_end(command, Duration::from_secs(30));
         assert_eq!(answers, ["{\"found\":\"computes\"}"]);
         assert!(end.unwrap_err().contains("signal 11"));
-        let fault = shell("echo 'ligo-probe: {}'; echo 'out of memory' >&2; exit 1", Duration::from_secs(30));
+        let fault = shell(
+            "echo 'ligo-probe: {}'; echo 'out of memory' >&2; exit 1",
+            Duration::from_secs(30),
+        );
         assert!(fault.unwrap_err().ends_with("out of memory"));
     }
 

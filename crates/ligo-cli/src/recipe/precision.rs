@@ -26,7 +26,9 @@ pub(super) fn spread(table: &mut Table, faults: &mut Vec<Fault>) {
     for section in ["small", "large", "operator"] {
         let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
         // What is no table is reported with the faults of its own.
-        let Some(section) = section.as_table_mut() else { continue };
+        let Some(section) = section.as_table_mut() else {
+            continue;
+        };
         let train = section.entry("train").or_insert_with(|| Value::Table(Table::new()));
         if let Some(train) = train.as_table_mut() {
             train.entry(KEY).or_insert_with(|| value.clone());
@@ -93,7 +95,10 @@ mod tests {
         assert_eq!(with(&["precision=f32"]), plain);
         assert_eq!(with(&["precision=f32"]).to_toml().unwrap(), plain.to_toml().unwrap());
         assert!(!plain.to_toml().unwrap().contains("precision"));
-        assert_ne!(crate::run::default_folder(&with(&["precision=bf16"])), crate::run::default_folder(&plain));
+        assert_ne!(
+            crate::run::default_folder(&with(&["precision=bf16"])),
+            crate::run::default_folder(&plain)
+        );
     }
 
     #[test]
@@ -110,7 +115,9 @@ mod tests {
             assert!(error.contains("precision: expected f32, tf32, bf16, found"), "{error}");
             assert_eq!(error.matches("f32, tf32, bf16").count(), 1, "{error}");
         }
-        let error = load("demo", &["large.train.precision=fp8".into()]).unwrap_err().to_string();
+        let error = load("demo", &["large.train.precision=fp8".into()])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("large.train.precision"), "{error}");
     }
 }

@@ -56,7 +56,10 @@ mod tests {
     fn a_full_gpu_is_told_with_the_two_settings_to_lower() {
         let failure = guarded(true, || panic!("{FULL}")).unwrap_err();
         let message = failure.to_string();
-        assert!(message.contains("out of device memory allocating 8589934592 bytes"), "{message}");
+        assert!(
+            message.contains("out of device memory allocating 8589934592 bytes"),
+            "{message}"
+        );
         assert!(!message.contains("0: cubecl"), "{message}");
         let help = failure.help().unwrap().to_string();
         for word in ["batch_size", "seq_len", "last checkpoint is whole"] {
@@ -74,7 +77,10 @@ mod tests {
     #[test]
     fn another_fault_of_a_gpu_is_an_error_of_the_device() {
         let failure = guarded(true, || panic!("wgpu error: Validation Error")).unwrap_err();
-        assert!(matches!(failure, Failure::Train(ligo_train::Error::Device { .. })), "{failure:?}");
+        assert!(
+            matches!(failure, Failure::Train(ligo_train::Error::Device { .. })),
+            "{failure:?}"
+        );
         assert!(failure.to_string().contains("Validation Error"));
     }
 

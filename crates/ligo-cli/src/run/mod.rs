@@ -90,9 +90,7 @@ pub fn run(recipe: &Recipe, folder: &Path, others: &[PathBuf], crew: Crew, ui: U
     check_is_ours(folder)?;
     reuse::check(others, folder)?;
     if let Crew::Here(picked) = &crew {
-        for precision in recipe.precisions() {
-            device::check_precision(picked, precision)?;
-        }
+        device::check_precisions(picked, recipe)?;
     }
     std::fs::create_dir_all(folder).map_err(Failure::io("create", folder))?;
     let _lock = RunLock::acquire(folder)?;
@@ -112,7 +110,11 @@ pub fn run(recipe: &Recipe, folder: &Path, others: &[PathBuf], crew: Crew, ui: U
     let failures = match crew {
         Crew::Here(picked) => {
             let opened = RunFolder::new(recipe, folder, &dataset)?;
-            one_by_one(&units, &Runner::new(opened, Session::new(ui, &picked, recipe.large.train.precision)), ui)?
+            one_by_one(
+                &units,
+                &Runner::new(opened, Session::new(ui, &picked, recipe.large.train.precision)),
+                ui,
+            )?
         }
         Crew::SideBySide(workers) => {
             let failed = jobs::run(&units, folder, &workers, ui)?;

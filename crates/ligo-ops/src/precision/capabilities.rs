@@ -78,18 +78,18 @@ impl Capabilities {
 /// # Panics
 /// Opens a GPU, which panics where no driver answers.
 pub fn capabilities(device: &Device) -> Option<Capabilities> {
-    #[cfg(feature = "cube")]
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
     {
         cube::capabilities(device)
     }
-    #[cfg(not(feature = "cube"))]
+    #[cfg(not(any(feature = "wgpu", feature = "cuda")))]
     {
         let _ = device;
         None
     }
 }
 
-#[cfg(feature = "cube")]
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod cube {
     use std::collections::BTreeMap;
 
@@ -103,13 +103,11 @@ mod cube {
 
     pub(super) fn capabilities(device: &Device) -> Option<Capabilities> {
         match device.clone().without_autodiff().as_dispatch() {
-            #[cfg(any(feature = "wgpu", feature = "cuda"))]
             DispatchDevice::Cube(device) => Some(of(&device.client())),
             _ => None,
         }
     }
 
-    #[cfg_attr(not(any(feature = "wgpu", feature = "cuda")), allow(dead_code))]
     fn of(client: &Client) -> Capabilities {
         let properties = client.properties();
         let hardware = &properties.hardware;
