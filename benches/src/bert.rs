@@ -59,6 +59,14 @@ impl OneBatch {
     }
 }
 
+impl OneBatch {
+    /// The batch itself.
+    #[must_use]
+    pub fn into_batch(self) -> Batch {
+        self.0.into()
+    }
+}
+
 impl BatchSource for OneBatch {
     fn batch_at(&self, cursor: Cursor, _: usize) -> Result<(Batch, Cursor), ligo_data::Error> {
         Ok((self.0.clone().into(), cursor))

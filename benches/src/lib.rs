@@ -4,6 +4,8 @@
 //! by more than the differences of interest, so the two take turns and the median of the ratios counts.
 
 pub mod bert;
+#[cfg(feature = "wgpu")]
+pub mod launches;
 pub mod peak;
 pub mod torch;
 

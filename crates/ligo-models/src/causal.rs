@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use ligo_ops::AttentionOptions;
+use ligo_ops::{AttentionOptions, traffic};
 
 use crate::network::wrong;
 use crate::stack::Context;
@@ -13,6 +13,8 @@ use crate::{CausalInputs, Error, HeadScores, Inputs, Scores, TextFeatures};
 pub(crate) struct Reading {
     /// `[B, L]`.
     pub(crate) input_ids: Tensor<2, Int>,
+    /// `[B, L]`; absent where they are `0, 1, …` in every sequence or follow from the documents.
+    position_ids: Option<Tensor<2, Int>>,
     /// What its layers need to know of them.
     pub(crate) visibility: Visibility,
 }
@@ -32,6 +34,7 @@ impl From<&TextFeatures> for Reading {
     fn from(text: &TextFeatures) -> Self {
         Self {
             input_ids: text.input_ids.clone(),
+            position_ids: None,
             visibility: Visibility {
                 attention_mask: text.attention_mask.clone(),
                 documents: None,
@@ -44,6 +47,7 @@ impl From<&CausalInputs> for Reading {
     fn from(inputs: &CausalInputs) -> Self {
         Self {
             input_ids: inputs.input_ids.clone(),
+            position_ids: inputs.position_ids.clone(),
             visibility: Visibility {
                 attention_mask: None,
                 documents: inputs.documents.clone(),
@@ -58,29 +62,25 @@ impl Reading {
         self.input_ids.device()
     }
 
-    /// The position of each token, counted from the first token of its document: `[1, L]` row by row, or `[B, L]` where
-    /// there are documents.
-    pub(crate) fn positions(&self) -> (Vec<usize>, [usize; 2]) {
-        let [batch, length] = self.input_ids.dims();
-        let Some(documents) = &self.visibility.documents else {
-            return ((0..length).collect(), [1, length]);
-        };
+    /// The position of each token, `[B, L]`, counted from the first token of its document; `None` when they are `0, 1, …` in every
+    /// sequence.
+    pub(crate) fn position_ids(&self) -> Option<Tensor<2, Int>> {
+        if self.position_ids.is_some() {
+            return self.position_ids.clone();
+        }
+        let documents = self.visibility.documents.as_ref()?;
+        let [batch, length] = documents.dims();
         let documents: Vec<i64> = documents.to_data().iter().collect();
         let mut positions = Vec::with_capacity(documents.len());
         for sequence in documents.chunks_exact(length.max(1)) {
             let mut begins = HashMap::new();
             let own = sequence.iter().enumerate();
-            positions.extend(own.map(|(i, document)| i - *begins.entry(document).or_insert(i)));
+            positions.extend(own.map(|(i, document)| (i - *begins.entry(document).or_insert(i)) as i64));
         }
-        (positions, [batch, length])
-    }
-
-    /// [`Reading::positions`] as ids for a table; `None` when they are `0, 1, …` in every sequence.
-    pub(crate) fn position_ids(&self) -> Option<Tensor<2, Int>> {
-        self.visibility.documents.as_ref()?;
-        let (positions, shape) = self.positions();
-        let positions: Vec<i64> = positions.into_iter().map(|p| p as i64).collect();
-        Some(Tensor::from_data(TensorData::new(positions, shape), &self.device()))
+        Some(traffic::upload(
+            TensorData::new(positions, [batch, length]),
+            &self.device(),
+        ))
     }
 }
 

@@ -99,6 +99,9 @@ pub struct CausalInputs {
     /// The document of each token, `[B, L]`: tokens see their own document only, and positions count from its
     /// first token here. Without it a sequence is one document.
     pub documents: Option<Tensor<2, Int>>,
+    /// The position of each token, `[B, L]`. When absent, positions count from the first token of the sequence or of the document here; where
+    /// there are documents that means reading them back from their device.
+    pub position_ids: Option<Tensor<2, Int>>,
 }
 
 /// One batch of images. `B` images of `K` classes.

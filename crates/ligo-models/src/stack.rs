@@ -251,6 +251,7 @@ mod tests {
                 input_ids: ids.clone(),
                 labels: ids,
                 documents: None,
+                position_ids: None,
             }),
             ModelConfig::Vit(_) | ModelConfig::Cait(_) => {
                 let [channels, height, width] = config.image_shape().unwrap_or_default();

@@ -2,6 +2,8 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use ligo_ops::traffic;
+
 use crate::Error;
 use crate::dropout::mix;
 
@@ -87,7 +89,7 @@ impl TokenDrop {
         }
         let table = |rows: Vec<usize>, width: usize| {
             let rows: Vec<i64> = rows.into_iter().map(|row| row as i64).collect();
-            Tensor::<2, Int>::from_data(TensorData::new(rows, [batch, width]), device)
+            traffic::upload::<2, Int>(TensorData::new(rows, [batch, width]), device)
         };
         Some(Division {
             kept: table(chosen, kept),

@@ -210,6 +210,7 @@ fn everywhere(config: &ModelConfig, ids: [[i64; 5]; 2], device: &Device) -> Inpu
         input_ids,
         labels: Tensor::ones([2, 5], device),
         documents: None,
+        position_ids: None,
     })
 }
 

@@ -5,7 +5,7 @@ use burn_flex::FlexTensor;
 
 use crate::{
     composed, graph,
-    kernels::optimiser::{self, Factors},
+    kernels::optimizer::{self, Factors},
 };
 
 /// Numbers of one AdamW update.
@@ -33,19 +33,21 @@ impl AdamwStep {
         let t = self.step as f64;
         (1.0 - self.beta1.powf(t), 1.0 - self.beta2.powf(t))
     }
+}
 
-    fn factors(&self) -> Factors {
-        let (correction1, correction2) = self.bias_corrections();
-        Factors {
-            grad: self.grad_scale as f32,
-            keep: (1.0 - self.lr * self.weight_decay) as f32,
-            beta1: self.beta1 as f32,
-            rest1: (1.0 - self.beta1) as f32,
-            beta2: self.beta2 as f32,
-            rest2: (1.0 - self.beta2) as f32,
+impl From<&AdamwStep> for Factors {
+    fn from(step: &AdamwStep) -> Self {
+        let (correction1, correction2) = step.bias_corrections();
+        Self {
+            grad: step.grad_scale as f32,
+            keep: (1.0 - step.lr * step.weight_decay) as f32,
+            beta1: step.beta1 as f32,
+            rest1: (1.0 - step.beta1) as f32,
+            beta2: step.beta2 as f32,
+            rest2: (1.0 - step.beta2) as f32,
             root: (1.0 / correction2.sqrt()) as f32,
-            eps: self.eps as f32,
-            rate: (self.lr / correction1) as f32,
+            eps: step.eps as f32,
+            rate: (step.lr / correction1) as f32,
         }
     }
 }
@@ -91,7 +93,7 @@ pub fn adamw(
         graph::slice_mut(&mut m),
         graph::slice_mut(&mut v),
     ) {
-        optimiser::adamw(param, graph::slice(&grad), m, v, step.factors());
+        optimizer::adamw(param, graph::slice(&grad), m, v, Factors::from(step));
     }
     (graph::untracked(param), graph::untracked(m), graph::untracked(v))
 }

@@ -5,7 +5,7 @@
 
 use burn::tensor::{DType, Int, Tensor, TensorData, activation};
 
-use crate::{AdamwStep, AttentionOptions, Dropout, GeluKind, HeadMix, RotaryAngles};
+use crate::{AdamwStep, AttentionOptions, Dropout, GeluKind, HeadMix, RotaryAngles, traffic};
 
 pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     let mut dims = x.dims();
@@ -69,6 +69,7 @@ pub(crate) fn dropout<const D: usize>(x: Tensor<D>, dropout: &Dropout) -> Tensor
     let shape = x.shape();
     let mask = dropout.factors(shape.num_elements());
     let data = TensorData::new(mask, shape).convert_dtype(x.dtype());
+    traffic::uploading(&data);
     let mask = Tensor::<D>::from_data(data, (&x.device(), x.dtype()));
     x * mask
 }
@@ -115,6 +116,7 @@ pub(crate) fn attention(
             .map(|i| f32::from(i % length <= i / length))
             .collect::<Vec<_>>();
         let data = TensorData::new(lower, [1, 1, length, length]).convert_dtype(dtype);
+        traffic::uploading(&data);
         Tensor::<4>::from_data(data, (&device, dtype))
     });
     let allowed = [padding, own, earlier].into_iter().flatten().reduce(|a, b| a * b);

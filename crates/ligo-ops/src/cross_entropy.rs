@@ -11,6 +11,8 @@ use burn::backend::{
 use burn::tensor::{Int, Tensor};
 use burn_flex::FlexTensor;
 
+#[cfg(feature = "cube")]
+use crate::cube;
 use crate::{
     composed,
     graph::{self, Back, Part},
@@ -27,6 +29,10 @@ use crate::{
 /// # Panics
 /// When the shapes do not fit each other or a target is `V` or more.
 pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+    #[cfg(feature = "cube")]
+    if cube::is_native(&logits) {
+        return cube::cross_entropy::cross_entropy(logits, targets);
+    }
     if !graph::is_fast(&logits) {
         return composed::cross_entropy(logits, targets);
     }

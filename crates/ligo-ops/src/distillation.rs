@@ -11,6 +11,8 @@ use burn::backend::{
 use burn::tensor::{Int, Tensor};
 use burn_flex::FlexTensor;
 
+#[cfg(feature = "cube")]
+use crate::cube;
 use crate::{
     composed,
     graph::{self, Back, Part},
@@ -51,6 +53,10 @@ pub fn distillation(
         temperature > 0.0,
         "distillation needs a temperature of more than 0, found {temperature}"
     );
+    #[cfg(feature = "cube")]
+    if cube::is_native(&student) && cube::is_native(&teacher) && count * classes > 0 {
+        return cube::distillation::distillation(student, teacher, labels, temperature);
+    }
     if !(graph::is_fast(&student) && graph::is_fast(&teacher)) || count * classes == 0 {
         return composed::distillation(student, teacher, labels, temperature);
     }

@@ -11,6 +11,8 @@ use burn::backend::{
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 
+#[cfg(feature = "cube")]
+use crate::cube;
 use crate::{
     composed,
     graph::{self, Back, Part},
@@ -43,6 +45,12 @@ impl Dropout {
         } else {
             0.0
         }
+    }
+
+    /// The lower and the upper half of the seed.
+    #[cfg(feature = "cube")]
+    pub(crate) fn halves(&self) -> [u32; 2] {
+        [self.seed as u32, (self.seed >> 32) as u32]
     }
 
     /// Factors of the first `count` elements: 0 where dropped, [`Self::scale`] elsewhere.
@@ -84,6 +92,10 @@ pub fn dropout<const D: usize>(x: Tensor<D>, dropout: Option<Dropout>) -> Tensor
 }
 
 fn apply<const D: usize>(x: Tensor<D>, dropout: Dropout) -> Tensor<D> {
+    #[cfg(feature = "cube")]
+    if cube::is_native(&x) {
+        return cube::dropout::dropout(x, dropout);
+    }
     if !graph::is_fast(&x) {
         return composed::dropout(x, &dropout);
     }

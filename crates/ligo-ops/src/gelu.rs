@@ -11,6 +11,8 @@ use burn::backend::{
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 
+#[cfg(feature = "cube")]
+use crate::cube;
 use crate::{
     composed,
     graph::{self, Back, Part},
@@ -32,6 +34,10 @@ pub enum GeluKind {
 /// # Shapes
 /// `x` and the result have the same shape.
 pub fn gelu<const D: usize>(x: Tensor<D>, kind: GeluKind) -> Tensor<D> {
+    #[cfg(feature = "cube")]
+    if cube::is_native(&x) {
+        return cube::activation::gelu(x, kind);
+    }
     if !graph::is_fast(&x) {
         return composed::gelu(x, kind);
     }

@@ -1,7 +1,10 @@
 //! The way from burn's tensors to plain slices and back into burn's autodiff graph.
 
+use std::marker::PhantomData;
+
 use burn::backend::{
-    Autodiff, BackendTensor, DispatchAutodiffContext, DispatchDevice, DispatchTensor, DispatchTensorKind, Flex,
+    Autodiff, Backend, BackendTensor, DispatchAutodiffContext, DispatchDevice, DispatchTensor, DispatchTensorKind,
+    Flex,
     autodiff::{
         NodeId,
         checkpoint::{base::Checkpointer, strategy::NoCheckpointing},
@@ -18,35 +21,63 @@ pub(crate) fn is_fast<const D: usize>(x: &Tensor<D>) -> bool {
     x.dtype() == DType::F32 && matches!(x.device().without_autodiff().as_dispatch(), DispatchDevice::Flex(_))
 }
 
+/// A backend for which this crate has bodies of its own.
+pub(crate) trait Native: Backend {
+    /// The backend's own tensor.
+    ///
+    /// # Panics
+    /// When the tensor is on another backend; callers have looked.
+    fn unwrap(kind: DispatchTensorKind) -> BackendTensor<Self>;
+
+    /// The reverse of [`Native::unwrap`].
+    fn wrap(tensor: BackendTensor<Self>) -> DispatchTensorKind;
+}
+
+impl Native for Flex {
+    fn unwrap(kind: DispatchTensorKind) -> BackendTensor<Self> {
+        match kind {
+            DispatchTensorKind::Flex(tensor) => tensor,
+            other => unreachable!("the caller checked for flex, found {other:?}"),
+        }
+    }
+
+    fn wrap(tensor: BackendTensor<Self>) -> DispatchTensorKind {
+        DispatchTensorKind::Flex(tensor)
+    }
+}
+
 /// A float tensor taken apart: its values, its place in the graph and whether it lives on an autodiff device.
-#[derive(Debug)]
-pub(crate) struct Part {
-    pub(crate) values: FlexTensor,
+pub(crate) struct Part<B: Native> {
+    pub(crate) values: FloatTensor<B>,
     node: NodeGuard,
     context: DispatchAutodiffContext,
 }
 
-impl Part {
+impl Part<Flex> {
     /// Takes a tensor apart for which [`is_fast`] holds.
     pub(crate) fn new<const D: usize>(x: Tensor<D>) -> Self {
+        Self::on(x)
+    }
+}
+
+impl<B: Native> Part<B> {
+    /// Takes a float tensor of this backend apart.
+    pub(crate) fn on<const D: usize>(x: Tensor<D>) -> Self {
         let tensor = x.into_dispatch();
         let context = tensor.autodiff;
-        match tensor.kind {
-            DispatchTensorKind::Flex(BackendTensor::Float(values)) => {
-                // A constant: an untracked leaf of its own.
-                let leaf = FloatTensor::<Autodiff<Flex>>::new(values);
-                let (values, node) = leaf.into_parts();
-                Self { values, node, context }
-            }
-            DispatchTensorKind::Autodiff(inner) => match *inner {
-                DispatchTensorKind::Flex(BackendTensor::Autodiff(tensor)) => {
-                    let (values, node) = tensor.into_parts();
-                    Self { values, node, context }
-                }
-                other => unreachable!("the caller checked for flex, found {other:?}"),
-            },
-            other => unreachable!("the caller checked for flex, found {other:?}"),
-        }
+        let (kind, is_tracked) = match tensor.kind {
+            DispatchTensorKind::Autodiff(inner) => (*inner, true),
+            kind => (kind, false),
+        };
+        let tensor = B::unwrap(kind);
+        // Outside the graph it is a constant: an untracked leaf of its own.
+        let tensor = if is_tracked {
+            tensor.autodiff()
+        } else {
+            FloatTensor::<Autodiff<B>>::new(tensor.float())
+        };
+        let (values, node) = tensor.into_parts();
+        Self { values, node, context }
     }
 }
 
@@ -76,20 +107,21 @@ pub(crate) fn integers<const D: usize>(x: Tensor<D, Int>) -> Vec<i64> {
 /// Records an operation with its backward pass, or only its result when no input is tracked.
 ///
 /// `state` is what backward needs; it is asked for only when something is tracked.
-pub(crate) fn record<const D: usize, const N: usize, O>(
+pub(crate) fn record<const D: usize, const N: usize, B, O>(
     operation: O,
-    inputs: [Part; N],
-    output: FlexTensor,
-    state: impl FnOnce([FlexTensor; N]) -> O::State,
+    inputs: [Part<B>; N],
+    output: FloatTensor<B>,
+    state: impl FnOnce([FloatTensor<B>; N]) -> O::State,
 ) -> Tensor<D>
 where
-    O: Backward<Flex, N>,
+    B: Native,
+    O: Backward<B, N>,
 {
     let context = inputs.iter().fold(DispatchAutodiffContext::Disabled, |context, part| {
         context.merge(part.context)
     });
     let kind = match context {
-        DispatchAutodiffContext::Disabled => DispatchTensorKind::Flex(BackendTensor::Float(output)),
+        DispatchAutodiffContext::Disabled => B::wrap(BackendTensor::Float(output)),
         DispatchAutodiffContext::Enabled(_) => {
             let (values, nodes) = unzip(inputs);
             // The strategy only matters for operations that recompute their output; these never do.
@@ -97,7 +129,7 @@ where
                 OpsKind::Tracked(prepared) => prepared.finish(state(values), output),
                 OpsKind::UnTracked(prepared) => prepared.finish(output),
             };
-            DispatchTensorKind::Autodiff(Box::new(DispatchTensorKind::Flex(BackendTensor::Autodiff(output))))
+            DispatchTensorKind::Autodiff(Box::new(B::wrap(BackendTensor::Autodiff(output))))
         }
     };
     Tensor::from_dispatch(DispatchTensor {
@@ -106,31 +138,49 @@ where
     })
 }
 
-fn unzip<const N: usize>(parts: [Part; N]) -> ([FlexTensor; N], [NodeGuard; N]) {
+fn unzip<const N: usize, B: Native>(parts: [Part<B>; N]) -> ([FloatTensor<B>; N], [NodeGuard; N]) {
     let values = parts.each_ref().map(|part| part.values.clone());
     (values, parts.map(|part| part.node))
 }
 
 /// A plain tensor of values that nothing is recorded for.
 pub(crate) fn untracked<const D: usize>(values: FlexTensor) -> Tensor<D> {
+    untracked_on::<D, Flex>(values)
+}
+
+/// [`untracked`] on any backend with bodies of our own.
+pub(crate) fn untracked_on<const D: usize, B: Native>(values: FloatTensor<B>) -> Tensor<D> {
     Tensor::from_dispatch(DispatchTensor {
-        kind: DispatchTensorKind::Flex(BackendTensor::Float(values)),
+        kind: B::wrap(BackendTensor::Float(values)),
         autodiff: DispatchAutodiffContext::Disabled,
     })
 }
 
 /// The gradients of one operation in the backward pass: one that comes in, up to `N` that go out.
-pub(crate) struct Back<'a, const N: usize> {
+pub(crate) struct Back<'a, const N: usize, B: Native> {
     parents: [Option<NodeId>; N],
     grads: &'a mut Gradients,
+    backend: PhantomData<B>,
 }
 
-impl<'a, const N: usize> Back<'a, N> {
+impl<'a, const N: usize> Back<'a, N, Flex> {
     /// Splits what burn hands to a backward pass into the incoming gradient, the saved state and the rest.
     pub(crate) fn open<S>(ops: Ops<S, N>, grads: &'a mut Gradients, _: &mut Checkpointer) -> (FlexTensor, S, Self) {
-        let grad = grads.consume::<Flex>(&ops.node);
+        Self::on(ops, grads)
+    }
+}
+
+impl<'a, const N: usize, B: Native> Back<'a, N, B> {
+    /// [`Back::open`] on any backend with bodies of our own.
+    pub(crate) fn on<S>(ops: Ops<S, N>, grads: &'a mut Gradients) -> (FloatTensor<B>, S, Self) {
+        let grad = grads.consume::<B>(&ops.node);
         let parents = ops.parents.map(|parent| parent.map(|node| node.id));
-        (grad, ops.state, Self { parents, grads })
+        let back = Self {
+            parents,
+            grads,
+            backend: PhantomData,
+        };
+        (grad, ops.state, back)
     }
 
     /// Whether input `index` wants its gradient.
@@ -139,9 +189,9 @@ impl<'a, const N: usize> Back<'a, N> {
     }
 
     /// Hands over the gradient of input `index`; dropped when that input does not want one.
-    pub(crate) fn give(&mut self, index: usize, grad: FlexTensor) {
+    pub(crate) fn give(&mut self, index: usize, grad: FloatTensor<B>) {
         if let Some(id) = self.parents[index] {
-            self.grads.register::<Flex>(id, grad);
+            self.grads.register::<B>(id, grad);
         }
     }
 }

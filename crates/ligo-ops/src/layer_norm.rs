@@ -11,6 +11,8 @@ use burn::backend::{
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 
+#[cfg(feature = "cube")]
+use crate::cube;
 use crate::{
     composed,
     graph::{self, Back, Part},
@@ -27,6 +29,11 @@ use crate::{
 /// # Panics
 /// When the shapes do not fit each other.
 pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<D> {
+    #[cfg(feature = "cube")]
+    if cube::is_native(&x) && cube::is_native(&weight) && cube::is_native(&bias) {
+        check_width(&x, &weight, &bias);
+        return cube::layer_norm::layer_norm(x, weight, bias, eps);
+    }
     if !(graph::is_fast(&x) && graph::is_fast(&weight) && graph::is_fast(&bias)) {
         return composed::layer_norm(x, weight, bias, eps);
     }
@@ -55,6 +62,14 @@ pub fn add_layer_norm<const D: usize>(
     bias: Tensor<1>,
     eps: f64,
 ) -> Tensor<D> {
+    #[cfg(feature = "cube")]
+    if [&x, &residual].into_iter().all(cube::is_native)
+        && [&weight, &bias].into_iter().all(cube::is_native)
+        && x.dims() == residual.dims()
+    {
+        check_width(&x, &weight, &bias);
+        return cube::layer_norm::add_layer_norm(x, residual, weight, bias, eps);
+    }
     let fast = graph::is_fast(&x) && graph::is_fast(&residual) && graph::is_fast(&weight) && graph::is_fast(&bias);
     if !fast || x.dims() != residual.dims() {
         return composed::layer_norm(x + residual, weight, bias, eps);
@@ -87,7 +102,7 @@ fn check_width<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, bias: &Tensor<
     );
 }
 
-fn part<const D: usize>(x: Tensor<D>) -> Part {
+fn part<const D: usize>(x: Tensor<D>) -> Part<Flex> {
     let mut part = Part::new(x);
     part.values = graph::contiguous(part.values);
     part

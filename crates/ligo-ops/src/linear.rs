@@ -11,6 +11,8 @@ use burn::backend::{
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 
+#[cfg(feature = "cube")]
+use crate::cube;
 use crate::{
     composed,
     graph::{self, Back, Part},
@@ -26,16 +28,20 @@ use crate::{
 /// # Panics
 /// When the shapes do not fit each other.
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
-    let fast = graph::is_fast(&x) && graph::is_fast(&weight) && bias.as_ref().is_none_or(graph::is_fast);
-    if !fast {
-        return composed::linear(x, weight, bias);
-    }
     let [outer, inner] = weight.dims();
     assert!(
         D > 0 && x.dims()[D - 1] == inner,
         "linear needs x [.., {inner}] for a weight [{outer}, {inner}], found {:?}",
         x.dims()
     );
+    #[cfg(feature = "cube")]
+    if cube::is_native(&x) && cube::is_native(&weight) && bias.as_ref().is_none_or(cube::is_native) {
+        return cube::linear::linear(x, weight, bias);
+    }
+    let fast = graph::is_fast(&x) && graph::is_fast(&weight) && bias.as_ref().is_none_or(graph::is_fast);
+    if !fast {
+        return composed::linear(x, weight, bias);
+    }
     let mut shape = x.dims();
     shape[D - 1] = outer;
     let count = shape[..D - 1].iter().product();
@@ -54,7 +60,7 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
     }
 }
 
-fn part<const D: usize>(x: Tensor<D>) -> Part {
+fn part<const D: usize>(x: Tensor<D>) -> Part<Flex> {
     let mut part = Part::new(x);
     part.values = graph::contiguous(part.values);
     part

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::{graph, kernels::optimiser};
+use crate::{graph, kernels::optimizer};
 
 /// `Σ x²` as a host number, for clipping by the global norm; not finite when any element is NaN or infinite.
 ///
@@ -11,7 +11,7 @@ pub fn sum_of_squares(x: &Tensor<1>) -> f64 {
     let x = x.clone().without_autodiff();
     if graph::is_fast(&x) {
         let x = graph::contiguous(graph::values(x));
-        return optimiser::sum_of_squares(graph::slice(&x));
+        return optimizer::sum_of_squares(graph::slice(&x));
     }
     (x.clone() * x).sum().into_scalar::<f64>()
 }

@@ -11,6 +11,8 @@ use burn::backend::{
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 
+#[cfg(feature = "cube")]
+use crate::cube;
 use crate::{
     composed,
     graph::{self, Back, Part},
@@ -26,9 +28,6 @@ use crate::{
 /// # Panics
 /// When the shapes do not fit each other.
 pub fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, eps: f64) -> Tensor<D> {
-    if !(graph::is_fast(&x) && graph::is_fast(&weight)) {
-        return composed::rms_norm(x, weight, eps);
-    }
     let [width] = weight.dims();
     assert!(
         width > 0 && x.dims().last() == Some(&width),
@@ -36,6 +35,13 @@ pub fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, eps: f64) -> Te
         x.dims(),
         weight.dims()
     );
+    #[cfg(feature = "cube")]
+    if cube::is_native(&x) && cube::is_native(&weight) {
+        return cube::rms_norm::rms_norm(x, weight, eps);
+    }
+    if !(graph::is_fast(&x) && graph::is_fast(&weight)) {
+        return composed::rms_norm(x, weight, eps);
+    }
     let (mut x, mut weight) = (Part::new(x), Part::new(weight));
     for part in [&mut x, &mut weight] {
         part.values = graph::contiguous(part.values.clone());

@@ -11,11 +11,14 @@ use burn::backend::{
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_flex::FlexTensor;
 
+#[cfg(feature = "cube")]
+use crate::cube;
 use crate::{
     composed,
     graph::{self, Back, Part},
     kernels::rotary::{self as kernel, Angles},
     simd::filled,
+    traffic,
 };
 
 /// The angles by which [`rotary`] turns queries and keys. Made once for a batch and used by all its layers.
@@ -52,7 +55,7 @@ impl RotaryAngles {
                 .iter()
                 .flat_map(|p| frequencies.iter().map(move |frequency| *p as f32 * frequency));
             let values: Vec<f32> = angles.map(|angle| f(f64::from(angle)) as f32).collect();
-            Tensor::from_data(TensorData::new(values, [shape[0], shape[1], half]), device)
+            traffic::upload(TensorData::new(values, [shape[0], shape[1], half]), device)
         };
         Self {
             cos: table(f64::cos),
@@ -106,6 +109,10 @@ pub fn rotary(x: Tensor<3>, angles: &RotaryAngles) -> Tensor<3> {
         "rotary embedding needs angles [1 or {batch}, {length}, d/2] with d dividing {width}, found {:?}",
         [rows, positions, half]
     );
+    #[cfg(feature = "cube")]
+    if cube::is_native(&x) && cube::is_native(&angles.cos) && batch * length * width > 0 {
+        return cube::rotary::rotary(x, angles);
+    }
     if !(graph::is_fast(&x) && graph::is_fast(&angles.cos)) || batch * length * width == 0 {
         return composed::rotary(x, angles);
     }

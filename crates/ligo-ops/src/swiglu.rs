@@ -11,6 +11,8 @@ use burn::backend::{
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 
+#[cfg(feature = "cube")]
+use crate::cube;
 use crate::{
     composed,
     graph::{self, Back, Part},
@@ -32,6 +34,10 @@ pub fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
         gate.dims(),
         up.dims()
     );
+    #[cfg(feature = "cube")]
+    if cube::is_native(&gate) && cube::is_native(&up) {
+        return cube::activation::swiglu(gate, up);
+    }
     if !(graph::is_fast(&gate) && graph::is_fast(&up)) {
         return composed::swiglu(gate, up);
     }

@@ -3,6 +3,8 @@
 
 mod decoders;
 mod distillation;
+#[cfg(feature = "cube")]
+mod gpu;
 mod talking_heads;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};

@@ -1,10 +1,13 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use ligo_data::{Batch, CausalBatch, CausalLoader, Cursor, ImageBatch, ImageLoader, MlmBatch, MlmLoader};
 use ligo_models::{CausalInputs, ImageInputs, Inputs, MlmInputs};
+use ligo_ops::traffic;
 use serde_json::{Value, json};
 
 /// Where training batches come from: a pure function of the cursor, so that a resumed run reads what an uninterrupted one would have.
-pub trait BatchSource {
+///
+/// The next batch is made by another thread while a step computes, hence `Sync`.
+pub trait BatchSource: Sync {
     /// The batch of `batch_size` samples at a cursor, and the cursor behind it.
     ///
     /// # Errors
@@ -78,14 +81,14 @@ pub fn inputs_on(batch: &Batch, device: &Device) -> Inputs {
 }
 
 fn integers(values: &[i32], device: &Device) -> Tensor<1, Int> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
+    traffic::upload_batch(TensorData::new(values.to_vec(), [values.len()]), device)
 }
 
 fn masked(batch: &MlmBatch, device: &Device) -> MlmInputs {
     let grid = [batch.batch_size, batch.seq_len];
     let mask = batch.attention_mask.as_ref().map(|mask| {
         let mask: Vec<f32> = mask.iter().map(|m| f32::from(*m)).collect();
-        Tensor::<2>::from_data(TensorData::new(mask, grid), device)
+        traffic::upload_batch::<2, _>(TensorData::new(mask, grid), device)
     });
     MlmInputs {
         input_ids: integers(&batch.input_ids, device).reshape(grid),
@@ -103,6 +106,10 @@ fn causal(batch: &CausalBatch, device: &Device) -> CausalInputs {
         input_ids: integers(&batch.input_ids, device).reshape(grid),
         labels: integers(&batch.labels, device).reshape(grid),
         documents: documents.map(|ids| integers(ids, device).reshape(grid)),
+        position_ids: batch
+            .position_ids
+            .as_ref()
+            .map(|ids| integers(ids, device).reshape(grid)),
     }
 }
 
@@ -110,7 +117,7 @@ fn images(batch: &ImageBatch, device: &Device) -> ImageInputs {
     let shape = [batch.batch_size, batch.channels, batch.height, batch.width];
     let targets = [batch.batch_size, batch.num_classes];
     ImageInputs {
-        pixels: Tensor::from_data(TensorData::new(batch.pixels.clone(), shape), device),
-        targets: Tensor::from_data(TensorData::new(batch.targets.clone(), targets), device),
+        pixels: traffic::upload_batch(TensorData::new(batch.pixels.clone(), shape), device),
+        targets: traffic::upload_batch(TensorData::new(batch.targets.clone(), targets), device),
     }
 }

@@ -22,18 +22,7 @@ impl StepGradients {
             self.sums = found;
             return;
         }
-        for (sum, gradient) in self.sums.iter_mut().zip(found) {
-            *sum = match (sum.take(), gradient) {
-                (Some(a), Some(b)) => Some(a + b),
-                (a, b) => a.or(b),
-            };
-        }
-    }
-
-    /// The Euclidean norm of all gradients taken together; not finite when any of them holds NaN or an infinity.
-    pub(crate) fn global_norm(&self) -> f64 {
-        let squares = self.sums.iter().flatten().map(ligo_ops::sum_of_squares);
-        squares.sum::<f64>().sqrt()
+        self.sums = ligo_ops::accumulate(std::mem::take(&mut self.sums), found);
     }
 
     pub(crate) fn into_inner(self) -> Vec<Option<Tensor<1>>> {
@@ -41,29 +30,20 @@ impl StepGradients {
     }
 }
 
-/// The factor that brings a gradient of this norm down to `clip_norm`; 1 when it is shorter or clipping is off.
-///
-/// `min(1, clip_norm / (norm + 1e-6))`, the rule of `torch.nn.utils.clip_grad_norm_`.
-pub(crate) fn clip_scale(norm: f64, clip_norm: f64) -> f64 {
-    if clip_norm == 0.0 {
-        return 1.0;
-    }
-    (clip_norm / (norm + 1e-6)).min(1.0)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use burn::tensor::Device;
+    use ligo_ops::StepStatistics;
 
     use super::*;
     use crate::{ParamInfo, ParamStore};
 
-    #[test]
-    fn clipping_keeps_the_direction_of_the_whole_gradient() {
-        assert_eq!(clip_scale(0.5, 1.0), 1.0);
-        assert_eq!(clip_scale(50.0, 0.0), 1.0);
-        assert!((clip_scale(4.0, 1.0) - 0.25).abs() < 1e-6);
+    fn norm(gradients: &[Option<Tensor<1>>]) -> f64 {
+        StepStatistics::of(&[], gradients, 0.0)
+            .and_then(|statistics| statistics.read())
+            .unwrap()
+            .grad_norm
     }
 
     #[test]
@@ -81,8 +61,8 @@ mod tests {
             let loss = leaves.tensor("a").unwrap().mul_scalar(a) + leaves.tensor("b").unwrap().mul_scalar(b);
             sum.add(&loss, &leaves);
         }
-        assert!((sum.global_norm() - 5.0).abs() < 1e-12);
         let gradients = sum.into_inner();
+        assert!((norm(&gradients) - 5.0).abs() < 1e-12);
         assert!(gradients[2].is_none());
         assert_eq!(
             gradients[0].as_ref().unwrap().to_data().try_to_vec::<f32>().unwrap(),
@@ -93,9 +73,6 @@ mod tests {
     #[test]
     fn a_gradient_with_a_nan_has_a_norm_that_is_not_finite() {
         let bad = Tensor::<1>::from_floats([1.0, f32::NAN, 2.0], &Device::flex());
-        let sum = StepGradients {
-            sums: vec![None, Some(bad)],
-        };
-        assert!(!sum.global_norm().is_finite());
+        assert!(!norm(&[None, Some(bad)]).is_finite());
     }
 }

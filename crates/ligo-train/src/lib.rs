@@ -50,6 +50,7 @@ mod observer;
 mod operator;
 mod optimizer;
 mod precision;
+mod prefetch;
 mod progress;
 mod result;
 mod saved;

@@ -1,11 +1,11 @@
 use std::collections::HashMap;
 
 use burn::tensor::Tensor;
-use ligo_ops::AdamwStep;
+use ligo_ops::{AdamwStep, AdamwUpdate, StepNumbers, StepStatistics};
 use serde::{Deserialize, Serialize};
 
 use crate::new_entries::{NewEntries, NewPart};
-use crate::store::{download, upload};
+use crate::store::{download, unreadable, upload};
 use crate::{Error, NewMasks, ParamStore};
 
 /// The update rule.
@@ -154,46 +154,74 @@ impl Optimizer {
         self.moments.get(i).and_then(Option::as_ref)
     }
 
-    /// One update of every parameter that has a gradient.
+    /// One update of every parameter that has a gradient; returns the step's numbers, which on a GPU waits for the update.
     ///
-    /// `gradients` are in the store's order; `grad_scale` multiplies them inside the update. A parameter without a gradient, or with a
-    /// learning-rate factor of 0, is left as it is (no decay either), as in PyTorch.
+    /// `gradients` are in the store's order. `statistics` are those of the step, or a factor on the gradients. Where loss or norm are not
+    /// finite nothing changes, and it is no update. A parameter without a gradient, or with a learning-rate factor of 0, is left as it is
+    /// (no decay either), as in PyTorch.
+    ///
+    /// # Errors
+    /// The device cannot be read.
     pub fn update(
         &mut self,
         store: &mut ParamStore,
         gradients: Vec<Option<Tensor<1>>>,
         rate: impl Into<Rate>,
-        grad_scale: f64,
-    ) {
+        statistics: impl Into<StepStatistics>,
+    ) -> Result<StepNumbers, Error> {
+        let read = |statistics: &StepStatistics| {
+            let numbers = statistics.read();
+            numbers.map_err(|fault| unreadable("loss and gradient norm", fault))
+        };
+        let mut statistics = statistics.into();
+        // Only AdamW leaves it to the device whether anything changes.
+        if self.config.kind == OptimizerKind::Sgd && statistics.on_host().is_none() {
+            statistics = StepStatistics::from(read(&statistics)?);
+        }
+        if let Some(numbers) = statistics.on_host().filter(|numbers| !numbers.is_finite()) {
+            return Ok(numbers);
+        }
         self.updates += 1;
-        let mut gradients = gradients;
-        let Rate { lr, new_factor } = rate.into();
-        let Self {
-            config,
-            moments,
-            lr_multipliers,
-            new,
-            updates,
-        } = self;
-        store.replace(|i, info, value| {
-            let part = new.as_ref().filter(|_| new_factor != 1.0).map(|new| new.part(i));
-            let lr = match part {
-                Some(NewPart::All) => lr * lr_multipliers[i] * new_factor,
-                _ => lr * lr_multipliers[i],
-            };
+        self.apply(store, gradients, rate.into(), &statistics)?;
+        let numbers = read(&statistics)?;
+        if !numbers.is_finite() {
+            // The device has found this out, too, and changed nothing.
+            self.updates -= 1;
+        }
+        Ok(numbers)
+    }
+
+    fn apply(
+        &mut self,
+        store: &mut ParamStore,
+        mut gradients: Vec<Option<Tensor<1>>>,
+        Rate { lr, new_factor }: Rate,
+        statistics: &StepStatistics,
+    ) -> Result<(), Error> {
+        let config = self.config;
+        let mut values: Vec<Option<Tensor<1>>> = store.take().into_iter().map(Some).collect();
+        let (mut places, mut updates) = (Vec::new(), Vec::new());
+        // What a parameter was before, where its new and its old numbers get different rates.
+        let mut mixed = Vec::new();
+        for (i, info) in store.infos().iter().enumerate() {
             let Some(gradient) = gradients.get_mut(i).and_then(Option::take) else {
-                return value;
+                continue;
             };
-            if lr_multipliers[i] == 0.0 {
-                return value;
+            if self.lr_multipliers[i] == 0.0 {
+                continue;
+            }
+            let Some(value) = values[i].take() else { continue };
+            let part = self.new.as_ref().filter(|_| new_factor != 1.0).map(|new| new.part(i));
+            let lr = match part {
+                Some(NewPart::All) => lr * self.lr_multipliers[i] * new_factor,
+                _ => lr * self.lr_multipliers[i],
+            };
+            if let Some(NewPart::Some(mask)) = part {
+                mixed.push((i, mask.as_ref().clone(), value.clone()));
             }
             let weight_decay = if info.decay { config.weight_decay } else { 0.0 };
-            let mixed = match part {
-                Some(NewPart::Some(mask)) => Some((mask.as_ref().clone(), value.clone())),
-                _ => None,
-            };
             // The moments are moved, not cloned: the fused update then works in place.
-            let value = match moments[i].take() {
+            match self.moments[i].take() {
                 Some((m, v)) => {
                     let step = AdamwStep {
                         lr,
@@ -201,24 +229,40 @@ impl Optimizer {
                         beta2: config.beta2,
                         eps: config.eps,
                         weight_decay,
-                        step: *updates,
-                        grad_scale,
+                        step: self.updates,
+                        grad_scale: 1.0,
                     };
-                    let (value, m, v) = ligo_ops::adamw(value, gradient, m, v, &step);
-                    moments[i] = Some((m, v));
-                    value
+                    places.push(i);
+                    updates.push(AdamwUpdate {
+                        param: value,
+                        grad: gradient,
+                        m,
+                        v,
+                        step,
+                    });
                 }
-                None => value.mul_scalar(1.0 - lr * weight_decay) - gradient.mul_scalar(lr * grad_scale),
-            };
-            match mixed {
-                // A rate is a factor on the whole update, decay included.
-                Some((mask, before)) => {
-                    let scaled = before.clone() + (value.clone() - before).mul_scalar(new_factor);
-                    value.mask_where(mask, scaled)
+                None => {
+                    let scale = statistics.on_host().map_or(1.0, |numbers| numbers.scale);
+                    let step = gradient.mul_scalar(lr * scale);
+                    values[i] = Some(value.mul_scalar(1.0 - lr * weight_decay) - step);
                 }
-                None => value,
             }
-        });
+        }
+        let updated =
+            ligo_ops::adamw_all(updates, statistics).map_err(|fault| unreadable("loss and gradient norm", fault))?;
+        for (i, [value, m, v]) in places.into_iter().zip(updated) {
+            values[i] = Some(value);
+            self.moments[i] = Some((m, v));
+        }
+        for (i, mask, before) in mixed {
+            // A rate is a factor on the whole update, decay included.
+            if let Some(value) = values[i].take() {
+                let scaled = before.clone() + (value.clone() - before).mul_scalar(new_factor);
+                values[i] = Some(value.mask_where(mask, scaled));
+            }
+        }
+        store.put(values.into_iter().flatten().collect());
+        Ok(())
     }
 
     /// Copies the moments to the host; empty for SGD.
@@ -269,7 +313,6 @@ mod tests {
 
     use super::*;
     use crate::ParamInfo;
-    use crate::gradients::clip_scale;
 
     const A: [f32; 4] = [0.5, -1.25, 2.0, 0.03125];
     const B: [f32; 2] = [-0.75, 0.1];
@@ -362,7 +405,9 @@ mod tests {
             let gradients = vec![flat(a), flat(b)];
             let squares: f64 = gradients.iter().flatten().map(ligo_ops::sum_of_squares).sum();
             assert!((squares.sqrt() - norm).abs() < 1e-6 * norm);
-            optimizer.update(&mut store, gradients, lr, clip_scale(squares.sqrt(), 1.5));
+            optimizer
+                .update(&mut store, gradients, lr, ligo_ops::clip_scale(squares.sqrt(), 1.5))
+                .unwrap();
             assert_close(&values(&store), &weights, 2e-6);
         }
         let moments = optimizer.to_moments(&store).unwrap();
@@ -390,7 +435,7 @@ mod tests {
         let mut store = two_parameters();
         let mut optimizer = Optimizer::new(config, &store);
         let gradients = vec![flat(&[1.0, 0.0, -2.0, 0.5]), flat(&[4.0, 8.0])];
-        optimizer.update(&mut store, gradients, 0.1, 0.5);
+        optimizer.update(&mut store, gradients, 0.1, 0.5).unwrap();
         // a decays by 1 - 0.1 * 0.5, b does not.
         assert_close(&values(&store), &[0.425, -1.1875, 2.0, 0.0046875, -0.95, -0.3], 1e-6);
         assert!(optimizer.to_moments(&store).unwrap().is_empty());
@@ -402,7 +447,9 @@ mod tests {
         let factors = HashMap::from([("b".to_owned(), 0.0)]);
         let optimizer = Optimizer::new(OptimizerConfig::default(), &store);
         let mut optimizer = optimizer.with_lr_multipliers(&store, &factors).unwrap();
-        optimizer.update(&mut store, vec![None, flat(&[1.0, 1.0])], 0.1, 1.0);
+        optimizer
+            .update(&mut store, vec![None, flat(&[1.0, 1.0])], 0.1, 1.0)
+            .unwrap();
         assert_eq!(values(&store), [&A[..], &B[..]].concat());
     }
 
@@ -413,7 +460,7 @@ mod tests {
             let factors = HashMap::from([("a".to_owned(), factor)]);
             let optimizer = Optimizer::new(OptimizerConfig::default(), &store);
             let mut optimizer = optimizer.with_lr_multipliers(&store, &factors).unwrap();
-            optimizer.update(&mut store, vec![flat(&A), None], lr, 1.0);
+            optimizer.update(&mut store, vec![flat(&A), None], lr, 1.0).unwrap();
             values(&store)
         };
         assert_eq!(run(0.1, 0.25), run(0.025, 1.0));
@@ -428,7 +475,9 @@ mod tests {
             let mut optimizer = optimizer.with_new_entries(&store, masks).unwrap();
             for (a, b) in GRADIENTS {
                 let rate = Rate { lr: 0.01, new_factor };
-                optimizer.update(&mut store, vec![flat(&a), flat(&b)], rate, 1.0);
+                optimizer
+                    .update(&mut store, vec![flat(&a), flat(&b)], rate, 1.0)
+                    .unwrap();
             }
             values(&store)
         };
@@ -478,7 +527,9 @@ mod tests {
         let mut optimizer = Optimizer::new(OptimizerConfig::default(), &store);
         let step = |optimizer: &mut Optimizer, store: &mut ParamStore, i: usize| {
             let (a, b) = GRADIENTS[i];
-            optimizer.update(store, vec![flat(&a), flat(&b)], RATES[i], 1.0);
+            optimizer
+                .update(store, vec![flat(&a), flat(&b)], RATES[i], 1.0)
+                .unwrap();
         };
         step(&mut optimizer, &mut store, 0);
         step(&mut optimizer, &mut store, 1);

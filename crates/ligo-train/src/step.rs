@@ -1,27 +1,44 @@
 use burn::tensor::Tensor;
 use ligo_data::{Batch, Cursor};
-use ligo_ops::with_precision;
+use ligo_ops::{StepStatistics, with_precision};
 
 use crate::batch::{BatchSource, inputs_on};
 use crate::gradients::StepGradients;
-pub(crate) use crate::gradients::clip_scale;
-use crate::store::download;
+use crate::store::{download, unreadable};
 use crate::{Error, Leaves, Objective, Optimizer, ParamStore, StepContext, TrainConfig, Work};
 
 /// What the forward and backward passes of a step found. Nothing was changed yet.
 pub(crate) struct Step {
-    /// The mean loss over all labels of the step.
-    pub(crate) loss: f64,
-    /// The norm of the whole gradient.
-    pub(crate) grad_norm: f64,
+    /// The mean loss over all labels of the step, and the norm of the whole gradient; on a GPU not yet computed, perhaps.
+    pub(crate) statistics: StepStatistics,
     /// Gradients in the store's order.
     pub(crate) gradients: Vec<Option<Tensor<1>>>,
     /// Tokens read; images where there are no tokens.
     pub(crate) tokens: u64,
-    /// Where the next step's data begin.
-    pub(crate) cursor: Cursor,
     /// What each micro-batch computed.
     pub(crate) work: Vec<Work>,
+}
+
+/// The micro-batches of a step.
+pub(crate) struct StepBatches {
+    /// In order.
+    pub(crate) batches: Vec<Batch>,
+    /// Where the next step's data begin.
+    pub(crate) next: Cursor,
+}
+
+impl StepBatches {
+    /// Those of the step whose data begin at a cursor.
+    pub(crate) fn at(config: &TrainConfig, source: &dyn BatchSource, cursor: Cursor) -> Result<Self, ligo_data::Error> {
+        let mut batches = Vec::with_capacity(config.accumulation);
+        let mut next = cursor;
+        for _ in 0..config.accumulation {
+            let (batch, behind) = source.batch_at(next, config.batch_size)?;
+            batches.push(batch);
+            next = behind;
+        }
+        Ok(Self { batches, next })
+    }
 }
 
 /// Forward and backward over the micro-batches of a step.
@@ -32,16 +49,9 @@ pub(crate) fn gradients(
     config: &TrainConfig,
     objective: &dyn Objective,
     store: &ParamStore,
-    source: &dyn BatchSource,
+    batches: &[Batch],
     step: u64,
-    mut cursor: Cursor,
 ) -> Result<Step, Error> {
-    let mut batches = Vec::with_capacity(config.accumulation);
-    for _ in 0..config.accumulation {
-        let (batch, next) = source.batch_at(cursor, config.batch_size)?;
-        batches.push(batch);
-        cursor = next;
-    }
     let labels: usize = batches.iter().map(Batch::num_labels).sum();
     if labels == 0 {
         return Err(Error::NothingToLearn { step });
@@ -73,17 +83,14 @@ pub(crate) fn gradients(
         })?;
         losses.push(loss.without_autodiff());
     }
-    // Read after the last backward pass, so that a device that computes ahead is not held up in between.
-    let mut loss = 0.0;
-    for part in &losses {
-        loss += read_loss(part)?;
-    }
+    let gradients = sum.into_inner();
+    // Nothing was read of a device so far, so that one that computes ahead is not held up.
+    let statistics = StepStatistics::of(&losses, &gradients, config.clip_norm)
+        .map_err(|fault| unreadable("loss and gradient norm", fault))?;
     Ok(Step {
-        loss,
-        grad_norm: sum.global_norm(),
-        gradients: sum.into_inner(),
+        statistics,
+        gradients,
         tokens,
-        cursor,
         work,
     })
 }
@@ -94,7 +101,7 @@ pub(crate) fn gradients(
 /// Returns the mean loss before the update and where the next step's data begin.
 ///
 /// # Errors
-/// Those of data and objective. A loss that is not finite is not looked for.
+/// Those of data, objective and device. A step whose loss or gradient is not finite changes nothing, and is no error.
 pub fn train_step(
     config: &TrainConfig,
     objective: &dyn Objective,
@@ -104,10 +111,10 @@ pub fn train_step(
     step: u64,
     cursor: Cursor,
 ) -> Result<(f64, Cursor), Error> {
-    let found = gradients(config, objective, store, source, step, cursor)?;
-    let scale = clip_scale(found.grad_norm, config.clip_norm);
-    optimizer.update(store, found.gradients, config.rate(step), scale);
-    Ok((found.loss, found.cursor))
+    let StepBatches { batches, next } = StepBatches::at(config, source, cursor)?;
+    let found = gradients(config, objective, store, &batches, step)?;
+    let numbers = optimizer.update(store, found.gradients, config.rate(step), found.statistics)?;
+    Ok((numbers.loss, next))
 }
 
 /// The value of a loss of one element.

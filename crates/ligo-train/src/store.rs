@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use ligo_ops::traffic::{self, ReadError};
 
 use crate::Error;
 
@@ -145,14 +146,15 @@ impl ParamStore {
         &self.values
     }
 
-    /// Hands every value over by value, so that an update may happen in place.
-    pub(crate) fn replace(&mut self, mut update: impl FnMut(usize, &ParamInfo, Tensor<1>) -> Tensor<1>) {
-        let old = std::mem::take(&mut self.values);
-        let infos = self.layout.infos.iter().enumerate();
-        self.values = infos
-            .zip(old)
-            .map(|((i, info), value)| update(i, info, value))
-            .collect();
+    /// Hands all values over by value, so that an update may happen in place; [`ParamStore::put`] takes them back.
+    pub(crate) fn take(&mut self) -> Vec<Tensor<1>> {
+        std::mem::take(&mut self.values)
+    }
+
+    /// Takes values in the order of [`ParamStore::take`].
+    pub(crate) fn put(&mut self, values: Vec<Tensor<1>>) {
+        debug_assert_eq!(values.len(), self.layout.infos.len());
+        self.values = values;
     }
 }
 
@@ -171,13 +173,17 @@ fn check_count(info: &ParamInfo, found: usize) -> Result<(), Error> {
 /// Puts a list of numbers on a device.
 pub(crate) fn upload(host: Vec<f32>, device: &Device) -> Tensor<1> {
     let count = host.len();
-    Tensor::from_data(TensorData::new(host, [count]), device)
+    traffic::upload(TensorData::new(host, [count]), device)
 }
 
 /// Copies a flat tensor to the host.
 pub(crate) fn download(name: &str, value: &Tensor<1>) -> Result<Vec<f32>, Error> {
-    let values = value.clone().try_into_vec_as::<f32>();
-    values.map_err(|e| Error::of_device(format!("read the values of `{name}`"), e.to_string()))
+    traffic::read(value).map_err(|fault| unreadable(&format!("the values of `{name}`"), fault))
+}
+
+/// A device that did not give what was asked of it.
+pub(crate) fn unreadable(what: &str, fault: ReadError) -> Error {
+    Error::of_device(format!("read {what}"), fault.0)
 }
 
 #[cfg(test)]

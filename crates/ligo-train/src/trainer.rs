@@ -4,15 +4,16 @@ use std::time::Instant;
 
 use ligo_checkpoint::Disk;
 use ligo_data::Batch;
-use ligo_ops::with_precision;
+use ligo_ops::{StepNumbers, with_precision};
 use serde_json::Value;
 
 use crate::checkpoint::{Checkpoints, RunIdentity};
 use crate::evaluate::evaluate;
 use crate::log::Log;
 use crate::meter::Gauge;
+use crate::prefetch::Prefetch;
 use crate::progress::Progress;
-use crate::step::{self, Step};
+use crate::step::{self, Step, StepBatches};
 use crate::{
     BatchSource, CostPerStep, Error, Event, FailedSavePolicy, HostMoments, Meter, NonFinitePolicy, Objective, Observer,
     Optimizer, Outcome, ParamStore, Spent, StepCost, StepReport, TrainConfig, TrainResult, check_precision,
@@ -266,6 +267,11 @@ struct Session<'s, 'a> {
 
 impl Session<'_, '_> {
     fn train(&mut self) -> Result<TrainResult, Error> {
+        let (config, source) = (self.trainer.config.clone(), self.trainer.data.train);
+        std::thread::scope(|scope| self.train_with(&Prefetch::start(scope, &config, source)))
+    }
+
+    fn train_with(&mut self, prefetch: &Prefetch<'_>) -> Result<TrainResult, Error> {
         loop {
             let step = self.progress.step;
             let is_last = step >= self.trainer.end;
@@ -282,7 +288,7 @@ impl Session<'_, '_> {
             if self.is_save_due() {
                 self.save_or_go_on()?;
             }
-            self.step()?;
+            self.step(prefetch)?;
         }
     }
 
@@ -321,7 +327,16 @@ impl Session<'_, '_> {
         Ok(true)
     }
 
-    fn step(&mut self) -> Result<(), Error> {
+    /// The micro-batches of the next step, and a request for those behind it.
+    fn batches(&mut self, prefetch: &Prefetch<'_>) -> Result<StepBatches, Error> {
+        let found = prefetch.take(self.progress.cursor)?;
+        if self.progress.step + 1 < self.trainer.end {
+            prefetch.request(found.next);
+        }
+        Ok(found)
+    }
+
+    fn step(&mut self, prefetch: &Prefetch<'_>) -> Result<(), Error> {
         self.trainer
             .gauge
             .before_step(self.progress.step, &mut self.progress.usage);
@@ -332,23 +347,21 @@ impl Session<'_, '_> {
         let (on_non_finite, allowed) = (config.on_non_finite, config.max_skipped_in_a_row);
         let steps = config.steps;
         let log_every = config.log_every;
+        let StepBatches { batches, next } = self.batches(prefetch)?;
         let t = &mut *self.trainer;
         let Step {
-            loss,
-            grad_norm,
+            statistics,
             gradients,
             tokens,
-            cursor,
             work,
-        } = step::gradients(
-            &t.config,
-            t.objective,
-            &t.store,
-            t.data.train,
-            number,
-            self.progress.cursor,
-        )?;
-        let skipped = !(loss.is_finite() && grad_norm.is_finite());
+        } = step::gradients(&t.config, t.objective, &t.store, &batches, number)?;
+        let numbers = t.optimizer.update(&mut t.store, gradients, rate, statistics)?;
+        let StepNumbers {
+            loss,
+            grad_norm,
+            scale: clip_scale,
+        } = numbers;
+        let skipped = !numbers.is_finite();
         if skipped && on_non_finite == NonFinitePolicy::Stop {
             let error = Error::NonFinite {
                 step: number,
@@ -359,17 +372,13 @@ impl Session<'_, '_> {
             let _ = self.note("non_finite", error.to_string());
             return Err(error);
         }
-        let clip_scale = step::clip_scale(grad_norm, t.config.clip_norm);
-        if !skipped {
-            t.optimizer.update(&mut t.store, gradients, rate, clip_scale);
-        }
 
         let cost = t.cost.of(&work);
         let progress = &mut self.progress;
         progress.step += 1;
         progress.flops_exact += cost.exact;
         progress.flops_electra += cost.electra;
-        progress.cursor = cursor;
+        progress.cursor = next;
         progress.tokens += tokens;
         progress.last_train_loss = (!skipped).then_some(loss);
         let step_seconds = started.elapsed().as_secs_f64();

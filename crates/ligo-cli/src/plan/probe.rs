@@ -146,7 +146,7 @@ fn update(train: &TrainConfig, store: &mut ParamStore, optimizer: &mut Optimizer
     };
     wait(store)?;
     let begin = Instant::now();
-    optimizer.update(store, gradients, train.lr(0), 1.0);
+    optimizer.update(store, gradients, train.lr(0), 1.0)?;
     wait(store)?;
     Ok(begin.elapsed().as_secs_f64())
 }

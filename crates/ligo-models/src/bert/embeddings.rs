@@ -60,17 +60,25 @@ impl Embeddings {
             "the sequence has {length} tokens; the model has positions for {}",
             self.max_tokens
         );
-        let positions = match self.padding {
-            Some(padding) => self.position_embeddings.forward(counted(input_ids.clone(), padding)),
-            None => self.position_embeddings.first(length),
+        let words = self.word_embeddings.forward(input_ids.clone());
+        let x = match (self.padding, token_type_ids) {
+            (None, None) => {
+                let shared = self.token_type_embeddings.weight.val();
+                ligo_ops::add_positions(words, self.position_embeddings.weight.val(), Some(shared))
+            }
+            (padding, types) => {
+                let positions = match padding {
+                    Some(padding) => self.position_embeddings.forward(counted(input_ids, padding)),
+                    None => self.position_embeddings.first(length),
+                };
+                let rest = match types {
+                    Some(types) => self.token_type_embeddings.forward(types) + positions,
+                    None => positions + self.token_type_embeddings.first(1),
+                };
+                words + rest
+            }
         };
-        let words = self.word_embeddings.forward(input_ids);
-        // The small tables are added first: without types that leaves one addition over the whole batch.
-        let rest = match token_type_ids {
-            Some(types) => self.token_type_embeddings.forward(types) + positions,
-            None => positions + self.token_type_embeddings.first(1),
-        };
-        let x = self.layer_norm.forward(words + rest);
+        let x = self.layer_norm.forward(x);
         ligo_ops::dropout(x, dropout.next(self.dropout))
     }
 }

@@ -82,7 +82,7 @@ impl Bert {
         let [batch, length, width] = hidden.dims();
         // A head costs as much as several layers, and only one token in seven has a label.
         let tokens = hidden.reshape([batch * length, width]);
-        Ok(tokens.select(0, inputs.masked_positions.clone()))
+        Ok(ligo_ops::rows(tokens, inputs.masked_positions.clone()))
     }
 
     /// The hidden states `[B, L, D]` after the last layer, without dropout.

@@ -88,7 +88,7 @@ impl Cait {
         inspect: &mut dyn FnMut(&Tensor<3>),
     ) -> Result<Tensor<3>, Error> {
         let patches = cut(pixels, &self.patch_embed.patches);
-        let x = self.patch_embed.proj.forward(patches) + self.pos_embed.val().unsqueeze();
+        let x = ligo_ops::add_positions(self.patch_embed.proj.forward(patches), self.pos_embed.val(), None);
         let x = ligo_ops::dropout(x, pass.dropout.next(self.dropout));
         stack::run(&self.blocks, x, &(), 0, pass, inspect)
     }

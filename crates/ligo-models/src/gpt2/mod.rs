@@ -77,11 +77,11 @@ impl Gpt2 {
             "the sequence has {length} tokens; the model has {} positions",
             self.max_positions
         );
-        let positions = match reading.position_ids() {
-            Some(ids) => self.wpe.forward(ids),
-            None => self.wpe.first(length),
+        let tokens = self.wte.forward(reading.input_ids.clone());
+        let x = match reading.position_ids() {
+            Some(ids) => tokens + self.wpe.forward(ids),
+            None => ligo_ops::add_positions(tokens, self.wpe.weight.val(), None),
         };
-        let x = self.wte.forward(reading.input_ids.clone()) + positions;
         let x = ligo_ops::dropout(x, pass.dropout.next(self.dropout));
         stack::run(&self.h, x, &reading.visibility, 0, pass, inspect)
     }

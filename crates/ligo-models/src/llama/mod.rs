@@ -7,6 +7,8 @@
 mod attention;
 mod layer;
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use ligo_arch::LlamaConfig;
@@ -45,11 +47,37 @@ pub struct Llama {
     window: Option<usize>,
 }
 
-/// What the angles of a model depend on besides positions.
-#[derive(Clone, Copy, Debug)]
+/// What the angles of a model depend on besides positions, and those of a sequence, made once for each length and device.
+#[derive(Clone, Debug)]
 struct Rotation {
     head_dim: usize,
     theta: f64,
+    /// Shared by the models that a skeleton becomes.
+    made: Arc<Mutex<Option<(usize, Device, RotaryAngles)>>>,
+}
+
+impl Rotation {
+    fn new(head_dim: usize, theta: f64) -> Self {
+        Self {
+            head_dim,
+            theta,
+            made: Arc::default(),
+        }
+    }
+
+    /// The angles at `0, 1, …, length - 1`.
+    fn angles(&self, length: usize, device: &Device) -> RotaryAngles {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*made {
+            Some((known, on, angles)) if *known == length && on == device => angles.clone(),
+            _ => {
+                let positions: Vec<usize> = (0..length).collect();
+                let angles = RotaryAngles::new(&positions, [1, length], self.head_dim, self.theta, device);
+                *made = Some((length, device.clone(), angles.clone()));
+                angles
+            }
+        }
+    }
 }
 
 /// What all layers read beside hidden states.
@@ -76,10 +104,7 @@ impl LlamaForCausalLm {
                 embed_tokens: Embedding::skeleton(c.vocab_size, d, device),
                 layers: (0..c.num_hidden_layers).map(|_| Layer::skeleton(c, device)).collect(),
                 norm: RmsNorm::skeleton(d, c.rms_norm_eps, device),
-                rotation: Rotation {
-                    head_dim: c.head_width(),
-                    theta: c.rope_base(),
-                },
+                rotation: Rotation::new(c.head_width(), c.rope_base()),
                 window: c.window(),
             },
             lm_head: (!c.tie_word_embeddings).then(head),
@@ -104,11 +129,13 @@ impl Llama {
                 "the sequence has {length} tokens; the model's attention reaches over {window}"
             );
         }
-        let Rotation { head_dim, theta } = self.rotation;
-        let (positions, shape) = reading.positions();
+        let angles = self.rotation.angles(length, &reading.device());
         let around = Surroundings {
             visibility: reading.visibility.clone(),
-            angles: RotaryAngles::new(&positions, shape, head_dim, theta, &reading.device()),
+            angles: match reading.position_ids() {
+                Some(ids) => angles.at(ids),
+                None => angles,
+            },
         };
         let x = self.embed_tokens.forward(reading.input_ids.clone());
         stack::run(&self.layers, x, &around, 0, pass, inspect)

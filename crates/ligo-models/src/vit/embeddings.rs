@@ -65,7 +65,7 @@ impl Embeddings {
             tokens.push(repeat(token.val(), batch));
         }
         tokens.push(self.patch_embeddings.projection.forward(patches));
-        let x = Tensor::cat(tokens, 1) + self.position_embeddings.val().unsqueeze();
+        let x = ligo_ops::add_positions(Tensor::cat(tokens, 1), self.position_embeddings.val(), None);
         ligo_ops::dropout(x, dropout.next(self.dropout))
     }
 }

@@ -58,5 +58,6 @@ pub fn next_tokens(device: &Device) -> CausalInputs {
         input_ids: Tensor::from_data([[1, 12, 3, 4, 7], [5, 2, 9, 0, 6]], device),
         labels: Tensor::from_data([[12, 3, 4, 7, -100], [2, 9, -1, 6, 1]], device),
         documents: Some(Tensor::from_data([[0, 0, 0, 1, 1], [3, 3, 5, 5, 5]], device)),
+        position_ids: None,
     }
 }

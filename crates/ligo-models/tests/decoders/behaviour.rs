@@ -85,6 +85,7 @@ fn packed_documents_learn_as_if_each_were_alone() {
                 input_ids: cut(&packed.input_ids),
                 labels: cut(&packed.labels),
                 documents: None,
+                position_ids: None,
             };
             sum += labels * loss(&model, &alone, &off);
         }

@@ -5,7 +5,7 @@ pub(crate) mod attention;
 pub(crate) mod loss;
 pub(crate) mod math;
 pub(crate) mod norm;
-pub(crate) mod optimiser;
+pub(crate) mod optimizer;
 pub(crate) mod rms;
 pub(crate) mod rotary;
 pub(crate) mod rows;
