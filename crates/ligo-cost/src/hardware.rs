@@ -108,7 +108,7 @@ pub const KNOWN: [Hardware; 4] = [
             sequences: 32,
             seconds: 0.440,
             backend: "vulkan",
-            circumstances: "driver 580.159, November 2026, docs/RESULTS.md",
+            circumstances: "driver 580.159, November 2026, before ligo had GPU kernels of its own, docs/RESULTS.md",
         }],
     },
     Hardware {
