@@ -236,7 +236,7 @@ fn the_features_that_xtask_asks_for_exist() {
             .unwrap();
         package.features.keys().cloned().collect::<BTreeSet<String>>()
     };
-    for feature in ["wgpu", "vulkan", "metal", "cuda", "avx512"] {
+    for feature in ["wgpu", "vulkan", "metal", "cuda", "autotune", "avx512"] {
         assert!(
             features("ligo-cli").contains(feature),
             "ligo-cli has no feature {feature}"

@@ -58,7 +58,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, Stri
                 arguments: whole_road(rest),
             }))
         }
-        Some(direct @ ("ligo" | "compare" | "plan")) => {
+        Some(direct @ ("ligo" | "compare" | "plan" | "devices")) => {
             let mut rest = own.take_from(arguments, &["--dry-run"])?;
             if direct != "ligo" {
                 rest.insert(0, direct.into());

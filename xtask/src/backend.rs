@@ -37,6 +37,11 @@ impl Backend {
         }
     }
 
+    /// Whether kernels are tuned for the device at their first use. Software drivers answer through `wgpu`, where that would crawl.
+    pub fn is_tuned(self) -> bool {
+        matches!(self, Self::Vulkan | Self::Metal | Self::Cuda)
+    }
+
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|backend| backend.name() == name)
     }

@@ -7,6 +7,9 @@ use crate::cargo::CargoCommand;
 /// Builds `ligo` in release mode and runs it.
 pub fn ligo(ligo: &Ligo, backend: Backend, has_avx512: bool) -> CargoCommand {
     let mut features: Vec<&str> = backend.cargo_feature().into_iter().collect();
+    if backend.is_tuned() {
+        features.push("autotune");
+    }
     if has_avx512 {
         features.push("avx512");
     }
@@ -134,9 +137,9 @@ mod tests {
             (Backend::Cpu, false, ""),
             (Backend::Cpu, true, "--features avx512 "),
             (Backend::Dx12, false, "--features wgpu "),
-            (Backend::Vulkan, true, "--features vulkan,avx512 "),
-            (Backend::Metal, false, "--features metal "),
-            (Backend::Cuda, false, "--features cuda "),
+            (Backend::Vulkan, true, "--features vulkan,autotune,avx512 "),
+            (Backend::Metal, false, "--features metal,autotune "),
+            (Backend::Cuda, false, "--features cuda,autotune "),
         ] {
             assert_eq!(
                 ligo(&arguments, backend, has_avx512).to_string(),

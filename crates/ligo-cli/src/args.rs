@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{compare, grow, images, inspect, job, learn, plan, run, tokenize, train, verify};
-use crate::device::{self, DeviceChoice, Picked};
+use crate::commands::{compare, devices, grow, images, inspect, job, learn, plan, run, tokenize, train, verify};
+use crate::device::{self, Depth, DeviceChoice, Picked};
 use crate::told::Told;
 use crate::{Failure, Ui, stop};
 
@@ -50,6 +50,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Show what a model directory, operator or checkpoint holds.
     Inspect(inspect::InspectArgs),
+    /// What can compute here, what it can do, and which of it is taken.
+    Devices(devices::DevicesArgs),
     /// Do one piece of work of a run.
     #[command(name = "__job", hide = true)]
     Job(job::JobArgs),
@@ -58,6 +60,12 @@ enum Command {
     ProbeGpu {
         /// The device.
         spec: String,
+        /// Tell also what it is and can do.
+        #[arg(long)]
+        describe: bool,
+        /// Tell also how fast it multiplies.
+        #[arg(long)]
+        measure: bool,
     },
 }
 
@@ -65,8 +73,15 @@ enum Command {
 pub fn main() -> ExitCode {
     ligo_ops::tune_allocator();
     let cli = Cli::parse();
-    if let Command::ProbeGpu { spec } = &cli.command {
-        return ExitCode::from(u8::try_from(device::run_probe(spec)).unwrap_or(1));
+    if let Command::ProbeGpu {
+        spec,
+        describe,
+        measure,
+    } = &cli.command
+    {
+        let (describe, measure) = (*describe, *measure);
+        let code = device::run_probe(spec, Depth { describe, measure });
+        return ExitCode::from(u8::try_from(code).unwrap_or(1));
     }
     stop::install();
     let ui = match &cli.command {
@@ -110,6 +125,7 @@ fn dispatch(cli: &Cli, ui: Ui) -> Result<(), Failure> {
         Command::Plan(args) => plan::run(args, cli.device, ui),
         Command::Verify(args) => Ok(verify::run(args, &pick()?.device)?),
         Command::Inspect(args) => Ok(inspect::run(args)?),
+        Command::Devices(args) => devices::run(args, ui),
         Command::ProbeGpu { .. } => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
 //! From a model's configuration to the numbers that its cost depends on.
 
 use ligo_arch::{ModelConfig, ParamTable, Task};
+use ligo_cost::hardware::Precision;
 use ligo_cost::{PartialPass, Predicted, TransformerDims, electra, exact};
 use ligo_growth::{LigoConfig, Sharing};
 use ligo_models::Layers;
@@ -181,5 +182,23 @@ pub fn learn_step(
     CostPerStep {
         exact: exact::ligo_step_flops(large.1, sequences, &tensors, order),
         electra: one + further as f64 * (one - electra::train_step_flops(large.1, sequences)),
+    }
+}
+
+/// A precision as prices know it.
+pub fn counted(precision: ligo_ops::Precision) -> Precision {
+    match precision {
+        ligo_ops::Precision::F32 => Precision::F32,
+        ligo_ops::Precision::Tf32 => Precision::Tf32,
+        ligo_ops::Precision::Bf16 => Precision::Bf16,
+    }
+}
+
+/// A precision as products know it.
+pub fn computed(precision: Precision) -> ligo_ops::Precision {
+    match precision {
+        Precision::F32 => ligo_ops::Precision::F32,
+        Precision::Tf32 => ligo_ops::Precision::Tf32,
+        Precision::Bf16 => ligo_ops::Precision::Bf16,
     }
 }

@@ -3,8 +3,15 @@
 //! A graphics driver may hang, crash or give wrong numbers, so no GPU is used before a second process has tried it:
 //! the program starts itself as `ligo __probe-gpu …` ([`run_probe`]), and only what comes back alive and correct is chosen.
 
+mod catalog;
+mod describe;
+mod description;
 mod gpu;
+mod kernel_cache;
+mod precision;
 mod probe;
+mod process;
+mod processor;
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +19,11 @@ use std::str::FromStr;
 use burn::tensor::Device;
 use thiserror::Error;
 
-pub use probe::run_probe;
+pub use catalog::{Auto, Catalog, Listed, NotBuilt, catalog};
+pub use description::{Adapter, Class, Description, Driver, Limits, Matmul, Processor};
+pub use kernel_cache::{CACHE_VARIABLE, notes as kernel_notes};
+pub use precision::{check_precision, check_precisions};
+pub use probe::{Depth, run_probe};
 
 use gpu::GpuSpec;
 use probe::{Prober, Subprocess};
@@ -37,6 +48,9 @@ impl FromStr for DeviceChoice {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
             "gpu" => Ok(Self::Gpu(None)),
+            "wgpu" | "vulkan" | "metal" | "dx12" | "cuda" => Err(format!(
+                "the backend is chosen when ligo is built, cargo xtask train --backend {text}; expected auto, cpu, gpu or gpu:N"
+            )),
             _ => text
                 .strip_prefix("gpu:")
                 .and_then(|number| number.parse().ok())
@@ -68,6 +82,8 @@ pub struct Picked {
     pub reason: String,
     /// Whether it runs through a graphics API or CUDA.
     pub is_gpu: bool,
+    /// How a GPU is reached: `vulkan`, `cuda`, …
+    pub backend: Option<&'static str>,
 }
 
 impl fmt::Display for Picked {
@@ -136,6 +152,9 @@ fn listed(found: &[String]) -> String {
 /// # Errors
 /// A GPU was asked for and this build has no backend for one, none answers, or it does not compute.
 pub fn pick(choice: DeviceChoice) -> Result<Picked, DeviceError> {
+    if choice != DeviceChoice::Cpu {
+        kernel_notes();
+    }
     let this_program = Subprocess::default();
     let prober = (!gpu::COMPILED.is_empty()).then_some(&this_program as &dyn Prober);
     let (spec, name, reason) = match decide(choice, prober)? {
@@ -148,6 +167,7 @@ pub fn pick(choice: DeviceChoice) -> Result<Picked, DeviceError> {
             name,
             reason,
             is_gpu: true,
+            backend: Some(spec.api()),
         }),
         None => Err(DeviceError::CpuBuild { asked: choice }),
     }
@@ -245,6 +265,7 @@ fn picked_cpu(reason: String) -> Picked {
         name: cpu_name(),
         reason,
         is_gpu: false,
+        backend: None,
     }
 }
 

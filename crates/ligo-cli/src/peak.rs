@@ -3,24 +3,114 @@
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Distribution, Tensor};
+use ligo_ops::{Precision, with_precision};
 
-/// Best rate of large f32 matrix products within about `budget`, in FLOP/s.
-pub fn matmul_peak(device: &Device, budget: Duration) -> f64 {
+use crate::device::Matmul;
+
+/// Best rate of large matrix products within about `budget`, in FLOP/s.
+pub fn matmul_peak(device: &Device, precision: Precision, budget: Duration) -> f64 {
     let size = 768;
-    let random = || Tensor::<2>::random([size, size], Distribution::Uniform(-1.0, 1.0), device);
-    let (a, b) = (random(), random());
-    // The first product pays for compiling kernels and waking threads.
-    let once = || {
-        let start = Instant::now();
-        let product = a.clone().matmul(b.clone());
-        drop(product.slice([0..1, 0..1]).into_data());
-        start.elapsed().as_secs_f64()
-    };
-    once();
-    let begin = Instant::now();
-    let mut best = f64::INFINITY;
-    while begin.elapsed() < budget {
-        best = best.min(once());
+    let products = Products::new(device, size);
+    with_precision(precision, || {
+        // The first product pays for compiling kernels and waking threads.
+        products.seconds(1);
+        let begin = Instant::now();
+        let mut best = f64::INFINITY;
+        while begin.elapsed() < budget {
+            best = best.min(products.seconds(1));
+        }
+        flops(size) / best
+    })
+}
+
+/// How long products of one precision are timed, kernels that have to be compiled aside.
+const BUDGET: Duration = Duration::from_millis(800);
+/// Larger matrices are tried as long as a product takes less than this.
+const QUICK_SECONDS: f64 = 0.01;
+/// Products between two waits for the device take at least about this long, so that waiting does not count.
+const ROW_SECONDS: f64 = 0.02;
+const LONGEST_ROW: usize = 64;
+
+/// The peak of products in one precision, with matrices as large as the device needs to show it: 256 rows on a software device, 4,096 on a
+/// large card.
+pub fn by_precision(device: &Device, precision: Precision) -> Matmul {
+    const SIZES: [usize; 5] = [256, 512, 1024, 2048, 4096];
+    with_precision(precision, || {
+        let mut best = Matmul {
+            precision,
+            flops_per_second: 0.0,
+            size: SIZES[0],
+        };
+        for size in SIZES {
+            let products = Products::new(device, size);
+            // The first product pays for compiling kernels and waking threads.
+            products.seconds(1);
+            let seconds = products.seconds(1);
+            let row = ((ROW_SECONDS / seconds) as usize).clamp(1, LONGEST_ROW);
+            let share = BUDGET / SIZES.len() as u32;
+            let measured = Instant::now();
+            loop {
+                let rate = flops(size) / products.seconds(row);
+                if rate > best.flops_per_second {
+                    best.flops_per_second = rate;
+                    best.size = size;
+                }
+                if measured.elapsed() >= share {
+                    break;
+                }
+            }
+            if seconds > QUICK_SECONDS {
+                break;
+            }
+        }
+        best
+    })
+}
+
+/// FLOPs of the product of two square matrices.
+fn flops(size: usize) -> f64 {
+    2.0 * (size as f64).powi(3)
+}
+
+/// Products of two square matrices of random numbers.
+struct Products {
+    x: Tensor<2>,
+    weight: Tensor<2>,
+}
+
+impl Products {
+    fn new(device: &Device, size: usize) -> Self {
+        let random = || Tensor::<2>::random([size, size], Distribution::Uniform(-1.0, 1.0), device);
+        Self {
+            x: random(),
+            weight: random(),
+        }
     }
-    2.0 * (size as f64).powi(3) / best
+
+    /// Seconds of one of so many products in a row, the way to the device and back among them.
+    fn seconds(&self, count: usize) -> f64 {
+        let start = Instant::now();
+        let mut last = None;
+        for _ in 0..count {
+            last = Some(ligo_ops::linear(self.x.clone(), self.weight.clone(), None));
+        }
+        if let Some(product) = last {
+            drop(product.slice([0..1, 0..1]).into_data());
+        }
+        start.elapsed().as_secs_f64() / count as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_multiplies_at_a_rate_that_is_no_accident() {
+        let found = by_precision(&Device::flex(), Precision::F32);
+        // A single core of any processor since 2010 does a GFLOP/s, no machine with this backend does a PFLOP/s.
+        assert!((1e9..1e15).contains(&found.flops_per_second), "{found:?}");
+        assert_eq!(found.precision, Precision::F32);
+        assert_eq!(ligo_ops::precision::current(), Precision::F32);
+    }
 }

@@ -120,7 +120,55 @@ fn the_papers_pair_is_priced_at_the_papers_saving() {
             "as published for BERT-Small → BERT-Base",
             "445 g/kWh",
             "$2.69 an hour",
-            "35.0 % of a peak of 66.9 TFLOP/s",
+            "1.8 % of a peak of 66.9 TFLOP/s",
+            "measured by ligo through vulkan: a step of BERT (6, 512) with 32 × 128 tokens took 440 ms",
+            "1.2 TFLOP/s in f32, 1.8 % of the peak (measured)",
+        ],
+    );
+}
+
+#[test]
+fn a_share_that_nobody_measured_is_called_assumed_in_text_and_json() {
+    let recipe = load("bert-small-to-base");
+    for (hardware, asked, word) in [
+        ("a100", Asked::default(), "assumed"),
+        ("h100", Asked::default(), "measured"),
+        (
+            "h100",
+            Asked {
+                precision: Precision::Bf16,
+                ..Asked::default()
+            },
+            "assumed",
+        ),
+        (
+            "h100",
+            Asked {
+                utilisation: Some(0.35),
+                ..Asked::default()
+            },
+            "as asked",
+        ),
+    ] {
+        let plan = priced(&recipe, hardware, &asked);
+        let text = plan::text(&plan);
+        assert_says(&text, &[&format!("of the peak ({word})")]);
+        let json: serde_json::Value = serde_json::from_str(&plan::json(&plan).unwrap()).unwrap();
+        let known = json["rates"]["utilization_known"]["known"].as_str().unwrap();
+        assert_eq!(known, if word == "as asked" { "given" } else { word });
+        assert_eq!(json["rates"]["precision"], asked.precision.name());
+    }
+    // What was measured in another precision is no secret.
+    let bf16 = Asked {
+        precision: Precision::Bf16,
+        ..Asked::default()
+    };
+    let text = plan::text(&priced(&recipe, "h100", &bf16));
+    assert_says(
+        &text,
+        &[
+            "nobody has timed ligo on it in bf16",
+            "in f32 through vulkan it was measured, 1.2 TFLOP/s",
         ],
     );
 }

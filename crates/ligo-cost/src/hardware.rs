@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::utilization::TimedStep;
+
 /// The share of its peak that hardware is taken to reach where nobody measured it.
 ///
 /// Published trainings of large transformers lie between 21 % (GPT-3) and 46 % (PaLM), see arXiv:2204.02311, table 3.
@@ -78,6 +80,8 @@ pub struct Hardware {
     pub in_data_centre: bool,
     /// Where peak and power come from.
     pub source: &'static str,
+    /// Training steps that were timed on it with `ligo`.
+    pub timed: &'static [TimedStep],
 }
 
 /// Where the rents of [`KNOWN`] come from.
@@ -97,6 +101,15 @@ pub const KNOWN: [Hardware; 4] = [
         usd_per_hour: Some(2.69),
         in_data_centre: true,
         source: "NVIDIA's H100 data sheet, board power at its limit",
+        timed: &[TimedStep {
+            precision: Precision::F32,
+            layers: 6,
+            hidden: 512,
+            sequences: 32,
+            seconds: 0.440,
+            backend: "vulkan",
+            circumstances: "driver 580.159, November 2026, before ligo had GPU kernels of its own, docs/RESULTS.md",
+        }],
     },
     Hardware {
         name: "a100",
@@ -109,6 +122,7 @@ pub const KNOWN: [Hardware; 4] = [
         usd_per_hour: Some(1.39),
         in_data_centre: true,
         source: "NVIDIA's A100 data sheet, board power at its limit",
+        timed: &[],
     },
     Hardware {
         name: "rtx4090",
@@ -121,6 +135,7 @@ pub const KNOWN: [Hardware; 4] = [
         usd_per_hour: Some(0.60),
         in_data_centre: true,
         source: "NVIDIA's Ada architecture paper, board power at its limit",
+        timed: &[],
     },
     Hardware {
         name: "m3",
@@ -133,6 +148,7 @@ pub const KNOWN: [Hardware; 4] = [
         usd_per_hour: None,
         in_data_centre: false,
         source: "1,280 lanes × 2 × 1.398 GHz; Apple publishes neither peak nor power, so the power is a guess",
+        timed: &[],
     },
 ];
 
@@ -158,5 +174,14 @@ impl Hardware {
             Precision::Tf32 => self.tf32_flops,
             Precision::Bf16 => Some(self.bf16_flops),
         }
+    }
+
+    /// The fastest training that was timed on it with these numbers, through one backend or through any.
+    #[must_use]
+    pub fn fastest(&self, precision: Precision, backend: Option<&str>) -> Option<&'static TimedStep> {
+        let fits =
+            |timed: &&TimedStep| timed.precision == precision && backend.is_none_or(|backend| timed.backend == backend);
+        let timed = self.timed.iter().filter(fits);
+        timed.max_by(|a, b| a.flops_per_second().total_cmp(&b.flops_per_second()))
     }
 }

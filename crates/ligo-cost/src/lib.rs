@@ -51,6 +51,7 @@ pub mod plan;
 pub mod published;
 pub mod savings;
 pub mod seeds;
+pub mod utilization;
 
 pub use curve::{CostToReach, Curve, Point};
 pub use dims::{Predicted, TransformerDims};

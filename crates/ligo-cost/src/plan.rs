@@ -4,8 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::energy;
+use crate::hardware::Precision;
 use crate::memory::Memory;
 use crate::published::Expectation;
+use crate::utilization::Utilization;
 
 /// The version of [`Plan`] as JSON.
 pub const FORMAT: u32 = 1;
@@ -19,6 +21,12 @@ pub struct Rates {
     pub peak_flops: f64,
     /// The share of the peak that training reaches, by the exact count.
     pub utilisation: f64,
+    /// How that share is known; plans that were written before it was told count as assumed.
+    #[serde(default)]
+    pub utilization_known: Utilization,
+    /// The numbers that products are computed with.
+    #[serde(default)]
+    pub precision: Precision,
     /// Power while it computes; `None` where nobody can tell.
     pub watts: Option<f64>,
     /// Energy drawn for each unit that reaches the hardware.

@@ -5,6 +5,7 @@ use ligo_cost::hardware::{ASSUMED_UTILISATION, Hardware, KNOWN, Precision};
 use ligo_cost::memory::{Batch, Kernels, training};
 use ligo_cost::plan::{Bill, Expected, FORMAT, Plan, PlannedModel, PlannedRun, Rates, Work};
 use ligo_cost::published::{PUBLISHED, expectation};
+use ligo_cost::utilization::Utilization;
 use ligo_cost::{TransformerDims, electra, energy, exact};
 
 fn rates() -> Rates {
@@ -12,6 +13,8 @@ fn rates() -> Rates {
         hardware: "a machine".into(),
         peak_flops: 10e12,
         utilisation: 0.5,
+        utilization_known: Utilization::Given,
+        precision: Precision::F32,
         watts: Some(400.0),
         pue: 1.5,
         usd_per_hour: Some(3.0),
@@ -160,7 +163,49 @@ fn hardware_is_known_by_its_short_name_and_by_its_drivers() {
 }
 
 #[test]
-fn bert_base_on_an_h100_in_f32_takes_three_and_a_half_days() {
+fn an_h100_through_vulkan_is_nineteen_times_slower_than_was_assumed() {
+    let h100 = Hardware::by_name("h100").unwrap();
+    let timed = h100.fastest(Precision::F32, None).unwrap();
+    // 541 GFLOP in 440 ms.
+    assert!((timed.flops_per_second() / 1.229e12 - 1.0).abs() < 1e-2);
+    let share = timed.flops_per_second() / h100.f32_flops;
+    let ratio = ASSUMED_UTILISATION / share;
+    assert!((18.5..19.5).contains(&ratio), "{ratio}");
+    assert_eq!(timed.utilization().word(), "measured");
+}
+
+#[test]
+fn what_was_measured_through_one_backend_or_precision_says_nothing_of_another() {
+    let h100 = Hardware::by_name("h100").unwrap();
+    assert!(h100.fastest(Precision::F32, Some("vulkan")).is_some());
+    assert_eq!(h100.fastest(Precision::F32, Some("cuda")), None);
+    assert_eq!(h100.fastest(Precision::Bf16, None), None);
+    for known in KNOWN {
+        for timed in known.timed {
+            let peak = known.peak_flops(timed.precision).unwrap();
+            assert!(timed.flops_per_second() < peak, "{}: {timed:?}", known.name);
+        }
+    }
+}
+
+#[test]
+fn how_a_share_is_known_stands_in_the_json_and_older_plans_count_as_assumed() {
+    let timed = Hardware::by_name("h100").unwrap().timed[0];
+    let measured = Rates {
+        utilization_known: timed.utilization(),
+        ..rates()
+    };
+    let mut value = serde_json::to_value(&measured).unwrap();
+    assert_eq!(value["utilization_known"]["known"], "measured");
+    assert_eq!(value["utilization_known"]["by"], "ligo through vulkan");
+    assert_eq!(serde_json::from_value::<Rates>(value.clone()).unwrap(), measured);
+    value.as_object_mut().unwrap().remove("utilization_known");
+    let older: Rates = serde_json::from_value(value).unwrap();
+    assert_eq!(older.utilization_known, Utilization::Assumed);
+}
+
+#[test]
+fn bert_base_on_an_h100_in_f32_takes_three_and_a_half_days_at_the_usual_share() {
     // 400,000 steps of 17.9 TFLOP (exact) at 35 % of 66.9 TFLOP/s.
     let dims = TransformerDims::bert(12, 768);
     let h100 = Hardware::by_name("h100").unwrap();

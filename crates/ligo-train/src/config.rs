@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use ligo_data::{LoaderSettings, Masking};
+use ligo_ops::Precision;
 
 use crate::{
     Distillation, Error, Freeze, LayerDrop, LrSchedule, OptimizerConfig, Rate, Rewarm, Submodels, TokenDropping,
@@ -90,6 +91,9 @@ pub struct TrainConfig {
     /// Learns from a teacher, the small model, beside the labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distillation: Option<Distillation>,
+    /// The numbers that matrix products are computed with, in steps and evaluations.
+    #[serde(skip_serializing_if = "Precision::is_default")]
+    pub precision: Precision,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -124,6 +128,7 @@ impl Default for TrainConfig {
             submodels: None,
             freeze: None,
             distillation: None,
+            precision: Precision::F32,
         }
     }
 }
@@ -274,7 +279,11 @@ impl TrainConfig {
             c.checkpoint_every_seconds = free.checkpoint_every_seconds;
             c.keep_checkpoints = free.keep_checkpoints;
             c.on_failed_save = free.on_failed_save;
-            serde_json::to_value(c).unwrap_or_default()
+            let precision = Value::from(c.precision.name());
+            let mut fields = serde_json::to_value(c).unwrap_or_default();
+            // Not written when it is the usual one, and better named than called null.
+            fields["precision"] = precision;
+            fields
         };
         let (mine, theirs) = (fields(self), fields(other));
         // What is not asked for is not written, so either side may lack a field.
@@ -328,6 +337,11 @@ mod tests {
             ..one.clone()
         };
         assert!(one.differences(&other).is_empty());
+        let other = TrainConfig {
+            precision: Precision::Bf16,
+            ..one.clone()
+        };
+        assert_eq!(other.differences(&one), [r#"precision was "f32" and is now "bf16""#]);
         let other = TrainConfig { seed: 1, ..one.clone() };
         assert_eq!(one.differences(&other), ["seed was 1 and is now 0"]);
         let other = TrainConfig {
@@ -340,6 +354,23 @@ mod tests {
                 "{differences:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_run_in_f32_is_written_as_it_was_before_there_was_a_choice() {
+        let written = |precision| {
+            let config = TrainConfig {
+                precision,
+                ..TrainConfig::default()
+            };
+            serde_json::to_value(config).unwrap()
+        };
+        assert_eq!(written(Precision::F32).get("precision"), None);
+        assert_eq!(written(Precision::Bf16)["precision"], "bf16");
+        let read: TrainConfig = serde_json::from_str(r#"{"precision": "tf32"}"#).unwrap();
+        assert_eq!(read.precision, Precision::Tf32);
+        let refused = serde_json::from_str::<TrainConfig>(r#"{"precision": "fp8"}"#).unwrap_err();
+        assert!(refused.to_string().contains("bf16"), "{refused}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use ligo_ops::Precision;
 use thiserror::Error;
 
 /// What can end a training run.
@@ -120,6 +121,24 @@ pub enum Error {
         /// What the device said.
         reason: String,
     },
+    /// The device has no memory left for a step.
+    #[error("the device could not {action}: {reason}")]
+    DeviceMemory {
+        /// What was tried.
+        action: String,
+        /// What the device said, in a line.
+        reason: String,
+    },
+    /// The device has no products in the precision that the settings ask for.
+    #[error("precision {precision} is asked for, and {device} computes in {} only", listed(has))]
+    UnsupportedPrecision {
+        /// What was asked for.
+        precision: Precision,
+        /// The device.
+        device: String,
+        /// What the device has.
+        has: Vec<Precision>,
+    },
     /// A checkpoint holds something else than this run needs.
     #[error("the checkpoint {} does not fit: {reason}", path.display())]
     BadCheckpoint {
@@ -141,4 +160,76 @@ pub enum Error {
     /// The growth operator.
     #[error(transparent)]
     Growth(#[from] ligo_growth::Error),
+}
+
+impl Error {
+    /// A failure of the device; memory that ran out is told apart from the rest by what burn's backends say of it.
+    pub fn of_device(action: impl Into<String>, reason: String) -> Self {
+        const FULL: [&str; 5] = [
+            "out of device memory",
+            "out-of-memory",
+            "out of memory",
+            "can't allocate",
+            "every page size the memory tracks",
+        ];
+        let action = action.into();
+        // Below stands where in burn it happened, which says nothing to a user.
+        let full = |line: &&str| FULL.iter().any(|words| line.to_lowercase().contains(words));
+        match reason.lines().find(full) {
+            Some(line) => Self::DeviceMemory {
+                action,
+                reason: line.trim().to_owned(),
+            },
+            None => Self::Device { action, reason },
+        }
+    }
+}
+
+fn listed(precisions: &[Precision]) -> String {
+    let names: Vec<&str> = precisions.iter().map(|precision| precision.name()).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_is_full_is_told_apart_in_the_words_of_every_backend() {
+        for (said, line) in [
+            (
+                "An error happened during execution\nCaused by:\n  out of device memory allocating 64 bytes\n   0: cubecl",
+                "out of device memory allocating 64 bytes",
+            ),
+            (
+                "can't allocate buffer of size: 5368709120\n",
+                "can't allocate buffer of size: 5368709120",
+            ),
+            (
+                "An out-of-memory error happened during launch\nCaused by:\n  x",
+                "An out-of-memory error happened during launch",
+            ),
+        ] {
+            let error = Error::of_device("compute", said.into());
+            assert!(
+                matches!(&error, Error::DeviceMemory { reason, .. } if reason == line),
+                "{error:?}"
+            );
+        }
+        let other = Error::of_device("compute", "the device was lost".into());
+        assert!(matches!(other, Error::Device { .. }), "{other:?}");
+    }
+
+    #[test]
+    fn a_precision_that_is_not_there_is_refused_with_those_that_are() {
+        let error = Error::UnsupportedPrecision {
+            precision: Precision::Tf32,
+            device: "a card".into(),
+            has: vec![Precision::F32, Precision::Bf16],
+        };
+        assert_eq!(
+            error.to_string(),
+            "precision tf32 is asked for, and a card computes in f32, bf16 only"
+        );
+    }
 }

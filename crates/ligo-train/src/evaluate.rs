@@ -9,6 +9,7 @@ use crate::{Error, Objective, ParamStore};
 
 /// The mean loss over all labels of these batches, without dropout and without gradients; `None` when asked to stop before the end.
 ///
+/// Products are computed in the precision that holds on this thread, see [`ligo_ops::with_precision`].
 /// The model is built once, which matters where building it is work (a grown model).
 ///
 /// # Errors

@@ -50,6 +50,7 @@ mod objective;
 mod observer;
 mod operator;
 mod optimizer;
+mod precision;
 mod prefetch;
 mod progress;
 mod result;
@@ -79,6 +80,7 @@ pub use objective::{Objective, PretrainObjective};
 pub use observer::{Event, Observer, Silent, StepReport};
 pub use operator::OperatorObjective;
 pub use optimizer::{HostMoments, Optimizer, OptimizerConfig, OptimizerKind, Rate};
+pub use precision::check_precision;
 pub use result::{CostPerStep, EvalPoint, Outcome, Spent, TrainResult};
 pub use saved::{SavedPart, SavedState};
 pub use schedule::{LrSchedule, ScheduleKind};
@@ -89,3 +91,6 @@ pub use token_drop::TokenDropping;
 pub use trainer::{RunData, Trainer};
 pub use unfolded::{GradientList, Unfolded};
 pub use work::{StepCost, Trained, Work};
+
+/// What [`TrainConfig::precision`] is one of.
+pub use ligo_ops::Precision;

@@ -1,6 +1,6 @@
 use burn::tensor::Tensor;
 use ligo_data::{Batch, Cursor};
-use ligo_ops::StepStatistics;
+use ligo_ops::{StepStatistics, with_precision};
 
 use crate::batch::{BatchSource, inputs_on};
 use crate::gradients::StepGradients;
@@ -76,9 +76,12 @@ pub(crate) fn gradients(
             continue;
         }
         let inputs = inputs_on(batch, store.device());
-        let loss = objective.loss(&leaves, &inputs, &at(micro_step))?;
-        let loss = if share == 1.0 { loss } else { loss.mul_scalar(share) };
-        sum.add(&loss, &leaves);
+        let loss = with_precision(config.precision, || {
+            let loss = objective.loss(&leaves, &inputs, &at(micro_step))?;
+            let loss = if share == 1.0 { loss } else { loss.mul_scalar(share) };
+            sum.add(&loss, &leaves);
+            Ok::<_, Error>(loss)
+        })?;
         losses.push(loss.without_autodiff());
     }
     let gradients = sum.pull_back(way_back)?.into_inner();

@@ -192,10 +192,7 @@ pub(crate) fn download(name: &str, value: &Tensor<1>) -> Result<Vec<f32>, Error>
 
 /// A device that did not give what was asked of it.
 pub(crate) fn unreadable(what: &str, fault: ReadError) -> Error {
-    Error::Device {
-        action: format!("read {what}"),
-        reason: fault.0,
-    }
+    Error::of_device(format!("read {what}"), fault.0)
 }
 
 #[cfg(test)]

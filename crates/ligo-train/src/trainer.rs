@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use ligo_checkpoint::Disk;
 use ligo_data::Batch;
-use ligo_ops::StepNumbers;
+use ligo_ops::{StepNumbers, with_precision};
 use serde_json::Value;
 
 use crate::checkpoint::{Checkpoints, RunIdentity};
@@ -16,7 +16,7 @@ use crate::progress::Progress;
 use crate::step::{self, Step, StepBatches};
 use crate::{
     BatchSource, CostPerStep, Error, Event, FailedSavePolicy, HostMoments, Meter, NonFinitePolicy, Objective, Observer,
-    Optimizer, Outcome, ParamStore, Spent, StepCost, StepReport, TrainConfig, TrainResult,
+    Optimizer, Outcome, ParamStore, Spent, StepCost, StepReport, TrainConfig, TrainResult, check_precision,
 };
 
 /// The data of a run.
@@ -55,7 +55,7 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// [`Error::Config`] with all faults of the configuration, or with what the objective cannot do of it;
-    /// [`Error::NothingToEvaluate`].
+    /// [`Error::UnsupportedPrecision`]; [`Error::NothingToEvaluate`].
     pub fn new(
         config: TrainConfig,
         objective: &'a dyn Objective,
@@ -64,6 +64,7 @@ impl<'a> Trainer<'a> {
         run_dir: impl AsRef<Path>,
     ) -> Result<Self, Error> {
         config.validate()?;
+        check_precision(config.precision, store.device())?;
         let faults = objective.faults(&config);
         if !faults.is_empty() {
             return Err(Error::Config { faults });
@@ -306,8 +307,9 @@ impl Session<'_, '_> {
         } = &*self.trainer;
         let total = data.valid.len();
         let observer = &mut *self.observer;
-        let loss = evaluate(*objective, store, data.valid, self.stop, &mut |done| {
-            observer.on_eval_batch(done, total);
+        let mut done = |done| observer.on_eval_batch(done, total);
+        let loss = with_precision(self.trainer.config.precision, || {
+            evaluate(*objective, store, data.valid, self.stop, &mut done)
         })?;
         self.progress.eval_seconds += started.elapsed().as_secs_f64();
         let Some(loss) = loss else { return Ok(false) };

@@ -6,6 +6,7 @@ use ligo_report::summary::Summary;
 
 use super::run::{RunArgs, resolve_with};
 use crate::device::{self, DeviceChoice};
+use crate::recipe::Recipe;
 use crate::run::{Crew, Workers};
 use crate::{Failure, Ui};
 
@@ -16,7 +17,7 @@ use crate::{Failure, Ui};
 )]
 pub struct CompareArgs {
     /// A run's folder: only its table, pictures and report are made anew, from what is complete.
-    #[arg(conflicts_with_all = ["methods", "seeds", "search_lr", "lengths", "reuse", "jobs", "data", "small"])]
+    #[arg(conflicts_with_all = ["methods", "seeds", "search_lr", "lengths", "reuse", "jobs", "data", "small", "precision"])]
     pub finished: Option<PathBuf>,
     /// What is compared and on what.
     #[command(flatten)]
@@ -76,15 +77,19 @@ pub fn run(args: &CompareArgs, choice: DeviceChoice, ui: Ui) -> Result<(), Failu
         .out
         .clone()
         .unwrap_or_else(|| crate::run::default_folder(&recipe));
-    crate::run::run(&recipe, &folder, &args.reuse, crew(args.jobs, choice)?, ui)
+    crate::run::run(&recipe, &folder, &args.reuse, crew(args.jobs, choice, &recipe, ui)?, ui)
 }
 
 /// As many processes as were asked for, else one for each GPU where there are several, else this one.
-fn crew(jobs: Option<usize>, choice: DeviceChoice) -> Result<Crew, Failure> {
+fn crew(jobs: Option<usize>, choice: DeviceChoice, recipe: &Recipe, ui: Ui) -> Result<Crew, Failure> {
     if jobs != Some(1) {
         let gpus = device::gpus(choice)?;
         let jobs = jobs.unwrap_or(gpus.len());
         if jobs > 1 {
+            match gpus.is_empty() {
+                true => device::check_precisions(&device::pick(DeviceChoice::Cpu)?, recipe)?,
+                false => device::kernel_notes().iter().for_each(|note| ui.say(note)),
+            }
             return Ok(Crew::SideBySide(Workers::new(jobs, gpus)));
         }
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use ligo_arch::{ModelConfig, Task};
+use ligo_ops::Precision;
 use ligo_train::TrainConfig;
 use serde_json::json;
 
@@ -32,6 +33,10 @@ pub struct DataArgs {
     /// What happens to training images: deit, light or none.
     #[arg(long, default_value = "deit", value_name = "PRESET")]
     pub augmentation: String,
+    /// Numbers that matrix products are computed with: f32, tf32 or bf16; `ligo devices` lists what each device has. Weights, norms and losses
+    /// are f32 in all of them.
+    #[arg(long, value_name = "NAME")]
+    pub precision: Option<Precision>,
     /// Change a training setting, for example steps=2000 or schedule.peak_lr=5e-4.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
@@ -76,7 +81,10 @@ impl DataArgs {
     /// All faults at once.
     pub fn settings(&self, base: &TrainConfig) -> Result<TrainConfig, Failure> {
         let changes = crate::recipe::overrides(&self.overrides)?;
-        let settings = merged(base, &changes, "--set").map_err(crate::run::faults)?;
+        let mut settings = merged(base, &changes, "--set").map_err(crate::run::faults)?;
+        if let Some(precision) = self.precision {
+            settings.precision = precision;
+        }
         settings.validate()?;
         Ok(settings)
     }

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::device::Picked;
+use crate::device::{self, Picked};
 use crate::run::{Dataset, RunFolder, Runner, Session, units};
 use crate::stop;
 use crate::{Failure, Ui, recipe};
@@ -36,7 +36,9 @@ pub fn run(args: &JobArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     })?;
     let dataset = Dataset::reopen(&recipe, &args.run)?;
     let run = RunFolder::new(&recipe, &args.run, &dataset)?;
-    Runner::new(run, Session::new(ui, picked)).run(unit)
+    device::check_precisions(picked, &recipe)?;
+    let session = Session::new(ui, picked, recipe.large.train.precision);
+    Runner::new(run, session).run(unit)
 }
 
 /// Stops this process, with everything saved, when standard input ends: the parent asks for it so, and a parent that was

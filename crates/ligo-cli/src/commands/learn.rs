@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::config_file::{kept, read_config};
 use super::data_args::DataArgs;
-use crate::device::Picked;
+use crate::device::{self, Picked};
 use crate::recipe::{OperatorSection, merged};
 use crate::run::{Learning, Session, seeded};
 use crate::{Failure, Ui};
@@ -57,7 +57,8 @@ pub fn run(args: &LearnArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     args.data.check_fit(&small, &dataset)?;
     args.data.check_fit(&large, &dataset)?;
     let operator = LigoOperator::new(&small.table(), &large.table(), &ligo, args.seed)?;
-    let session = Session::new(ui, picked);
+    device::check_precision(picked, train.precision)?;
+    let session = Session::new(ui, picked, train.precision);
     let mut name = args.out.file_name().unwrap_or_default().to_os_string();
     name.push(".learn");
     let folder = args.out.with_file_name(name);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use ligo_cost::hardware::{Hardware, KNOWN, Precision};
+use ligo_train::TrainConfig;
 
 use crate::device::{self, DeviceChoice};
 use crate::plan::{self, Asked, Machine, Terms, probe};
@@ -36,9 +37,9 @@ pub struct PlanArgs {
     /// Change a setting of the recipe, for example large.train.steps=500.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
-    /// Numbers that products are computed with: f32 (as ligo does), tf32 or bf16 (what other programs would need).
-    #[arg(long, default_value_t, value_name = "NAME")]
-    pub precision: Precision,
+    /// Numbers that products are computed with, instead of the recipe's: f32, tf32 or bf16.
+    #[arg(long, value_name = "NAME")]
+    pub precision: Option<Precision>,
     /// Share of the hardware's peak that training reaches, 0 to 1.
     #[arg(long, value_name = "X", value_parser = share)]
     pub utilisation: Option<f64>,
@@ -85,7 +86,7 @@ pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: Ui) -> Result<(), Failure>
     let recipe = resolve(args)?;
     let facts = DataFacts::expected(&recipe);
     let asked = Asked {
-        precision: args.precision,
+        precision: args.precision.unwrap_or(cost::counted(recipe.large.train.precision)),
         utilisation: args.utilisation,
         usd_per_hour: args.price_per_hour,
         grams_co2_per_kwh: args.carbon_intensity,
@@ -136,20 +137,20 @@ fn known(name: &str) -> Result<&'static Hardware, Failure> {
 
 /// The terms of this machine, measured unless the user knows better.
 fn this(recipe: &Recipe, facts: &DataFacts, asked: &Asked, choice: DeviceChoice, ui: Ui) -> Result<Terms, Failure> {
-    if asked.precision != Precision::F32 {
-        return Err(Failure::other(
-            format!("on this machine ligo computes in f32, not in {}", asked.precision),
-            "leave --precision out, or name the hardware",
-        ));
-    }
+    let precision = cost::computed(asked.precision);
     let picked = device::pick(choice)?;
-    let machine = Machine::measured(&picked);
+    device::check_precision(&picked, precision)?;
+    let machine = Machine::measured(&picked, precision);
     if asked.utilisation.is_some() {
         return Ok(plan::of_this(&machine, asked, None));
     }
     ui.say(format!("measuring some steps of the large model on {}", picked.name));
     let large = recipe.pair(facts).map_err(crate::run::faults)?.large;
     let dims = cost::dims(&large, recipe.data.seq_len, recipe.data.mask_probability);
-    let probed = probe::probe(&large, &recipe.large.train, &dims, &machine, &picked.device)?;
+    let train = TrainConfig {
+        precision,
+        ..recipe.large.train.clone()
+    };
+    let probed = probe::probe(&large, &train, &dims, &machine, &picked.device)?;
     Ok(plan::of_this(&machine, asked, Some(&probed)))
 }

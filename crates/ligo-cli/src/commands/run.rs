@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use ligo_ops::Precision;
+
 use crate::device::Picked;
 use crate::recipe::{self, CorpusSource};
 use crate::run::Crew;
@@ -29,6 +31,10 @@ pub struct RunArgs {
     /// A trained small model (Hugging Face directory) to grow instead of training one.
     #[arg(long, value_name = "DIR")]
     pub small: Option<PathBuf>,
+    /// Numbers that matrix products are computed with: f32, tf32 or bf16; `ligo devices` lists what each device has. Weights, norms and losses
+    /// are f32 in all of them. The same as precision of a recipe.
+    #[arg(long, value_name = "NAME")]
+    pub precision: Option<Precision>,
     /// Change a setting of the recipe, for example large.train.steps=500.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
@@ -65,6 +71,7 @@ pub fn resolve_with(args: &RunArgs, more: &[String]) -> Result<recipe::Recipe, F
     if let Some(path) = &args.small {
         overrides.push(format!("small.path={}", quoted(path)));
     }
+    overrides.extend(args.precision.into_iter().flat_map(recipe::precision_overrides));
     overrides.extend(args.overrides.iter().chain(more).cloned());
     let mut recipe = recipe::load(&args.recipe, &overrides)?;
     if !args.data.is_empty() && recipe.corpus.source == CorpusSource::RustDocs {

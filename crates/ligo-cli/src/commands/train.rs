@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::config_file::read_config;
 use super::data_args::DataArgs;
-use crate::device::Picked;
+use crate::device::{self, Picked};
 use crate::load::Source;
 use crate::recipe::Recipe;
 use crate::run::{Dataset, Extras, Session, Training};
@@ -49,9 +49,10 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     if args.teacher.is_some() {
         train.distillation.get_or_insert_default();
     }
+    device::check_precision(picked, train.precision)?;
     std::fs::create_dir_all(&args.out).map_err(Failure::io("create", &args.out))?;
     let _lock = ligo_checkpoint::RunLock::acquire(&args.out)?;
-    let session = Session::new(ui, picked);
+    let session = Session::new(ui, picked, train.precision);
     let data = args.data.open()?;
     let (config, given, upstream) = match (&args.init, &args.model) {
         (Some(dir), _) => {

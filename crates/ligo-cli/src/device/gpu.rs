@@ -56,6 +56,22 @@ pub const COMPILED: &[Api] = &[
     Api::Wgpu,
 ];
 
+/// The backends of this program by the names that `cargo xtask --backend` takes, the CPU among them.
+pub fn built() -> impl Iterator<Item = &'static str> {
+    let gpus = COMPILED.iter().map(|api| name_of(&APIS, *api));
+    // On Windows the same build reaches DirectX 12; what pins an API has the portable one in it, too.
+    let more: &[&str] = match cfg!(feature = "wgpu") {
+        true if cfg!(windows) => &["wgpu", "dx12"],
+        true => &["wgpu"],
+        false => &[],
+    };
+    let more = more
+        .iter()
+        .copied()
+        .filter(|name| !COMPILED.iter().any(|api| name_of(&APIS, *api) == *name));
+    std::iter::once("cpu").chain(gpus).chain(more)
+}
+
 /// One GPU, in a form that one process can tell another: `vulkan:discrete:0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GpuSpec {

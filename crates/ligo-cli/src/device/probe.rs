@@ -1,47 +1,104 @@
-use std::fs::File;
-use std::io::{Read, Seek, Write};
-use std::process::{Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::describe;
+use super::description::{Adapter, Finding, Findings};
 use super::gpu::{self, GpuSpec};
+use super::process::{answer, run_limited, run_to_end};
+use crate::peak;
 
 /// The hidden command that [`run_probe`] answers.
 const COMMAND: &str = "__probe-gpu";
 /// Asks for the list of GPUs instead of naming one.
 const LIST: &str = "list";
-/// Drivers print to standard output too, so answers are marked.
-const ANSWER: &str = "ligo-probe: ";
+/// Asks for everything that graphics drivers offer.
+const ADAPTERS: &str = "adapters";
+/// Asks what a GPU is and can do as well.
+const DESCRIBE: &str = "--describe";
+/// Asks how fast it multiplies, too.
+const MEASURE: &str = "--measure";
 const LIMIT: Duration = Duration::from_secs(60);
+/// Kernels for every precision may have to be compiled and tuned before they can be timed.
+const MEASURING_LIMIT: Duration = Duration::from_secs(240);
+
+/// How much the second process is to find out about a GPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// What it is and can do.
+    pub describe: bool,
+    /// How fast it multiplies.
+    pub measure: bool,
+}
 
 /// The second process's side of `ligo __probe-gpu SPEC`: lists GPUs, or computes on one and prints its name.
 ///
 /// Returns the exit code: 0 when the numbers are right, 1 when they are not, 2 when there is no such device. It may also
 /// panic, crash or hang; that is what the process is for.
-pub fn run_probe(spec: &str) -> i32 {
+pub fn run_probe(spec: &str, depth: Depth) -> i32 {
     if spec == LIST {
-        let lines: String = gpu::enumerate().iter().map(|gpu| format!("{ANSWER}{gpu}\n")).collect();
-        return answer(&lines, 0);
+        return answer_all(gpu::enumerate());
     }
-    let Some(device) = spec.parse::<GpuSpec>().ok().and_then(|spec| spec.device()) else {
-        return answer(&format!("{ANSWER}no device `{spec}` in this build\n"), 2);
+    if spec == ADAPTERS {
+        let adapters = describe::adapters();
+        return answer_all(
+            adapters
+                .iter()
+                .filter_map(|adapter| serde_json::to_string(adapter).ok()),
+        );
+    }
+    // The process that started this one has said what there is to say.
+    super::kernel_notes();
+    let Some((spec, device)) = spec
+        .parse::<GpuSpec>()
+        .ok()
+        .and_then(|spec| Some((spec, spec.device()?)))
+    else {
+        return answer(&format!("no device `{spec}` in this build"), 2);
     };
+    if depth.describe {
+        return match find_out(&spec, &device, depth) {
+            Ok(()) => 0,
+            Err(fault) => answer(&fault, 1),
+        };
+    }
     match compute(&device) {
         Ok(()) => {
-            let name = gpu::name(&device).unwrap_or_else(|| spec.to_owned());
-            answer(&format!("{ANSWER}{name}\n"), 0)
+            let name = gpu::name(&device).unwrap_or_else(|| spec.to_string());
+            answer(&name, 0)
         }
-        Err(fault) => answer(&format!("{ANSWER}{fault}\n"), 1),
+        Err(fault) => answer(&fault, 1),
     }
 }
 
-fn answer(text: &str, code: i32) -> i32 {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => code,
-        Err(_) => 3,
+fn answer_all(lines: impl IntoIterator<Item = impl ToString>) -> i32 {
+    let mut lines = lines.into_iter();
+    lines
+        .find_map(|line| Some(answer(&line.to_string(), 0)).filter(|code| *code != 0))
+        .unwrap_or(0)
+}
+
+/// Tells one thing after the other, so that what is known survives a crash in what comes next.
+fn find_out(spec: &GpuSpec, device: &Device, depth: Depth) -> Result<(), String> {
+    let tell = |finding: Finding| {
+        let line = serde_json::to_string(&finding).map_err(|error| error.to_string())?;
+        match answer(&line, 0) {
+            0 => Ok(()),
+            _ => Err("could not answer".to_owned()),
+        }
+    };
+    let description = describe::describe(spec, device)?;
+    let precisions = description.precisions.clone();
+    tell(Finding::Description(Box::new(description)))?;
+    compute(device)?;
+    tell(Finding::Computes)?;
+    if depth.measure {
+        for precision in precisions {
+            tell(Finding::Matmul(peak::by_precision(device, precision)))?;
+        }
     }
+    Ok(())
 }
 
 /// A product of integers small enough to be exact in f32 whatever the order of the sum.
@@ -81,6 +138,14 @@ pub trait Prober {
     fn probe(&self, spec: &GpuSpec) -> Result<String, String>;
 }
 
+/// Finds out what there is, and what it can do.
+pub trait Explorer: Prober {
+    /// Everything about a GPU, as far as it can be found out.
+    fn explore(&self, spec: &GpuSpec, measure: bool) -> Findings;
+    /// What graphics drivers offer, whether burn takes it or not.
+    fn adapters(&self) -> Result<Vec<Adapter>, String>;
+}
+
 /// Starts this program a second time for every question.
 pub struct Subprocess {
     limit: Duration,
@@ -94,9 +159,38 @@ impl Default for Subprocess {
 
 impl Subprocess {
     fn ask(&self, what: &str) -> Result<Vec<String>, String> {
-        let mut command = super::this_program().map_err(|error| format!("cannot start this program: {error}"))?;
-        command.args([COMMAND, what]);
-        run_limited(command, self.limit)
+        run_limited(command(&[what])?, self.limit)
+    }
+}
+
+fn command(arguments: &[&str]) -> Result<Command, String> {
+    let mut command = super::this_program().map_err(|error| format!("cannot start this program: {error}"))?;
+    command.arg(COMMAND).args(arguments);
+    Ok(command)
+}
+
+impl Explorer for Subprocess {
+    fn explore(&self, spec: &GpuSpec, measure: bool) -> Findings {
+        let spec = spec.to_string();
+        let mut arguments = vec![spec.as_str(), DESCRIBE];
+        let mut limit = self.limit;
+        if measure {
+            arguments.push(MEASURE);
+            limit = limit.max(MEASURING_LIMIT);
+        }
+        let (answers, end) = match command(&arguments) {
+            Ok(command) => run_to_end(command, limit),
+            Err(fault) => (Vec::new(), Err(fault)),
+        };
+        Findings::gathered(&answers, end)
+    }
+
+    fn adapters(&self) -> Result<Vec<Adapter>, String> {
+        let answers = self.ask(ADAPTERS)?;
+        Ok(answers
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect())
     }
 }
 
@@ -111,74 +205,5 @@ impl Prober for Subprocess {
             .into_iter()
             .next_back()
             .ok_or_else(|| "gave no answer".to_string())
-    }
-}
-
-/// Runs a command to its end or to the limit and returns the lines it marked as answers.
-pub fn run_limited(mut command: Command, limit: Duration) -> Result<Vec<String>, String> {
-    let no_start = |error: std::io::Error| format!("could not be tried: {error}");
-    // Files instead of pipes: no thread has to read them, and a process that cannot be killed blocks nobody.
-    let mut output = tempfile::tempfile().map_err(no_start)?;
-    let mut errors = tempfile::tempfile().map_err(no_start)?;
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(output.try_clone().map_err(no_start)?)
-        .stderr(errors.try_clone().map_err(no_start)?)
-        .spawn()
-        .map_err(no_start)?;
-    let begin = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().map_err(no_start)? {
-            break status;
-        }
-        if begin.elapsed() >= limit {
-            let _ = child.kill();
-            // Not waited for: a process inside a hung driver does not die. The loop collects the one that does.
-            for _ in 0..50 {
-                if !matches!(child.try_wait(), Ok(None)) {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            return Err(format!("did not answer within {} s", limit.as_secs_f32()));
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    };
-    let text = content(&mut output);
-    let answers: Vec<String> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix(ANSWER))
-        .map(str::to_owned)
-        .collect();
-    if status.success() {
-        return Ok(answers);
-    }
-    let said = answers.last().cloned().or_else(|| complaint(&content(&mut errors)));
-    Err(failure(status, said))
-}
-
-fn content(file: &mut File) -> String {
-    let mut bytes = Vec::new();
-    let _ = file.rewind();
-    let _ = file.read_to_end(&mut bytes);
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// The line of a panic message that says what happened.
-fn complaint(errors: &str) -> Option<String> {
-    let lines = errors.lines().map(str::trim);
-    let mut useful =
-        lines.filter(|line| !line.is_empty() && !line.starts_with("note:") && !line.starts_with("thread "));
-    useful.next().map(|line| line.chars().take(200).collect())
-}
-
-fn failure(status: ExitStatus, said: Option<String>) -> String {
-    #[cfg(unix)]
-    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-        return format!("crashed with signal {signal} when it was tried");
-    }
-    match said {
-        Some(said) => format!("failed when it was tried: {said}"),
-        None => format!("failed when it was tried ({status})"),
     }
 }

@@ -151,7 +151,7 @@ mod processes {
     use std::process::Command;
     use std::time::{Duration, Instant};
 
-    use crate::device::probe::run_limited;
+    use crate::device::process::{run_limited, run_to_end};
 
     fn shell(script: &str, limit: Duration) -> Result<Vec<String>, String> {
         let mut command = Command::new("sh");
@@ -178,6 +178,20 @@ mod processes {
         let script = "echo \"thread 'main' panicked at x.rs:1\" >&2; echo 'no adapter found' >&2; exit 101";
         let fault = shell(script, Duration::from_secs(30)).unwrap_err();
         assert!(fault.contains("no adapter found"), "{fault}");
+    }
+
+    #[test]
+    fn what_was_answered_before_a_crash_is_kept() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo 'ligo-probe: {\"found\":\"computes\"}'; kill -SEGV $$"]);
+        let (answers, end) = run_to_end(command, Duration::from_secs(30));
+        assert_eq!(answers, ["{\"found\":\"computes\"}"]);
+        assert!(end.unwrap_err().contains("signal 11"));
+        let fault = shell(
+            "echo 'ligo-probe: {}'; echo 'out of memory' >&2; exit 1",
+            Duration::from_secs(30),
+        );
+        assert!(fault.unwrap_err().ends_with("out of memory"));
     }
 
     #[test]

@@ -69,7 +69,11 @@ pub fn plan(recipe: &Recipe, facts: &DataFacts, terms: Terms) -> Result<Plan, Fa
 /// As [`plan`], or the file cannot be written.
 pub fn write(recipe: &Recipe, facts: &DataFacts, machine: &Machine, folder: &Path) -> Result<(), Failure> {
     let path = folder.join(PLAN_JSON);
-    let plan = plan(recipe, facts, of_this(machine, &Asked::default(), None))?;
+    let asked = Asked {
+        precision: cost::counted(recipe.large.train.precision),
+        ..Asked::default()
+    };
+    let plan = plan(recipe, facts, of_this(machine, &asked, None))?;
     let earlier = std::fs::read(&path).ok();
     let earlier: Option<Plan> = earlier.and_then(|text| serde_json::from_slice(&text).ok());
     let has =

@@ -120,7 +120,7 @@ pub fn probe(
     let passes_seconds = (step_seconds - update_seconds).max(0.0) / sequences as f64;
     let whole_seconds = passes_seconds * whole.sequences_per_step() as f64 + update_seconds;
     let flops = cost::step(dims, whole.sequences_per_step()).exact;
-    let peak_flops = machine.peak_flops.max(Machine::peak_of(device));
+    let peak_flops = machine.peak_flops.max(Machine::peak_of(device, whole.precision));
     Ok(Probed {
         peak_flops,
         utilisation: flops / whole_seconds / peak_flops,

@@ -6,6 +6,8 @@ use ligo_cost::format;
 use ligo_cost::hardware::{ASSUMED_UTILISATION, Hardware, Precision, RENT_SOURCE};
 use ligo_cost::memory::Kernels;
 use ligo_cost::plan::Rates;
+use ligo_cost::utilization::{TimedStep, Utilization};
+use ligo_ops::Precision as Computed;
 
 use super::probe::Probed;
 use crate::Failure;
@@ -22,23 +24,25 @@ const CPU_UTILISATION: f64 = 0.4;
 pub struct Machine {
     /// What it is called.
     pub name: String,
-    /// Its matmul peak in `f32`, measured.
+    /// Its matmul peak, measured in the precision that it is to compute in.
     pub peak_flops: f64,
     /// Whether it is a GPU.
     pub is_gpu: bool,
     /// Its power.
     pub power: Power,
+    /// How it is reached; `None` for the CPU.
+    backend: Option<&'static str>,
 }
 
 impl Machine {
     /// A device, measured.
-    pub fn measured(picked: &Picked) -> Self {
-        Self::new(picked, Self::peak_of(&picked.device))
+    pub fn measured(picked: &Picked, precision: Computed) -> Self {
+        Self::new(picked, Self::peak_of(&picked.device, precision))
     }
 
     /// The matmul peak of a device as it is now.
-    pub fn peak_of(device: &Device) -> f64 {
-        crate::peak::matmul_peak(device, Duration::from_millis(400))
+    pub fn peak_of(device: &Device, precision: Computed) -> f64 {
+        crate::peak::matmul_peak(device, precision, Duration::from_millis(400))
     }
 
     /// A device and its measured peak.
@@ -48,7 +52,13 @@ impl Machine {
             peak_flops,
             is_gpu: picked.is_gpu,
             power: Power::of(picked),
+            backend: picked.backend,
         }
+    }
+
+    /// The training that was timed on hardware of this name through the same backend.
+    fn timed(&self, precision: Precision) -> Option<&'static TimedStep> {
+        Hardware::by_driver_name(&self.name)?.fastest(precision, Some(self.backend?))
     }
 
     /// What its operations are made of.
@@ -85,6 +95,32 @@ pub struct Terms {
     pub notes: Vec<String>,
 }
 
+/// The share of the peak that training reaches.
+struct Share {
+    share: f64,
+    known: Utilization,
+    /// The rest of a sentence about the share, from its semicolon on.
+    note: String,
+}
+
+impl Share {
+    /// What a timed step says of a peak.
+    fn timed(timed: &TimedStep, peak_flops: f64) -> Self {
+        let known = timed.utilization();
+        let note = match &known {
+            Utilization::Measured { by, on } => {
+                format!("; the share was measured by {by}: {on}; --utilisation changes it")
+            }
+            Utilization::Given | Utilization::Assumed => String::new(),
+        };
+        Self {
+            share: timed.flops_per_second() / peak_flops,
+            known,
+            note,
+        }
+    }
+}
+
 /// A number, and where it comes from.
 type Sourced = (Option<f64>, String);
 
@@ -105,7 +141,14 @@ pub fn of_known(hardware: &Hardware, asked: &Asked) -> Result<Terms, Failure> {
         format::flops_per_second(peak_flops),
         hardware.source
     );
-    let share = "; the share is assumed (21 % were published for GPT-3, 46 % for PaLM), --utilisation changes it";
+    let utilization = match hardware.fastest(precision, None) {
+        Some(timed) => Share::timed(timed, peak_flops),
+        None => Share {
+            share: ASSUMED_UTILISATION,
+            known: Utilization::Assumed,
+            note: assumed_note(hardware, precision),
+        },
+    };
     let pue = match hardware.in_data_centre {
         true => (Some(DATA_CENTRE_PUE), PUE_SOURCE.to_owned()),
         false => (Some(1.0), "no data centre around it".into()),
@@ -119,7 +162,7 @@ pub fn of_known(hardware: &Hardware, asked: &Asked) -> Result<Terms, Failure> {
         hardware: hardware.full_name.into(),
         peak_flops,
         peak,
-        utilisation: (Some(ASSUMED_UTILISATION), share.into()),
+        utilization,
         watts,
         pue,
         rent,
@@ -129,18 +172,42 @@ pub fn of_known(hardware: &Hardware, asked: &Asked) -> Result<Terms, Failure> {
     }))
 }
 
+/// Why a share had to be assumed, and what was measured instead.
+fn assumed_note(hardware: &Hardware, precision: Precision) -> String {
+    let measured = hardware.timed.first().map(|timed| {
+        let rate = format::flops_per_second(timed.flops_per_second());
+        format!(
+            "; in {} through {} it was measured, {rate} ({})",
+            timed.precision, timed.backend, timed.circumstances
+        )
+    });
+    format!(
+        "; the share is assumed, since nobody has timed ligo on it in {precision} (21 % were published for GPT-3, 46 % for PaLM), \
+         --utilisation changes it{}",
+        measured.unwrap_or_default()
+    )
+}
+
 /// The terms of the device that computes here, as a probe found them, or assumed.
 pub fn of_this(machine: &Machine, asked: &Asked, probed: Option<&Probed>) -> Terms {
-    let utilisation = match probed {
-        Some(probed) => (Some(probed.utilisation), format!("; {probed}")),
-        None => {
-            let assumed = if machine.is_gpu {
-                ASSUMED_UTILISATION
-            } else {
-                CPU_UTILISATION
-            };
-            (Some(assumed), "; the share is assumed".to_owned())
-        }
+    let utilization = match (probed, machine.timed(asked.precision)) {
+        (Some(probed), _) => Share {
+            share: probed.utilisation,
+            known: Utilization::Measured {
+                by: "ligo, just now".into(),
+                on: probed.to_string(),
+            },
+            note: format!("; {probed}"),
+        },
+        (None, Some(timed)) => Share::timed(timed, machine.peak_flops),
+        (None, None) => Share {
+            share: match machine.is_gpu {
+                true => ASSUMED_UTILISATION,
+                false => CPU_UTILISATION,
+            },
+            known: Utilization::Assumed,
+            note: "; the share is assumed".into(),
+        },
     };
     let peak_flops = probed.map_or(machine.peak_flops, |probed| probed.peak_flops);
     let measured = probed.and_then(|probed| probed.watts);
@@ -151,8 +218,12 @@ pub fn of_this(machine: &Machine, asked: &Asked, probed: Option<&Probed>) -> Ter
     terms(Base {
         hardware: machine.name.clone(),
         peak_flops,
-        peak: format!("{} in f32 (measured)", format::flops_per_second(peak_flops)),
-        utilisation,
+        peak: format!(
+            "{} in {} (measured)",
+            format::flops_per_second(peak_flops),
+            asked.precision
+        ),
+        utilization,
         watts,
         pue: (Some(1.0), "no data centre around it; --pue changes it".into()),
         rent: (None, String::new()),
@@ -166,7 +237,7 @@ struct Base {
     hardware: String,
     peak_flops: f64,
     peak: String,
-    utilisation: Sourced,
+    utilization: Share,
     watts: Sourced,
     pue: Sourced,
     rent: Sourced,
@@ -181,9 +252,13 @@ fn terms(base: Base) -> Terms {
         Some(_) => (wanted, "as asked".to_owned()),
         None => usual,
     };
-    let (utilisation, share) = match asked.utilisation {
-        Some(_) => (asked.utilisation, String::new()),
-        None => base.utilisation,
+    let Share { share, known, note } = match asked.utilisation {
+        Some(share) => Share {
+            share,
+            known: Utilization::Given,
+            note: "; the share is as asked".into(),
+        },
+        None => base.utilization,
     };
     let (watts, watts_source) = given(asked.watts, base.watts);
     let (pue, pue_source) = given(asked.pue, base.pue);
@@ -193,7 +268,9 @@ fn terms(base: Base) -> Terms {
     let rates = Rates {
         hardware: base.hardware,
         peak_flops: base.peak_flops,
-        utilisation: utilisation.unwrap_or(ASSUMED_UTILISATION),
+        utilisation: share,
+        utilization_known: known,
+        precision: asked.precision,
         watts,
         pue: pue.unwrap_or(1.0),
         usd_per_hour: rent,
@@ -201,7 +278,7 @@ fn terms(base: Base) -> Terms {
         memory_bytes: base.memory_bytes,
     };
     let mut notes = vec![format!(
-        "Time: FLOPs by the exact count at {} of a peak of {}{share}. Reading data is not in it.",
+        "Time: FLOPs by the exact count at {} of a peak of {}{note}. Reading data is not in it.",
         format::percent(rates.utilisation),
         base.peak
     )];

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use ligo_cost::format;
 use ligo_cost::memory::Memory;
-use ligo_cost::plan::{Bill, Plan, PlannedRun};
+use ligo_cost::plan::{Bill, Plan, PlannedRun, Rates};
 
 /// What stands where nobody can tell.
 const NONE: &str = "–";
@@ -14,11 +14,12 @@ pub fn text(plan: &Plan) -> String {
         format!("{}, {} parameters", model.name, format::count(model.parameters as f64))
     };
     let mut text = format!(
-        "{} on {}: {} → {}\n\n",
+        "{} on {}: {} → {}\n{}\n\n",
         plan.recipe,
         plan.rates.hardware,
         model(&plan.small),
-        model(&plan.large)
+        model(&plan.large),
+        speed(&plan.rates)
     );
     text += &aligned(&whole_runs(plan));
     let expected = expected(plan);
@@ -33,6 +34,17 @@ pub fn text(plan: &Plan) -> String {
         let _ = writeln!(text, "• {note}");
     }
     text
+}
+
+/// How fast training is taken to be, and how that is known.
+fn speed(rates: &Rates) -> String {
+    format!(
+        "{} in {}, {} of the peak ({})",
+        format::flops_per_second(rates.flops_per_second()),
+        rates.precision,
+        format::percent(rates.utilisation),
+        rates.utilization_known.word()
+    )
 }
 
 /// Runs of one method that cost the same are one line.

@@ -15,6 +15,7 @@ use ligo_train::{Meter, Reading};
 
 pub use memory::{available_bytes, machine_bytes};
 use nvml::Gpu;
+pub use nvml::driver_version as nvidia_driver_version;
 use rapl::Rapl;
 
 use crate::device::{self, Picked};

@@ -65,6 +65,11 @@ impl Gpu {
     }
 }
 
+/// The version of NVIDIA's driver.
+pub fn driver_version() -> Option<String> {
+    Nvml::init().ok()?.sys_driver_version().ok()
+}
+
 fn used_by_us(gpu: &Device<'_>) -> Option<u64> {
     // CUDA's processes are listed apart from those of Vulkan.
     let computing = gpu.running_compute_processes().unwrap_or_default();

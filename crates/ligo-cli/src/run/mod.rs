@@ -3,6 +3,7 @@
 mod compare;
 pub mod dataset;
 mod folder;
+mod guard;
 pub mod images;
 mod jobs;
 mod method;
@@ -41,7 +42,7 @@ pub(crate) use stage::write_whole;
 pub use training::{Extras, Session, Start, Training};
 pub use units::{Failed, Runner, Unit, units};
 
-use crate::device::Picked;
+use crate::device::{self, Picked};
 use crate::recipe::{self, CorpusSource, DataFacts, Recipe, SearchSection, SweepSection};
 use crate::{Failure, Ui, stop};
 
@@ -88,6 +89,9 @@ pub enum Crew {
 pub fn run(recipe: &Recipe, folder: &Path, others: &[PathBuf], crew: Crew, ui: Ui) -> Result<(), Failure> {
     check_is_ours(folder)?;
     reuse::check(others, folder)?;
+    if let Crew::Here(picked) = &crew {
+        device::check_precisions(picked, recipe)?;
+    }
     std::fs::create_dir_all(folder).map_err(Failure::io("create", folder))?;
     let _lock = RunLock::acquire(folder)?;
     write_recipe(recipe, folder)?;
@@ -106,7 +110,11 @@ pub fn run(recipe: &Recipe, folder: &Path, others: &[PathBuf], crew: Crew, ui: U
     let failures = match crew {
         Crew::Here(picked) => {
             let opened = RunFolder::new(recipe, folder, &dataset)?;
-            one_by_one(&units, &Runner::new(opened, Session::new(ui, &picked)), ui)?
+            one_by_one(
+                &units,
+                &Runner::new(opened, Session::new(ui, &picked, recipe.large.train.precision)),
+                ui,
+            )?
         }
         Crew::SideBySide(workers) => {
             let failed = jobs::run(&units, folder, &workers, ui)?;

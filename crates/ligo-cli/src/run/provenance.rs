@@ -8,6 +8,7 @@ use ligo_report::summary::Provenance;
 use super::stage::{fingerprint, write_json, written};
 use super::training::read_json;
 use super::{Crew, RunFolder, Unit};
+use crate::recipe::Recipe;
 use crate::{Failure, device};
 
 const FILE: &str = "provenance.json";
@@ -24,7 +25,7 @@ pub fn note(run: &RunFolder<'_>, units: &[Unit], crew: &Crew) -> Result<(), Fail
         Some(before) if is_done => before,
         before => Provenance {
             started: before.map_or_else(|| timestamp(SystemTime::now()), |before| before.started),
-            ..here(crew)
+            ..here(crew, run.recipe)
         },
     };
     let provenance = Provenance {
@@ -40,7 +41,7 @@ pub fn noted(run: &Path) -> Provenance {
 }
 
 /// This program and this machine.
-fn here(crew: &Crew) -> Provenance {
+fn here(crew: &Crew, recipe: &Recipe) -> Provenance {
     let versions = [
         ("ligo", env!("CARGO_PKG_VERSION")),
         ("burn", env!("LIGO_BURN")),
@@ -56,6 +57,7 @@ fn here(crew: &Crew) -> Provenance {
             Crew::Here(_) => "CPU".into(),
             Crew::SideBySide(workers) => workers.device(),
         },
+        precision: recipe.precision_in_words(),
         cpu: device::cpu_model(),
         threads: u32::try_from(device::threads()).ok(),
         memory_bytes: memory(&std::fs::read_to_string("/proc/meminfo").unwrap_or_default()),

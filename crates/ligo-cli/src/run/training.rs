@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::Card;
 use ligo_cost::format;
+use ligo_ops::{Precision, with_precision};
 use ligo_train::{
     DistillObjective, HostMoments, NewMasks, Objective, ParamStore, PretrainObjective, RunData, Spent, StepCost,
     TrainConfig, TrainResult, Trainer,
@@ -14,9 +15,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::dataset::Dataset;
+use super::guard::guarded;
 use super::stage::{self, fingerprint, write_json};
 use crate::cost::TrainingCost;
-use crate::device::Picked;
+use crate::device::{self, Picked};
 use crate::load::Source;
 use crate::observer::Progress;
 use crate::plan::Machine;
@@ -125,15 +127,18 @@ pub struct Steps<'a> {
 }
 
 impl Session {
-    /// Measures the device's peak.
-    pub fn new(ui: Ui, picked: &Picked) -> Self {
-        let peak_flops = Machine::peak_of(&picked.device);
+    /// Measures the device's peak in the precision that most is computed in.
+    pub fn new(ui: Ui, picked: &Picked, precision: Precision) -> Self {
+        let peak_flops = Machine::peak_of(&picked.device, precision);
         ui.note(format!(
-            "device: {} ({}), matmul peak {}",
+            "device: {} ({}), matmul peak {} in {precision}",
             picked.name,
             picked.reason,
             format::flops_per_second(peak_flops)
         ));
+        if picked.is_gpu {
+            device::kernel_notes().iter().for_each(|note| ui.note(note));
+        }
         Self {
             ui,
             device: picked.device.clone(),
@@ -167,7 +172,7 @@ impl Session {
     ) -> Result<String, Failure> {
         match self.only_looks {
             true => stage::found(name, folder, inputs),
-            false => stage::stage(self.ui, name, folder, inputs, work),
+            false => stage::stage(self.ui, name, folder, inputs, || guarded(self.machine.is_gpu, work)),
         }
     }
 
@@ -196,7 +201,9 @@ impl Session {
     ) -> Result<f64, Failure> {
         let (_, valid) = dataset.batches(config, data, train)?;
         let objective = PretrainObjective::new(config, &[], &self.device)?;
-        let loss = ligo_train::evaluate(&objective, store, &valid, &STOP, &mut |_| {})?;
+        let loss = with_precision(train.precision, || {
+            ligo_train::evaluate(&objective, store, &valid, &STOP, &mut |_| {})
+        })?;
         loss.ok_or(Failure::Interrupted)
     }
 

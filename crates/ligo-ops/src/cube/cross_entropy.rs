@@ -51,7 +51,10 @@ fn forward(
         let target = targets[row];
         let mut loss = 0.0f32;
         if target >= 0 {
-            loss = log_sum - logits[start + target as usize];
+            loss = f32::new(f32::NAN);
+            if (target as usize) < classes {
+                loss = log_sum - logits[start + target as usize];
+            }
         }
         losses[row] = loss;
     }

@@ -17,10 +17,15 @@ use crate::graph;
 const COLUMNS: u32 = 32;
 
 #[cube(launch)]
-fn gather(table: &[f32], ids: &[i32], y: &mut [f32], elements: usize, width: usize) {
+fn gather(table: &[f32], ids: &[i32], y: &mut [f32], elements: usize, width: usize, rows: usize) {
     let i = ABSOLUTE_POS;
     if i < elements {
-        y[i] = table[ids[i / width] as usize * width + i % width];
+        let id = ids[i / width];
+        let mut value = f32::new(f32::NAN);
+        if id >= 0 && (id as usize) < rows {
+            value = table[id as usize * width + i % width];
+        }
+        y[i] = value;
     }
 }
 
@@ -82,6 +87,7 @@ fn sum_runs(
     order: &[i32],
     table: &mut [f32],
     number: usize,
+    rows: usize,
     width: usize,
     across: usize,
     #[comptime] columns: u32,
@@ -92,9 +98,10 @@ fn sum_runs(
         terminate!();
     }
     let id = ids[order[place] as usize];
-    let mut is_first = true;
+    // What is in no row has no gradient.
+    let mut is_first = id >= 0 && (id as usize) < rows;
     if place > 0 {
-        is_first = ids[order[place - 1] as usize] != id;
+        is_first = is_first && ids[order[place - 1] as usize] != id;
     }
     if !is_first {
         terminate!();
@@ -134,13 +141,13 @@ pub(crate) fn embedding(weight: Tensor<2>, ids: Tensor<2, Int>) -> Tensor<3> {
     let [batch, length] = ids.dims();
     let part = part(weight);
     let table = &part.values;
-    let [_, width] = dims(table);
+    let [rows, width] = dims(table);
     let ids = integers(ids);
     let y = empty(table, [batch, length, width]);
     let elements = count(&y);
     let (number, units) = threads(table, elements);
     let [a, b, c] = [table, &ids, &y].map(arg);
-    gather::launch(&table.client, number, units, a, b, c, elements, width);
+    gather::launch(&table.client, number, units, a, b, c, elements, width, rows);
     graph::record(Node, [part], y, |[table]| (ids, dims(&table)))
 }
 
@@ -176,6 +183,7 @@ impl Backward<Cube, 1> for Node {
             c,
             d,
             number,
+            rows,
             width,
             across,
             COLUMNS,

@@ -68,6 +68,7 @@ fn machine(summary: &Summary, origin: &Provenance) -> Vec<(String, String)> {
         .map_or(String::new(), |bytes| units::bytes(bytes as f64));
     let machine = [
         ("device", origin.device.clone()),
+        ("precision of products", origin.precision.clone()),
         ("processor", cpu),
         ("memory", memory),
         ("system", origin.os.clone()),

@@ -19,6 +19,8 @@ pub struct Provenance {
     pub versions: BTreeMap<String, String>,
     /// What trained: `CPU (flex)`, `NVIDIA H100`.
     pub device: String,
+    /// The numbers that matrix products were computed with: `f32`, `bf16`, or `f32 and bf16`.
+    pub precision: String,
     /// The processor's name.
     pub cpu: String,
     /// Threads that computed.
