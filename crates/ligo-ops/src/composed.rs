@@ -5,7 +5,11 @@
 
 use burn::tensor::{DType, Int, Tensor, TensorData, activation};
 
-use crate::{AdamwStep, AttentionOptions, Dropout, GeluKind, HeadMix, RotaryAngles, products::LONGEST_SUM, traffic};
+use crate::{
+    AdamwStep, AttentionOptions, Dropout, GeluKind, HeadMix, RotaryAngles,
+    products::{LONGEST_SUM, multiply},
+    traffic,
+};
 
 pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     let mut dims = x.dims();
@@ -229,7 +233,7 @@ pub(crate) fn stack(tensors: Vec<Tensor<1>>) -> Tensor<2> {
 }
 
 pub(crate) fn mix(weights: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
-    weights.matmul(x)
+    multiply(weights, x)
 }
 
 pub(crate) fn mix_backward(
@@ -243,12 +247,12 @@ pub(crate) fn mix_backward(
     let dw = x.map(|x| {
         let ([rows, len], [sources, _]) = (dy.dims(), x.dims());
         let Some((parts, part)) = cut(len, LONGEST_PART) else {
-            return dy.clone().matmul(x.transpose());
+            return multiply(dy.clone(), x.transpose());
         };
         let split = |x: Tensor<2>, rows: usize| x.reshape([rows, parts, part]).swap_dims(0, 1);
         product_sum(split(dy.clone(), rows), split(x, sources).swap_dims(1, 2))
     });
-    (dw, wants_dx.then(|| weights.transpose().matmul(dy)))
+    (dw, wants_dx.then(|| multiply(weights.transpose(), dy)))
 }
 
 pub(crate) fn product_sum(a: Tensor<3>, b: Tensor<3>) -> Tensor<2> {
@@ -256,17 +260,17 @@ pub(crate) fn product_sum(a: Tensor<3>, b: Tensor<3>) -> Tensor<2> {
     match cut(k, LONGEST_SUM) {
         Some((parts, part)) if parts > 1 => {
             let a = a.reshape([left, m, parts, part]).swap_dims(1, 2);
-            let y = a.matmul(b.reshape([right, parts, part, n]));
+            let y = multiply(a, b.reshape([right, parts, part, n]));
             add_up(y.reshape([left.max(right) * parts, m, n]))
         }
-        _ => add_up(a.matmul(b)),
+        _ => add_up(multiply(a, b)),
     }
 }
 
 pub(crate) fn transposed_product(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
     let ([k, m], [_, n]) = (a.dims(), b.dims());
     match cut(k, LONGEST_SUM) {
-        Some((1, _)) => a.transpose().matmul(b),
+        Some((1, _)) => multiply(a.transpose(), b),
         Some((parts, part)) => {
             let a = a.reshape([parts, part, m]).swap_dims(1, 2);
             product_sum(a, b.reshape([parts, part, n]))

@@ -6,6 +6,8 @@
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 
+#[cfg(feature = "cube")]
+use crate::cube;
 use crate::{
     composed, graph,
     simd::{self, Matrix},
@@ -13,6 +15,15 @@ use crate::{
 
 /// The longest sum that one thread of a GPU goes through.
 pub(crate) const LONGEST_SUM: usize = 8192;
+
+/// A product outside of any graph, by burn; on a GPU in the precision that holds.
+pub(crate) fn multiply<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "cube")]
+    if cube::is_native(&a) && cube::is_native(&b) {
+        return cube::product::tensor_product(a, b);
+    }
+    a.matmul(b)
+}
 
 /// `y[l] = a[l] · b[l]`. Nothing is recorded for differentiation.
 ///
@@ -25,7 +36,7 @@ pub fn product(a: Tensor<3>, b: Tensor<3>) -> Tensor<3> {
     let (a, b) = (a.without_autodiff(), b.without_autodiff());
     let [count, m, n, k] = fit(&a, &b);
     if !(graph::is_fast(&a) && graph::is_fast(&b)) {
-        return a.matmul(b);
+        return multiply(a, b);
     }
     let (a, b) = (Operand::new(a), Operand::new(b));
     let y = simd::products(count, [m, n, k], |l| a.matrix(l), |l| b.matrix(l));

@@ -4,7 +4,7 @@
 mod decoders;
 mod distillation;
 #[cfg(feature = "cube")]
-mod gpu;
+pub(crate) mod gpu;
 #[cfg(feature = "cube")]
 mod gpu_attention;
 mod layers;

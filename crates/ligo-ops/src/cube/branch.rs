@@ -12,35 +12,19 @@ use super::activation::{gelu_of, gelu_slope};
 use super::columns::Blocks;
 use super::dropout::{Mask, apply, factor};
 use super::layer_norm::{Branch, Derived, Saved, derive, normalize};
-use super::linear::{product, transposed};
+use super::product::Factors;
 use super::{Back, Cube, CubeTensor, Part, arg, columns, count, dims, empty, into_contiguous, part, reshaped, threads};
 use crate::branch::{Dense, Norm};
 use crate::{Dropout, GeluKind, graph};
 
-/// `x` as a matrix, and the product with the weight's transpose, `[rows, out]`.
-pub(super) fn multiplied<const D: usize>(x: Tensor<D>, weight: &CubeTensor) -> (Part, CubeTensor) {
+/// `x` as a matrix, what was multiplied, and the product with the weight's transpose, `[rows, out]`.
+pub(super) fn multiplied<const D: usize>(x: Tensor<D>, weight: &CubeTensor) -> (Part, Factors, CubeTensor) {
     let [_, inner] = dims(weight);
     let mut x = part(x);
     let rows = count(&x.values) / inner;
     x.values = reshaped(x.values, [rows, inner]);
-    let y = product(x.values.clone(), transposed(weight));
-    (x, y)
-}
-
-/// The gradients of `x` and the weight, given that of their product.
-pub(super) fn back_through_product<const N: usize>(
-    back: &mut Back<'_, N>,
-    dy: &CubeTensor,
-    x: CubeTensor,
-    weight: CubeTensor,
-    shape: impl Into<burn::tensor::Shape>,
-) {
-    if back.wants(0) {
-        back.give(0, reshaped(product(dy.clone(), weight), shape));
-    }
-    if back.wants(1) {
-        back.give(1, product(transposed(dy), x));
-    }
+    let (factors, y) = Factors::multiply(x.values.clone(), weight.clone());
+    (x, factors, y)
 }
 
 #[cube(launch)]
@@ -93,7 +77,7 @@ pub(crate) fn linear_gelu<const D: usize>(
     let mut shape = x.dims();
     let inputs = shape.to_vec();
     let (weight, bias) = (part(weight), part(bias));
-    let (x, before) = multiplied(x, &weight.values);
+    let (x, factors, before) = multiplied(x, &weight.values);
     let [_, outer] = dims(&before);
     shape[D - 1] = outer;
     let y = empty(&before, shape);
@@ -103,9 +87,8 @@ pub(crate) fn linear_gelu<const D: usize>(
     let erf = kind == GeluKind::Erf;
     bias_gelu::launch(&y.client, number, units, a, b, c, elements, outer, erf);
     let parts: [Part; 3] = [x, weight, bias];
-    graph::record(Activated, parts, y, |[x, weight, _]| ActivatedState {
-        x,
-        weight,
+    graph::record(Activated, parts, y, |_| ActivatedState {
+        factors,
         before,
         kind,
         inputs,
@@ -117,8 +100,7 @@ struct Activated;
 
 #[derive(Clone, Debug)]
 struct ActivatedState {
-    x: CubeTensor,
-    weight: CubeTensor,
+    factors: Factors,
     /// What the activation reads, `[rows, out]`.
     before: CubeTensor,
     kind: GeluKind,
@@ -142,7 +124,7 @@ impl Backward<Cube, 3> for Activated {
         if back.wants(2) {
             back.give(2, columns::finish_one(&partial, blocks, outer));
         }
-        back_through_product(&mut back, &dx, state.x, state.weight, state.inputs);
+        state.factors.give(&mut back, dx, &state.inputs);
     }
 }
 
@@ -178,7 +160,7 @@ pub(crate) fn linear_add<const D: usize>(
     let shape = residual.dims();
     let (weight, residual) = (part(dense.weight), part(residual));
     let bias = dense.bias.map(part);
-    let (x, y) = multiplied(x, &weight.values);
+    let (x, factors, y) = multiplied(x, &weight.values);
     let [_, outer] = dims(&y);
     let elements = count(&y);
     assert_eq!(elements, count(&residual.values), "a residual of the branch's shape");
@@ -189,17 +171,10 @@ pub(crate) fn linear_add<const D: usize>(
     add_branch::launch(&y.client, number, units, a, b, c, elements, outer, mask, bias.is_some());
     let y = reshaped(y, shape);
     let drop = drop.filter(|drop| drop.probability > 0.0);
-    let state = |x, weight| AddedState {
-        x,
-        weight,
-        drop,
-        inputs,
-    };
+    let state = AddedState { factors, drop, inputs };
     match bias {
-        Some(bias) => graph::record(Added, [x, weight, residual, bias], y, |[x, weight, _, _]| {
-            state(x, weight)
-        }),
-        None => graph::record(Added, [x, weight, residual], y, |[x, weight, _]| state(x, weight)),
+        Some(bias) => graph::record(Added, [x, weight, residual, bias], y, |_| state),
+        None => graph::record(Added, [x, weight, residual], y, |_| state),
     }
 }
 
@@ -208,8 +183,7 @@ struct Added;
 
 #[derive(Clone, Debug)]
 struct AddedState {
-    x: CubeTensor,
-    weight: CubeTensor,
+    factors: Factors,
     drop: Option<Dropout>,
     inputs: Vec<usize>,
 }
@@ -221,8 +195,7 @@ impl<const N: usize> Backward<Cube, N> for Added {
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let (dy, state, mut back) = Back::on(ops, grads);
         let dy = into_contiguous(dy);
-        let [outer, _] = dims(&state.weight);
-        let rows = count(&dy) / outer;
+        let [rows, _, outer] = state.factors.sizes();
         let dx = match state.drop {
             Some(drop) => apply(&dy, drop),
             None => dy.clone(),
@@ -232,7 +205,7 @@ impl<const N: usize> Backward<Cube, N> for Added {
         if N > 3 && back.wants(3) {
             back.give(3, columns::sum(&dx, outer));
         }
-        back_through_product(&mut back, &dx, state.x, state.weight, state.inputs);
+        state.factors.give(&mut back, dx, &state.inputs);
     }
 }
 
@@ -248,7 +221,7 @@ pub(crate) fn linear_add_norm<const D: usize>(
     let inputs = x.dims().to_vec();
     let (weight, residual) = (part(weight), part(residual));
     let [gain, shift, bias] = [norm.weight, norm.bias, bias].map(part);
-    let (x, y) = multiplied(x, &weight.values);
+    let (x, factors, y) = multiplied(x, &weight.values);
     let y = reshaped(y, residual.values.meta.shape().clone());
     let branch = Branch {
         x: &y,
@@ -258,12 +231,7 @@ pub(crate) fn linear_add_norm<const D: usize>(
     };
     let (y, saved) = normalize(&branch, [&gain.values, &shift.values], norm.eps, None);
     let parts: [Part; 6] = [x, weight, residual, gain, shift, bias];
-    graph::record(Normalized, parts, y, |[x, weight, ..]| NormalizedState {
-        x,
-        weight,
-        saved,
-        inputs,
-    })
+    graph::record(Normalized, parts, y, |_| NormalizedState { factors, saved, inputs })
 }
 
 #[derive(Debug)]
@@ -271,8 +239,7 @@ struct Normalized;
 
 #[derive(Clone, Debug)]
 struct NormalizedState {
-    x: CubeTensor,
-    weight: CubeTensor,
+    factors: Factors,
     saved: Saved,
     inputs: Vec<usize>,
 }
@@ -288,9 +255,8 @@ impl Backward<Cube, 6> for Normalized {
         for (index, grad) in dparams.into_iter().enumerate() {
             back.give(3 + index, grad);
         }
-        let [outer, _] = dims(&state.weight);
-        let rows = count(&dx) / outer;
+        let [rows, _, outer] = state.factors.sizes();
         let dx = reshaped(dx, [rows, outer]);
-        back_through_product(&mut back, &dx, state.x, state.weight, state.inputs);
+        state.factors.give(&mut back, dx, &state.inputs);
     }
 }

@@ -12,7 +12,7 @@ use super::sums::{cube_max, cube_sum};
 use super::{Back, Cube, CubeTensor, UNITS, arg, count, cubes, dims, empty, integers, into_contiguous, part, threads};
 use crate::graph;
 
-/// `log Σ exp` of each row, and `-log softmax(row)[target]`, 0 where the target is negative.
+/// `log Σ exp` of each row, and `-log softmax(row)[target]`, 0 where the target is negative and `missing` where it is no class.
 #[cube(launch)]
 fn forward(
     logits: &[f32],
@@ -21,6 +21,7 @@ fn forward(
     losses: &mut [f32],
     rows: usize,
     classes: usize,
+    missing: f32,
     #[comptime] units: usize,
 ) {
     let row = CUBE_POS;
@@ -51,7 +52,7 @@ fn forward(
         let target = targets[row];
         let mut loss = 0.0f32;
         if target >= 0 {
-            loss = f32::new(f32::NAN);
+            loss = missing;
             if (target as usize) < classes {
                 loss = log_sum - logits[start + target as usize];
             }
@@ -134,7 +135,19 @@ pub(crate) fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tenso
     let [log_sums, losses] = [(); 2].map(|()| empty(logits, [rows]));
     let (number, units) = cubes(logits, rows);
     let [a, b, c, d] = [logits, &targets, &log_sums, &losses].map(arg);
-    forward::launch(&logits.client, number, units, a, b, c, d, rows, classes, UNITS as usize);
+    forward::launch(
+        &logits.client,
+        number,
+        units,
+        a,
+        b,
+        c,
+        d,
+        rows,
+        classes,
+        f32::NAN,
+        UNITS as usize,
+    );
     let [loss, share] = mean_of(&losses, &targets, 1.0);
     graph::record(Node, [part], loss, |[logits]| State {
         logits,

@@ -16,12 +16,13 @@ use crate::graph;
 /// Columns of a cube in the backward pass; its other threads share out the rows of a run.
 const COLUMNS: u32 = 32;
 
+/// `missing` is what an id gets that is in no row.
 #[cube(launch)]
-fn gather(table: &[f32], ids: &[i32], y: &mut [f32], elements: usize, width: usize, rows: usize) {
+fn gather(table: &[f32], ids: &[i32], y: &mut [f32], elements: usize, width: usize, rows: usize, missing: f32) {
     let i = ABSOLUTE_POS;
     if i < elements {
         let id = ids[i / width];
-        let mut value = f32::new(f32::NAN);
+        let mut value = missing;
         if id >= 0 && (id as usize) < rows {
             value = table[id as usize * width + i % width];
         }
@@ -147,7 +148,7 @@ pub(crate) fn embedding(weight: Tensor<2>, ids: Tensor<2, Int>) -> Tensor<3> {
     let elements = count(&y);
     let (number, units) = threads(table, elements);
     let [a, b, c] = [table, &ids, &y].map(arg);
-    gather::launch(&table.client, number, units, a, b, c, elements, width, rows);
+    gather::launch(&table.client, number, units, a, b, c, elements, width, rows, f32::NAN);
     graph::record(Node, [part], y, |[table]| (ids, dims(&table)))
 }
 

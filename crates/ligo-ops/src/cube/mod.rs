@@ -21,6 +21,7 @@ pub(crate) mod layer_norm;
 pub(crate) mod linear;
 pub(crate) mod optimizer;
 pub(crate) mod positions;
+pub(crate) mod product;
 pub(crate) mod rms_norm;
 pub(crate) mod rotary;
 pub(crate) mod scale;

@@ -8,9 +8,10 @@ use burn::backend::autodiff::{
 use burn::tensor::Tensor;
 use cubecl::prelude::*;
 
-use super::branch::{back_through_product, multiplied};
+use super::branch::multiplied;
 use super::columns::{self, Blocks};
 use super::dropout::{Mask, factor};
+use super::product::Factors;
 use super::{Back, Cube, CubeTensor, Part, arg, count, dims, empty, into_contiguous, part, threads};
 use crate::{Dropout, graph};
 
@@ -84,7 +85,7 @@ pub(crate) fn linear_scale_add<const D: usize>(
     let shape = residual.dims();
     let (weight, residual) = (part(weight), part(residual));
     let [bias, gamma] = [bias, gamma].map(part);
-    let (x, product) = multiplied(x, &weight.values);
+    let (x, factors, product) = multiplied(x, &weight.values);
     let [_, outer] = dims(&product);
     let elements = count(&product);
     assert_eq!(elements, count(&residual.values), "a residual of the branch's shape");
@@ -93,9 +94,8 @@ pub(crate) fn linear_scale_add<const D: usize>(
     let [a, b, c, d, e] = [&product, &bias.values, &gamma.values, &residual.values, &y].map(arg);
     forward::launch(&y.client, number, units, a, b, c, d, e, elements, outer, Mask::of(drop));
     let parts: [Part; 5] = [x, weight, residual, bias, gamma];
-    graph::record(Node, parts, y, |[x, weight, _, _, gamma]| State {
-        x,
-        weight,
+    graph::record(Node, parts, y, |[_, _, _, _, gamma]| State {
+        factors,
         gamma,
         product,
         drop,
@@ -108,8 +108,7 @@ struct Node;
 
 #[derive(Clone, Debug)]
 struct State {
-    x: CubeTensor,
-    weight: CubeTensor,
+    factors: Factors,
     gamma: CubeTensor,
     /// `x·Wᵀ + b`, `[rows, out]`.
     product: CubeTensor,
@@ -136,6 +135,6 @@ impl Backward<Cube, 5> for Node {
         for (index, grad) in columns::finish(&partial, blocks, outer, 2).into_iter().enumerate() {
             back.give(3 + index, grad);
         }
-        back_through_product(&mut back, &dx, state.x, state.weight, state.inputs);
+        state.factors.give(&mut back, dx, &state.inputs);
     }
 }

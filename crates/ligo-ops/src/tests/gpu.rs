@@ -7,7 +7,7 @@ use burn::tensor::DeviceKind;
 use super::*;
 
 /// A GPU, or nothing, which is said once.
-pub(super) fn gpu() -> Option<Device> {
+pub(crate) fn gpu() -> Option<Device> {
     static FOUND: OnceLock<Option<Device>> = OnceLock::new();
     let found = FOUND.get_or_init(|| {
         let works = |kind: DeviceKind| {
