@@ -7,7 +7,7 @@ use super::sums::cube_sum;
 use super::{CubeTensor, UNITS, arg, empty};
 
 /// Cubes for each tensor: as many partial sums.
-const CUBES: usize = 128;
+const CUBES: usize = 512;
 
 #[cube(launch)]
 fn partial_squares(
