@@ -64,11 +64,6 @@ impl Factors {
         self.matrices.contains_key(&axis)
     }
 
-    /// Whether this axis has a matrix per layer.
-    pub(crate) fn is_per_layer(&self, axis: Axis) -> bool {
-        self.sharing != Sharing::Shared && self.matrices.get(&axis).is_some_and(|m| m.len() > 1)
-    }
-
     /// The matrix of an axis at a layer, `[large, small]`; `None` stands for the identity.
     pub fn get(&self, axis: Axis, layer: usize) -> Option<&Tensor<2>> {
         let matrices = self.matrices.get(&axis)?;
@@ -77,9 +72,30 @@ impl Factors {
 }
 
 fn repeat_blocks(matrix: &Tensor<2>, [large, small]: [usize; 2], times: usize) -> Tensor<2> {
+    if times == 1 {
+        return matrix.clone();
+    }
     let [rows, columns] = matrix.dims();
     let (groups, sources) = (rows / large, columns / small);
     let same_copy = Tensor::<2>::eye(times, &matrix.device()).reshape([1, times, 1, 1, times, 1]);
     let blocks = matrix.clone().reshape([groups, 1, large, sources, 1, small]);
     (blocks * same_copy).reshape([rows * times, columns * times])
+}
+
+/// The gradient by the matrices that [`Factors::with_repeats`] repeats, from that by the repeated ones: the sum over the copies.
+///
+/// # Shapes
+/// `[layers, G2·t·b2, G1·t·b1]` becomes `[layers, G2·b2, G1·b1]`.
+pub(crate) fn sum_over_copies(gradient: Tensor<3>, [large, small]: [usize; 2], times: usize) -> Tensor<3> {
+    if times == 1 {
+        return gradient;
+    }
+    let [layers, rows, columns] = gradient.dims();
+    let (groups, sources) = (layers * rows / (times * large), columns / (times * small));
+    let blocks = gradient.reshape([groups, times, large, sources, times, small]);
+    let copy = |t: usize| {
+        let blocks = blocks.clone().narrow(1, t, 1).narrow(4, t, 1);
+        blocks.reshape([layers, rows / times, columns / times])
+    };
+    (1..times).map(copy).fold(copy(0), |sum, next| sum + next)
 }

@@ -12,7 +12,7 @@
 //! [`LigoOperator`] holds them as parameters that are trained through the large model's loss.
 //!
 //! One function grows one tensor, [`LinearMap::grow_param`]. [`stream::grow_directory`] calls it tensor by tensor from
-//! file to file; [`OperatorGraph::grow`] does the same arithmetic inside autodiff.
+//! file to file; [`OperatorGraph`] does the same arithmetic for all layers at once, and takes gradients back to the matrices.
 //!
 //! The crate knows tables and axes and nothing of any model family; do not look for BERT here.
 //!
@@ -58,7 +58,7 @@ pub use error::Error;
 pub use factors::{Factors, Sharing};
 pub use file::{OPERATOR_JSON, OPERATOR_TENSORS, OperatorInfo, load_operator, save_operator};
 pub use fill::Fill;
-pub use graph::OperatorGraph;
+pub use graph::{GrowthRecord, OperatorGraph};
 pub use learned::{LigoOperator, OperatorTensor};
 pub use ligo::{FurtherInit, LigoConfig};
 pub use map::LinearMap;

@@ -38,6 +38,17 @@ pub enum Coverage {
     Noise,
 }
 
+/// Which matrices of a term.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    /// Row expansions, and column expansions where they follow rows.
+    Out,
+    /// Row expansions of the tensors of a role.
+    Role(Role),
+    /// Column expansions of their own.
+    In,
+}
+
 /// The axis of what a tensor's rows write: of a look-up table the columns.
 pub(crate) fn output_axis(spec: &ParamSpec) -> Option<Axis> {
     if is_lookup(spec) {
@@ -67,36 +78,47 @@ impl Term {
         output_axis(spec).is_some_and(|axis| self.rows(spec).has(axis))
     }
 
+    /// The matrices of a place; none where nothing is said of it.
+    pub(crate) fn factors(&self, place: Place) -> &Factors {
+        match place {
+            Place::Out => &self.out,
+            Place::Role(role) => self.roles.get(&role).unwrap_or(&self.out),
+            Place::In => self.input.as_ref().unwrap_or(&self.out),
+        }
+    }
+
     /// What widens the rows of a tensor of this row.
-    fn rows(&self, spec: &ParamSpec) -> &Factors {
-        self.roles.get(&spec.role).unwrap_or(&self.out)
+    pub(crate) fn row_place(&self, spec: &ParamSpec) -> Place {
+        match self.roles.contains_key(&spec.role) {
+            true => Place::Role(spec.role),
+            false => Place::Out,
+        }
     }
 
     /// What widens the columns of a tensor of this row. Those of a look-up table are outputs: an entry is what is written
     /// to the residual stream.
-    fn columns(&self, spec: &ParamSpec) -> &Factors {
+    pub(crate) fn column_place(&self, spec: &ParamSpec) -> Place {
         match &self.input {
-            Some(input) if !is_lookup(spec) => input,
-            _ => &self.out,
+            Some(_) if !is_lookup(spec) => Place::In,
+            _ => Place::Out,
         }
+    }
+
+    fn rows(&self, spec: &ParamSpec) -> &Factors {
+        self.factors(self.row_place(spec))
+    }
+
+    fn columns(&self, spec: &ParamSpec) -> &Factors {
+        self.factors(self.column_place(spec))
     }
 
     /// Whether a tensor of this row must be widened layer by layer before layers are mixed.
     fn widens_small_layers(&self, spec: &ParamSpec) -> bool {
-        self.per_layer(spec, Sharing::PerSmallLayer)
-    }
-
-    /// Whether a tensor of this row is widened by matrices of the large model's layer.
-    pub(crate) fn widens_large_layers(&self, spec: &ParamSpec) -> bool {
-        self.per_layer(spec, Sharing::PerLargeLayer)
-    }
-
-    fn per_layer(&self, spec: &ParamSpec, sharing: Sharing) -> bool {
-        let rows = self.rows(spec);
-        let columns = self.columns(spec);
-        let out = rows.sharing == sharing && rows.is_per_layer(spec.axes[0]);
-        let input = columns.sharing == sharing && spec.axes.get(1).is_some_and(|a| columns.is_per_layer(*a));
-        out || input
+        let is_per_layer = |factors: &Factors, axis| {
+            factors.sharing == Sharing::PerSmallLayer && factors.matrices.get(axis).is_some_and(|m| m.len() > 1)
+        };
+        let columns = spec.axes.get(1);
+        is_per_layer(self.rows(spec), &spec.axes[0]) || columns.is_some_and(|a| is_per_layer(self.columns(spec), a))
     }
 
     /// `Out · W · Inᵀ` with the matrices of `layer`.
@@ -266,15 +288,14 @@ fn load(
     Ok(Loaded { values, rows, columns })
 }
 
-/// A small tensor of the small model as a matrix on a device, for learning.
-pub(crate) fn load_tensor(
+/// The values of a tensor of the small model.
+pub(crate) fn load_values(
     small: &ParamTable,
     spec: &ParamSpec,
     layer: Option<usize>,
     source: &mut dyn WeightSource,
-    device: &Device,
-) -> Result<Tensor<2>, Error> {
-    Ok(load(small, spec, layer, source)?.tensor(device))
+) -> Result<Vec<f32>, Error> {
+    Ok(load(small, spec, layer, source)?.values)
 }
 
 /// Copies a tensor's values to the host as f32 or f64, whatever the device computes in.

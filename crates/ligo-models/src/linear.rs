@@ -1,6 +1,9 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
+use ligo_arch::HiddenAct;
+use ligo_ops::{Dense, Dropout};
 
+use crate::activation::{activate, gelu_kind};
 use crate::skeleton::vacant;
 
 /// `y = x Wᵀ + b`, or without `b`.
@@ -31,5 +34,37 @@ impl Linear {
     /// `x [.., in]`; the result is `[.., out]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         ligo_ops::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+    }
+
+    /// `residual + dropout(x Wᵀ + b)`: the end of a branch.
+    ///
+    /// # Shapes
+    /// `x [.., in]`; `residual` and the result `[.., out]`.
+    pub fn forward_add<const D: usize>(
+        &self,
+        x: Tensor<D>,
+        dropout: Option<Dropout>,
+        residual: Tensor<D>,
+    ) -> Tensor<D> {
+        ligo_ops::linear_add(x, self.dense(), dropout, residual)
+    }
+
+    /// `activation(x Wᵀ + b)`.
+    ///
+    /// # Shapes
+    /// `x [.., in]`; the result is `[.., out]`.
+    pub fn forward_activated<const D: usize>(&self, x: Tensor<D>, activation: HiddenAct) -> Tensor<D> {
+        match gelu_kind(activation) {
+            Some(kind) => ligo_ops::linear_gelu(x, self.dense(), kind),
+            None => activate(self.forward(x), activation),
+        }
+    }
+
+    /// Its parameters.
+    pub(crate) fn dense(&self) -> Dense {
+        Dense {
+            weight: self.weight.val(),
+            bias: self.bias.as_ref().map(Param::val),
+        }
     }
 }

@@ -1,4 +1,4 @@
-use burn::tensor::{Int, Tensor, activation::log_softmax};
+use burn::tensor::{Int, Tensor};
 
 use crate::Error;
 
@@ -91,7 +91,7 @@ impl HeadScores {
         let logits = self.logits.clone();
         match &self.targets {
             Targets::Labels(labels) => ligo_ops::cross_entropy(logits, labels.clone()),
-            Targets::Probabilities(targets) => soft_cross_entropy(logits, targets.clone()),
+            Targets::Probabilities(targets) => ligo_ops::soft_cross_entropy(logits, targets.clone()),
         }
     }
 
@@ -115,19 +115,4 @@ fn mean(loss: Tensor<1>, other: Option<Tensor<1>>) -> Tensor<1> {
         None => loss,
         Some(other) => (loss + other) * 0.5,
     }
-}
-
-/// `mean over images of -Σ targets · log softmax(logits)`: the cross entropy for targets that are probabilities.
-///
-/// # Shapes
-/// `logits` and `targets [B, K]`; the result has one element.
-fn soft_cross_entropy(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
-    assert_eq!(
-        logits.dims(),
-        targets.dims(),
-        "the targets need one probability for each image and class"
-    );
-    let images = logits.dims()[0].max(1);
-    let targets = targets.cast(logits.dtype());
-    -(log_softmax(logits, 1) * targets).sum() / images as f64
 }

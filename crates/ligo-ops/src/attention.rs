@@ -13,6 +13,8 @@ use burn::backend::{
 use burn::tensor::{Int, Tensor};
 use burn_flex::FlexTensor;
 
+#[cfg(feature = "cube")]
+use crate::cube;
 use crate::{
     Dropout, composed,
     graph::{self, Back, Part},
@@ -85,6 +87,10 @@ pub fn attention(
 /// When the shapes do not fit each other, `num_heads` does not divide the width of `q`, or `G` does not divide `num_heads`.
 pub fn grouped_attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, options: AttentionOptions) -> Tensor<3> {
     let plan = plan(&q, &k, &v, &options);
+    #[cfg(feature = "cube")]
+    if cube::attention::takes(&q, &k, &v, &plan, &options) {
+        return cube::attention::attention(q, k, v, plan, options);
+    }
     let fast = graph::is_fast(&q) && graph::is_fast(&k) && graph::is_fast(&v);
     if !fast || plan.batch * plan.length == 0 {
         return composed::attention(q, k, v, plan.groups, options);

@@ -5,7 +5,7 @@
 
 use burn::tensor::{DType, Int, Tensor, TensorData, activation};
 
-use crate::{AdamwStep, AttentionOptions, Dropout, GeluKind, HeadMix, RotaryAngles, traffic};
+use crate::{AdamwStep, AttentionOptions, Dropout, GeluKind, HeadMix, RotaryAngles, products::LONGEST_SUM, traffic};
 
 pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     let mut dims = x.dims();
@@ -221,4 +221,82 @@ pub(crate) fn adamw(
     let denominator = v.clone().sqrt().div_scalar(correction2.sqrt()).add_scalar(step.eps);
     let param = param - (m.clone() / denominator).mul_scalar(step.lr / correction1);
     (param, m, v)
+}
+
+pub(crate) fn stack(tensors: Vec<Tensor<1>>) -> Tensor<2> {
+    let rows = tensors.into_iter().map(|x| x.unsqueeze::<2>());
+    Tensor::cat(rows.collect(), 0)
+}
+
+pub(crate) fn mix(weights: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
+    weights.matmul(x)
+}
+
+pub(crate) fn mix_backward(
+    weights: Tensor<2>,
+    x: Option<Tensor<2>>,
+    dy: Tensor<2>,
+    wants_dx: bool,
+) -> (Option<Tensor<2>>, Option<Tensor<2>>) {
+    // There are few weights, so that many threads have to share the sum for each.
+    const LONGEST_PART: usize = 1024;
+    let dw = x.map(|x| {
+        let ([rows, len], [sources, _]) = (dy.dims(), x.dims());
+        let Some((parts, part)) = cut(len, LONGEST_PART) else {
+            return dy.clone().matmul(x.transpose());
+        };
+        let split = |x: Tensor<2>, rows: usize| x.reshape([rows, parts, part]).swap_dims(0, 1);
+        product_sum(split(dy.clone(), rows), split(x, sources).swap_dims(1, 2))
+    });
+    (dw, wants_dx.then(|| weights.transpose().matmul(dy)))
+}
+
+pub(crate) fn product_sum(a: Tensor<3>, b: Tensor<3>) -> Tensor<2> {
+    let ([left, m, k], [right, _, n]) = (a.dims(), b.dims());
+    match cut(k, LONGEST_SUM) {
+        Some((parts, part)) if parts > 1 => {
+            let a = a.reshape([left, m, parts, part]).swap_dims(1, 2);
+            let y = a.matmul(b.reshape([right, parts, part, n]));
+            add_up(y.reshape([left.max(right) * parts, m, n]))
+        }
+        _ => add_up(a.matmul(b)),
+    }
+}
+
+pub(crate) fn transposed_product(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
+    let ([k, m], [_, n]) = (a.dims(), b.dims());
+    match cut(k, LONGEST_SUM) {
+        Some((1, _)) => a.transpose().matmul(b),
+        Some((parts, part)) => {
+            let a = a.reshape([parts, part, m]).swap_dims(1, 2);
+            product_sum(a, b.reshape([parts, part, n]))
+        }
+        None => {
+            let (most, rest) = (k - k % LONGEST_SUM, k % LONGEST_SUM);
+            let part = |start, len| (a.clone().narrow(0, start, len), b.clone().narrow(0, start, len));
+            let [first, last] = [part(0, most), part(most, rest)].map(|(a, b)| transposed_product(a, b));
+            first + last
+        }
+    }
+}
+
+/// `Σ_l x[l]`.
+fn add_up(x: Tensor<3>) -> Tensor<2> {
+    let [count, m, n] = x.dims();
+    let x = match cut(count, LONGEST_SUM) {
+        Some((parts, part)) if parts > 1 => x.reshape([parts, part, m * n]).sum_dim(1).reshape([parts, m, n]),
+        _ => x,
+    };
+    if x.dims()[0] == 1 {
+        return x.reshape([m, n]);
+    }
+    x.sum_dim(0).reshape([m, n])
+}
+
+/// Cuts a length into equal parts of at most `longest`: their number and their length. `None` where no divisor gives parts of about that
+/// size.
+fn cut(len: usize, longest: usize) -> Option<(usize, usize)> {
+    let fewest = len.div_ceil(longest).max(1);
+    let parts = (fewest..=fewest * 64).find(|parts| len.is_multiple_of(*parts));
+    parts.map(|parts| (parts, len / parts))
 }

@@ -14,7 +14,7 @@ use burn_flex::FlexTensor;
 #[cfg(feature = "cube")]
 use crate::cube;
 use crate::{
-    composed,
+    Dropout, composed,
     graph::{self, Back, Part},
     kernels::norm::{self, Statistics},
     simd::filled,
@@ -32,7 +32,7 @@ pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<
     #[cfg(feature = "cube")]
     if cube::is_native(&x) && cube::is_native(&weight) && cube::is_native(&bias) {
         check_width(&x, &weight, &bias);
-        return cube::layer_norm::layer_norm(x, weight, bias, eps);
+        return cube::layer_norm::layer_norm(x, weight, bias, eps, None);
     }
     if !(graph::is_fast(&x) && graph::is_fast(&weight) && graph::is_fast(&bias)) {
         return composed::layer_norm(x, weight, bias, eps);
@@ -46,6 +46,28 @@ pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<
     });
     let y = graph::tensor(y, x.values.layout().shape().clone());
     graph::record(Node, [x, weight, bias], y, |[x, weight, _]| (x, weight, statistics))
+}
+
+/// `dropout(LayerNorm(x))`, see [`layer_norm`] and [`dropout()`](crate::dropout()).
+///
+/// # Shapes
+/// As [`layer_norm`].
+///
+/// # Panics
+/// As [`layer_norm`].
+pub fn layer_norm_dropout<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    eps: f64,
+    dropout: Option<Dropout>,
+) -> Tensor<D> {
+    #[cfg(feature = "cube")]
+    if cube::is_native(&x) && cube::is_native(&weight) && cube::is_native(&bias) {
+        check_width(&x, &weight, &bias);
+        return cube::layer_norm::layer_norm(x, weight, bias, eps, dropout);
+    }
+    crate::dropout(layer_norm(x, weight, bias, eps), dropout)
 }
 
 /// `LayerNorm(x + residual)`: the end of a post-LN block, in one pass over memory.

@@ -96,6 +96,22 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// The matrix without its first rows.
+    fn from_row(self, row: usize) -> Self {
+        Self {
+            data: &self.data[(row * self.rows).min(self.data.len())..],
+            ..self
+        }
+    }
+
+    /// The matrix without its first columns.
+    fn from_column(self, col: usize) -> Self {
+        Self {
+            data: &self.data[(col * self.cols).min(self.data.len())..],
+            ..self
+        }
+    }
+
     fn assert_holds(&self, m: usize, n: usize) {
         let last = (m - 1) * self.rows + (n - 1) * self.cols;
         assert!(last < self.data.len(), "a {m}×{n} matrix ends outside its slice");
@@ -212,22 +228,13 @@ pub(crate) fn product([m, n, k]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>, bias:
         return Vec::new();
     }
     filled(m * n, |out| {
-        let (height, width) = block(m, n, k);
-        let (down, across) = (m.div_ceil(height), n.div_ceil(width));
+        let blocks = Blocks::new([m, n, k]);
         let target = Target::new(out, n);
-        (0..down * across).into_par_iter().for_each(|index| {
-            let (row, col) = (index / across * height, index % across * width);
-            let (height, width) = (height.min(m - row), width.min(n - col));
-            let a = Matrix {
-                data: &a.data[(row * a.rows).min(a.data.len())..],
-                ..a
-            };
-            let b = Matrix {
-                data: &b.data[(col * b.cols).min(b.data.len())..],
-                ..b
-            };
+        (0..blocks.count()).into_par_iter().for_each(|index| {
+            let ((row, col), [height, width]) = blocks.get(index);
             // SAFETY: every index has its own block of the target.
             unsafe {
+                let (a, b) = (a.from_row(row), b.from_column(col));
                 product_into(target, (row, col), [height, width, k], a, b, Store::Replace);
                 if let Some(bias) = bias {
                     let bias = &bias[col..col + width];
@@ -238,6 +245,82 @@ pub(crate) fn product([m, n, k]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>, bias:
             }
         });
     })
+}
+
+/// `a(l) [m × k] · b(l) [k × n]` for every `l` below `count`, one after the other, in parallel over blocks as in [`product`].
+pub(crate) fn products<'a>(
+    count: usize,
+    [m, n, k]: [usize; 3],
+    a: impl Fn(usize) -> Matrix<'a> + Sync,
+    b: impl Fn(usize) -> Matrix<'a> + Sync,
+) -> Vec<f32> {
+    if count * m * n == 0 {
+        return Vec::new();
+    }
+    let blocks = Blocks::new([m, n, k]);
+    filled(count * m * n, |out| {
+        let target = Target::new(out, n);
+        (0..count * blocks.count()).into_par_iter().for_each(|index| {
+            let (l, ((row, col), [height, width])) = (index / blocks.count(), blocks.get(index % blocks.count()));
+            let (a, b) = (a(l).from_row(row), b(l).from_column(col));
+            // SAFETY: every index has its own block of the target.
+            unsafe { product_into(target, (l * m + row, col), [height, width, k], a, b, Store::Replace) };
+        });
+    })
+}
+
+/// `Σ_l a(l) [m × k] · b(l) [k × n]` over the `l` below `count`, in their order.
+pub(crate) fn product_sum<'a>(
+    count: usize,
+    [m, n, k]: [usize; 3],
+    a: impl Fn(usize) -> Matrix<'a> + Sync,
+    b: impl Fn(usize) -> Matrix<'a> + Sync,
+) -> Vec<f32> {
+    if count * m * n == 0 {
+        return vec![0.0; m * n];
+    }
+    let blocks = Blocks::new([m, n, count * k]);
+    filled(m * n, |out| {
+        let target = Target::new(out, n);
+        (0..blocks.count()).into_par_iter().for_each(|index| {
+            let ((row, col), [height, width]) = blocks.get(index);
+            for l in 0..count {
+                let (a, b) = (a(l).from_row(row), b(l).from_column(col));
+                let store = if l == 0 { Store::Replace } else { Store::Add };
+                // SAFETY: every index has its own block of the target.
+                unsafe { product_into(target, (row, col), [height, width, k], a, b, store) };
+            }
+        });
+    })
+}
+
+/// The blocks that a product is cut into.
+struct Blocks {
+    m: usize,
+    n: usize,
+    height: usize,
+    width: usize,
+}
+
+impl Blocks {
+    fn new([m, n, k]: [usize; 3]) -> Self {
+        let (height, width) = block(m, n, k);
+        Self { m, n, height, width }
+    }
+
+    fn count(&self) -> usize {
+        self.m.div_ceil(self.height) * self.n.div_ceil(self.width)
+    }
+
+    /// Place and size of a block.
+    fn get(&self, index: usize) -> ((usize, usize), [usize; 2]) {
+        let across = self.n.div_ceil(self.width);
+        let (row, col) = (index / across * self.height, index % across * self.width);
+        (
+            (row, col),
+            [self.height.min(self.m - row), self.width.min(self.n - col)],
+        )
+    }
 }
 
 /// Size of the blocks a product is cut into: enough of them for many cores, none so small that packing its operands dominates.

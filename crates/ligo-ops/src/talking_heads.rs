@@ -11,6 +11,8 @@ use burn::backend::{
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 
+#[cfg(feature = "cube")]
+use crate::cube;
 use crate::{
     Dropout, composed,
     graph::{self, Back, Part},
@@ -62,6 +64,10 @@ pub fn talking_heads(
         "{heads} heads need matrices [{heads}, {heads}] and biases [{heads}]"
     );
     let dropout = dropout.filter(|dropout| dropout.probability > 0.0);
+    #[cfg(feature = "cube")]
+    if cube::talking_heads::takes(&q, &k, &v, &before, &after) {
+        return cube::talking_heads::talking_heads(q, k, v, before, after, dropout);
+    }
     let fast = [&q, &k, &v].into_iter().all(graph::is_fast)
         && [&before.weight, &after.weight].into_iter().all(graph::is_fast)
         && [&before.bias, &after.bias].into_iter().all(graph::is_fast);

@@ -5,6 +5,9 @@ mod decoders;
 mod distillation;
 #[cfg(feature = "cube")]
 mod gpu;
+#[cfg(feature = "cube")]
+mod gpu_attention;
+mod layers;
 mod talking_heads;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};

@@ -5,7 +5,7 @@ use ligo_models::DropoutStream;
 
 use crate::batch::inputs_on;
 use crate::step::read_loss;
-use crate::{Error, Leaves, Objective, ParamStore};
+use crate::{Error, Objective, ParamStore};
 
 /// The mean loss over all labels of these batches, without dropout and without gradients; `None` when asked to stop before the end.
 ///
@@ -20,7 +20,7 @@ pub fn evaluate(
     stop: &AtomicBool,
     done: &mut dyn FnMut(usize),
 ) -> Result<Option<f64>, Error> {
-    let model = objective.model(&Leaves::plain(store))?;
+    let model = objective.model(&objective.unfold(store)?.into_leaves())?;
     let (mut sum, mut labels) = (0.0, 0);
     for (i, batch) in batches.iter().enumerate() {
         if stop.load(Ordering::Relaxed) {

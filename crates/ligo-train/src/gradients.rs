@@ -1,8 +1,9 @@
 use burn::tensor::Tensor;
 
-use crate::Leaves;
+use crate::unfolded::WayBack;
+use crate::{Error, Leaves};
 
-/// Gradients of a step in the store's order, summed over micro-batches.
+/// Gradients of a step in the order of the leaves, or after [`StepGradients::pull_back`] of the store, summed over micro-batches.
 #[derive(Debug, Default)]
 pub(crate) struct StepGradients {
     sums: Vec<Option<Tensor<1>>>,
@@ -23,6 +24,12 @@ impl StepGradients {
             return;
         }
         self.sums = ligo_ops::accumulate(std::mem::take(&mut self.sums), found);
+    }
+
+    /// Goes back from the model's tensors to the parameters, once for all micro-batches.
+    pub(crate) fn pull_back(self, way: WayBack<'_>) -> Result<Self, Error> {
+        let sums = way.take(self.sums)?;
+        Ok(Self { sums })
     }
 
     pub(crate) fn into_inner(self) -> Vec<Option<Tensor<1>>> {

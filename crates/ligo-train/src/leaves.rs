@@ -5,7 +5,8 @@ use burn::tensor::{Gradients, Tensor};
 use crate::store::Layout;
 use crate::{Error, ParamInfo, ParamStore};
 
-/// The parameters as one step sees them: by name, flat, and tracked when gradients are wanted.
+/// The tensors of a model as one step sees them: by name, flat, and tracked when gradients are wanted. They are the parameters themselves, or
+/// what an [`Objective`](crate::Objective) makes of them.
 #[derive(Debug)]
 pub struct Leaves {
     layout: Arc<Layout>,
@@ -13,29 +14,32 @@ pub struct Leaves {
 }
 
 impl Leaves {
-    /// Leaves that collect gradients. They share memory with the store until it is updated.
-    pub fn tracked(store: &ParamStore) -> Self {
-        Self::tracked_where(store, |_| true)
+    /// The parameters as plain tensors. They share memory with the store until it is updated.
+    pub fn plain(store: &ParamStore) -> Self {
+        Self::new(Arc::clone(store.layout()), store.values().to_vec())
     }
 
-    /// Leaves of which only those with these names collect gradients; the backward pass leaves the others out.
-    pub fn tracked_where(store: &ParamStore, is_trained: impl Fn(&str) -> bool) -> Self {
-        Self::new(store, |name, value| match is_trained(name) {
+    /// The parameters as leaves that collect gradients.
+    pub fn tracked(store: &ParamStore) -> Self {
+        Self::plain(store).track(|_| true)
+    }
+
+    /// Tensors in the order of `layout`.
+    pub(crate) fn new(layout: Arc<Layout>, tensors: Vec<Tensor<1>>) -> Self {
+        debug_assert_eq!(layout.infos.len(), tensors.len());
+        Self { layout, tensors }
+    }
+
+    /// Makes those with these names collect gradients; the backward pass leaves the others out.
+    pub fn track(self, is_trained: impl Fn(&str) -> bool) -> Self {
+        let named = self.layout.infos.iter().zip(self.tensors);
+        let tensors = named.map(|(info, value)| match is_trained(&info.name) {
             true => value.autodiff().require_grad(),
             false => value.autodiff(),
-        })
-    }
-
-    /// Plain tensors, for evaluation.
-    pub fn plain(store: &ParamStore) -> Self {
-        Self::new(store, |_, value| value)
-    }
-
-    fn new(store: &ParamStore, wrap: impl Fn(&str, Tensor<1>) -> Tensor<1>) -> Self {
-        let named = store.infos().iter().zip(store.values().iter().cloned());
+        });
         Self {
-            layout: Arc::clone(store.layout()),
-            tensors: named.map(|(info, value)| wrap(&info.name, value)).collect(),
+            tensors: tensors.collect(),
+            layout: self.layout,
         }
     }
 

@@ -1,9 +1,10 @@
 //! One step-based training loop over [burn].
 //!
 //! The loop knows parameters by name, and batches of masked text; an [`Objective`] makes a model and a loss of them. So ordinary training
-//! and learning a growth operator are the same loop with other leaves. [`Trainer`] does the steps: micro-batches, gradients, clipping by the
-//! global norm, AdamW or SGD, evaluation, checkpoints, exact resume. Learning rate, dropout, data order and masks are pure functions of
-//! (seed, step), so the state of a run is its weights, moments and a few counters.
+//! and learning a growth operator are the same loop: there the parameters are the model's tensors, and here what it is grown with.
+//! [`Trainer`] does the steps: micro-batches, gradients, clipping by the global norm, AdamW or SGD, evaluation, checkpoints, exact resume.
+//! Learning rate, dropout, data order and masks are pure functions of (seed, step), so the state of a run is its weights, moments and a few
+//! counters.
 //!
 //! What a step leaves out is a function of the step too ([`Work`]): dropped layers and tokens, sub-models, frozen parameters, a teacher that
 //! fades. Each is a setting in [`TrainConfig`], and costs are counted by what was computed.
@@ -60,6 +61,7 @@ mod store;
 mod submodels;
 mod token_drop;
 mod trainer;
+mod unfolded;
 mod work;
 
 pub use batch::{BatchSource, inputs_on};
@@ -85,4 +87,5 @@ pub use store::{ParamInfo, ParamStore};
 pub use submodels::Submodels;
 pub use token_drop::TokenDropping;
 pub use trainer::{RunData, Trainer};
+pub use unfolded::{GradientList, Unfolded};
 pub use work::{StepCost, Trained, Work};

@@ -3,14 +3,25 @@ use ligo_arch::ModelConfig;
 use ligo_models::{Inputs, Model};
 
 use crate::freeze::Places;
-use crate::{Error, Leaves, StepContext, TrainConfig, Trained, Work};
+use crate::unfolded::Unfolded;
+use crate::{Error, Leaves, ParamStore, StepContext, TrainConfig, Trained, Work};
 
 /// What a run minimises. The loop knows parameters by name and nothing of models; an objective turns them into a model.
 pub trait Objective {
     /// A short name for files and messages, such as `pretrain`.
     fn name(&self) -> &str;
 
-    /// The model that these leaves stand for. Its tensors hang on the leaves, so gradients reach them. Evaluation takes it whole.
+    /// The model's tensors, made of the parameters once for all micro-batches of a step or an evaluation, and the way back from their
+    /// gradients to those of the parameters. Ordinarily they are the same.
+    ///
+    /// # Errors
+    /// A parameter is missing or does not fit.
+    fn unfold(&self, store: &ParamStore) -> Result<Unfolded<'_>, Error> {
+        Ok(Unfolded::same(store))
+    }
+
+    /// The model that these leaves, the tensors of [`Objective::unfold`], stand for. Its tensors hang on the leaves, so gradients reach them.
+    /// Evaluation takes it whole.
     ///
     /// # Errors
     /// A leaf is missing or does not fit.

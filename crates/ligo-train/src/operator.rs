@@ -1,17 +1,24 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use burn::tensor::Device;
 use ligo_growth::{LigoOperator, LinearMap, OperatorGraph, WeightSource};
 use ligo_models::Model;
 
-use crate::{Error, Leaves, Objective, ParamInfo, ParamStore};
+use crate::store::Layout;
+use crate::{Error, Leaves, Objective, ParamInfo, ParamStore, Trained, Unfolded};
 
-/// Learning a growth operator: the leaves are its matrices, and the model is the large one with every tensor a function of them.
+/// Learning a growth operator: the parameters are its matrices, and the model is the large one with every tensor a function of them.
 ///
-/// The gradient of the large model's loss flows through the grown tensors back to the matrices (LiGO, arXiv 2303.00980, section 3.2);
-/// the small model's weights are constants. The large model is the same struct that trains normally afterwards.
+/// The gradient of the large model's loss goes through the grown tensors back to the matrices (LiGO, arXiv 2303.00980, section 3.2);
+/// the small model's weights are constants. The large model is the same struct that trains normally afterwards, and it is
+/// back-propagated like there: its tensors are leaves, and the map's gradient is taken from theirs, once a step.
 #[derive(Clone, Debug)]
 pub struct OperatorObjective {
     graph: OperatorGraph,
     skeleton: Model,
+    /// Of the large model's tensors.
+    layout: Arc<Layout>,
 }
 
 impl OperatorObjective {
@@ -25,9 +32,16 @@ impl OperatorObjective {
         source: &mut dyn WeightSource,
         device: &Device,
     ) -> Result<Self, Error> {
+        let skeleton = Model::skeleton(large, device)?;
+        let infos = skeleton.param_shapes().into_iter().map(|(name, shape)| ParamInfo {
+            name,
+            shape,
+            decay: true,
+        });
         Ok(Self {
-            graph: OperatorGraph::new(operator, source, &device.clone().without_autodiff())?,
-            skeleton: Model::skeleton(large, device)?,
+            layout: Arc::new(Layout::new(infos.collect())?),
+            graph: OperatorGraph::new(operator, source, device)?,
+            skeleton,
         })
     }
 
@@ -55,8 +69,8 @@ impl OperatorObjective {
 
     /// The operator as a fixed map with the matrices in `store`.
     pub fn map(&self, store: &ParamStore) -> LinearMap {
-        let leaves = Leaves::plain(store);
-        self.operator().map(&|name| leaves.tensor(name).ok(), store.device())
+        self.operator()
+            .map(&|name| store.value(name).ok().cloned(), store.device())
     }
 }
 
@@ -65,8 +79,32 @@ impl Objective for OperatorObjective {
         "operator"
     }
 
+    fn unfold(&self, store: &ParamStore) -> Result<Unfolded<'_>, Error> {
+        let learned: Vec<String> = store.infos().iter().map(|info| info.name.clone()).collect();
+        let (mut grown, record) = self.graph.grow_recorded(&|name| store.value(name).ok().cloned())?;
+        let tensors = self.layout.infos.iter().map(|info| {
+            let tensor = grown.remove(&info.name);
+            tensor.ok_or_else(|| Error::UnknownParameter {
+                name: info.name.clone(),
+                count: self.layout.infos.len(),
+            })
+        });
+        let leaves = Leaves::new(Arc::clone(&self.layout), tensors.collect::<Result<_, _>>()?);
+        Ok(Unfolded::new(leaves, move |gradients| {
+            let names = self.layout.infos.iter().map(|info| info.name.as_str());
+            let mut by_name: HashMap<&str, _> = names.zip(gradients).collect();
+            let mut found = self.graph.pull_back(record, &mut |name| by_name.remove(name).flatten());
+            Ok(learned.iter().map(|name| found.remove(name)).collect())
+        }))
+    }
+
     fn model(&self, leaves: &Leaves) -> Result<Model, Error> {
-        let grown = self.graph.grow(&|name| leaves.tensor(name).ok())?;
-        Ok(self.skeleton.clone().install_map(grown)?)
+        self.skeleton
+            .clone()
+            .install(&mut |name: &str, _: &[usize]| leaves.tensor(name))
+    }
+
+    fn is_trained(&self, name: &str, _: &Trained) -> bool {
+        self.graph.is_learned(name)
     }
 }

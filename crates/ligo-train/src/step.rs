@@ -5,7 +5,7 @@ use ligo_ops::StepStatistics;
 use crate::batch::{BatchSource, inputs_on};
 use crate::gradients::StepGradients;
 use crate::store::{download, unreadable};
-use crate::{Error, Leaves, Objective, Optimizer, ParamStore, StepContext, TrainConfig, Work};
+use crate::{Error, Objective, Optimizer, ParamStore, StepContext, TrainConfig, Work};
 
 /// What the forward and backward passes of a step found. Nothing was changed yet.
 pub(crate) struct Step {
@@ -64,7 +64,8 @@ pub(crate) fn gradients(
     };
     let work: Vec<Work> = (0..batches.len()).map(|i| objective.work(&at(i))).collect();
     let trained = work.first().map(|work| work.trained).unwrap_or_default();
-    let leaves = Leaves::tracked_where(store, |name| objective.is_trained(name, &trained));
+    let unfolded = objective.unfold(store)?;
+    let (leaves, way_back) = unfolded.track(|name| objective.is_trained(name, &trained));
     let mut sum = StepGradients::default();
     let mut losses = Vec::with_capacity(batches.len());
     let mut tokens = 0;
@@ -80,7 +81,7 @@ pub(crate) fn gradients(
         sum.add(&loss, &leaves);
         losses.push(loss.without_autodiff());
     }
-    let gradients = sum.into_inner();
+    let gradients = sum.pull_back(way_back)?.into_inner();
     // Nothing was read of a device so far, so that one that computes ahead is not held up.
     let statistics = StepStatistics::of(&losses, &gradients, config.clip_norm)
         .map_err(|fault| unreadable("loss and gradient norm", fault))?;

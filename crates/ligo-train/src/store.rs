@@ -32,6 +32,18 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
+    pub(crate) fn new(infos: Vec<ParamInfo>) -> Result<Self, Error> {
+        let mut index = HashMap::new();
+        for (position, info) in infos.iter().enumerate() {
+            if index.insert(info.name.clone(), position).is_some() {
+                return Err(Error::DuplicateParameter {
+                    name: info.name.clone(),
+                });
+            }
+        }
+        Ok(Self { infos, index })
+    }
+
     pub(crate) fn position(&self, name: &str) -> Result<usize, Error> {
         self.index.get(name).copied().ok_or_else(|| Error::UnknownParameter {
             name: name.to_owned(),
@@ -58,17 +70,14 @@ impl ParamStore {
         device: &Device,
     ) -> Result<Self, Error> {
         let device = device.clone().without_autodiff();
-        let (mut infos, mut index, mut values) = (Vec::new(), HashMap::new(), Vec::new());
+        let (mut infos, mut values) = (Vec::new(), Vec::new());
         for (info, host) in params {
             check_count(&info, host.len())?;
-            if index.insert(info.name.clone(), infos.len()).is_some() {
-                return Err(Error::DuplicateParameter { name: info.name });
-            }
             values.push(upload(host, &device));
             infos.push(info);
         }
         Ok(Self {
-            layout: Arc::new(Layout { infos, index }),
+            layout: Arc::new(Layout::new(infos)?),
             values,
             device,
         })

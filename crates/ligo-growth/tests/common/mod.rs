@@ -1,6 +1,8 @@
 //! Tiny decoders, and growing them in memory.
 #![allow(clippy::unwrap_used, dead_code, reason = "each test program uses what it needs")]
 
+pub mod reference;
+
 use std::collections::HashMap;
 
 use burn::tensor::Device;

@@ -80,7 +80,7 @@ impl SelfAttention {
 
 impl AttentionOutput {
     fn forward(&self, heads: Tensor<3>, residual: Tensor<3>, dropout: &DropoutStream) -> Tensor<3> {
-        let x = ligo_ops::dropout(self.dense.forward(heads), dropout.next(self.dropout));
-        self.layer_norm.forward_residual(x, residual)
+        let drop = dropout.next(self.dropout);
+        self.layer_norm.forward_branch(&self.dense, heads, drop, residual)
     }
 }

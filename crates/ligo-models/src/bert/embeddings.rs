@@ -78,8 +78,7 @@ impl Embeddings {
                 words + rest
             }
         };
-        let x = self.layer_norm.forward(x);
-        ligo_ops::dropout(x, dropout.next(self.dropout))
+        self.layer_norm.forward_dropout(x, dropout.next(self.dropout))
     }
 }
 

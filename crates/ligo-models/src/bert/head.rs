@@ -2,7 +2,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use ligo_arch::{BertConfig, HiddenAct};
 
-use crate::{LayerNorm, Linear, activation::activate, skeleton::vacant};
+use crate::{LayerNorm, Linear, skeleton::vacant};
 
 /// The heads of a BERT; `cls` in Hugging Face names.
 #[derive(Module, Debug)]
@@ -80,11 +80,9 @@ impl PredictionHead {
     /// `x [.., D]`, `token_table [V, D]`; the result is `[.., V]`.
     pub fn forward<const N: usize>(&self, x: Tensor<N>, token_table: &Param<Tensor<2>>) -> Tensor<N> {
         let matrix = Decoder::matrix(self.decoder.as_ref(), token_table);
-        let dense = self.transform.dense.forward(x);
-        let x = self
-            .transform
-            .layer_norm
-            .forward(activate(dense, self.transform.activation));
+        let transform = &self.transform;
+        let dense = transform.dense.forward_activated(x, transform.activation);
+        let x = transform.layer_norm.forward(dense);
         ligo_ops::linear(x, matrix, Some(self.bias.val()))
     }
 }

@@ -4,7 +4,7 @@ use ligo_arch::{BertConfig, HiddenAct};
 
 use super::Attention;
 use crate::stack::Stacked;
-use crate::{DropoutStream, LayerNorm, Linear, activation::activate};
+use crate::{DropoutStream, LayerNorm, Linear};
 
 /// One layer of the encoder: attention, then two feed-forward matrices, each followed by a normalisation.
 #[derive(Module, Debug)]
@@ -72,13 +72,13 @@ impl Stacked for Layer {
 
 impl Intermediate {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        activate(self.dense.forward(x), self.activation)
+        self.dense.forward_activated(x, self.activation)
     }
 }
 
 impl FeedForwardOutput {
     fn forward(&self, inner: Tensor<3>, residual: Tensor<3>, dropout: &DropoutStream) -> Tensor<3> {
-        let x = ligo_ops::dropout(self.dense.forward(inner), dropout.next(self.dropout));
-        self.layer_norm.forward_residual(x, residual)
+        let drop = dropout.next(self.dropout);
+        self.layer_norm.forward_branch(&self.dense, inner, drop, residual)
     }
 }

@@ -5,7 +5,7 @@ use ligo_arch::CaitConfig;
 use super::{Mlp, TalkingHeads};
 use crate::skeleton::vacant;
 use crate::stack::Stacked;
-use crate::{DropoutStream, LayerNorm, image::drop_path};
+use crate::{DropoutStream, LayerNorm};
 
 /// One layer of the first stack; each sub-layer is normalised before and scaled element by element behind (LayerScale).
 #[derive(Module, Debug)]
@@ -50,10 +50,10 @@ impl Stacked for Block {
     /// `a = x + γ₁ ∘ Attention(LayerNorm(x))`, then `a + γ₂ ∘ Mlp(LayerNorm(a))`.
     fn forward(&self, x: Tensor<3>, (): &(), dropout: &DropoutStream) -> Tensor<3> {
         let normal = self.norm1.forward(x.clone());
-        let attended = self.attn.forward(normal, self.gamma_1.val(), dropout);
-        let x = x + drop_path(attended, dropout.next(self.drop_path));
+        let x = self
+            .attn
+            .forward(normal, x, self.gamma_1.val(), dropout, self.drop_path);
         let normal = self.norm2.forward(x.clone());
-        let fed = self.mlp.forward(normal, self.gamma_2.val(), dropout);
-        x + drop_path(fed, dropout.next(self.drop_path))
+        self.mlp.forward(normal, x, self.gamma_2.val(), dropout, self.drop_path)
     }
 }

@@ -1,8 +1,9 @@
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, activation::softmax};
+use burn::tensor::{Device, Tensor};
 use ligo_arch::CaitConfig;
+use ligo_ops::cross_attention;
 
-use super::{Mlp, mlp::scaled};
+use super::{Mlp, mlp::BranchEnd};
 use crate::skeleton::vacant;
 use crate::{DropoutStream, LayerNorm, Linear};
 
@@ -64,24 +65,24 @@ impl ClassBlock {
     /// `token` and the result `[B, 1, D]`, `patches [B, N, D]`.
     pub fn forward(&self, token: Tensor<3>, patches: Tensor<3>) -> Tensor<3> {
         let all = self.norm1.forward(Tensor::cat(vec![token.clone(), patches], 1));
-        let token = token + self.attn.forward(all, self.gamma_1.val());
+        let token = self.attn.forward(all, token, self.gamma_1.val());
         let normal = self.norm2.forward(token.clone());
-        token + self.mlp.forward(normal, self.gamma_2.val(), &DropoutStream::off())
+        let nothing = DropoutStream::off();
+        self.mlp.forward(normal, token, self.gamma_2.val(), &nothing, 0.0)
     }
 }
 
 impl ClassAttention {
     /// The first token attends to all, itself included.
-    fn forward(&self, x: Tensor<3>, gamma: Tensor<1>) -> Tensor<3> {
-        let [batch, length, width] = x.dims();
-        let head = width / self.num_heads;
-        let split = |t: Tensor<3>, rows: usize| t.reshape([batch, rows, self.num_heads, head]).swap_dims(1, 2);
+    fn forward(&self, x: Tensor<3>, residual: Tensor<3>, gamma: Tensor<1>) -> Tensor<3> {
         let q = self.q.forward(x.clone().slice_dim(1, 0..1));
-        let q = split(q * (1.0 / (head as f64).sqrt()), 1);
-        let k = split(self.k.forward(x.clone()), length);
-        let v = split(self.v.forward(x), length);
-        let weights = softmax(q.matmul(k.swap_dims(2, 3)), 3);
-        let heads = weights.matmul(v).reshape([batch, 1, width]);
-        scaled(&self.proj, heads, gamma)
+        let (k, v) = (self.k.forward(x.clone()), self.v.forward(x));
+        let heads = cross_attention(q, k, v, self.num_heads);
+        let end = BranchEnd {
+            gamma,
+            elements: None,
+            path: None,
+        };
+        end.add(&self.proj, heads, residual)
     }
 }

@@ -3,7 +3,7 @@ use burn::tensor::{Device, Tensor};
 use ligo_arch::CaitConfig;
 use ligo_ops::HeadMix;
 
-use super::mlp::scaled;
+use super::mlp::BranchEnd;
 use crate::skeleton::vacant;
 use crate::{DropoutStream, Linear};
 
@@ -62,17 +62,29 @@ impl TalkingHeads {
         }
     }
 
-    /// `γ ∘ dropout(proj(W_w softmax(W_l (q kᵀ / √(D/H)) + b_l) + b_w) v)`.
+    /// `residual + dropout(γ ∘ proj(W_w softmax(W_l (q kᵀ / √(D/H)) + b_l) + b_w) v)`; `path` drops the whole branch.
     ///
     /// # Shapes
-    /// `x` and the result `[B, N, D]`; `gamma [D]`.
-    pub fn forward(&self, x: Tensor<3>, gamma: Tensor<1>, dropout: &DropoutStream) -> Tensor<3> {
+    /// `x`, `residual` and the result `[B, N, D]`; `gamma [D]`.
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        residual: Tensor<3>,
+        gamma: Tensor<1>,
+        dropout: &DropoutStream,
+        path: f64,
+    ) -> Tensor<3> {
         let q = self.qkv.query.forward(x.clone());
         let k = self.qkv.key.forward(x.clone());
         let v = self.qkv.value.forward(x);
         let dropped = dropout.next(self.attention_dropout);
         let heads = ligo_ops::talking_heads(q, k, v, self.proj_l.val(), self.proj_w.val(), dropped);
-        ligo_ops::dropout(scaled(&self.proj, heads, gamma), dropout.next(self.dropout))
+        let end = BranchEnd {
+            gamma,
+            elements: dropout.next(self.dropout),
+            path: dropout.next(path),
+        };
+        end.add(&self.proj, heads, residual)
     }
 }
 

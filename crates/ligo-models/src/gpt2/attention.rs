@@ -48,8 +48,14 @@ impl Attention {
         }
     }
 
-    /// `dropout(c_proj(heads(x)))`.
-    pub(super) fn forward(&self, x: Tensor<3>, visibility: &Visibility, dropout: &DropoutStream) -> Tensor<3> {
+    /// `residual + dropout(c_proj(heads(x)))`.
+    pub(super) fn forward(
+        &self,
+        x: Tensor<3>,
+        residual: Tensor<3>,
+        visibility: &Visibility,
+        dropout: &DropoutStream,
+    ) -> Tensor<3> {
         let q = self.c_attn.query.forward(x.clone());
         let k = self.c_attn.key.forward(x.clone());
         let v = self.c_attn.value.forward(x);
@@ -58,6 +64,7 @@ impl Attention {
             ..visibility.attention(self.num_heads)
         };
         let heads = ligo_ops::grouped_attention(q, k, v, options);
-        ligo_ops::dropout(self.c_proj.forward(heads), dropout.next(self.output_dropout))
+        self.c_proj
+            .forward_add(heads, dropout.next(self.output_dropout), residual)
     }
 }

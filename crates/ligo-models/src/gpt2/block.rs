@@ -5,7 +5,7 @@ use ligo_arch::{Gpt2Config, HiddenAct};
 use super::Attention;
 use crate::causal::Visibility;
 use crate::stack::Stacked;
-use crate::{DropoutStream, LayerNorm, Linear, activation::activate};
+use crate::{DropoutStream, LayerNorm, Linear};
 
 /// One layer: attention and a feed-forward network, each behind a normalisation and added to the residual stream.
 #[derive(Module, Debug)]
@@ -59,16 +59,14 @@ impl Stacked for Block {
 
     /// `a = x + attn(ln_1(x))`, then `a + mlp(ln_2(a))`.
     fn forward(&self, x: Tensor<3>, visibility: &Visibility, dropout: &DropoutStream) -> Tensor<3> {
-        let attended = self.attn.forward(self.ln_1.forward(x.clone()), visibility, dropout);
-        let x = x + attended;
-        let inner = self.mlp.forward(self.ln_2.forward(x.clone()), dropout);
-        x + inner
+        let x = self.attn.forward(self.ln_1.forward(x.clone()), x, visibility, dropout);
+        self.mlp.forward(self.ln_2.forward(x.clone()), x, dropout)
     }
 }
 
 impl FeedForward {
-    fn forward(&self, x: Tensor<3>, dropout: &DropoutStream) -> Tensor<3> {
-        let inner = activate(self.c_fc.forward(x), self.activation);
-        ligo_ops::dropout(self.c_proj.forward(inner), dropout.next(self.dropout))
+    fn forward(&self, x: Tensor<3>, residual: Tensor<3>, dropout: &DropoutStream) -> Tensor<3> {
+        let inner = self.c_fc.forward_activated(x, self.activation);
+        self.c_proj.forward_add(inner, dropout.next(self.dropout), residual)
     }
 }

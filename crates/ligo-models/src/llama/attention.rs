@@ -41,8 +41,14 @@ impl Attention {
         }
     }
 
-    /// `o_proj(heads(x))`.
-    pub(super) fn forward(&self, x: Tensor<3>, around: &Surroundings, dropout: &DropoutStream) -> Tensor<3> {
+    /// `residual + o_proj(heads(x))`.
+    pub(super) fn forward(
+        &self,
+        x: Tensor<3>,
+        residual: Tensor<3>,
+        around: &Surroundings,
+        dropout: &DropoutStream,
+    ) -> Tensor<3> {
         let q = ligo_ops::rotary(self.q_proj.forward(x.clone()), &around.angles);
         let k = ligo_ops::rotary(self.k_proj.forward(x.clone()), &around.angles);
         let v = self.v_proj.forward(x);
@@ -50,6 +56,7 @@ impl Attention {
             dropout: dropout.next(self.dropout),
             ..around.visibility.attention(self.num_heads)
         };
-        self.o_proj.forward(ligo_ops::grouped_attention(q, k, v, options))
+        let heads = ligo_ops::grouped_attention(q, k, v, options);
+        self.o_proj.forward_add(heads, None, residual)
     }
 }

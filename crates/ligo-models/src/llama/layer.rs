@@ -57,19 +57,20 @@ impl Stacked for Layer {
     /// `a = x + attention(norm(x))`, then `a + mlp(norm(a))`.
     fn forward(&self, x: Tensor<3>, around: &Surroundings, dropout: &DropoutStream) -> Tensor<3> {
         let normal = self.input_layernorm.forward(x.clone());
-        let x = x + self.self_attn.forward(normal, around, dropout);
+        let x = self.self_attn.forward(normal, x, around, dropout);
         let normal = self.post_attention_layernorm.forward(x.clone());
-        x + self.mlp.forward(normal)
+        self.mlp.forward(normal, x)
     }
 }
 
 impl FeedForward {
-    /// `down_proj(silu(gate_proj(x)) · up_proj(x))`.
+    /// `residual + down_proj(silu(gate_proj(x)) · up_proj(x))`.
     ///
     /// # Shapes
-    /// `x [.., D]`; the result has the same shape.
-    pub fn forward<const N: usize>(&self, x: Tensor<N>) -> Tensor<N> {
+    /// `x`, `residual` and the result `[.., D]`.
+    pub fn forward<const N: usize>(&self, x: Tensor<N>, residual: Tensor<N>) -> Tensor<N> {
         let gate = self.gate_proj.forward(x.clone());
-        self.down_proj.forward(ligo_ops::swiglu(gate, self.up_proj.forward(x)))
+        let inner = ligo_ops::swiglu(gate, self.up_proj.forward(x));
+        self.down_proj.forward_add(inner, None, residual)
     }
 }

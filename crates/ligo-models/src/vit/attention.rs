@@ -45,16 +45,15 @@ impl Attention {
         }
     }
 
-    /// Every token attends to every token.
+    /// What every token reads of every token, in front of the output projection.
     ///
     /// # Shapes
     /// `x` and the result `[B, L, D]`.
-    pub fn forward(&self, x: Tensor<3>, dropout: &DropoutStream) -> Tensor<3> {
+    pub fn heads(&self, x: Tensor<3>, dropout: &DropoutStream) -> Tensor<3> {
         let q = self.attention.query.forward(x.clone());
         let k = self.attention.key.forward(x.clone());
         let v = self.attention.value.forward(x);
         let dropout = dropout.next(self.dropout);
-        let heads = ligo_ops::attention(q, k, v, self.num_heads, None, false, dropout);
-        self.output.dense.forward(heads)
+        ligo_ops::attention(q, k, v, self.num_heads, None, false, dropout)
     }
 }

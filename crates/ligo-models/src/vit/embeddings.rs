@@ -2,7 +2,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use ligo_arch::{Patches, VitConfig};
 
-use crate::image::{cut, repeat};
+use crate::image::cut;
 use crate::skeleton::vacant;
 use crate::{DropoutStream, Linear};
 
@@ -58,14 +58,14 @@ impl Embeddings {
     /// # Panics
     /// When the images are not of the model's size.
     pub fn forward(&self, pixels: Tensor<4>, dropout: &DropoutStream) -> Tensor<3> {
-        let batch = pixels.dims()[0];
         let patches = cut(pixels, &self.patch_embeddings.patches);
-        let mut tokens = vec![repeat(self.cls_token.val(), batch)];
-        if let Some(token) = &self.distillation_token {
-            tokens.push(repeat(token.val(), batch));
-        }
-        tokens.push(self.patch_embeddings.projection.forward(patches));
-        let x = ligo_ops::add_positions(Tensor::cat(tokens, 1), self.position_embeddings.val(), None);
+        let patches = self.patch_embeddings.projection.forward(patches);
+        let class = self.cls_token.val();
+        let prefix = match &self.distillation_token {
+            Some(token) => vec![class, token.val()],
+            None => vec![class],
+        };
+        let x = ligo_ops::prefix_positions(patches, prefix, self.position_embeddings.val());
         ligo_ops::dropout(x, dropout.next(self.dropout))
     }
 }

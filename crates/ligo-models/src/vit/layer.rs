@@ -4,7 +4,7 @@ use ligo_arch::{HiddenAct, VitConfig};
 
 use super::Attention;
 use crate::stack::Stacked;
-use crate::{DropoutStream, LayerNorm, Linear, activation::activate, image::drop_path};
+use crate::{DropoutStream, LayerNorm, Linear, image::drop_path};
 
 /// One layer: attention, then two feed-forward matrices, each behind a normalisation and beside a residual connection.
 #[derive(Module, Debug)]
@@ -58,10 +58,13 @@ impl Layer {
         }
     }
 
-    /// Dropout of elements, then of the whole sub-layer.
-    fn thin_out(&self, x: Tensor<3>, dropout: &DropoutStream) -> Tensor<3> {
-        let x = ligo_ops::dropout(x, dropout.next(self.dropout));
-        drop_path(x, dropout.next(self.drop_path))
+    /// `residual + layer(x)`, with dropout of elements, then of the whole branch.
+    fn add(&self, residual: Tensor<3>, layer: &Dense, x: Tensor<3>, dropout: &DropoutStream) -> Tensor<3> {
+        let (elements, path) = (dropout.next(self.dropout), dropout.next(self.drop_path));
+        if path.is_none() {
+            return layer.dense.forward_add(x, elements, residual);
+        }
+        residual + drop_path(ligo_ops::dropout(layer.dense.forward(x), elements), path)
     }
 }
 
@@ -73,12 +76,10 @@ impl Stacked for Layer {
 
     /// `a = x + Attention(LayerNorm(x))`, then `a + W₂ act(W₁ LayerNorm(a) + b₁) + b₂`.
     fn forward(&self, x: Tensor<3>, (): &(), dropout: &DropoutStream) -> Tensor<3> {
-        let attended = self
-            .attention
-            .forward(self.layernorm_before.forward(x.clone()), dropout);
-        let x = x + self.thin_out(attended, dropout);
-        let inner = self.intermediate.dense.forward(self.layernorm_after.forward(x.clone()));
-        let fed = self.output.dense.forward(activate(inner, self.activation));
-        x + self.thin_out(fed, dropout)
+        let heads = self.attention.heads(self.layernorm_before.forward(x.clone()), dropout);
+        let x = self.add(x, &self.attention.output, heads, dropout);
+        let normal = self.layernorm_after.forward(x.clone());
+        let inner = self.intermediate.dense.forward_activated(normal, self.activation);
+        self.add(x, &self.output, inner, dropout)
     }
 }

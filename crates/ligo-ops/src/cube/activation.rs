@@ -44,16 +44,32 @@ fn tanh_argument(x: f32) -> f32 {
     1.595_769f32 * x * (0.044_715f32 * x * x + 1.0f32)
 }
 
+#[cube]
+pub(super) fn gelu_of(x: f32, #[comptime] erf: bool) -> f32 {
+    if comptime![erf] {
+        x * normal_cdf(x)
+    } else {
+        x * logistic(tanh_argument(x))
+    }
+}
+
+#[cube]
+pub(super) fn gelu_slope(x: f32, #[comptime] erf: bool) -> f32 {
+    if comptime![erf] {
+        let density = 0.398_942_3f32 * (-0.5f32 * x * x).exp();
+        x * density + normal_cdf(x)
+    } else {
+        let s = logistic(tanh_argument(x));
+        let slope = 1.595_769f32 * (0.134_145f32 * x * x + 1.0f32);
+        x * slope * s * (1.0f32 - s) + s
+    }
+}
+
 #[cube(launch)]
 fn gelu_forward(x: &[f32], y: &mut [f32], elements: usize, #[comptime] erf: bool) {
     let i = ABSOLUTE_POS;
     if i < elements {
-        let value = x[i];
-        if comptime![erf] {
-            y[i] = value * normal_cdf(value);
-        } else {
-            y[i] = value * logistic(tanh_argument(value));
-        }
+        y[i] = gelu_of(x[i], erf);
     }
 }
 
@@ -61,15 +77,7 @@ fn gelu_forward(x: &[f32], y: &mut [f32], elements: usize, #[comptime] erf: bool
 fn gelu_backward(x: &[f32], dy: &[f32], dx: &mut [f32], elements: usize, #[comptime] erf: bool) {
     let i = ABSOLUTE_POS;
     if i < elements {
-        let value = x[i];
-        if comptime![erf] {
-            let density = 0.398_942_3f32 * (-0.5f32 * value * value).exp();
-            dx[i] = dy[i] * (value * density + normal_cdf(value));
-        } else {
-            let s = logistic(tanh_argument(value));
-            let slope = 1.595_769f32 * (0.134_145f32 * value * value + 1.0f32);
-            dx[i] = dy[i] * (value * slope * s * (1.0f32 - s) + s);
-        }
+        dx[i] = dy[i] * gelu_slope(x[i], erf);
     }
 }
 

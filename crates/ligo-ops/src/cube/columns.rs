@@ -2,6 +2,7 @@
 
 use cubecl::prelude::*;
 
+use super::optimizer::sequence;
 use super::{CubeTensor, UNITS, arg, count, empty};
 
 /// Rows that one thread adds up at most, unless there are very many rows.
@@ -54,30 +55,28 @@ fn partial_sums(x: &[f32], partial: &mut [f32], rows: usize, columns: usize, blo
     }
 }
 
+/// Adds up partial sums `[blocks, quantities, columns]`; a row of cubes for each quantity.
 #[cube(launch)]
-fn finish_one(partial: &[f32], sums: &mut [f32], blocks: usize, columns: usize) {
-    let column = ABSOLUTE_POS;
+fn finish_sums(
+    partial: &[f32],
+    mut sums: Sequence<Box<[f32]>>,
+    blocks: usize,
+    columns: usize,
+    #[comptime] quantities: usize,
+) {
+    let column = ABSOLUTE_POS_X as usize;
     if column < columns {
+        let place = CUBE_POS_Y as usize * columns + column;
         let mut total = 0.0f32;
         for block in 0..blocks {
-            total += partial[block * columns + column];
+            total += partial[block * quantities * columns + place];
         }
-        sums[column] = total;
-    }
-}
-
-#[cube(launch)]
-fn finish_two(partial: &[f32], first: &mut [f32], second: &mut [f32], blocks: usize, columns: usize) {
-    let place = ABSOLUTE_POS;
-    if place < 2 * columns {
-        let mut total = 0.0f32;
-        for block in 0..blocks {
-            total += partial[block * 2 * columns + place];
-        }
-        if place < columns {
-            first[place] = total;
-        } else {
-            second[place - columns] = total;
+        #[unroll]
+        for q in 0..quantities {
+            if CUBE_POS_Y == q as u32 {
+                let sum = sums.index_mut(q);
+                sum[column] = total;
+            }
         }
     }
 }
@@ -98,41 +97,27 @@ pub(crate) fn sum(x: &CubeTensor, columns: usize) -> CubeTensor {
         columns,
         blocks.rows,
     );
-    let sums = empty(x, [columns]);
-    let (cubes, units) = super::threads(x, columns);
-    finish_one::launch(
-        &x.client,
-        cubes,
-        units,
-        arg(&partial),
-        arg(&sums),
-        blocks.number,
-        columns,
-    );
-    sums
+    finish_one(&partial, blocks, columns)
 }
 
-/// Adds up partial sums `[blocks, 2, columns]` of two quantities.
-pub(crate) fn finish_pair(partial: &CubeTensor, blocks: Blocks, columns: usize) -> [CubeTensor; 2] {
-    let [first, second] = [(); 2].map(|()| empty(partial, [columns]));
-    let (cubes, units) = super::threads(partial, 2 * columns);
-    let [a, b, c] = [partial, &first, &second].map(arg);
-    finish_two::launch(&partial.client, cubes, units, a, b, c, blocks.number, columns);
-    [first, second]
+/// [`finish`] of one quantity.
+pub(crate) fn finish_one(partial: &CubeTensor, blocks: Blocks, columns: usize) -> CubeTensor {
+    finish(partial, blocks, columns, 1).swap_remove(0)
 }
 
-/// Adds up partial sums `[blocks, columns]` of one quantity.
-pub(crate) fn finish(partial: &CubeTensor, blocks: Blocks, columns: usize) -> CubeTensor {
-    let sums = empty(partial, [columns]);
-    let (cubes, units) = super::threads(partial, columns);
-    finish_one::launch(
+/// Adds up partial sums `[blocks, quantities, columns]`.
+pub(crate) fn finish(partial: &CubeTensor, blocks: Blocks, columns: usize, quantities: usize) -> Vec<CubeTensor> {
+    let sums: Vec<CubeTensor> = (0..quantities).map(|_| empty(partial, [columns])).collect();
+    let across = columns.div_ceil(UNITS as usize).max(1) as u32;
+    finish_sums::launch(
         &partial.client,
-        cubes,
-        units,
+        CubeCount::Static(across, quantities as u32, 1),
+        CubeDim::new_1d(UNITS),
         arg(partial),
-        arg(&sums),
+        sequence(&sums),
         blocks.number,
         columns,
+        quantities,
     );
     sums
 }

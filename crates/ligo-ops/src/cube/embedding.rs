@@ -24,10 +24,25 @@ fn gather(table: &[f32], ids: &[i32], y: &mut [f32], elements: usize, width: usi
     }
 }
 
-/// `order`: the places of `ids` in ascending order of id, equal ids in their own order. Each place counts how many come before it.
+/// `order`: the places of `ids` in ascending order of id, equal ids in their own order; each place counts how many come before it. The table
+/// of `elements` numbers becomes 0 in the same launch.
 #[cube(launch)]
-fn sort(ids: &[i32], order: &mut [i32], number: usize, #[comptime] units: usize) {
+fn sort_and_clear(
+    ids: &[i32],
+    order: &mut [i32],
+    table: &mut [f32],
+    number: usize,
+    elements: usize,
+    #[comptime] units: usize,
+) {
     let place = ABSOLUTE_POS;
+    if place < elements {
+        table[place] = 0.0f32;
+    }
+    // All threads of a cube go on or none does.
+    if place - UNIT_POS as usize >= number {
+        terminate!();
+    }
     let mut tile = Shared::<[i32]>::new_slice(units);
     let mut own = 0i32;
     if place < number {
@@ -114,14 +129,6 @@ fn sum_runs(
     }
 }
 
-#[cube(launch)]
-fn clear(table: &mut [f32], elements: usize) {
-    let i = ABSOLUTE_POS;
-    if i < elements {
-        table[i] = 0.0f32;
-    }
-}
-
 /// [`crate::embedding`] on a GPU.
 pub(crate) fn embedding(weight: Tensor<2>, ids: Tensor<2, Int>) -> Tensor<3> {
     let [batch, length] = ids.dims();
@@ -152,19 +159,11 @@ impl Backward<Cube, 1> for Node {
         let dy = into_contiguous(dy);
         let number = count(&ids);
         let order = empty_of(&ids, [number], DType::I32);
-        let (places, units) = threads(&ids, number);
-        sort::launch(
-            &ids.client,
-            places,
-            units,
-            arg(&ids),
-            arg(&order),
-            number,
-            UNITS as usize,
-        );
         let table = empty(&dy, [rows, width]);
-        let (all, units) = threads(&table, rows * width);
-        clear::launch(&table.client, all, units, arg(&table), rows * width);
+        let elements = rows * width;
+        let (all, units) = threads(&table, elements.max(number));
+        let [a, b, c] = [&ids, &order, &table].map(arg);
+        sort_and_clear::launch(&table.client, all, units, a, b, c, number, elements, UNITS as usize);
         let across = width.div_ceil(COLUMNS as usize);
         let (runs, units) = cubes(&table, number * across);
         let [a, b, c, d] = [&dy, &ids, &order, &table].map(arg);

@@ -1,4 +1,4 @@
-//! Layer normalization, alone and behind a residual addition: one cube a row.
+//! Layer normalization, alone or behind what a residual branch ends with: one cube a row.
 
 use burn::backend::autodiff::{
     checkpoint::base::Checkpointer,
@@ -8,16 +8,20 @@ use burn::backend::autodiff::{
 use burn::tensor::Tensor;
 use cubecl::prelude::*;
 
-use super::columns::{self, Blocks};
+use super::columns::Blocks;
+use super::dropout::{Mask, factor};
 use super::sums::cube_sum;
-use super::{Back, Cube, CubeTensor, Part, UNITS, arg, count, cubes, empty, into_contiguous, part};
-use crate::graph;
+use super::{Back, Cube, CubeTensor, Part, UNITS, arg, columns, count, cubes, empty, into_contiguous, part};
+use crate::{Dropout, graph};
 
-/// `statistics [rows, 2]`: mean and one over the standard deviation of each row of `x + residual`, which goes to `sum`.
+/// `y = mask₂ ∘ LayerNorm(residual + mask₁ ∘ (x + dense))`; `dense [width]` is the bias of the product `x`.
+///
+/// `sum` gets what is normalized where that is not `x` itself; `statistics [rows, 2]` mean and one over the standard deviation of each row.
 #[cube(launch)]
 fn forward(
     x: &[f32],
     residual: &[f32],
+    dense: &[f32],
     weight: &[f32],
     bias: &[f32],
     y: &mut [f32],
@@ -26,7 +30,10 @@ fn forward(
     rows: usize,
     width: usize,
     eps: f32,
+    inner: Mask,
+    outer: Mask,
     #[comptime] adds: bool,
+    #[comptime] has_dense: bool,
     #[comptime] units: usize,
 ) {
     let row = CUBE_POS;
@@ -39,8 +46,14 @@ fn forward(
     let mut i = UNIT_POS as usize;
     while i < width {
         let mut value = x[start + i];
+        if comptime![has_dense] {
+            value += dense[i];
+        }
+        value *= factor(&inner, start + i);
         if comptime![adds] {
             value += residual[start + i];
+        }
+        if comptime![adds || has_dense] {
             sum[start + i] = value;
         }
         total += value;
@@ -50,11 +63,10 @@ fn forward(
     let mut squares = 0.0f32;
     i = UNIT_POS as usize;
     while i < width {
-        let mut value = x[start + i];
-        if comptime![adds] {
-            value += residual[start + i];
+        let mut centered = x[start + i] - mean;
+        if comptime![adds || has_dense] {
+            centered = sum[start + i] - mean;
         }
-        let centered = value - mean;
         squares += centered * centered;
         i += units;
     }
@@ -67,24 +79,29 @@ fn forward(
     i = UNIT_POS as usize;
     while i < width {
         let mut value = x[start + i];
-        if comptime![adds] {
-            value += residual[start + i];
+        if comptime![adds || has_dense] {
+            value = sum[start + i];
         }
-        y[start + i] = (value - mean) * inverse * weight[i] + bias[i];
+        value = (value - mean) * inverse * weight[i] + bias[i];
+        y[start + i] = value * factor(&outer, start + i);
         i += units;
     }
 }
 
-/// `dx = (g - mean(g) - n · mean(g · n)) / σ` with `g = dy · weight` and the normalized `n`.
+/// `dsum = (g - mean(g) - n · mean(g · n)) / σ` with `g = mask₂ ∘ dy · weight` and the normalized `n`; `dx = mask₁ ∘ dsum` where that is another.
 #[cube(launch)]
 fn backward_rows(
     dy: &[f32],
-    x: &[f32],
+    sum: &[f32],
     weight: &[f32],
     statistics: &[f32],
+    dsum: &mut [f32],
     dx: &mut [f32],
     rows: usize,
     width: usize,
+    inner: Mask,
+    outer: Mask,
+    #[comptime] splits: bool,
     #[comptime] units: usize,
 ) {
     let row = CUBE_POS;
@@ -99,32 +116,39 @@ fn backward_rows(
     let mut along = 0.0f32;
     let mut i = UNIT_POS as usize;
     while i < width {
-        let g = dy[start + i] * weight[i];
+        let g = dy[start + i] * factor(&outer, start + i) * weight[i];
         total += g;
-        along += g * (x[start + i] - mean) * inverse;
+        along += g * (sum[start + i] - mean) * inverse;
         i += units;
     }
     let total = cube_sum(total, &mut scratch) / f32::cast_from(width);
     let along = cube_sum(along, &mut scratch) / f32::cast_from(width);
     i = UNIT_POS as usize;
     while i < width {
-        let g = dy[start + i] * weight[i];
-        let normal = (x[start + i] - mean) * inverse;
-        dx[start + i] = (g - total - normal * along) * inverse;
+        let g = dy[start + i] * factor(&outer, start + i) * weight[i];
+        let normal = (sum[start + i] - mean) * inverse;
+        let value = (g - total - normal * along) * inverse;
+        dsum[start + i] = value;
+        if comptime![splits] {
+            dx[start + i] = value * factor(&inner, start + i);
+        }
         i += units;
     }
 }
 
-/// Partial sums over rows, `[blocks, 2, width]`: those of `dy · n` and of `dy`.
+/// Partial sums over rows, `[blocks, 2 or 3, width]`: those of `dy · n`, of `dy` and, with `has_dense`, of `dx`.
 #[cube(launch)]
 fn backward_columns(
     dy: &[f32],
-    x: &[f32],
+    sum: &[f32],
     statistics: &[f32],
+    dx: &[f32],
     partial: &mut [f32],
     rows: usize,
     width: usize,
     block: usize,
+    outer: Mask,
+    #[comptime] has_dense: bool,
 ) {
     let column = ABSOLUTE_POS_X as usize;
     if column < width {
@@ -135,47 +159,65 @@ fn backward_columns(
         }
         let mut dweight = 0.0f32;
         let mut dbias = 0.0f32;
+        let mut ddense = 0.0f32;
         for row in first..end {
-            let g = dy[row * width + column];
+            let place = row * width + column;
+            let g = dy[place] * factor(&outer, place);
             dbias += g;
-            dweight += g * (x[row * width + column] - statistics[2 * row]) * statistics[2 * row + 1];
+            dweight += g * (sum[place] - statistics[2 * row]) * statistics[2 * row + 1];
+            if comptime![has_dense] {
+                ddense += dx[place];
+            }
         }
-        let place = CUBE_POS_Y as usize * 2 * width + column;
+        let quantities = comptime![if has_dense { 3usize } else { 2usize }];
+        let place = CUBE_POS_Y as usize * quantities * width + column;
         partial[place] = dweight;
         partial[place + width] = dbias;
+        if comptime![has_dense] {
+            partial[place + 2 * width] = ddense;
+        }
     }
 }
 
-/// What the forward pass makes: the result, what was normalized, and its statistics.
-struct Normalized {
-    y: CubeTensor,
-    sum: CubeTensor,
-    statistics: CubeTensor,
+/// What is normalized: `residual + mask ∘ (x + dense)`.
+pub(super) struct Branch<'a> {
+    pub(super) x: &'a CubeTensor,
+    pub(super) dense: Option<&'a CubeTensor>,
+    pub(super) dropout: Option<Dropout>,
+    pub(super) residual: Option<&'a CubeTensor>,
 }
 
-fn normalize(
-    x: &CubeTensor,
-    residual: Option<&CubeTensor>,
-    weight: &CubeTensor,
-    bias: &CubeTensor,
+/// What a backward pass needs of the forward pass.
+#[derive(Clone, Debug)]
+pub(super) struct Saved {
+    sum: CubeTensor,
+    statistics: CubeTensor,
+    weight: CubeTensor,
+    inner: Option<Dropout>,
+    outer: Option<Dropout>,
+    has_dense: bool,
+}
+
+pub(super) fn normalize(
+    branch: &Branch<'_>,
+    [weight, bias]: [&CubeTensor; 2],
     eps: f64,
-) -> Normalized {
+    outer: Option<Dropout>,
+) -> (CubeTensor, Saved) {
+    let x = branch.x;
     let width = count(weight);
     let rows = count(x) / width;
     let shape = x.meta.shape().clone();
     let y = empty(x, shape.clone());
-    let sum = match residual {
-        Some(_) => empty(x, shape),
-        None => x.clone(),
-    };
     let statistics = empty(x, [rows, 2]);
+    let is_sum = branch.residual.is_some() || branch.dense.is_some();
+    let sum = if is_sum { empty(x, shape) } else { x.clone() };
     let (number, units) = cubes(x, rows);
-    // Without a residual the kernel neither reads the second tensor nor writes the sixth.
-    let unused = residual.unwrap_or(weight);
-    let written = if residual.is_some() { &sum } else { &statistics };
-    let [a, b, c, d, e, f, g] = [x, unused, weight, bias, &y, written, &statistics].map(arg);
-    let units_of_cube = UNITS as usize;
-    let adds = residual.is_some();
+    // What is not there is neither read nor written; some buffer has to stand in its place.
+    let residual = branch.residual.unwrap_or(weight);
+    let dense = branch.dense.unwrap_or(weight);
+    let written = if is_sum { &sum } else { &statistics };
+    let [a, b, c, d, e, f, g, h] = [x, residual, dense, weight, bias, &y, written, &statistics].map(arg);
     forward::launch(
         &x.client,
         number,
@@ -187,21 +229,113 @@ fn normalize(
         e,
         f,
         g,
+        h,
         rows,
         width,
         eps as f32,
-        adds,
-        units_of_cube,
+        Mask::of(branch.dropout),
+        Mask::of(outer),
+        branch.residual.is_some(),
+        branch.dense.is_some(),
+        UNITS as usize,
     );
-    Normalized { y, sum, statistics }
+    let saved = Saved {
+        sum,
+        statistics,
+        weight: weight.clone(),
+        inner: branch.dropout,
+        outer,
+        has_dense: branch.dense.is_some(),
+    };
+    (y, saved)
 }
 
-/// [`crate::layer_norm`] on a GPU.
-pub(crate) fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<D> {
+/// Gradients: of the residual, of what was added to it, and of weight, bias and, where there is one, the dense bias.
+pub(super) struct Derived {
+    pub(super) dsum: CubeTensor,
+    pub(super) dx: CubeTensor,
+    pub(super) dparams: Vec<CubeTensor>,
+}
+
+pub(super) fn derive(dy: &CubeTensor, saved: &Saved) -> Derived {
+    let Saved {
+        sum,
+        statistics,
+        weight,
+        inner,
+        outer,
+        has_dense,
+    } = saved;
+    let width = count(weight);
+    let rows = count(sum) / width;
+    let shape = sum.meta.shape().clone();
+    let dsum = empty(sum, shape.clone());
+    let splits = inner.is_some();
+    let dx = if splits { empty(sum, shape) } else { dsum.clone() };
+    let (number, units) = cubes(sum, rows);
+    // Without dropout the two gradients are one, and the kernel writes one.
+    let second = if splits { &dx } else { statistics };
+    let [a, b, c, d, e, f] = [dy, sum, weight, statistics, &dsum, second].map(arg);
+    backward_rows::launch(
+        &sum.client,
+        number,
+        units,
+        a,
+        b,
+        c,
+        d,
+        e,
+        f,
+        rows,
+        width,
+        Mask::of(*inner),
+        Mask::of(*outer),
+        splits,
+        UNITS as usize,
+    );
+    let blocks = Blocks::of(rows);
+    let quantities = if *has_dense { 3 } else { 2 };
+    let partial = empty(sum, [blocks.number, quantities, width]);
+    let (number, units) = blocks.launch(width);
+    let [a, b, c, d, e] = [dy, sum, statistics, &dx, &partial].map(arg);
+    let outer = Mask::of(*outer);
+    backward_columns::launch(
+        &sum.client,
+        number,
+        units,
+        a,
+        b,
+        c,
+        d,
+        e,
+        rows,
+        width,
+        blocks.rows,
+        outer,
+        *has_dense,
+    );
+    let dparams = columns::finish(&partial, blocks, width, quantities);
+    Derived { dsum, dx, dparams }
+}
+
+/// [`crate::layer_norm`] on a GPU, with dropout of the result.
+pub(crate) fn layer_norm<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    eps: f64,
+    dropout: Option<Dropout>,
+) -> Tensor<D> {
     let parts: [Part; 3] = [part(x), part(weight), part(bias)];
     let [x, weight, bias] = parts.each_ref().map(|part| &part.values);
-    let Normalized { y, statistics, .. } = normalize(x, None, weight, bias, eps);
-    graph::record(Node, parts, y, |[x, weight, _]| (x, weight, statistics))
+    let branch = Branch {
+        x,
+        dense: None,
+        dropout: None,
+        residual: None,
+    };
+    let (y, saved) = normalize(&branch, [weight, bias], eps, dropout);
+    graph::record(Node, parts, y, |_| saved)
 }
 
 /// [`crate::add_layer_norm`] on a GPU.
@@ -214,8 +348,14 @@ pub(crate) fn add_layer_norm<const D: usize>(
 ) -> Tensor<D> {
     let parts: [Part; 4] = [part(x), part(weight), part(bias), part(residual)];
     let [x, weight, bias, residual] = parts.each_ref().map(|part| &part.values);
-    let Normalized { y, sum, statistics } = normalize(x, Some(residual), weight, bias, eps);
-    graph::record(Node, parts, y, |[_, weight, _, _]| (sum, weight, statistics))
+    let branch = Branch {
+        x,
+        dense: None,
+        dropout: None,
+        residual: Some(residual),
+    };
+    let (y, saved) = normalize(&branch, [weight, bias], eps, None);
+    graph::record(Node, parts, y, |_| saved)
 }
 
 #[derive(Debug)]
@@ -223,32 +363,17 @@ struct Node;
 
 /// Inputs: the normalized tensor, weight, bias and, fused, the residual, whose gradient is that of the first.
 impl<const N: usize> Backward<Cube, N> for Node {
-    type State = (CubeTensor, CubeTensor, CubeTensor);
+    type State = Saved;
 
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let (dy, (x, weight, statistics), mut back) = Back::on(ops, grads);
-        let dy = into_contiguous(dy);
-        let width = count(&weight);
-        let rows = count(&x) / width;
-        if back.wants(0) || (N > 3 && back.wants(3)) {
-            let dx = empty(&x, x.meta.shape().clone());
-            let (number, units) = cubes(&x, rows);
-            let [a, b, c, d, e] = [&dy, &x, &weight, &statistics, &dx].map(arg);
-            backward_rows::launch(&x.client, number, units, a, b, c, d, e, rows, width, UNITS as usize);
-            if N > 3 {
-                back.give(3, dx.clone());
-            }
-            back.give(0, dx);
+        let (dy, saved, mut back) = Back::on(ops, grads);
+        let Derived { dsum, dx, dparams } = derive(&into_contiguous(dy), &saved);
+        if N > 3 {
+            back.give(3, dsum);
         }
-        if back.wants(1) || back.wants(2) {
-            let blocks = Blocks::of(rows);
-            let partial = empty(&x, [blocks.number, 2, width]);
-            let (number, units) = blocks.launch(width);
-            let [a, b, c, d] = [&dy, &x, &statistics, &partial].map(arg);
-            backward_columns::launch(&x.client, number, units, a, b, c, d, rows, width, blocks.rows);
-            let [dweight, dbias] = columns::finish_pair(&partial, blocks, width);
-            back.give(1, dweight);
-            back.give(2, dbias);
+        back.give(0, dx);
+        for (index, grad) in dparams.into_iter().enumerate() {
+            back.give(1 + index, grad);
         }
     }
 }

@@ -8,6 +8,9 @@
 //! Launches are checked: cubecl clamps what would be out of bounds. So there is no `unsafe` here.
 
 pub(crate) mod activation;
+pub(crate) mod attention;
+pub(crate) mod branch;
+pub(crate) mod chance;
 pub(crate) mod columns;
 pub(crate) mod cross_entropy;
 pub(crate) mod distillation;
@@ -19,8 +22,12 @@ pub(crate) mod optimizer;
 pub(crate) mod positions;
 pub(crate) mod rms_norm;
 pub(crate) mod rotary;
+pub(crate) mod scale;
+pub(crate) mod soft_cross_entropy;
 pub(crate) mod statistics;
 mod sums;
+pub(crate) mod talking_heads;
+mod tile;
 
 use burn::backend::{BackendTensor, DispatchDevice, DispatchTensorKind};
 use burn::tensor::{DType, Int, IntDType, Shape, Tensor};

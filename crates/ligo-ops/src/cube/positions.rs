@@ -116,3 +116,121 @@ impl<const N: usize> Backward<Cube, N> for Node {
         back.give(0, dy);
     }
 }
+
+/// `y[b, l] = (l < P ? prefix[l] : x[b, l - P]) + positions[l]`; `length` counts the prefix.
+#[cube(launch)]
+fn forward_prefixed(
+    x: &[f32],
+    first: &[f32],
+    second: &[f32],
+    positions: &[f32],
+    y: &mut [f32],
+    elements: usize,
+    length: usize,
+    width: usize,
+    #[comptime] prefix: usize,
+) {
+    let i = ABSOLUTE_POS;
+    if i < elements {
+        let column = i % width;
+        let token = i / width;
+        let batch = token / length;
+        let place = token % length;
+        let mut value = first[column];
+        if place >= prefix {
+            value = x[(batch * (length - prefix) + place - prefix) * width + column];
+        } else if place == 1 {
+            value = second[column];
+        }
+        y[i] = value + positions[place * width + column];
+    }
+}
+
+/// The sum over the batch of each position's gradient, for the positions and for the tokens of the prefix.
+#[cube(launch)]
+fn backward_prefixed(
+    dy: &[f32],
+    positions: &mut [f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    sequence: usize,
+    width: usize,
+    batch: usize,
+) {
+    let i = ABSOLUTE_POS;
+    if i < sequence {
+        let mut total = 0.0f32;
+        for b in 0..batch {
+            total += dy[b * sequence + i];
+        }
+        positions[i] = total;
+        if i < width {
+            first[i] = total;
+        } else if i < 2 * width {
+            second[i - width] = total;
+        }
+    }
+}
+
+/// The gradient behind the prefix.
+#[cube(launch)]
+fn cut_prefix(dy: &[f32], dx: &mut [f32], elements: usize, own: usize, sequence: usize) {
+    let i = ABSOLUTE_POS;
+    if i < elements {
+        dx[i] = dy[(i / own) * sequence + (sequence - own) + i % own];
+    }
+}
+
+/// [`crate::prefix_positions`] on a GPU, with one or two tokens.
+pub(crate) fn prefixed<const P: usize>(x: Tensor<3>, prefix: [Tensor<1>; P], positions: Tensor<2>) -> Tensor<3> {
+    let (x, positions) = (part(x), part(positions));
+    let mut tokens: Vec<Part> = prefix.into_iter().map(part).collect();
+    let [batch, own, width] = dims(&x.values);
+    let length = own + P;
+    let y = empty(&x.values, [batch, length, width]);
+    let elements = count(&y);
+    let (number, units) = threads(&y, elements);
+    let first = tokens.first().map_or(&positions.values, |token| &token.values);
+    let second = tokens.get(1).map_or(first, |token| &token.values);
+    let [a, b, c, d, e] = [&x.values, first, second, &positions.values, &y].map(arg);
+    forward_prefixed::launch(&y.client, number, units, a, b, c, d, e, elements, length, width, P);
+    let second = if P > 1 { tokens.pop() } else { None };
+    match (tokens.pop(), second) {
+        (Some(first), Some(second)) => graph::record(Prefixed, [x, positions, first, second], y, |_| own),
+        (Some(first), None) => graph::record(Prefixed, [x, positions, first], y, |_| own),
+        (None, _) => unreachable!("one or two tokens stand in front"),
+    }
+}
+
+#[derive(Debug)]
+struct Prefixed;
+
+/// Inputs: the tokens behind the prefix, positions, and the tokens of the prefix.
+impl<const N: usize> Backward<Cube, N> for Prefixed {
+    /// The number of tokens behind the prefix.
+    type State = usize;
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let (dy, own, mut back) = Back::on(ops, grads);
+        let dy = into_contiguous(dy);
+        let [batch, length, width] = dims(&dy);
+        let positions = empty(&dy, [length, width]);
+        let [first, second] = [(); 2].map(|()| empty(&dy, [width]));
+        let (number, units) = threads(&dy, length * width);
+        let [a, b, c, d] = [&dy, &positions, &first, &second].map(arg);
+        backward_prefixed::launch(&dy.client, number, units, a, b, c, d, length * width, width, batch);
+        back.give(1, positions);
+        back.give(2, first);
+        if N > 3 {
+            back.give(3, second);
+        }
+        if back.wants(0) {
+            let dx = empty(&dy, [batch, own, width]);
+            let elements = count(&dx);
+            let (number, units) = threads(&dx, elements);
+            let [a, b] = [&dy, &dx].map(arg);
+            cut_prefix::launch(&dx.client, number, units, a, b, elements, own * width, length * width);
+            back.give(0, dx);
+        }
+    }
+}

@@ -159,7 +159,7 @@ impl Backward<Cube, 2> for Node {
             let (number, units) = blocks.launch(width);
             let [a, b, c, d] = [&dy, &x, &inverses, &partial].map(arg);
             backward_columns::launch(&x.client, number, units, a, b, c, d, rows, width, blocks.rows);
-            back.give(1, columns::finish(&partial, blocks, width));
+            back.give(1, columns::finish_one(&partial, blocks, width));
         }
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod activation;
 pub(crate) mod attention;
 pub(crate) mod loss;
 pub(crate) mod math;
+pub(crate) mod mix;
 pub(crate) mod norm;
 pub(crate) mod optimizer;
 pub(crate) mod rms;

@@ -114,6 +114,51 @@ fn normalizations_are_the_cpus() {
 }
 
 #[test]
+fn branches_are_the_cpus() {
+    let drop = Some(Dropout {
+        probability: 0.3,
+        seed: SEED,
+    });
+    for (rows, inner, outer) in [(3, 4, 5), (70, 33, 130), (40, 64, 300)] {
+        let dense = |w: Tensor<2>, b: Tensor<2>| Dense {
+            weight: w,
+            bias: Some(b.squeeze_dim(0)),
+        };
+        for kind in [GeluKind::Erf, GeluKind::Tanh] {
+            let shapes = [[rows, inner], [outer, inner], [1, outer]];
+            held("linear and GELU", shapes, |[x, w, b]| {
+                linear_gelu::<3>(x.unsqueeze(), dense(w, b), kind)
+            });
+        }
+        for drop in [None, drop] {
+            let shapes = [[rows, inner], [outer, inner], [1, outer], [rows, outer]];
+            held("linear and residual", shapes, |[x, w, b, r]| {
+                linear_add::<3>(x.unsqueeze(), dense(w, b), drop, r.unsqueeze())
+            });
+            let shapes = [[rows, inner], [outer, inner], [rows, outer]];
+            held("linear without bias, and residual", shapes, |[x, w, r]| {
+                let dense = Dense { weight: w, bias: None };
+                linear_add(x, dense, drop, r)
+            });
+            let vector = [1, outer];
+            let shapes = [[rows, inner], [outer, inner], vector, [rows, outer], vector, vector];
+            held("linear, residual and norm", shapes, |[x, w, b, r, g, s]| {
+                let norm = Norm {
+                    weight: g.squeeze_dim(0),
+                    bias: s.squeeze_dim(0),
+                    eps: 1e-5,
+                };
+                linear_add_norm(x, dense(w, b), drop, r, norm)
+            });
+            let shapes = [[rows, outer], vector, vector];
+            held("norm and dropout", shapes, |[x, w, b]| {
+                layer_norm_dropout(x, w.squeeze_dim(0), b.squeeze_dim(0), 1e-5, drop)
+            });
+        }
+    }
+}
+
+#[test]
 fn cross_entropy_is_the_cpus() {
     for (rows, classes) in [(1, 1), (5, 3), (40, 1000), (300, 77)] {
         held("cross-entropy", [[rows, classes]], |[x]| {

@@ -1,3 +1,5 @@
+mod gradients;
+
 use std::collections::{BTreeSet, HashMap};
 
 use burn::tensor::{Device, Tensor};
@@ -20,6 +22,13 @@ pub struct OperatorTensor {
     pub values: Vec<f32>,
     /// Whether it is learned.
     pub trainable: bool,
+}
+
+impl OperatorTensor {
+    /// The starting values on a device.
+    pub(crate) fn start(&self, device: &Device) -> Tensor<2> {
+        matrix(self.values.clone(), self.shape[0], self.shape[1], device)
+    }
 }
 
 /// The matrices of one axis on one side.
@@ -151,6 +160,16 @@ impl LigoOperator {
         self.config.fixed_identity && term == 0
     }
 
+    /// The sizes of the blocks that are the identity for good.
+    pub(crate) fn identity_sizes(&self) -> BTreeSet<usize> {
+        let fixed = self
+            .terms
+            .iter()
+            .enumerate()
+            .filter(|(term, _)| self.fixes_identity(*term));
+        fixed.flat_map(|(_, names)| names.out.iter().map(|w| w.small)).collect()
+    }
+
     fn add_depths(&mut self, term: usize, seed: u64) {
         let grown: BTreeSet<Axis> = self.terms[term].out.iter().map(|w| w.axis).collect();
         let depths: Vec<(StackName, usize)> = self.large.depths().collect();
@@ -216,25 +235,27 @@ impl LigoOperator {
 
     /// The map with given matrices: `current(name)` returns a flat tensor, or `None` for the starting values.
     pub fn map(&self, current: &dyn Fn(&str) -> Option<Tensor<1>>, device: &Device) -> LinearMap {
-        let tensors: HashMap<&str, &OperatorTensor> = self.tensors.iter().map(|t| (t.name.as_str(), t)).collect();
-        let value = |name: &str| -> Tensor<2> {
-            let start = tensors[name];
-            match current(name) {
-                Some(tensor) => tensor.reshape(start.shape),
-                None => matrix(start.values.clone(), start.shape[0], start.shape[1], device),
-            }
+        let value = |tensor: &OperatorTensor| match current(&tensor.name) {
+            Some(current) => current.reshape(tensor.shape),
+            None => tensor.start(device),
         };
+        let identity = |size| matrix(crate::width::identity_top(size, size), size, size, device);
+        self.assemble(&value, &identity)
+    }
+
+    /// The map with these matrices, and these for the fixed blocks.
+    pub(crate) fn assemble(
+        &self,
+        value: &dyn Fn(&OperatorTensor) -> Tensor<2>,
+        identity: &dyn Fn(usize) -> Tensor<2>,
+    ) -> LinearMap {
+        let tensors: HashMap<&str, &OperatorTensor> = self.tensors.iter().map(|t| (t.name.as_str(), t)).collect();
+        let value = |name: &str| value(tensors[name]);
         let widths = |term: usize, widths: &[Width]| {
             let matrices = widths.iter().map(|width| {
-                let whole = |name: &String| {
-                    let learned = value(name);
-                    if self.fixes_identity(term) {
-                        let identity = crate::width::identity_top(width.small, width.small);
-                        let identity = matrix(identity, width.small, width.small, device);
-                        Tensor::cat(vec![identity, learned], 0)
-                    } else {
-                        learned
-                    }
+                let whole = |name: &String| match self.fixes_identity(term) {
+                    true => Tensor::cat(vec![identity(width.small), value(name)], 0),
+                    false => value(name),
                 };
                 (width.axis, width.names.iter().map(whole).collect())
             });

@@ -1,0 +1,277 @@
+//! Growing whole models on a device, all layers at once, and the gradients by the map's matrices.
+
+mod matrices;
+mod route;
+mod weights;
+
+use std::collections::{HashMap, HashSet};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use ligo_arch::{Param, ParamTable};
+use ligo_ops::Rows;
+
+pub(crate) use matrices::{MatrixGradients, MatrixKey};
+
+use crate::term::host;
+use crate::{Error, Fill, LigoOperator, LinearMap, OperatorTensor, WeightSource};
+use matrices::Matrices;
+use route::{Kept, Route};
+use weights::SmallWeights;
+
+/// The learning graph of an operator: the small model's weights as constants, the operator's matrices as variables.
+///
+/// Nothing of it is recorded by autodiff. The large model is back-propagated like any model, and [`OperatorGraph::pull_back`] takes the
+/// gradients by its tensors to those by the matrices:
+///
+/// ```text
+/// ∂depth[i, j] = ⟨∂W[i], Out · W_small[j] · Inᵀ⟩
+/// ∂Out = Σ_j ∂V[j] · (W_small[j] · Inᵀ)ᵀ,   ∂In = Σ_j ∂V[j]ᵀ · (Out · W_small[j]),   ∂V[j] = Σ_i depth[i, j] · ∂W[i]
+/// ```
+///
+/// which is what autodiff would do, with all layers of a tensor in one product.
+#[derive(Clone, Debug)]
+pub struct OperatorGraph {
+    operator: LigoOperator,
+    templates: Vec<Template>,
+    /// The large model's tensors that depend on a learned matrix.
+    learned: HashSet<String>,
+    /// Matrices that are not learned.
+    constants: HashMap<String, Tensor<2>>,
+    /// The fixed blocks of `B = [I; C]`, by their size.
+    identities: HashMap<usize, Tensor<2>>,
+    device: Device,
+}
+
+/// One row of the large model's table: the tensor of this name in all layers.
+#[derive(Clone, Debug)]
+struct Template {
+    /// The names, by layer.
+    names: Vec<String>,
+    /// The small model's, `[layers, rows, columns]`.
+    small: Tensor<3>,
+    /// One for each term that contributes.
+    routes: Vec<Route>,
+    /// What the map is added to, `[layers, rows · columns]`.
+    added: Option<Tensor<2>>,
+}
+
+/// What [`OperatorGraph::pull_back`] needs of the growth whose gradients it takes.
+#[derive(Debug)]
+pub struct GrowthRecord {
+    matrices: Matrices,
+    /// By template and route.
+    kept: Vec<Vec<Kept>>,
+}
+
+impl OperatorGraph {
+    /// Loads the small model's weights onto `device` as constants.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another size than its table says.
+    pub fn new(operator: LigoOperator, source: &mut dyn WeightSource, device: &Device) -> Result<Self, Error> {
+        let device = device.clone().without_autodiff();
+        let weights = SmallWeights::load(operator.small(), source, &device)?;
+        let map = operator.initial_map(&device)?;
+        let mut templates = templates(&map, operator.large(), &weights, &|key| operator.is_learned(key))?;
+        for template in &mut templates {
+            template.added = added(&operator, &template.names, &device);
+        }
+        let fixed = operator.tensors().iter().filter(|t| !t.trainable);
+        let constants = fixed.map(|t| (t.name.clone(), t.start(&device)));
+        let identities = operator.identity_sizes().into_iter();
+        let identities = identities.map(|size| (size, Tensor::eye(size, &device)));
+        let learned = templates.iter().filter(|t| t.is_learned());
+        Ok(Self {
+            learned: learned.flat_map(|t| t.names.iter().cloned()).collect(),
+            constants: constants.collect(),
+            identities: identities.collect(),
+            templates,
+            operator,
+            device,
+        })
+    }
+
+    /// The operator.
+    pub fn operator(&self) -> &LigoOperator {
+        &self.operator
+    }
+
+    /// Whether a tensor of the large model depends on a learned matrix.
+    pub fn is_learned(&self, name: &str) -> bool {
+        self.learned.contains(name)
+    }
+
+    /// All required tensors of the large model, flat, as functions of the operator's learned matrices: `current(name)` is one of these,
+    /// flat, or `None` for its starting values.
+    ///
+    /// # Errors
+    /// The operator lacks a depth matrix.
+    pub fn grow(&self, current: &dyn Fn(&str) -> Option<Tensor<1>>) -> Result<HashMap<String, Tensor<1>>, Error> {
+        Ok(self.grow_recorded(current)?.0)
+    }
+
+    /// As [`OperatorGraph::grow`], with what [`OperatorGraph::pull_back`] needs.
+    ///
+    /// # Errors
+    /// As [`OperatorGraph::grow`].
+    pub fn grow_recorded(
+        &self,
+        current: &dyn Fn(&str) -> Option<Tensor<1>>,
+    ) -> Result<(HashMap<String, Tensor<1>>, GrowthRecord), Error> {
+        let value = |tensor: &OperatorTensor| match self.constants.get(&tensor.name) {
+            Some(constant) => constant.clone(),
+            None => match current(&tensor.name) {
+                Some(learned) => learned.without_autodiff().reshape(tensor.shape),
+                None => tensor.start(&self.device),
+            },
+        };
+        let map = self.operator.assemble(&value, &|size| self.identities[&size].clone());
+        grow_all(&map, &self.templates)
+    }
+
+    /// Gradients by the learned matrices, flat, of a loss whose gradients by the grown tensors `gradient` gives away; `None` stands for
+    /// zero. A matrix that none of them depends on is left out.
+    ///
+    /// The matrices are those that the tensors were grown with. Gradients of several micro-batches are summed first, so that the way back
+    /// is gone once.
+    ///
+    /// # Shapes
+    /// A gradient is flat, as the tensor is.
+    pub fn pull_back(
+        &self,
+        record: GrowthRecord,
+        gradient: &mut dyn FnMut(&str) -> Option<Tensor<1>>,
+    ) -> HashMap<String, Tensor<1>> {
+        let mut gradients = MatrixGradients::default();
+        for (template, kept) in self.templates.iter().zip(record.kept) {
+            let found: Vec<_> = template.names.iter().map(|name| gradient(name)).collect();
+            if !template.is_learned() {
+                continue;
+            }
+            let Some(some) = found.iter().flatten().next() else {
+                continue;
+            };
+            let zero = || some.zeros_like();
+            let rows = found.iter().map(|g| g.clone().unwrap_or_else(zero).without_autodiff());
+            let rows = Rows::new(rows.collect());
+            for (route, kept) in template.routes.iter().zip(kept) {
+                route.backward(kept, &rows, &record.matrices, &mut gradients);
+            }
+        }
+        self.operator.gradients(gradients)
+    }
+}
+
+impl Template {
+    fn is_learned(&self) -> bool {
+        self.routes.iter().any(Route::is_learned)
+    }
+
+    /// The large model's tensors, `[layers, rows · columns]`.
+    fn grow(&self, matrices: &Matrices) -> (Tensor<2>, Vec<Kept>) {
+        let grown = self.routes.iter().map(|route| {
+            let (grown, kept) = route.forward(self.small.clone(), matrices);
+            let [layers, rows, columns] = grown.dims();
+            (grown.reshape([layers, rows * columns]), kept)
+        });
+        let (terms, kept): (Vec<_>, Vec<_>) = grown.unzip();
+        let sum = terms.into_iter().chain(self.added.clone()).reduce(|a, b| a + b);
+        (sum.unwrap_or_else(|| self.small.clone().flatten(1, 2)), kept)
+    }
+}
+
+/// The large model's table with the ways that lead to it. A template without a term is left out.
+fn templates(
+    map: &LinearMap,
+    large: &ParamTable,
+    weights: &SmallWeights,
+    is_learned: &dyn Fn(MatrixKey) -> bool,
+) -> Result<Vec<Template>, Error> {
+    let mut templates = Vec::new();
+    for spec in large.specs().iter().filter(|s| s.required) {
+        let small = weights.get(&spec.template)?;
+        let terms = (0..map.terms.len()).filter(|t| map.terms[*t].covers(spec));
+        let routes = terms.map(|term| Route::new(map, term, spec, small.dims(), is_learned));
+        let routes = routes.collect::<Result<Vec<_>, _>>()?;
+        if routes.is_empty() {
+            continue;
+        }
+        let layers: Vec<Option<usize>> = match spec.stack {
+            None => vec![None],
+            Some(stack) => (0..large.depth(stack)).map(Some).collect(),
+        };
+        templates.push(Template {
+            names: layers.into_iter().map(|i| large.param(spec, i).name).collect(),
+            small,
+            routes,
+            added: None,
+        });
+    }
+    Ok(templates)
+}
+
+/// What the map is added to, for all layers of one template.
+fn added(operator: &LigoOperator, names: &[String], device: &Device) -> Option<Tensor<2>> {
+    let layers = names.iter().map(|name| {
+        let param = operator.large().get(name)?;
+        operator.fill().added(operator.small(), &param)
+    });
+    let values = layers.collect::<Option<Vec<_>>>()?.concat();
+    let shape = [names.len(), values.len() / names.len()];
+    Some(Tensor::from_data(TensorData::new(values, shape), device))
+}
+
+fn grow_all(map: &LinearMap, templates: &[Template]) -> Result<(HashMap<String, Tensor<1>>, GrowthRecord), Error> {
+    let keys = templates.iter().flat_map(|t| t.routes.iter().flat_map(Route::keys));
+    let matrices = Matrices::new(map, keys)?;
+    let mut grown = HashMap::new();
+    let mut kept = Vec::new();
+    for template in templates {
+        let (layers, inputs) = template.grow(&matrices);
+        grown.extend(template.names.iter().cloned().zip(ligo_ops::unstack(layers)));
+        kept.push(inputs);
+    }
+    Ok((grown, GrowthRecord { matrices, kept }))
+}
+
+impl LinearMap {
+    /// All required tensors of the large model at once, flat, on a device and in its number type: what
+    /// [`LinearMap::grow_param`] gives one by one in `f32`.
+    ///
+    /// # Errors
+    /// As [`LinearMap::grow_param`].
+    pub fn grow_tensors(
+        &self,
+        small: &ParamTable,
+        large: &ParamTable,
+        source: &mut dyn WeightSource,
+        device: &Device,
+    ) -> Result<HashMap<String, Tensor<1>>, Error> {
+        let weights = SmallWeights::load(small, source, device)?;
+        let (mut grown, _) = grow_all(self, &templates(self, large, &weights, &|_| false)?)?;
+        for param in large.params().filter(|p| p.spec.required && self.fill != Fill::Zero) {
+            let mut values: Vec<f64> = match grown.remove(&param.name) {
+                Some(tensor) => host(tensor)?,
+                None => vec![0.0; param.num_elements()],
+            };
+            self.fill.apply(small, &param, self.has_source(&param)?, &mut values);
+            let data = TensorData::new(values, [param.num_elements()]);
+            grown.insert(param.name.clone(), Tensor::from_data(data, device));
+        }
+        Ok(grown)
+    }
+
+    /// Whether any tensor of the small model contributes to this one.
+    fn has_source(&self, param: &Param<'_>) -> Result<bool, Error> {
+        for term in self.terms.iter().filter(|t| t.covers(param.spec)) {
+            let (Some(stack), Some(layer)) = (param.spec.stack, param.layer) else {
+                return Ok(true);
+            };
+            let coefficients = term.coefficients(stack, param.spec.module, layer)?;
+            if coefficients.iter().any(|c| *c != 0.0) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
