@@ -25,6 +25,7 @@ pub struct Ligo {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Test {
     pub with_wgpu: bool,
+    pub with_cuda: bool,
     pub long: bool,
     pub lint: bool,
     pub dry_run: bool,
@@ -70,18 +71,28 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, Stri
             }))
         }
         Some("test") => {
-            let arguments = own.take_from(arguments, &["--dry-run", "--long", "--lint", "--help", "-h"])?;
+            let arguments = own.take_from(
+                arguments,
+                &["--dry-run", "--long", "--lint", "--with-cuda", "--help", "-h"],
+            )?;
             if own.has("--help") || own.has("-h") {
                 return Ok(Task::Help);
             }
             let with_wgpu = match own.backend()? {
                 None | Some(Backend::Cpu) => false,
                 Some(Backend::Wgpu) => true,
+                Some(Backend::Cuda) => {
+                    return Err(
+                        "the tests run on cpu or wgpu, not on cuda; --with-cuda compiles the kernels for it".into(),
+                    );
+                }
                 Some(other) => return Err(format!("the tests run on cpu or wgpu, not on {other}")),
             };
-            let [long, lint, dry_run] = ["--long", "--lint", "--dry-run"].map(|flag| own.has(flag));
+            let flags = ["--with-cuda", "--long", "--lint", "--dry-run"];
+            let [with_cuda, long, lint, dry_run] = flags.map(|flag| own.has(flag));
             Ok(Task::Test(Test {
                 with_wgpu,
+                with_cuda,
                 long,
                 lint,
                 dry_run,
@@ -268,7 +279,7 @@ mod tests {
         let Ok(Task::Test(test)) = parsed("test --backend wgpu --long resume -p ligo-train") else {
             panic!()
         };
-        assert!(test.with_wgpu && test.long && !test.lint);
+        assert!(test.with_wgpu && test.long && !test.lint && !test.with_cuda);
         assert_eq!(words(&test.arguments), "resume -p ligo-train");
     }
 
@@ -290,6 +301,7 @@ mod tests {
             "unknown backend `vulcan`; expected auto|cpu|wgpu|vulkan|metal|dx12|cuda"
         );
         assert!(parsed("train --backend").unwrap_err().contains("needs a value"));
-        assert!(parsed("test --backend cuda").unwrap_err().contains("cpu or wgpu"));
+        assert!(parsed("test --backend cuda").unwrap_err().contains("--with-cuda"));
+        assert!(parsed("test --backend metal").unwrap_err().contains("cpu or wgpu"));
     }
 }

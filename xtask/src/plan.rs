@@ -35,10 +35,11 @@ pub fn test(test: &Test, has_nextest: bool) -> Vec<CargoCommand> {
     } else {
         &["--workspace"]
     };
-    let features: &[&str] = if test.with_wgpu {
-        &["--features", "ligo-cli/wgpu,ligo-benches/wgpu"]
-    } else {
-        &[]
+    let features: &[&str] = match (test.with_wgpu, test.with_cuda) {
+        (false, false) => &[],
+        (true, false) => &["--features", "ligo-cli/wgpu,ligo-benches/wgpu"],
+        (false, true) => &["--features", "ligo-cli/cuda"],
+        (true, true) => &["--features", "ligo-cli/wgpu,ligo-benches/wgpu,ligo-cli/cuda"],
     };
     if test.lint {
         commands.push(CargoCommand::new(["fmt", "--all", "--check"]));
@@ -174,6 +175,29 @@ mod tests {
                 "cargo test --release --package ligo-data --features hub --test hub",
             ]
         );
+    }
+
+    #[test]
+    fn cuda_joins_the_one_build_of_the_tests() {
+        for (with_wgpu, features) in [(false, "ligo-cli/cuda"), (true, "ligo-cli/wgpu,ligo-cli/cuda")] {
+            let commands = shown(&test(
+                &Test {
+                    with_wgpu,
+                    with_cuda: true,
+                    lint: true,
+                    ..Test::default()
+                },
+                true,
+            ));
+            assert_eq!(
+                commands[1..4],
+                [
+                    format!("cargo clippy --workspace --all-targets --features {features} -- -D warnings"),
+                    format!("cargo nextest run --release --workspace --features {features}"),
+                    format!("cargo test --doc --release --workspace --features {features}"),
+                ]
+            );
+        }
     }
 
     #[test]
