@@ -34,9 +34,9 @@ pub fn test(test: &Test, has_nextest: bool) -> Vec<CargoCommand> {
     };
     let features: &[&str] = match (test.with_wgpu, test.with_cuda) {
         (false, false) => &[],
-        (true, false) => &["--features", "ligo-cli/wgpu"],
+        (true, false) => &["--features", "ligo-cli/wgpu,ligo-benches/wgpu"],
         (false, true) => &["--features", "ligo-cli/cuda"],
-        (true, true) => &["--features", "ligo-cli/wgpu,ligo-cli/cuda"],
+        (true, true) => &["--features", "ligo-cli/wgpu,ligo-benches/wgpu,ligo-cli/cuda"],
     };
     if test.lint {
         commands.push(CargoCommand::new(["fmt", "--all", "--check"]));
@@ -167,8 +167,8 @@ mod tests {
                 true
             )),
             [
-                "cargo nextest run --release --workspace --features ligo-cli/wgpu",
-                "cargo test --doc --release --workspace --features ligo-cli/wgpu",
+                "cargo nextest run --release --workspace --features ligo-cli/wgpu,ligo-benches/wgpu",
+                "cargo test --doc --release --workspace --features ligo-cli/wgpu,ligo-benches/wgpu",
                 "cargo test --release --package ligo-data --features hub --test hub",
             ]
         );
@@ -176,7 +176,10 @@ mod tests {
 
     #[test]
     fn cuda_joins_the_one_build_of_the_tests() {
-        for (with_wgpu, features) in [(false, "ligo-cli/cuda"), (true, "ligo-cli/wgpu,ligo-cli/cuda")] {
+        for (with_wgpu, features) in [
+            (false, "ligo-cli/cuda"),
+            (true, "ligo-cli/wgpu,ligo-benches/wgpu,ligo-cli/cuda"),
+        ] {
             let commands = shown(&test(
                 &Test {
                     with_wgpu,

@@ -4,7 +4,7 @@
 #![allow(clippy::print_stdout)]
 
 use burn::tensor::{Device, DeviceKind};
-use ligo_benches::launches::{self, FAMILIES, config, operator_step, plain_step};
+use ligo_benches::launches::{self, FAMILIES, FIXED, Step, config, operator_step, plain_step, widened};
 use ligo_train::Error;
 use serde_json::{Map, Value, json};
 
@@ -21,16 +21,12 @@ fn main() -> Result<(), Error> {
         };
         if !has("--json") {
             println!(
-                "{name:8} {:6.1} + {:5.1} L launches (at most 40 + {limit} L), {} reads, {} bytes of the batch and {} others",
+                "{name:8} {:6.1} + {:5.1} L launches (at most {FIXED} + {limit} L), {} reads, {} bytes of the batch and {} others",
                 family.base, family.per_layer, family.step.reads, family.step.batch_bytes, family.step.other_bytes,
             );
         }
         if has("--kernels") {
-            let mut kernels: Vec<_> = family.step.kernels.iter().collect();
-            kernels.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-            kernels
-                .iter()
-                .for_each(|(kernel, count)| println!("    {count:5}  {kernel}"));
+            list(&family.step);
         }
         all.insert(name.into(), family.to_json());
     }
@@ -49,11 +45,7 @@ fn main() -> Result<(), Error> {
             );
         }
         if has("--kernels") {
-            let mut kernels: Vec<_> = operator.kernels.iter().collect();
-            kernels.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-            kernels
-                .iter()
-                .for_each(|(kernel, count)| println!("    {count:5}  {kernel}"));
+            list(&operator);
         }
         let mut value = json!({"launches": operator.launches(), "reads": operator.reads});
         value["launches_over_plain"] = json!(ratio);
@@ -65,13 +57,11 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// The same model with half as much width again.
-fn widened(config: &ligo_arch::ModelConfig) -> ligo_arch::ModelConfig {
-    let mut wide = config.clone();
-    if let ligo_arch::ModelConfig::Bert(config) = &mut wide {
-        config.hidden_size = config.hidden_size * 3 / 2;
-        config.intermediate_size = config.intermediate_size * 3 / 2;
-        config.num_attention_heads = config.num_attention_heads * 3 / 2;
-    }
-    wide
+/// The kernels of a step, the most frequent first.
+fn list(step: &Step) {
+    let mut kernels: Vec<_> = step.kernels.iter().collect();
+    kernels.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    kernels
+        .iter()
+        .for_each(|(kernel, count)| println!("    {count:5}  {kernel}"));
 }

@@ -3,6 +3,8 @@
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
+#[cfg(feature = "cube")]
+use crate::cube;
 use crate::{composed, graph, simd::filled};
 
 /// Puts tensors of one length under each other: row `i` of the result is `tensors[i]`. Nothing is recorded for differentiation.
@@ -19,6 +21,11 @@ pub fn stack(tensors: &[Tensor<1>]) -> Tensor<2> {
         tensors.iter().all(|x| x.dims() == [len]),
         "stack needs tensors of one length"
     );
+    #[cfg(feature = "cube")]
+    if len > 0 && tensors.iter().all(cube::is_native) {
+        let tensors: Vec<_> = tensors.into_iter().map(cube::values).collect();
+        return cube::untracked(cube::stack::stack(&tensors));
+    }
     if !tensors.iter().all(graph::is_fast) {
         return composed::stack(tensors);
     }

@@ -24,6 +24,7 @@ pub(crate) mod rms_norm;
 pub(crate) mod rotary;
 pub(crate) mod scale;
 pub(crate) mod soft_cross_entropy;
+pub(crate) mod stack;
 pub(crate) mod statistics;
 mod sums;
 pub(crate) mod talking_heads;

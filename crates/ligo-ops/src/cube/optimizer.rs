@@ -5,8 +5,10 @@ use cubecl::prelude::*;
 use super::{CubeTensor, UNITS, arg, count};
 use crate::kernels::optimizer::Factors;
 
-/// Tensors of one launch at most; each further number is a kernel of its own to compile.
-const TENSORS: usize = 8;
+/// Tensors of one launch at most; each number of them is a kernel of its own to compile.
+const TENSORS: usize = 16;
+/// Buffers of one launch at most.
+const BUFFERS: usize = 32;
 /// Cubes for each tensor at most. Beyond that a thread takes several elements.
 const CUBES: usize = 1024;
 
@@ -18,11 +20,11 @@ pub(super) fn sequence<'a>(tensors: impl IntoIterator<Item = &'a CubeTensor>) ->
 /// How many tensors a launch can take when each has so many buffers and there are `others` besides.
 pub(super) fn tensors_at_once(like: &CubeTensor, buffers: usize, others: usize) -> usize {
     let limit = like.client.properties().hardware.max_bindings as usize;
-    (limit.saturating_sub(others) / buffers).clamp(1, TENSORS)
+    (limit.min(BUFFERS + others).saturating_sub(others) / buffers).clamp(1, TENSORS)
 }
 
 /// A row of cubes for each of `tensors` tensors, of which the longest has so many elements.
-fn rows_of_cubes(longest: usize, tensors: usize) -> (CubeCount, CubeDim) {
+pub(super) fn rows_of_cubes(longest: usize, tensors: usize) -> (CubeCount, CubeDim) {
     let across = longest.div_ceil(UNITS as usize).clamp(1, CUBES) as u32;
     (CubeCount::Static(across, tensors as u32, 1), CubeDim::new_1d(UNITS))
 }

@@ -314,6 +314,18 @@ fn updates_are_the_cpus_and_leave_everything_alone_in_a_step_that_is_not_finite(
 }
 
 #[test]
+fn stacked_tensors_are_the_cpus() {
+    let Some(gpu) = gpu() else { return };
+    for (number, length) in [(1, 5), (16, 300), (37, 64)] {
+        let of = |device: &Device| {
+            let rows: Vec<Tensor<1>> = (0..number).map(|i| noise([length], i, device)).collect();
+            host(stack(&rows))
+        };
+        assert_eq!(of(&gpu), of(&Device::flex()));
+    }
+}
+
+#[test]
 fn gradients_of_micro_batches_add_up() {
     let Some(gpu) = gpu() else { return };
     let of = |device: &Device| {
