@@ -179,7 +179,10 @@ mod tests {
 
     #[test]
     fn cuda_joins_the_one_build_of_the_tests() {
-        for (with_wgpu, features) in [(false, "ligo-cli/cuda"), (true, "ligo-cli/wgpu,ligo-cli/cuda")] {
+        for (with_wgpu, features) in [
+            (false, "ligo-cli/cuda"),
+            (true, "ligo-cli/wgpu,ligo-benches/wgpu,ligo-cli/cuda"),
+        ] {
             let commands = shown(&test(
                 &Test {
                     with_wgpu,

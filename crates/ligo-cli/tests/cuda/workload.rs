@@ -2,10 +2,11 @@
 
 use std::error::Error;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use ligo_arch::{BertConfig, CaitConfig, Gpt2Config, LlamaConfig, ModelConfig, VitConfig};
 use ligo_data::{Batch, CausalBatch, Cursor, ImageBatch, MlmBatch};
 use ligo_growth::{LigoConfig, LigoOperator, MemorySource, init::initial_values};
+use ligo_ops::GeluKind;
 use ligo_train::{
     BatchSource, DistillObjective, Distillation, Leaves, Objective, OperatorObjective, Optimizer, ParamInfo,
     ParamStore, PretrainObjective, TrainConfig, train_step,
@@ -31,11 +32,23 @@ pub fn run(device: &Device) -> Result<(), Box<dyn Error>> {
         }
     }
     distilled_step(&gpt2(0.0), device)?;
+    gelu_alone(device)?;
     let (small, large) = (bert(2, 0.0), bert(4, 0.0));
     let operator = LigoOperator::new(&small.table(), &large.table(), &LigoConfig::default(), 1)?;
     let mut source = MemorySource::new(initial_values(&small.table(), 0.02, 7));
     let objective = OperatorObjective::new(operator, &large, &mut source, device)?;
     step(&objective, objective.start(device)?, batch_for(&large))
+}
+
+/// The operation that every model has in a fused form.
+fn gelu_alone(device: &Device) -> Result<(), Box<dyn Error>> {
+    for kind in [GeluKind::Erf, GeluKind::Tanh] {
+        let x = Tensor::<2>::ones([BATCH, LENGTH], &device.clone().autodiff()).require_grad();
+        let gradients = ligo_ops::gelu(x.clone(), kind).sum().backward();
+        let gradient = x.grad(&gradients).ok_or("no gradient")?;
+        gradient.try_into_data()?;
+    }
+    Ok(())
 }
 
 /// A step with a teacher, here the model itself.
