@@ -292,6 +292,7 @@ pub fn summary(methods: usize, seeds: u64, points: u64) -> Summary {
             .map(|(name, version)| (name.to_string(), version.to_string()))
             .into(),
         device: "CPU (flex)".into(),
+        precision: "f32".into(),
         cpu: "AMD EPYC 7B13".into(),
         threads: Some(2),
         memory_bytes: Some(16 << 30),
