@@ -91,7 +91,11 @@ fn a_software_driver_is_called_software_is_measured_and_is_not_taken() {
     assert!(software["limits"]["workgroup_bytes"].as_u64().unwrap() >= 16_384);
     let measured = &software["matmul"][0];
     assert_eq!(measured["precision"], "f32");
-    assert!(measured["flops_per_second"].as_f64().unwrap() > 1e6, "{measured}");
+    // No processor does a PFLOP/s: that is what it looks like when nobody waits for the product.
+    assert!(
+        (1e6..1e14).contains(&measured["flops_per_second"].as_f64().unwrap()),
+        "{measured}"
+    );
     if devices
         .iter()
         .all(|device| device["kind"] == "software" || device["kind"] == "cpu")

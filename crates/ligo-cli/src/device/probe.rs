@@ -95,7 +95,7 @@ fn find_out(spec: &GpuSpec, device: &Device, depth: Depth) -> Result<(), String>
     tell(Finding::Computes)?;
     if depth.measure {
         for precision in precisions {
-            tell(Finding::Matmul(peak::by_precision(device, precision)))?;
+            tell(Finding::Matmul(peak::by_precision(device, precision)?))?;
         }
     }
     Ok(())

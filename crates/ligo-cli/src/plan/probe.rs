@@ -138,11 +138,8 @@ fn update(train: &TrainConfig, store: &mut ParamStore, optimizer: &mut Optimizer
         gradients.push(Some(store.value(&info.name)?.clone().mul_scalar(1e-3)));
     }
     let wait = |store: &ParamStore| -> Result<(), Failure> {
-        // A device that computes ahead has finished when a number of the last tensor can be read.
-        if let Some(info) = store.infos().last() {
-            drop(store.value(&info.name)?.clone().narrow(0, 0, 1).into_data());
-        }
-        Ok(())
+        let waited = store.device().sync();
+        waited.map_err(|error| ligo_train::Error::of_device("update the weights", error.to_string()).into())
     };
     wait(store)?;
     let begin = Instant::now();
