@@ -208,10 +208,69 @@ fn count(
 }
 
 fn settings() -> TrainConfig {
-    TrainConfig {
+    let mut settings = TrainConfig {
         batch_size: 2,
         ..TrainConfig::default()
+    };
+    settings.schedule.warmup_steps = 0;
+    settings.schedule.peak_lr = 1e-3;
+    settings
+}
+
+/// A run and what it starts from.
+struct Start<O> {
+    objective: O,
+    store: ParamStore,
+    source: Again,
+}
+
+impl<O: Objective> Start<O> {
+    fn count(mut self) -> Result<Step, Error> {
+        count(&settings(), &self.objective, &mut self.store, &self.source)
     }
+
+    fn losses(mut self, steps: u64) -> Result<Vec<f64>, Error> {
+        let settings = settings();
+        let mut optimizer = Optimizer::new(settings.optimizer, &self.store);
+        let mut step = |number| {
+            let (store, cursor) = (&mut self.store, Cursor::default());
+            let done = train_step(
+                &settings,
+                &self.objective,
+                store,
+                &mut optimizer,
+                &self.source,
+                number,
+                cursor,
+            );
+            done.map(|(loss, _)| loss)
+        };
+        (0..steps).map(&mut step).collect()
+    }
+}
+
+fn plain(config: &ModelConfig, device: &Device) -> Result<Start<PretrainObjective>, Error> {
+    let table = config.table();
+    let params = init::initial_values(&table, 0.02, 1).map(|(name, shape, values)| {
+        let decay = shape.len() > 1;
+        (ParamInfo { name, shape, decay }, values)
+    });
+    Ok(Start {
+        store: ParamStore::from_values(params.collect::<Vec<_>>(), device)?,
+        objective: PretrainObjective::new(config, &[], device)?,
+        source: Again(batch(config)),
+    })
+}
+
+fn operator(small: &ModelConfig, large: &ModelConfig, device: &Device) -> Result<Start<OperatorObjective>, Error> {
+    let operator = LigoOperator::new(&small.table(), &large.table(), &LigoConfig::default(), 1)?;
+    let mut source = MemorySource::new(init::initial_values(&small.table(), 0.02, 2));
+    let objective = OperatorObjective::new(operator, large, &mut source, device)?;
+    Ok(Start {
+        store: objective.start(device)?,
+        objective,
+        source: Again(batch(large)),
+    })
 }
 
 /// A step of ordinary training.
@@ -219,14 +278,15 @@ fn settings() -> TrainConfig {
 /// # Errors
 /// The device fails.
 pub fn plain_step(config: &ModelConfig, device: &Device) -> Result<Step, Error> {
-    let objective = PretrainObjective::new(config, &[], device)?;
-    let table = config.table();
-    let params = init::initial_values(&table, 0.02, 1).map(|(name, shape, values)| {
-        let decay = shape.len() > 1;
-        (ParamInfo { name, shape, decay }, values)
-    });
-    let mut store = ParamStore::from_values(params.collect::<Vec<_>>(), device)?;
-    count(&settings(), &objective, &mut store, &Again(batch(config)))
+    plain(config, device)?.count()
+}
+
+/// The losses of the first steps of ordinary training, which do run.
+///
+/// # Errors
+/// The device fails.
+pub fn plain_losses(config: &ModelConfig, steps: u64, device: &Device) -> Result<Vec<f64>, Error> {
+    plain(config, device)?.losses(steps)
 }
 
 /// A step of learning the operator from one model to another.
@@ -234,11 +294,20 @@ pub fn plain_step(config: &ModelConfig, device: &Device) -> Result<Step, Error> 
 /// # Errors
 /// The pair cannot be grown, or the device fails.
 pub fn operator_step(small: &ModelConfig, large: &ModelConfig, device: &Device) -> Result<Step, Error> {
-    let operator = LigoOperator::new(&small.table(), &large.table(), &LigoConfig::default(), 1)?;
-    let mut source = MemorySource::new(init::initial_values(&small.table(), 0.02, 2));
-    let objective = OperatorObjective::new(operator, large, &mut source, device)?;
-    let mut store = objective.start(device)?;
-    count(&settings(), &objective, &mut store, &Again(batch(large)))
+    operator(small, large, device)?.count()
+}
+
+/// The losses of the first steps of learning an operator, which do run.
+///
+/// # Errors
+/// As [`operator_step`].
+pub fn operator_losses(
+    small: &ModelConfig,
+    large: &ModelConfig,
+    steps: u64,
+    device: &Device,
+) -> Result<Vec<f64>, Error> {
+    operator(small, large, device)?.losses(steps)
 }
 
 /// The same BERT with half as much width again.

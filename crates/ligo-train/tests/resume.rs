@@ -3,8 +3,8 @@
 
 mod toy;
 
-use std::cell::RefCell;
 use std::path::Path;
+use std::sync::Mutex;
 
 use ligo_data::{Batch, Cursor, MlmLoader};
 use ligo_report::metrics::{Record, read};
@@ -122,16 +122,28 @@ fn a_completed_run_returns_its_result_without_training() {
     assert!(watcher.steps.is_empty() && watcher.evals.is_empty());
 }
 
-/// Notes which samples were asked for.
+/// Notes which samples the steps read. What was made ahead for a step that a stop prevented is asked for again, and counts once.
 struct Recorder {
     loader: MlmLoader,
-    seen: RefCell<Vec<(u64, u64)>>,
+    asked: Mutex<Vec<(Cursor, Vec<(u64, u64)>)>>,
 }
+
+/// Micro-batches of a step.
+const MICRO_BATCHES: usize = 2;
 
 impl BatchSource for Recorder {
     fn batch_at(&self, cursor: Cursor, batch_size: usize) -> Result<(Batch, Cursor), ligo_data::Error> {
         let (samples, _) = self.loader.samples_at(cursor, batch_size)?;
-        self.seen.borrow_mut().extend(samples);
+        let mut asked = self.asked.lock().unwrap();
+        if let Some(place) = asked.iter().position(|(at, _)| *at == cursor) {
+            assert!(
+                asked.len() - place <= MICRO_BATCHES,
+                "a step was read again at {cursor:?}"
+            );
+            asked.truncate(place);
+        }
+        asked.push((cursor, samples));
+        drop(asked);
         BatchSource::batch_at(&self.loader, cursor, batch_size)
     }
 
@@ -146,7 +158,7 @@ fn a_resumed_run_reads_the_exact_sequence_of_samples_over_two_epochs() {
     for shuffle in [true, false] {
         let loader = toy.loader(shuffle);
         let batch_size = 8;
-        let per_step = 2 * batch_size as u64;
+        let per_step = (MICRO_BATCHES * batch_size) as u64;
         let steps = (2 * loader.epoch_len()).div_ceil(per_step);
         assert!(steps > 11, "the text is too short for this test: {steps} steps");
         let config = TrainConfig {
@@ -159,7 +171,7 @@ fn a_resumed_run_reads_the_exact_sequence_of_samples_over_two_epochs() {
         let samples = |stops: &[u64], name: &str| {
             let recorder = Recorder {
                 loader: loader.clone(),
-                seen: RefCell::default(),
+                asked: Mutex::default(),
             };
             let run_dir = toy.folder.path().join(format!("{name}-{shuffle}"));
             for stop in stops.iter().copied().map(Some).chain([None]) {
@@ -174,7 +186,8 @@ fn a_resumed_run_reads_the_exact_sequence_of_samples_over_two_epochs() {
                 };
                 run(&mut trainer, &mut watcher).unwrap();
             }
-            recorder.seen.into_inner()
+            let asked = recorder.asked.into_inner().unwrap();
+            asked.into_iter().flat_map(|(_, samples)| samples).collect::<Vec<_>>()
         };
         let whole = samples(&[], "whole");
         assert_eq!(whole.len() as u64, steps * per_step);
