@@ -2,6 +2,8 @@
 
 use burn::tensor::Tensor;
 
+#[cfg(feature = "cube")]
+use crate::cube;
 use crate::{Rows, composed, graph, kernels};
 
 /// `y[i] = Σ_j weights[i, j] · x[j]`. Nothing is recorded for differentiation; see [`mix_backward`].
@@ -51,7 +53,13 @@ pub fn mix_backward(
         "mix_backward needs what was mixed, [{sources}, {len}]"
     );
     if !(graph::is_fast(&weights) && x.as_ref().is_none_or(graph::is_fast) && dy.is_fast()) {
-        return composed::mix_backward(weights, x, dy.together(), wants_dx);
+        let dy = dy.together();
+        #[cfg(feature = "cube")]
+        if sources <= cube::mix::SOURCES && [&weights, &dy].into_iter().chain(&x).all(cube::is_native) {
+            let dw = x.map(|x| cube::mix::weights_gradient(dy.clone(), x));
+            return (dw, wants_dx.then(|| weights.transpose().matmul(dy)));
+        }
+        return composed::mix_backward(weights, x, dy, wants_dx);
     }
     let weights = graph::contiguous(graph::values(weights));
     let x = x.map(|x| graph::contiguous(graph::values(x)));

@@ -72,9 +72,10 @@ impl Rows {
     /// When there is none, or the lengths differ.
     pub fn new(rows: Vec<Tensor<1>>) -> Self {
         assert!(!rows.is_empty(), "a matrix needs rows");
-        match rows.iter().all(graph::is_fast) {
-            true => Self(Place::Apart(rows)),
-            false => Self(Place::Together(stack(&rows))),
+        match rows.as_slice() {
+            [row] => Self(Place::Together(row.clone().without_autodiff().unsqueeze())),
+            _ if rows.iter().all(graph::is_fast) => Self(Place::Apart(rows)),
+            _ => Self(Place::Together(stack(&rows))),
         }
     }
 

@@ -187,7 +187,7 @@ impl Stage {
             (_, 1) => {
                 let dy = dy.reshape([layers * rows, columns]);
                 let flat = |x: Tensor<3>| x.reshape([layers * rows, size]);
-                let input = || ligo_ops::linear(dy.clone(), one(matrix).transpose(), None);
+                let input = || ligo_ops::product(dy.clone().unsqueeze(), matrix);
                 (
                     x.map(|x| ligo_ops::transposed_product(dy.clone(), flat(x)).unsqueeze()),
                     wants_dx.then(|| input().reshape([layers, rows, size])),

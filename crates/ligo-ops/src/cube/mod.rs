@@ -19,6 +19,7 @@ pub(crate) mod dropout;
 pub(crate) mod embedding;
 pub(crate) mod layer_norm;
 pub(crate) mod linear;
+pub(crate) mod mix;
 pub(crate) mod optimizer;
 pub(crate) mod positions;
 pub(crate) mod product;

@@ -116,3 +116,38 @@ fn stacking_and_taking_apart_are_inverse() {
         assert_eq!(host(row), host(expected));
     }
 }
+
+#[cfg(feature = "cube")]
+#[test]
+fn what_works_on_all_layers_is_the_cpus_on_a_gpu_and_repeatable() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let run = |device: &Device, [rows, sources, len]: [usize; 3]| {
+        let plain = |shape, seed| noise::<2>(shape, seed, device);
+        let (weights, x, dy) = (
+            plain([rows, sources], 1),
+            plain([sources, len], 2),
+            plain([rows, len], 3),
+        );
+        let y = mix(weights.clone(), x.clone());
+        let rows = Rows::new(unstack(dy.clone()));
+        let (dw, dx) = mix_backward(weights, Some(x.clone()), &rows, true);
+        let outer = transposed_product(x.clone().transpose(), dy.clone().transpose());
+        let stacked = stack(&unstack(x));
+        [y, dw.unwrap(), dx.unwrap(), outer, stacked].map(host)
+    };
+    // Rows that begin where a device can bind, rows that do not, more layers than a launch takes, sums over several blocks.
+    for sizes in [
+        [1, 1, 1],
+        [3, 2, 64],
+        [4, 2, 100],
+        [30, 17, 128],
+        [3, 40, 200],
+        [12, 6, 20_000],
+    ] {
+        let (found, expected) = (run(&gpu, sizes), run(&Device::flex(), sizes));
+        for (place, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            assert_close(&format!("{sizes:?}, {place}"), found, expected, 1e-5);
+        }
+        assert_eq!(run(&gpu, sizes), found, "{sizes:?} is not repeatable");
+    }
+}
