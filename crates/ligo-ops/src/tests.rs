@@ -3,9 +3,9 @@
 
 mod decoders;
 mod distillation;
-#[cfg(feature = "cube")]
+#[cfg(feature = "wgpu")]
 pub(crate) mod gpu;
-#[cfg(feature = "cube")]
+#[cfg(feature = "wgpu")]
 mod gpu_attention;
 mod layers;
 mod talking_heads;

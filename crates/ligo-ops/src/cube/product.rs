@@ -134,7 +134,7 @@ pub(crate) fn tensor_product<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>) -> 
     untracked(product(lhs, rhs))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "wgpu"))]
 mod tests {
     use burn::tensor::Tensor;
 

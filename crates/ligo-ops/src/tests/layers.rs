@@ -117,7 +117,7 @@ fn stacking_and_taking_apart_are_inverse() {
     }
 }
 
-#[cfg(feature = "cube")]
+#[cfg(feature = "wgpu")]
 #[test]
 fn what_works_on_all_layers_is_the_cpus_on_a_gpu_and_repeatable() {
     let Some(gpu) = gpu::gpu() else { return };
