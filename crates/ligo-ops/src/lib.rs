@@ -1,8 +1,9 @@
 //! The few tensor operations of a transformer that burn lacks or runs slowly on its CPU backend.
 //!
-//! Each operation has one fast body for `f32` tensors on burn's CPU backend (flex), with a hand-written backward pass, and one body composed
-//! of burn's own operations for every other device and number type. The choice is made at run time from the tensors; callers see only
-//! [`burn::tensor::Tensor`]. Results do not depend on the number of threads.
+//! Each operation has a fast body for `f32` tensors on burn's CPU backend (flex), one as GPU kernels (features `wgpu`, `vulkan`, `metal`,
+//! `cuda`), both with a hand-written backward pass, and one composed of burn's own operations for every other device and number type. The
+//! choice is made at run time from the tensors; callers see only [`burn::tensor::Tensor`]. Results do not depend on the number of threads,
+//! and two equal calls on one GPU give the same bits.
 //!
 //! Do not use it for convolutions, for tensors on several devices in one call, or as a general tensor library: what burn does well
 //! (matrix products, slicing, reductions) is not repeated here.

@@ -11,7 +11,8 @@
 //!
 //! A run lives in a folder: `metrics.jsonl`, `tensorboard/` and `checkpoints/step-N/`.
 //!
-//! Do not use it for other tasks than masked-language modelling, on several devices, or in lower precision than `f32`: none of that is here.
+//! Do not use it for labelled texts or on several devices: none of that is here. Products can be in lower precision than `f32`
+//! ([`TrainConfig::precision`]); weights and moments cannot.
 //!
 //! # Example
 //!
