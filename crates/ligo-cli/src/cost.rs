@@ -42,6 +42,14 @@ pub fn step(dims: &TransformerDims, sequences: usize) -> CostPerStep {
     }
 }
 
+/// What gradient checkpointing adds to a step: the layers forward once more.
+fn layers_again(dims: &TransformerDims, sequences: usize) -> CostPerStep {
+    CostPerStep {
+        exact: exact::recomputed_layers_flops(dims, sequences),
+        electra: sequences as f64 * electra::forward_flops(dims).layers,
+    }
+}
+
 /// The price of training steps by what they compute: less where layers, tokens or gradients are left out, more where a teacher runs.
 #[derive(Clone, Copy, Debug)]
 pub struct TrainingCost {
@@ -53,6 +61,8 @@ pub struct TrainingCost {
     pub batch_sequences: usize,
     /// Micro-batches of a step.
     pub accumulation: usize,
+    /// Whether layers are computed again in the backward pass.
+    pub recomputes_layers: bool,
 }
 
 impl TrainingCost {
@@ -63,6 +73,7 @@ impl TrainingCost {
             teacher,
             batch_sequences: train.batch_size,
             accumulation: train.accumulation,
+            recomputes_layers: train.gradient_checkpointing,
         }
     }
 
@@ -106,7 +117,9 @@ impl StepCost for TrainingCost {
     }
 
     fn whole(&self) -> CostPerStep {
-        step(&self.model, self.batch_sequences * self.accumulation)
+        let sequences = self.batch_sequences * self.accumulation;
+        let again = self.recomputes_layers.then(|| layers_again(&self.model, sequences));
+        add(step(&self.model, sequences), again.unwrap_or_default())
     }
 }
 
@@ -137,6 +150,7 @@ fn partial(dims: &TransformerDims, work: &Work) -> PartialPass {
     };
     let mut pass = pass.trained_from(work.trained.from_layer);
     pass.trains_embeddings = work.trained.embeddings;
+    pass.recomputes_layers = work.recompute;
     pass
 }
 
@@ -170,19 +184,22 @@ pub fn order(sharing: Sharing) -> exact::GrowthOrder {
 pub fn learn_step(
     small: (&ModelConfig, &TransformerDims),
     large: (&ModelConfig, &TransformerDims),
-    sequences: usize,
+    train: &TrainConfig,
     config: &LigoConfig,
 ) -> CostPerStep {
+    let sequences = train.sequences_per_step();
     let tensors = growth(&small.0.table(), &large.0.table()).repeat(config.terms);
     let order = order(config.sharing);
     let (one, further) = (
         electra::ligo_step_flops(small.1, large.1, sequences),
         config.terms.saturating_sub(1),
     );
-    CostPerStep {
+    let again = train.gradient_checkpointing.then(|| layers_again(large.1, sequences));
+    let step = CostPerStep {
         exact: exact::ligo_step_flops(large.1, sequences, &tensors, order),
         electra: one + further as f64 * (one - electra::train_step_flops(large.1, sequences)),
-    }
+    };
+    add(step, again.unwrap_or_default())
 }
 
 /// A precision as prices know it.

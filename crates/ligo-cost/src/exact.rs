@@ -129,6 +129,12 @@ pub fn train_step_flops(dims: &TransformerDims, batch_sequences: usize) -> f64 {
     FORWARD_AND_BACKWARD * forward_flops(dims, batch_sequences).total()
 }
 
+/// FLOPs of computing the layers once more, which gradient checkpointing adds to a step. Layers of class attention are not among them.
+#[must_use]
+pub fn recomputed_layers_flops(dims: &TransformerDims, batch_sequences: usize) -> f64 {
+    dims.layers as f64 * layer_flops(dims, batch_sequences, dims.seq_len, dims.seq_len).total()
+}
+
 /// Whether the small layers are mixed before or after they are widened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrowthOrder {

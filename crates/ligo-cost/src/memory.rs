@@ -44,17 +44,6 @@ impl Memory {
     }
 }
 
-/// Who computes a step, which decides what is kept between the passes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kernels {
-    /// Whole operations with backward passes of their own: attention keeps no `S × S` map, GELU and norms keep their input.
-    Fused,
-    /// Operations put together from elementary ones, each of which keeps its operands: four maps of attention in a layer (softmax
-    /// in two steps, dropout, weighted average), three tensors more in each norm and in the activation.
-    Composed,
-}
-
 /// How a step goes over its samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Batch {
@@ -64,17 +53,19 @@ pub struct Batch {
     pub accumulation: usize,
     /// Numbers that the optimizer keeps for each parameter: 2 for Adam, 0 for plain descent.
     pub moments: usize,
+    /// Whether layers keep their input only and are computed again in the backward pass, one after the other.
+    pub recomputes_layers: bool,
 }
 
 /// The memory of training a model of so many parameters.
 #[must_use]
-pub fn training(parameters: usize, dims: &TransformerDims, batch: Batch, kernels: Kernels) -> Memory {
+pub fn training(parameters: usize, dims: &TransformerDims, batch: Batch) -> Memory {
     let weights = BYTES * parameters as f64;
     Memory {
         weights_bytes: weights,
         gradients_bytes: weights * batch.accumulation.min(2) as f64,
         moments_bytes: weights * batch.moments as f64,
-        activations_bytes: BYTES * activations(dims, batch.sequences, kernels),
+        activations_bytes: BYTES * activations(dims, batch),
         logits_bytes: BYTES * head(dims, batch.sequences),
         operator_bytes: 0.0,
     }
@@ -99,14 +90,13 @@ pub fn learning(
     tensors: &[TensorGrowth],
     order: GrowthOrder,
     batch: Batch,
-    kernels: Kernels,
 ) -> Memory {
     let made_of: f64 = tensors.iter().map(|tensor| intermediates(tensor, order)).sum();
     let learned = parameters.operator as f64 * (1 + batch.accumulation.min(2) + batch.moments) as f64;
     Memory {
         moments_bytes: 0.0,
         operator_bytes: BYTES * (parameters.small as f64 + made_of + learned),
-        ..training(parameters.large, large, batch, kernels)
+        ..training(parameters.large, large, batch)
     }
 }
 
@@ -137,8 +127,9 @@ fn intermediates(tensor: &TensorGrowth, order: GrowthOrder) -> f64 {
 /// Numbers that the layers and embeddings keep.
 ///
 /// A layer keeps for each token the inputs of its matrix products and of its activation: `4·D + 2·Q + 2·K + G·F + H`, which is
-/// `16·D + H` where `Q = K = D`, `F = 4·D` and `G = 2`. [`Kernels::Composed`] adds `6·D + 3·F + 4·H·S`.
-fn activations(dims: &TransformerDims, sequences: usize, kernels: Kernels) -> f64 {
+/// `16·D + H` where `Q = K = D`, `F = 4·D` and `G = 2`: attention keeps no `S × S` map. When layers are recomputed, each keeps its input, `D`,
+/// and all else is there for one layer at a time.
+fn activations(dims: &TransformerDims, batch: Batch) -> f64 {
     let [s, d, q, kv, f, h] = [
         dims.seq_len,
         dims.hidden,
@@ -148,18 +139,18 @@ fn activations(dims: &TransformerDims, sequences: usize, kernels: Kernels) -> f6
         dims.heads,
     ]
     .map(|n| n as f64);
-    let sequences = sequences as f64;
+    let sequences = batch.sequences as f64;
     let tokens = sequences * s;
     let gates = dims.ffn_matrices as f64;
-    let apart = |keys: f64| match kernels {
-        Kernels::Fused => 0.0,
-        Kernels::Composed => 6.0 * d + 3.0 * f + 4.0 * h * keys,
+    let layer = 4.0 * d + 2.0 * q + 2.0 * kv + gates * f + h;
+    let layers = match batch.recomputes_layers {
+        false => dims.layers as f64 * layer,
+        true => dims.layers as f64 * d + layer,
     };
-    let layer = 4.0 * d + 2.0 * q + 2.0 * kv + gates * f + h + apart(s);
     // Class attention: keys and values of all tokens, all else of one token in a sequence.
-    let class_layer = tokens * (d + 2.0 * kv) + sequences * (3.0 * d + 2.0 * q + gates * f + h * s + apart(s));
+    let class_layer = tokens * (d + 2.0 * kv) + sequences * (3.0 * d + 2.0 * q + gates * f + h * s);
     let embeddings = 3.0 * d + dims.patch as f64;
-    tokens * (dims.layers as f64 * layer + embeddings) + dims.class_layers as f64 * class_layer
+    tokens * (layers + embeddings) + dims.class_layers as f64 * class_layer
 }
 
 /// Numbers that the head keeps: `P · (2·V + D)`, and `4·D` more where a layer stands before the output.

@@ -28,6 +28,8 @@ pub struct PartialPass {
     pub trains_embeddings: bool,
     /// Whether what is above them is trained: the head, and class-attention layers where there are any.
     pub trains_head: bool,
+    /// Whether the layers that gradients reach are computed once more in the backward pass: gradient checkpointing.
+    pub recomputes_layers: bool,
 }
 
 /// What one layer did.
@@ -51,6 +53,7 @@ impl PartialPass {
             layers: vec![layer; dims.layers],
             trains_embeddings: true,
             trains_head: true,
+            recomputes_layers: false,
         }
     }
 
@@ -102,6 +105,13 @@ impl PartialPass {
         self
     }
 
+    /// Layers are computed once more in the backward pass.
+    #[must_use]
+    pub fn recomputed(mut self) -> Self {
+        self.recomputes_layers = true;
+        self
+    }
+
     /// FLOPs of the products that really happen in one step, as [`exact`] counts them.
     ///
     /// A layer that runs on `S'` tokens of each sequence costs
@@ -109,6 +119,7 @@ impl PartialPass {
     /// * forward what [`exact::ForwardFlops`] says, with `S'` for `S`;
     /// * as much again for the gradients of what its products read, when it or anything below it is trained. When nothing below it is,
     ///   queries, keys and values need none of their inputs: `2·N·D·(Q + 2·K)` less;
+    /// * once more what it costs forward when it is recomputed and gradients get that far;
     /// * the gradients of weights when it is trained itself: as much as its projections and feed-forward network forward. The two products
     ///   of attention have no weights; there the gradient of the other factor takes their place, whenever gradients get that far.
     ///
@@ -132,6 +143,9 @@ impl PartialPass {
             let layer = exact::layer_flops(dims, batch_sequences, run.tokens, run.tokens);
             results += layer.total();
             if run.trained || below {
+                if self.recomputes_layers {
+                    results += layer.total();
+                }
                 inputs += layer.total() - if below { 0.0 } else { layer.inputs };
                 weights += layer.attention;
             }
@@ -186,6 +200,9 @@ impl PartialPass {
             forward += layer;
             below |= run.trained;
             if below {
+                if self.recomputes_layers {
+                    forward += layer;
+                }
                 backward += layer;
             }
         }

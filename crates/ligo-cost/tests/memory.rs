@@ -1,7 +1,7 @@
 //! Memory by part, counted by hand.
 
 use ligo_cost::exact::{GrowthOrder, TensorGrowth};
-use ligo_cost::memory::{Batch, Kernels, Parameters, learning, training};
+use ligo_cost::memory::{Batch, Parameters, learning, training};
 use ligo_cost::{Predicted, TransformerDims};
 
 fn tiny() -> TransformerDims {
@@ -26,11 +26,12 @@ const BATCH: Batch = Batch {
     sequences: 3,
     accumulation: 1,
     moments: 2,
+    recomputes_layers: false,
 };
 
 #[test]
 fn the_parts_of_a_tiny_model_equal_a_count_by_hand() {
-    let memory = training(1000, &tiny(), BATCH, Kernels::Fused);
+    let memory = training(1000, &tiny(), BATCH);
     assert_eq!(memory.weights_bytes, 4000.0);
     assert_eq!(memory.gradients_bytes, 4000.0);
     assert_eq!(memory.moments_bytes, 8000.0);
@@ -44,13 +45,22 @@ fn the_parts_of_a_tiny_model_equal_a_count_by_hand() {
 }
 
 #[test]
-fn composed_operations_keep_the_maps_of_attention() {
-    let fused = training(1000, &tiny(), BATCH, Kernels::Fused);
-    let composed = training(1000, &tiny(), BATCH, Kernels::Composed);
-    // For each token and layer 6·4 + 3·6 numbers, and four maps of 2 heads × 5 keys.
-    let more = f64::from(4 * 15 * 2 * (24 + 18 + 4 * 2 * 5));
-    assert_eq!(composed.activations_bytes - fused.activations_bytes, more);
-    assert_eq!(composed.total_bytes() - fused.total_bytes(), more);
+fn a_model_that_recomputes_its_layers_keeps_their_inputs_and_one_layer() {
+    let recomputing = Batch {
+        recomputes_layers: true,
+        ..BATCH
+    };
+    let with = |layers, batch| {
+        let dims = TransformerDims { layers, ..tiny() };
+        training(1000, &dims, batch)
+    };
+    let memory = with(6, recomputing);
+    // Of 15 tokens: 6 inputs of 4 numbers, the 48 of one layer, 12 of the embeddings.
+    assert_eq!(memory.activations_bytes, f64::from(4 * 15 * (6 * 4 + 48 + 12)));
+    let plain = with(6, BATCH);
+    assert!(memory.activations_bytes < 0.3 * plain.activations_bytes);
+    let others = |memory: ligo_cost::memory::Memory| memory.total_bytes() - memory.activations_bytes;
+    assert_eq!(others(memory), others(plain));
 }
 
 #[test]
@@ -60,11 +70,11 @@ fn accumulation_doubles_the_gradients_and_no_optimizer_state_is_kept_without_mom
         moments: 0,
         ..BATCH
     };
-    let memory = training(1000, &tiny(), twice, Kernels::Fused);
+    let memory = training(1000, &tiny(), twice);
     assert_eq!((memory.gradients_bytes, memory.moments_bytes), (8000.0, 0.0));
     assert_eq!(
         memory.activations_bytes,
-        training(1000, &tiny(), BATCH, Kernels::Fused).activations_bytes
+        training(1000, &tiny(), BATCH).activations_bytes
     );
 }
 
@@ -90,7 +100,7 @@ fn an_operator_keeps_what_the_large_weights_are_made_of_instead_of_their_moments
         rows_large: 10,
         ..weight
     };
-    let memory = |order| learning(parameters, &tiny(), &[weight, embedding], order, BATCH, Kernels::Fused);
+    let memory = |order| learning(parameters, &tiny(), &[weight, embedding], order, BATCH);
     let width_first = memory(GrowthOrder::WidthThenDepth);
     // Half widened [5, 4], widened and stacked [5, 7], for two layers; the embedding widens its columns in one product.
     assert_eq!(
@@ -109,7 +119,7 @@ fn an_operator_keeps_what_the_large_weights_are_made_of_instead_of_their_moments
 fn a_larger_model_batch_or_vocabulary_takes_more() {
     let total = |dims: &TransformerDims, sequences| {
         let batch = Batch { sequences, ..BATCH };
-        training(1000, dims, batch, Kernels::Fused).total_bytes()
+        training(1000, dims, batch).total_bytes()
     };
     let small = TransformerDims::bert(6, 512);
     assert!(total(&TransformerDims::bert(12, 768), 8) > total(&small, 8));
@@ -126,7 +136,7 @@ fn a_layer_of_class_attention_keeps_keys_and_values_of_every_token_and_little_el
             class_layers,
             ..tiny()
         };
-        training(1000, &dims, BATCH, Kernels::Fused).activations_bytes
+        training(1000, &dims, BATCH).activations_bytes
     };
     let (main, class) = (with(3, 0) - with(2, 0), with(2, 1) - with(2, 0));
     // 15 tokens of 4 + 2·2 numbers; 3 class tokens of 3·4 + 2·4 + 3·6 and a row of 5 keys for each of 2 heads.

@@ -58,6 +58,36 @@ fn a_whole_pass_costs_a_training_step_to_the_last_flop() {
 }
 
 #[test]
+fn recomputed_layers_cost_their_forward_pass_once_more_where_gradients_reach_them() {
+    for dims in kinds() {
+        let again = exact::recomputed_layers_flops(&dims, 3);
+        let close = |a: f64, b: f64| assert!((a - b).abs() <= 1e-12 * b, "{a} {b}");
+        let whole = PartialPass::whole(&dims);
+        close(
+            whole.clone().recomputed().exact_flops(&dims, 3),
+            whole.exact_flops(&dims, 3) + again,
+        );
+        let once_more = 3.0 * electra::forward_flops(&dims).layers;
+        close(
+            whole.clone().recomputed().electra_flops(&dims, 3),
+            whole.electra_flops(&dims, 3) + once_more,
+        );
+        // Nothing is recorded below the lowest trained layer, so nothing is computed again.
+        let top = whole.trained_from(dims.layers - 1);
+        let (plain, recomputed) = (
+            top.exact_flops(&dims, 3),
+            top.clone().recomputed().exact_flops(&dims, 3),
+        );
+        close(recomputed, plain + again / dims.layers as f64);
+        let teacher = PartialPass::forward(&dims);
+        assert_eq!(
+            teacher.clone().recomputed().exact_flops(&dims, 3),
+            teacher.exact_flops(&dims, 3)
+        );
+    }
+}
+
+#[test]
 fn a_teacher_costs_a_forward_pass() {
     for dims in kinds() {
         let teacher = PartialPass::forward(&dims);

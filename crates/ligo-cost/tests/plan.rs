@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use ligo_cost::hardware::{ASSUMED_UTILISATION, Hardware, KNOWN, Precision};
-use ligo_cost::memory::{Batch, Kernels, training};
+use ligo_cost::memory::{Batch, training};
 use ligo_cost::plan::{Bill, Expected, FORMAT, Plan, PlannedModel, PlannedRun, Rates, Work};
 use ligo_cost::published::{PUBLISHED, expectation};
 use ligo_cost::utilization::Utilization;
@@ -36,6 +36,7 @@ const BATCH: Batch = Batch {
     sequences: 3,
     accumulation: 1,
     moments: 2,
+    recomputes_layers: false,
 };
 
 fn close(found: f64, expected: f64) -> bool {
@@ -226,7 +227,7 @@ fn bert_base_on_an_h100_in_f32_takes_three_and_a_half_days_at_the_usual_share() 
 #[test]
 fn a_plan_reads_back_as_itself() {
     let dims = TransformerDims::bert(2, 64);
-    let memory = training(1000, &dims, BATCH, Kernels::Composed);
+    let memory = training(1000, &dims, BATCH);
     let model = |name: &str| PlannedModel {
         name: name.into(),
         parameters: 1000,

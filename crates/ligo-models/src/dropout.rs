@@ -58,10 +58,34 @@ impl DropoutStream {
         self.site.set(self.site.get().wrapping_add(sites));
     }
 
+    /// The sites from the next one on, which [`DropoutStream::from`] goes through once more.
+    pub(crate) fn sites(&self) -> Sites {
+        Sites {
+            seed: self.seed,
+            next: self.site.get(),
+        }
+    }
+
     /// The number of the next site.
     #[cfg(test)]
     pub(crate) fn site(&self) -> u64 {
         self.site.get()
+    }
+}
+
+/// A place in a stream.
+#[derive(Clone, Copy)]
+pub(crate) struct Sites {
+    seed: Option<u64>,
+    next: u64,
+}
+
+impl From<Sites> for DropoutStream {
+    fn from(Sites { seed, next }: Sites) -> Self {
+        Self {
+            seed,
+            site: Cell::new(next),
+        }
     }
 }
 

@@ -47,6 +47,7 @@ mod names;
 mod network;
 mod norm;
 mod pass;
+mod recompute;
 mod rms_norm;
 mod roberta;
 mod scores;

@@ -14,6 +14,9 @@ pub struct Pass {
     pub layers: Layers,
     /// Leaves tokens out in the middle of the stack.
     pub tokens: Option<TokenDrop>,
+    /// Keeps only the states between layers for the backward pass, which computes each layer of the first stack again: gradient
+    /// checkpointing (Chen et al., arXiv:1604.06174). Loss and gradients are the same, bit for bit.
+    pub recompute: bool,
 }
 
 impl Pass {
@@ -23,6 +26,7 @@ impl Pass {
             dropout,
             layers: Layers::All,
             tokens: None,
+            recompute: false,
         }
     }
 

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
+use burn::module::Module;
 use burn::tensor::Tensor;
 
 use crate::token_drop::Division;
-use crate::{DropoutStream, Error, Pass};
+use crate::{DropoutStream, Error, Pass, recompute};
 
 /// A layer that turns hidden states into hidden states.
-pub(crate) trait Stacked {
+pub(crate) trait Stacked: Module + Sync + 'static {
     /// What it reads besides.
     type Context: Context;
 
@@ -20,7 +21,7 @@ pub(crate) trait Stacked {
 }
 
 /// What all layers of a stack read besides hidden states.
-pub(crate) trait Context {
+pub(crate) trait Context: Clone + Send + Sync + 'static {
     /// The same for the kept tokens of each sequence only.
     fn of_kept(&self, tokens: &Division) -> Self;
 }
@@ -60,7 +61,10 @@ pub(crate) fn run<S: Stacked>(
                 pass.dropout.skip(S::SITES);
                 return x;
             }
-            let x = layer.forward(x, context, &pass.dropout);
+            let x = match pass.recompute {
+                false => layer.forward(x, context, &pass.dropout),
+                true => recompute::forward(layer, x, context, &pass.dropout),
+            };
             inspect(&x);
             x
         })
@@ -91,7 +95,7 @@ pub(crate) fn states(
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
+    use std::sync::{Arc, Mutex, PoisonError};
 
     use burn::tensor::{Device, TensorData};
     use ligo_arch::ModelConfig;
@@ -100,10 +104,18 @@ mod tests {
     use crate::{CausalInputs, ImageInputs, Inputs, Layers, MlmInputs, Model, TokenDrop};
 
     /// Adds its number to every state, and notes how many tokens it saw and the marks that belong to them.
-    #[derive(Default)]
+    #[derive(Module, Debug)]
     struct Toy {
+        #[module(skip)]
         number: f32,
-        seen: RefCell<Vec<(usize, Vec<f32>)>>,
+        #[module(skip)]
+        seen: Arc<Mutex<Vec<(usize, Vec<f32>)>>>,
+    }
+
+    impl Toy {
+        fn seen(&self) -> Vec<(usize, Vec<f32>)> {
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        }
     }
 
     impl Stacked for Toy {
@@ -114,7 +126,8 @@ mod tests {
             let marks = marks
                 .iter()
                 .flat_map(|marks| marks.to_data().iter::<f32>().collect::<Vec<_>>());
-            self.seen.borrow_mut().push((x.dims()[1], marks.collect()));
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.push((x.dims()[1], marks.collect()));
             dropout.next(0.0);
             dropout.next(0.0);
             x + self.number
@@ -126,7 +139,7 @@ mod tests {
         let numbers = [1.0, 10.0, 100.0, 1000.0];
         let toy = |number| Toy {
             number,
-            ..Toy::default()
+            seen: Arc::default(),
         };
         numbers.map(toy).into()
     }
@@ -165,7 +178,7 @@ mod tests {
         ] {
             let (layers, pass) = (layers(), pass(which, None));
             assert_eq!(sums(&layers, 2, 0, &pass), Ok(vec![sum; 2]));
-            let found = layers.iter().map(|layer| layer.seen.borrow().len()).collect::<Vec<_>>();
+            let found = layers.iter().map(|layer| layer.seen().len()).collect::<Vec<_>>();
             assert_eq!(found, ran);
             assert_eq!(pass.dropout.site(), 8);
         }
@@ -185,7 +198,7 @@ mod tests {
         assert_eq!((kept.len(), kept[0]), (4, 0.0));
         assert!(sums.iter().all(|sum| [1111.0, 1001.0].contains(sum)), "{sums:?}");
         let everything: Vec<f32> = (0..8).map(|i| i as f32).collect();
-        let seen: Vec<_> = layers.iter().flat_map(|layer| layer.seen.take()).collect();
+        let seen: Vec<_> = layers.iter().flat_map(Toy::seen).collect();
         assert_eq!(seen[0], (8, everything.clone()));
         assert_eq!(seen[1], (4, kept.clone()));
         assert_eq!(seen[2], (4, kept));

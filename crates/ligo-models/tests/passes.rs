@@ -193,6 +193,56 @@ fn layers_that_did_not_run_get_no_gradient_and_all_others_do() {
     }
 }
 
+/// The loss of a pass and the gradients of all parameters but the `frozen` lowest layers'.
+fn learned(config: &ModelConfig, frozen: usize, pass: &Pass) -> (f64, BTreeMap<String, Vec<f32>>) {
+    let device = Device::flex().autodiff();
+    let mut leaves = BTreeMap::new();
+    let mut tracked = |name: &str, shape: &[usize]| {
+        let values = values(name, shape);
+        let count = values.len();
+        let leaf = Tensor::<1>::from_data(TensorData::new(values, [count]), &device);
+        let is_trained = frozen == 0 || layer_of(name).is_some_and(|layer| layer >= frozen);
+        let leaf = if is_trained { leaf.require_grad() } else { leaf };
+        leaves.insert(name.to_owned(), leaf.clone());
+        Ok::<_, Error>(leaf)
+    };
+    let skeleton = Model::skeleton(config, &device).unwrap();
+    let model = skeleton.install(&mut tracked).unwrap();
+    let loss = model.loss_with(&inputs(config, &device), pass).unwrap();
+    let mut gradients = loss.backward();
+    let taken = leaves.into_iter().filter_map(|(name, leaf)| {
+        let gradient = leaf.grad_remove(&mut gradients)?;
+        Some((name, gradient.into_data().iter::<f32>().collect()))
+    });
+    (number(loss), taken.collect())
+}
+
+#[test]
+fn layers_that_are_computed_again_give_the_same_loss_and_gradients_to_the_last_bit() {
+    for config in kinds() {
+        let config = with_layers(&config, 3);
+        let passes = [
+            Pass::whole(DropoutStream::new(3)),
+            with(Layers::Without([1].into())),
+            Pass {
+                dropout: DropoutStream::new(4),
+                ..dropping(1, 3, 0.6, 4)
+            },
+        ];
+        for pass in passes {
+            for frozen in [0, 2] {
+                let again = Pass {
+                    recompute: true,
+                    ..pass.clone()
+                };
+                let (plain, recomputed) = (learned(&config, frozen, &pass), learned(&config, frozen, &again));
+                assert!(!plain.1.is_empty());
+                assert_eq!(recomputed, plain, "{config:?}");
+            }
+        }
+    }
+}
+
 /// Two sequences of five tokens, with a label at every one of them.
 fn everywhere(config: &ModelConfig, ids: [[i64; 5]; 2], device: &Device) -> Inputs {
     let input_ids = Tensor::<2, Int>::from_data(ids, device);

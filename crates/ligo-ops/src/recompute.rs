@@ -92,7 +92,9 @@ struct State<const D: usize, B: Native> {
 
 impl<const D: usize, B: Native> fmt::Debug for State<D, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State").field("values", &self.values).finish_non_exhaustive()
+        f.debug_struct("State")
+            .field("values", &self.values)
+            .finish_non_exhaustive()
     }
 }
 
@@ -172,7 +174,9 @@ mod tests {
 
     fn tensor<const N: usize>(shape: [usize; N], seed: usize) -> Tensor<N> {
         let numbers = 0..shape.iter().product::<usize>();
-        let values: Vec<f32> = numbers.map(|i| ((i * 37 + seed * 11) % 101) as f32 / 50.0 - 1.0).collect();
+        let values: Vec<f32> = numbers
+            .map(|i| ((i * 37 + seed * 11) % 101) as f32 / 50.0 - 1.0)
+            .collect();
         Tensor::from_data(TensorData::new(values, shape), &Device::flex()).autodiff()
     }
 
@@ -191,7 +195,11 @@ mod tests {
         let biases = [track(tensor([D], 3), 2), track(tensor([D], 4), 3)];
         let y = biases.iter().fold(x.clone().reshape([3, D]), |x, bias| {
             let parameters = vec![weight.clone(), bias.clone()];
-            if is_recomputed { recomputed(x, parameters, layer) } else { layer(x, parameters) }
+            if is_recomputed {
+                recomputed(x, parameters, layer)
+            } else {
+                layer(x, parameters)
+            }
         });
         let loss = (y.clone() * y).sum();
         let value = loss.clone().into_scalar::<f32>();
@@ -235,7 +243,11 @@ mod tests {
     #[test]
     fn nothing_is_recorded_in_the_first_run_and_the_second_has_its_precision() {
         let piece = |x: Tensor<1>, _: Vec<Tensor<1>>| {
-            let factor = if precision::current() == Precision::Bf16 { 3.0 } else { 5.0 };
+            let factor = if precision::current() == Precision::Bf16 {
+                3.0
+            } else {
+                5.0
+            };
             x.mul_scalar(factor)
         };
         let x = tensor([4], 1).require_grad();
@@ -256,6 +268,9 @@ mod tests {
         // Behind an operation, which waits for the gradient.
         let parameters = vec![unused.clone().mul_scalar(2.0)];
         let gradients = recomputed(x, parameters, |x, _| x.mul_scalar(2.0)).sum().backward();
-        assert_eq!(unused.grad(&gradients).map(Tensor::into_data), Some(TensorData::from([0.0_f32; 2])));
+        assert_eq!(
+            unused.grad(&gradients).map(Tensor::into_data),
+            Some(TensorData::from([0.0_f32; 2]))
+        );
     }
 }

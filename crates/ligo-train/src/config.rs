@@ -91,6 +91,10 @@ pub struct TrainConfig {
     /// Learns from a teacher, the small model, beside the labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distillation: Option<Distillation>,
+    /// Keeps only the states between layers for the backward pass, which computes each layer again: about a third more work for much less
+    /// memory, and the same numbers.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub gradient_checkpointing: bool,
     /// The numbers that matrix products are computed with, in steps and evaluations.
     #[serde(skip_serializing_if = "Precision::is_default")]
     pub precision: Precision,
@@ -128,6 +132,7 @@ impl Default for TrainConfig {
             submodels: None,
             freeze: None,
             distillation: None,
+            gradient_checkpointing: false,
             precision: Precision::F32,
         }
     }
@@ -269,7 +274,7 @@ impl TrainConfig {
 
     /// The names of the fields that decide the numbers of a run and differ from `other`'s.
     ///
-    /// How often to report or to save may change when a run is continued; anything else may not.
+    /// How often to report or to save and what is kept in memory may change when a run is continued; anything else may not.
     pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
         let fields = |c: &Self| {
             let mut c = c.clone();
@@ -279,6 +284,7 @@ impl TrainConfig {
             c.checkpoint_every_seconds = free.checkpoint_every_seconds;
             c.keep_checkpoints = free.keep_checkpoints;
             c.on_failed_save = free.on_failed_save;
+            c.gradient_checkpointing = free.gradient_checkpointing;
             let precision = Value::from(c.precision.name());
             let mut fields = serde_json::to_value(c).unwrap_or_default();
             // Not written when it is the usual one, and better named than called null.

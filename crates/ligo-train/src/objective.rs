@@ -29,8 +29,11 @@ pub trait Objective {
 
     /// What a micro-batch computes; [`Objective::loss`] does it, and costs are counted from it. All micro-batches of a step train the same
     /// parameters.
-    fn work(&self, _at: &StepContext<'_>) -> Work {
-        Work::default()
+    fn work(&self, at: &StepContext<'_>) -> Work {
+        Work {
+            recompute: at.config.gradient_checkpointing,
+            ..Work::default()
+        }
     }
 
     /// Whether a step that trains so much collects the gradient of this leaf.
@@ -43,7 +46,8 @@ pub trait Objective {
     /// # Errors
     /// As [`Objective::model`].
     fn loss(&self, leaves: &Leaves, batch: &Inputs, at: &StepContext<'_>) -> Result<Tensor<1>, Error> {
-        Ok(self.model(leaves)?.loss(batch, &at.dropout())?)
+        let pass = self.work(at).pass(at.dropout());
+        Ok(self.model(leaves)?.loss_with(batch, &pass)?)
     }
 
     /// What of the settings this objective cannot do, one sentence per fault.
@@ -101,11 +105,6 @@ impl Objective for PretrainObjective {
 
     fn is_trained(&self, name: &str, trained: &Trained) -> bool {
         self.places.is_trained(name, trained)
-    }
-
-    fn loss(&self, leaves: &Leaves, batch: &Inputs, at: &StepContext<'_>) -> Result<Tensor<1>, Error> {
-        let pass = self.work(at).pass(at.dropout());
-        Ok(self.model(leaves)?.loss_with(batch, &pass)?)
     }
 
     fn faults(&self, config: &TrainConfig) -> Vec<String> {

@@ -13,6 +13,8 @@ pub struct Work {
     pub trained: Trained,
     /// Whether a teacher runs forward too.
     pub teacher: bool,
+    /// Whether layers are computed again in the backward pass.
+    pub recompute: bool,
 }
 
 /// The parameters that are trained: all above a line, and the embeddings.
@@ -67,6 +69,7 @@ impl Work {
             tokens: config.token_drop.and_then(|drop| drop.tokens(depth, at)),
             trained: trained.and(frozen),
             teacher: false,
+            recompute: config.gradient_checkpointing,
         }
     }
 
@@ -76,6 +79,7 @@ impl Work {
             dropout,
             layers: self.layers.clone(),
             tokens: self.tokens,
+            recompute: self.recompute,
         }
     }
 }

@@ -131,3 +131,41 @@ fn runs_with_another_seed_differ_by_dropout_only() {
     assert_eq!(one[0], other[0]);
     assert_ne!(one[1..], other[1..]);
 }
+
+#[test]
+fn gradient_checkpointing_changes_no_bit_of_a_run() {
+    let toy = Toy::new();
+    let loader = toy.loader(true);
+    let run = |gradient_checkpointing: bool| {
+        let config = TrainConfig {
+            gradient_checkpointing,
+            ..config()
+        };
+        let folder = toy.folder.path().join(format!("again-{gradient_checkpointing}"));
+        let mut trainer = toy.trainer(&config, &loader, &toy.objective, &folder);
+        let mut watcher = Watcher::default();
+        run(&mut trainer, &mut watcher).unwrap();
+        let losses: Vec<u64> = watcher.steps.iter().map(|step| step.loss.to_bits()).collect();
+        (losses, toy::bits(&trainer))
+    };
+    assert_eq!(run(true), run(false));
+}
+
+#[test]
+fn a_run_may_go_on_with_gradient_checkpointing() {
+    let toy = Toy::new();
+    let loader = toy.loader(true);
+    let folder = toy.folder.path().join("run");
+    let mut trainer = toy.trainer(&config(), &loader, &toy.objective, &folder);
+    run(&mut trainer, &mut Watcher::stopping_after(5)).unwrap();
+    drop(trainer);
+    let config = TrainConfig {
+        gradient_checkpointing: true,
+        ..config()
+    };
+    let mut trainer = toy.trainer(&config, &loader, &toy.objective, &folder);
+    run(&mut trainer, &mut Watcher::default()).unwrap();
+    let mut whole = toy.trainer(&config, &loader, &toy.objective, &toy.folder.path().join("whole"));
+    run(&mut whole, &mut Watcher::default()).unwrap();
+    assert_eq!(toy::bits(&trainer), toy::bits(&whole));
+}

@@ -7,7 +7,7 @@ mod table;
 use std::path::Path;
 
 use ligo_arch::ModelConfig;
-use ligo_cost::memory::{self, Batch, Kernels, Memory, Parameters};
+use ligo_cost::memory::{self, Batch, Memory, Parameters};
 use ligo_cost::plan::{Expected, FORMAT, Plan, PlannedModel, PlannedRun, Rates, Work};
 use ligo_cost::published::{self, Expectation};
 use ligo_cost::{TransformerDims, exact, format};
@@ -36,7 +36,6 @@ pub fn plan(recipe: &Recipe, facts: &DataFacts, terms: Terms) -> Result<Plan, Fa
         pair: &pair,
         facts,
         rates: &terms.rates,
-        kernels: terms.kernels,
     };
     let small_training = match &recipe.small.path {
         Some(_) => None,
@@ -98,7 +97,6 @@ struct Pricing<'a> {
     pair: &'a Pair,
     facts: &'a DataFacts,
     rates: &'a Rates,
-    kernels: Kernels,
 }
 
 impl Pricing<'_> {
@@ -121,7 +119,7 @@ impl Pricing<'_> {
 
     fn training_memory(&self, config: &ModelConfig, train: &TrainConfig) -> Memory {
         let parameters = config.table().num_parameters();
-        memory::training(parameters, &self.dims(config), batch(train), self.kernels)
+        memory::training(parameters, &self.dims(config), batch(train))
     }
 
     /// Training steps as they will be, with layers, tokens and gradients left out and a teacher beside them, and the evaluations between
@@ -155,7 +153,7 @@ impl Pricing<'_> {
     fn learning(&self, small: &ModelConfig, large: &ModelConfig, train: &TrainConfig, config: &LigoConfig) -> Work {
         let dims = self.dims(large);
         let small = (small, &self.dims(small));
-        let step = cost::learn_step(small, (large, &dims), train.sequences_per_step(), config);
+        let step = cost::learn_step(small, (large, &dims), train, config);
         Work {
             flops_exact: step.exact * train.steps as f64,
             flops_electra: step.electra * train.steps as f64,
@@ -178,14 +176,7 @@ impl Pricing<'_> {
             operator: operator.num_parameters(),
         };
         let (tensors, order) = (cost::growth(&small, &large), cost::order(config.sharing));
-        Ok(memory::learning(
-            parameters,
-            &dims,
-            &tensors,
-            order,
-            batch(train),
-            self.kernels,
-        ))
+        Ok(memory::learning(parameters, &dims, &tensors, order, batch(train)))
     }
 
     fn small(&self) -> PlannedRun {
@@ -322,6 +313,7 @@ fn batch(train: &TrainConfig) -> Batch {
             OptimizerKind::Adamw => 2,
             OptimizerKind::Sgd => 0,
         },
+        recomputes_layers: train.gradient_checkpointing,
     }
 }
 
@@ -344,19 +336,23 @@ fn assumptions(recipe: &Recipe, pair: &Pair, plan: &Plan, terms: &Terms) -> Vec<
             .into(),
         _ => format!("Evaluations are {} of the time.", format::percent(evaluations / all)),
     });
-    let kernels = match terms.kernels {
-        Kernels::Fused => "fused operations, as on the CPU",
-        Kernels::Composed => "elementary operations, as on GPUs, where it was not measured yet",
+    let recomputed = match recipe.large.train.gradient_checkpointing {
+        true => ", layers computed again in the backward pass, which is counted in the FLOPs",
+        false => "",
     };
     notes.push(format!(
-        "Memory: f32, micro-batches of {}, {kernels}; the sum of the parts, an upper bound for a step, without the program and what an allocator holds back.",
+        "Memory: f32, micro-batches of {}{recomputed}; the sum of the parts, an upper bound for a step, without the program and what an allocator holds back.",
         recipe.large.train.batch_size
     ));
     let dearest = runs().map(PlannedRun::largest_bytes).fold(0.0, f64::max);
     if let Some(bytes) = rates.memory_bytes.filter(|bytes| dearest > *bytes) {
         notes.push(format!(
-            "It does not fit: {} of memory are there. Take smaller micro-batches, --set large.train.batch_size=N, and more of them, --set large.train.accumulation=M.",
-            format::bytes(bytes)
+            "It does not fit: {} of memory are there. Take {}smaller micro-batches, --set large.train.batch_size=N, and more of them, --set large.train.accumulation=M.",
+            format::bytes(bytes),
+            match recipe.large.train.gradient_checkpointing {
+                true => "",
+                false => "--set gradient_checkpointing=true, or ",
+            }
         ));
     }
     notes.extend(saving_notes(plan));

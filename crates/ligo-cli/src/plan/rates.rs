@@ -4,7 +4,6 @@ use burn::tensor::Device;
 use ligo_cost::energy::{DATA_CENTRE_PUE, GRID_SOURCE, PUE_SOURCE, WORLD_GRAMS_CO2_PER_KWH};
 use ligo_cost::format;
 use ligo_cost::hardware::{ASSUMED_UTILISATION, Hardware, Precision, RENT_SOURCE};
-use ligo_cost::memory::Kernels;
 use ligo_cost::plan::Rates;
 use ligo_cost::utilization::{TimedStep, Utilization};
 use ligo_ops::Precision as Computed;
@@ -60,11 +59,6 @@ impl Machine {
     fn timed(&self, precision: Precision) -> Option<&'static TimedStep> {
         Hardware::by_driver_name(&self.name)?.fastest(precision, Some(self.backend?))
     }
-
-    /// What its operations are made of.
-    pub fn kernels(&self) -> Kernels {
-        if self.is_gpu { Kernels::Composed } else { Kernels::Fused }
-    }
 }
 
 /// What a user wants to be assumed.
@@ -89,8 +83,6 @@ pub struct Asked {
 pub struct Terms {
     /// From FLOPs to time, energy and money.
     pub rates: Rates,
-    /// Who computes.
-    pub kernels: Kernels,
     /// The sentences.
     pub notes: Vec<String>,
 }
@@ -167,7 +159,6 @@ pub fn of_known(hardware: &Hardware, asked: &Asked) -> Result<Terms, Failure> {
         pue,
         rent,
         memory_bytes: Some(hardware.memory_bytes),
-        kernels: Kernels::Composed,
         asked: *asked,
     }))
 }
@@ -228,7 +219,6 @@ pub fn of_this(machine: &Machine, asked: &Asked, probed: Option<&Probed>) -> Ter
         pue: (Some(1.0), "no data centre around it; --pue changes it".into()),
         rent: (None, String::new()),
         memory_bytes: machine.power.memory_bytes().map(|bytes| bytes as f64),
-        kernels: machine.kernels(),
         asked: *asked,
     })
 }
@@ -242,7 +232,6 @@ struct Base {
     pue: Sourced,
     rent: Sourced,
     memory_bytes: Option<f64>,
-    kernels: Kernels,
     asked: Asked,
 }
 
@@ -297,9 +286,5 @@ fn terms(base: Base) -> Terms {
         Some(price) => format!("Money: ${price:.2} an hour ({rent_source}); --price-per-hour changes it."),
         None => "Money: no price is known for this hardware; --price-per-hour gives one.".into(),
     });
-    Terms {
-        rates,
-        kernels: base.kernels,
-        notes,
-    }
+    Terms { rates, notes }
 }

@@ -2,6 +2,7 @@
 
 mod builtin;
 mod compare;
+mod everywhere;
 mod faults;
 mod label;
 mod lengths;

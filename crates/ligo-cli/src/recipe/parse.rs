@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::faults::{Fault, RecipeError, nearest};
 use super::shape::unknown_key;
 use super::stages::unknown_method;
-use super::{BUILTIN, CorpusSource, DataFacts, Pair, Recipe, builtin, precision};
+use super::{BUILTIN, CorpusSource, DataFacts, Pair, Recipe, builtin, everywhere};
 
 /// Reads a recipe file or a built-in recipe, applies `--set key=value` overrides and checks everything.
 ///
@@ -43,7 +43,7 @@ pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Recipe, R
     }
     let mut table = on_its_base(table, origin)?;
     let mut faults = Vec::new();
-    precision::spread(&mut table, &mut faults);
+    everywhere::spread(&mut table, &mut faults);
     // On top of the defaults of the whole recipe: a section's own defaults (the operator's rate) hold for keys left out.
     let mut whole = match Value::try_from(Recipe::default()) {
         Ok(Value::Table(defaults)) => defaults,

@@ -1,39 +1,19 @@
 use std::collections::BTreeSet;
 
 use ligo_train::Precision;
-use toml::{Table, Value};
+use toml::Value;
 
-use super::{Fault, Recipe};
+use super::Recipe;
 
-const KEY: &str = "precision";
+pub(super) const KEY: &str = "precision";
 
-/// Hands `precision` of a recipe on to everything that is trained; a section's own `train.precision` wins.
-pub(super) fn spread(table: &mut Table, faults: &mut Vec<Fault>) {
-    let Some(value) = table.remove(KEY) else {
-        return;
-    };
-    let read = match &value {
-        Value::String(name) => name.parse::<Precision>(),
+/// What a value of the key must be; the fault otherwise.
+pub(super) fn check(value: &Value) -> Result<(), String> {
+    let read = match value {
+        Value::String(name) => name.parse::<Precision>().map(drop),
         _ => Err(format!("expected {}", Precision::ALL.map(Precision::name).join(", "))),
     };
-    if let Err(expected) = read {
-        faults.push(Fault {
-            key: KEY.into(),
-            message: format!("{expected}, found {value}"),
-        });
-        return;
-    }
-    for section in ["small", "large", "operator"] {
-        let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
-        // What is no table is reported with the faults of its own.
-        let Some(section) = section.as_table_mut() else {
-            continue;
-        };
-        let train = section.entry("train").or_insert_with(|| Value::Table(Table::new()));
-        if let Some(train) = train.as_table_mut() {
-            train.entry(KEY).or_insert_with(|| value.clone());
-        }
-    }
+    read.map_err(|expected| format!("{expected}, found {value}"))
 }
 
 /// The overrides that set a precision for everything that is trained, whatever the recipe says.

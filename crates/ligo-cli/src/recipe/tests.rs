@@ -70,7 +70,7 @@ fn every_built_in_recipe_has_a_price() {
         let learn = crate::cost::learn_step(
             (&small, &dims(&small)),
             (&large, &dims(&large)),
-            recipe.large.train.sequences_per_step(),
+            &recipe.operator.train,
             &recipe.operator.ligo,
         );
         assert!(

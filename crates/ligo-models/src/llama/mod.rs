@@ -81,6 +81,7 @@ impl Rotation {
 }
 
 /// What all layers read beside hidden states.
+#[derive(Clone)]
 pub(crate) struct Surroundings {
     visibility: Visibility,
     angles: RotaryAngles,

@@ -75,6 +75,16 @@ fn linear_is_the_cpus() {
 }
 
 #[test]
+fn what_is_computed_again_is_the_cpus() {
+    held("recomputed", [[37, 61], [61, 61]], |[x, w]| {
+        recomputed(x, vec![w.flatten(0, 1)], |x, parameters| {
+            let [w] = parameters.try_into().unwrap_or_else(|_| unreachable!("one parameter"));
+            x.clone() + gelu(linear(x, w.reshape([61, 61]), None), GeluKind::Tanh)
+        })
+    });
+}
+
+#[test]
 fn activations_are_the_cpus() {
     for kind in [GeluKind::Erf, GeluKind::Tanh] {
         held("GELU", [[37, 61]], |[x]| gelu(x.mul_scalar(3.0), kind));
