@@ -24,7 +24,8 @@ pub struct Ligo {
 /// Run the tests.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Test {
-    pub with_wgpu: bool,
+    /// `None` is auto.
+    pub backend: Option<Backend>,
     pub with_cuda: bool,
     pub long: bool,
     pub lint: bool,
@@ -35,6 +36,8 @@ pub struct Test {
 /// Run the benchmarks.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Bench {
+    /// `None` is auto.
+    pub backend: Option<Backend>,
     pub dry_run: bool,
     pub arguments: Vec<OsString>,
 }
@@ -78,20 +81,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, Stri
             if own.has("--help") || own.has("-h") {
                 return Ok(Task::Help);
             }
-            let with_wgpu = match own.backend()? {
-                None | Some(Backend::Cpu) => false,
-                Some(Backend::Wgpu) => true,
-                Some(Backend::Cuda) => {
-                    return Err(
-                        "the tests run on cpu or wgpu, not on cuda; --with-cuda compiles the kernels for it".into(),
-                    );
-                }
-                Some(other) => return Err(format!("the tests run on cpu or wgpu, not on {other}")),
-            };
             let flags = ["--with-cuda", "--long", "--lint", "--dry-run"];
             let [with_cuda, long, lint, dry_run] = flags.map(|flag| own.has(flag));
             Ok(Task::Test(Test {
-                with_wgpu,
+                backend: own.backend()?,
                 with_cuda,
                 long,
                 lint,
@@ -100,10 +93,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, Stri
             }))
         }
         Some("bench") => {
-            let arguments = take_flag_before_separator(arguments, "--dry-run");
+            let arguments = own.take_from(arguments, &["--dry-run", "--help", "-h"])?;
+            if own.has("--help") || own.has("-h") {
+                return Ok(Task::Help);
+            }
             Ok(Task::Bench(Bench {
-                dry_run: arguments.0,
-                arguments: arguments.1,
+                backend: own.backend()?,
+                dry_run: own.has("--dry-run"),
+                arguments,
             }))
         }
         _ => Err(format!("unknown command `{}`", command.to_string_lossy())),
@@ -123,17 +120,6 @@ fn whole_road(rest: Vec<OsString>) -> Vec<OsString> {
     }
     arguments.extend(rest);
     arguments
-}
-
-/// `cargo bench` has a `--` of its own, which must stay.
-fn take_flag_before_separator(arguments: impl Iterator<Item = OsString>, flag: &str) -> (bool, Vec<OsString>) {
-    let mut rest: Vec<OsString> = arguments.collect();
-    let end = rest.iter().position(|argument| argument == "--").unwrap_or(rest.len());
-    let found = rest[..end].iter().position(|argument| argument == flag);
-    if let Some(index) = found {
-        rest.remove(index);
-    }
-    (found.is_some(), rest)
 }
 
 /// The options that are meant for this program and not for the one it starts.
@@ -279,17 +265,18 @@ mod tests {
         let Ok(Task::Test(test)) = parsed("test --backend wgpu --long resume -p ligo-train") else {
             panic!()
         };
-        assert!(test.with_wgpu && test.long && !test.lint && !test.with_cuda);
+        assert_eq!(test.backend, Some(Backend::Wgpu));
+        assert!(test.long && !test.lint && !test.with_cuda);
         assert_eq!(words(&test.arguments), "resume -p ligo-train");
     }
 
     #[test]
-    fn the_double_dash_of_a_benchmark_stays() {
-        let Ok(Task::Bench(bench)) = parsed("bench --dry-run step -- --noplot") else {
+    fn a_benchmark_is_named_and_has_arguments_of_its_own() {
+        let Ok(Task::Bench(bench)) = parsed("bench --dry-run --backend wgpu launches -- --json --backend x") else {
             panic!()
         };
-        assert!(bench.dry_run);
-        assert_eq!(words(&bench.arguments), "step -- --noplot");
+        assert_eq!((bench.dry_run, bench.backend), (true, Some(Backend::Wgpu)));
+        assert_eq!(words(&bench.arguments), "launches --json --backend x");
     }
 
     #[test]
@@ -301,7 +288,6 @@ mod tests {
             "unknown backend `vulcan`; expected auto|cpu|wgpu|vulkan|metal|dx12|cuda"
         );
         assert!(parsed("train --backend").unwrap_err().contains("needs a value"));
-        assert!(parsed("test --backend cuda").unwrap_err().contains("--with-cuda"));
-        assert!(parsed("test --backend metal").unwrap_err().contains("cpu or wgpu"));
+        assert!(parsed("test --backend gpu").unwrap_err().contains("auto|cpu"));
     }
 }

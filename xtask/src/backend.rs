@@ -25,15 +25,15 @@ impl Backend {
         }
     }
 
-    /// The cargo feature of `ligo-cli` that compiles it in.
-    pub fn cargo_feature(self) -> Option<&'static str> {
+    /// The cargo features that compile it in. The benchmarks count a GPU's work where wgpu answers.
+    pub fn features(self) -> &'static [&'static str] {
         match self {
-            Self::Cpu => None,
+            Self::Cpu => &[],
             // wgpu reaches DirectX 12 without anything more.
-            Self::Wgpu | Self::Dx12 => Some("wgpu"),
-            Self::Vulkan => Some("vulkan"),
-            Self::Metal => Some("metal"),
-            Self::Cuda => Some("cuda"),
+            Self::Wgpu | Self::Dx12 => &["ligo-cli/wgpu", "ligo-benches/wgpu"],
+            Self::Vulkan => &["ligo-cli/vulkan", "ligo-benches/wgpu"],
+            Self::Metal => &["ligo-cli/metal", "ligo-benches/wgpu"],
+            Self::Cuda => &["ligo-cli/cuda"],
         }
     }
 

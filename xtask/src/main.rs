@@ -19,7 +19,9 @@ use std::process::ExitCode;
 use arguments::Task;
 use backend::Backend;
 use cargo::CargoCommand;
+use detect::Choice;
 use machine::Machine;
+use plan::Features;
 
 const HELP: &str = include_str!("help.txt");
 
@@ -43,13 +45,34 @@ fn main() -> ExitCode {
             if choice.backend == Backend::Cuda && !can_run_cuda(&machine) && !ligo.dry_run {
                 return ExitCode::FAILURE;
             }
-            start(plan::ligo(&ligo, choice.backend, machine.has_avx512), ligo.dry_run)
+            start(plan::ligo(&ligo, features(&choice, &machine)), ligo.dry_run)
         }
         Task::Test(test) => {
+            let machine = Machine::this();
+            let choice = detect::choose(test.backend, &machine);
+            eprintln!("xtask: {choice}");
             let has_nextest = CargoCommand::new(["nextest", "--version"]).succeeds();
-            run_all(&plan::test(&test, has_nextest), test.dry_run)
+            run_all(
+                &plan::test(&test, features(&choice, &machine), has_nextest),
+                test.dry_run,
+            )
         }
-        Task::Bench(bench) => start(plan::bench(&bench.arguments), bench.dry_run),
+        Task::Bench(bench) => {
+            let machine = Machine::this();
+            let choice = detect::choose(bench.backend, &machine);
+            eprintln!("xtask: {choice}");
+            start(
+                plan::bench(&bench.arguments, features(&choice, &machine)),
+                bench.dry_run,
+            )
+        }
+    }
+}
+
+fn features(choice: &Choice, machine: &Machine) -> Features {
+    Features {
+        backend: choice.backend,
+        has_avx512: machine.has_avx512,
     }
 }
 

@@ -1,46 +1,79 @@
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use crate::arguments::{Ligo, Test};
 use crate::backend::Backend;
 use crate::cargo::CargoCommand;
 
-/// Builds `ligo` in release mode and runs it.
-pub fn ligo(ligo: &Ligo, backend: Backend, has_avx512: bool) -> CargoCommand {
-    let mut features: Vec<&str> = backend.cargo_feature().into_iter().collect();
-    if backend.is_tuned() {
-        features.push("autotune");
+/// What every program and test of this machine is built with. One set for all: another one would build burn again, tests would not test
+/// the program that is used, and the kernels that AVX-512 adds round differently.
+#[derive(Debug, Clone, Copy)]
+pub struct Features {
+    pub backend: Backend,
+    pub has_avx512: bool,
+}
+
+impl Features {
+    /// As cargo's `--features` takes them at the root of the workspace.
+    fn names(self) -> Vec<&'static str> {
+        let mut names = self.backend.features().to_vec();
+        if self.backend.is_tuned() {
+            names.push("ligo-cli/autotune");
+        }
+        if self.has_avx512 {
+            names.push("ligo-cli/avx512");
+        }
+        names
     }
-    if has_avx512 {
-        features.push("avx512");
+
+    /// The arguments for these and some more.
+    fn arguments(self, more: &[&str]) -> Vec<String> {
+        arguments(&[self.names().as_slice(), more].concat())
     }
+
+    /// The same when only some packages are built, of which cargo takes no others' features.
+    fn arguments_of(self, more: &[&str], packages: &[String]) -> Vec<String> {
+        if packages.is_empty() {
+            return self.arguments(more);
+        }
+        let names = [self.names().as_slice(), more].concat().into_iter();
+        let is_theirs = |name: &&str| packages.iter().any(|package| name.split('/').next() == Some(package));
+        arguments(&names.filter(is_theirs).collect::<Vec<_>>())
+    }
+}
+
+fn arguments(names: &[&str]) -> Vec<String> {
+    match names.is_empty() {
+        true => Vec::new(),
+        false => vec!["--features".into(), names.join(",")],
+    }
+}
+
+/// Builds a program of the workspace in release mode and runs it. Not by its package: cargo would take fewer features of what all share.
+fn program(name: &OsStr, features: &[String]) -> CargoCommand {
+    CargoCommand::new(["run", "--release", "--bin"])
+        .with([name])
+        .with(features)
+        .with(["--"])
+}
+
+/// Builds `ligo` and runs it.
+pub fn ligo(ligo: &Ligo, features: Features) -> CargoCommand {
     // It brings an HTTP stack and an async runtime, which nobody should build who reads from the disk.
     let on_hub = |argument: &OsString| argument.to_string_lossy().contains("hf://");
-    if ligo.arguments.iter().any(on_hub) {
-        features.push("hub");
-    }
-    let mut command = CargoCommand::new(["run", "--release", "--package", "ligo-cli", "--bin", "ligo"]);
-    if !features.is_empty() {
-        command = command.with(["--features", &features.join(",")]);
-    }
-    command.with(["--"]).with(&ligo.arguments)
+    let hub: &[&str] = match ligo.arguments.iter().any(on_hub) {
+        true => &["ligo-cli/hub"],
+        false => &[],
+    };
+    program("ligo".as_ref(), &features.arguments(hub)).with(&ligo.arguments)
 }
 
 /// The test runner, with checks before it and documentation tests after it.
-///
-/// All tests are built at once and with the same features, since every other set of features would build burn again.
-pub fn test(test: &Test, has_nextest: bool) -> Vec<CargoCommand> {
+pub fn test(test: &Test, features: Features, has_nextest: bool) -> Vec<CargoCommand> {
     let mut commands = Vec::new();
-    let packages: &[&str] = if names_package(&test.arguments) {
-        &[]
-    } else {
-        &["--workspace"]
-    };
-    let features: &[&str] = match (test.with_wgpu, test.with_cuda) {
-        (false, false) => &[],
-        (true, false) => &["--features", "ligo-cli/wgpu,ligo-benches/wgpu"],
-        (false, true) => &["--features", "ligo-cli/cuda"],
-        (true, true) => &["--features", "ligo-cli/wgpu,ligo-benches/wgpu,ligo-cli/cuda"],
-    };
+    let named = named_packages(&test.arguments);
+    let packages: &[&str] = if named.is_empty() { &["--workspace"] } else { &[] };
+    let cuda: &[&str] = if test.with_cuda { &["ligo-cli/cuda"] } else { &[] };
+    let features = &features.arguments_of(cuda, &named);
     if test.lint {
         commands.push(CargoCommand::new(["fmt", "--all", "--check"]));
         commands.push(
@@ -85,7 +118,7 @@ pub fn test(test: &Test, has_nextest: bool) -> Vec<CargoCommand> {
 }
 
 /// A benchmark: the program of that name in `benches/`, `bert-step` without one.
-pub fn bench(arguments: &[OsString]) -> CargoCommand {
+pub fn bench(arguments: &[OsString], features: Features) -> CargoCommand {
     let (name, rest) = match arguments.split_first() {
         Some((name, rest))
             if !name
@@ -96,21 +129,23 @@ pub fn bench(arguments: &[OsString]) -> CargoCommand {
         }
         _ => (OsString::from("bert-step"), arguments),
     };
-    CargoCommand::new(["run", "--release", "--package", "ligo-benches", "--bin"])
-        .with(&[name, "--".into()])
-        .with(rest)
+    program(&name, &features.arguments(&[])).with(rest)
 }
 
-fn names_package(arguments: &[OsString]) -> bool {
-    arguments
-        .iter()
-        .filter_map(|argument| argument.to_str())
-        .any(|argument| {
-            argument == "-p"
-                || argument == "--package"
-                || argument.starts_with("--package=")
-                || argument.starts_with("-p=")
-        })
+/// The packages that the arguments of a test runner name.
+fn named_packages(arguments: &[OsString]) -> Vec<String> {
+    let mut arguments = arguments.iter().filter_map(|argument| argument.to_str());
+    let mut named = Vec::new();
+    while let Some(argument) = arguments.next() {
+        match argument.split_once('=') {
+            Some(("-p" | "--package", name)) => named.push(name.to_owned()),
+            None if argument == "-p" || argument == "--package" => {
+                named.extend(arguments.next().map(str::to_owned));
+            }
+            _ => {}
+        }
+    }
+    named
 }
 
 #[cfg(test)]
@@ -129,49 +164,73 @@ mod tests {
         commands.iter().map(ToString::to_string).collect()
     }
 
+    fn on(backend: Backend, has_avx512: bool) -> Features {
+        Features { backend, has_avx512 }
+    }
+
+    const PLAIN: Features = Features {
+        backend: Backend::Cpu,
+        has_avx512: false,
+    };
+
     #[test]
-    fn ligo_is_built_in_release_mode_with_the_features_of_the_machine() {
-        let arguments = ligo_with(&["run", "--recipe", "demo"]);
-        let start = "cargo run --release --package ligo-cli --bin ligo";
-        let end = "-- run --recipe demo";
+    fn program_tests_and_benchmarks_are_built_with_the_same_features() {
         for (backend, has_avx512, features) in [
             (Backend::Cpu, false, ""),
-            (Backend::Cpu, true, "--features avx512 "),
-            (Backend::Dx12, false, "--features wgpu "),
-            (Backend::Vulkan, true, "--features vulkan,autotune,avx512 "),
-            (Backend::Metal, false, "--features metal,autotune "),
-            (Backend::Cuda, false, "--features cuda,autotune "),
+            (Backend::Cpu, true, " --features ligo-cli/avx512"),
+            (Backend::Dx12, false, " --features ligo-cli/wgpu,ligo-benches/wgpu"),
+            (
+                Backend::Vulkan,
+                true,
+                " --features ligo-cli/vulkan,ligo-benches/wgpu,ligo-cli/autotune,ligo-cli/avx512",
+            ),
+            (
+                Backend::Metal,
+                false,
+                " --features ligo-cli/metal,ligo-benches/wgpu,ligo-cli/autotune",
+            ),
+            (Backend::Cuda, false, " --features ligo-cli/cuda,ligo-cli/autotune"),
         ] {
+            let features_here = on(backend, has_avx512);
             assert_eq!(
-                ligo(&arguments, backend, has_avx512).to_string(),
-                format!("{start} {features}{end}")
+                ligo(&ligo_with(&["run", "--recipe", "demo"]), features_here).to_string(),
+                format!("cargo run --release --bin ligo{features} -- run --recipe demo")
+            );
+            let tests = shown(&test(&Test::default(), features_here, true));
+            assert_eq!(tests[0], format!("cargo nextest run --release --workspace{features}"));
+            assert_eq!(tests[1], format!("cargo test --doc --release --workspace{features}"));
+            assert_eq!(
+                bench(&["launches".into(), "--json".into()], features_here).to_string(),
+                format!("cargo run --release --bin launches{features} -- --json")
             );
         }
+    }
+
+    #[test]
+    fn a_benchmark_without_a_name_is_the_step_of_bert() {
+        assert_eq!(
+            bench(&["3".into()], PLAIN).to_string(),
+            "cargo run --release --bin bert-step -- 3"
+        );
     }
 
     #[test]
     fn access_to_the_hub_is_built_in_only_for_an_address_on_it() {
         let arguments = ligo_with(&["run", "--data", "hf://datasets/wikimedia/wikipedia/20231101.en"]);
         assert_eq!(
-            ligo(&arguments, Backend::Cpu, true).to_string(),
-            "cargo run --release --package ligo-cli --bin ligo --features avx512,hub \
+            ligo(&arguments, on(Backend::Cpu, true)).to_string(),
+            "cargo run --release --bin ligo --features ligo-cli/avx512,ligo-cli/hub \
              -- run --data hf://datasets/wikimedia/wikipedia/20231101.en"
         );
     }
 
     #[test]
-    fn the_tests_are_one_build_and_a_run_of_the_documentation() {
+    fn the_hub_is_tested_by_itself() {
         assert_eq!(
-            shown(&test(
-                &Test {
-                    with_wgpu: true,
-                    ..Test::default()
-                },
-                true
-            )),
+            shown(&test(&Test::default(), PLAIN, true)),
             [
-                "cargo nextest run --release --workspace --features ligo-cli/wgpu,ligo-benches/wgpu",
-                "cargo test --doc --release --workspace --features ligo-cli/wgpu,ligo-benches/wgpu",
+                "cargo nextest run --release --workspace",
+                "cargo test --doc --release --workspace",
                 "cargo test --release --package ligo-data --features hub --test hub",
             ]
         );
@@ -179,34 +238,27 @@ mod tests {
 
     #[test]
     fn cuda_joins_the_one_build_of_the_tests() {
-        for (with_wgpu, features) in [
-            (false, "ligo-cli/cuda"),
-            (true, "ligo-cli/wgpu,ligo-benches/wgpu,ligo-cli/cuda"),
-        ] {
-            let commands = shown(&test(
-                &Test {
-                    with_wgpu,
-                    with_cuda: true,
-                    lint: true,
-                    ..Test::default()
-                },
-                true,
-            ));
-            assert_eq!(
-                commands[1..4],
-                [
-                    format!("cargo clippy --workspace --all-targets --features {features} -- -D warnings"),
-                    format!("cargo nextest run --release --workspace --features {features}"),
-                    format!("cargo test --doc --release --workspace --features {features}"),
-                ]
-            );
-        }
+        let asked = Test {
+            with_cuda: true,
+            lint: true,
+            ..Test::default()
+        };
+        let commands = shown(&test(&asked, on(Backend::Wgpu, true), true));
+        let features = "ligo-cli/wgpu,ligo-benches/wgpu,ligo-cli/avx512,ligo-cli/cuda";
+        assert_eq!(
+            commands[1..4],
+            [
+                format!("cargo clippy --workspace --all-targets --features {features} -- -D warnings"),
+                format!("cargo nextest run --release --workspace --features {features}"),
+                format!("cargo test --doc --release --workspace --features {features}"),
+            ]
+        );
     }
 
     #[test]
     fn without_nextest_cargo_runs_the_tests() {
         assert_eq!(
-            shown(&test(&Test::default(), false)),
+            shown(&test(&Test::default(), PLAIN, false)),
             [
                 "cargo test --release --workspace",
                 "cargo test --release --package ligo-data --features hub --test hub",
@@ -217,7 +269,7 @@ mod tests {
             ..Test::default()
         };
         assert_eq!(
-            shown(&test(&long, false)),
+            shown(&test(&long, PLAIN, false)),
             [
                 "cargo test --release --workspace -- --include-ignored",
                 "cargo test --release --package ligo-data --features hub --test hub",
@@ -229,7 +281,7 @@ mod tests {
             ..Test::default()
         };
         assert_eq!(
-            shown(&test(&filtered, false)),
+            shown(&test(&filtered, PLAIN, false)),
             ["cargo test --release --workspace a -- --nocapture --include-ignored"]
         );
     }
@@ -242,7 +294,7 @@ mod tests {
             ..Test::default()
         };
         assert_eq!(
-            shown(&test(&lint, true)),
+            shown(&test(&lint, PLAIN, true)),
             [
                 "cargo fmt --all --check",
                 "cargo clippy --workspace --all-targets -- -D warnings",
@@ -254,11 +306,18 @@ mod tests {
     }
 
     #[test]
-    fn a_named_package_replaces_the_workspace() {
-        let one = Test {
-            arguments: vec!["-p".into(), "ligo-cost".into()],
-            ..Test::default()
+    fn a_named_package_replaces_the_workspace_and_has_its_own_features() {
+        let of = |arguments: &[&str]| {
+            let asked = Test {
+                arguments: arguments.iter().map(OsString::from).collect(),
+                ..Test::default()
+            };
+            shown(&test(&asked, on(Backend::Wgpu, true), true))
         };
-        assert_eq!(shown(&test(&one, true)), ["cargo nextest run --release -p ligo-cost"]);
+        assert_eq!(of(&["-p", "ligo-cost"]), ["cargo nextest run --release -p ligo-cost"]);
+        assert_eq!(
+            of(&["--package=ligo-cli"]),
+            ["cargo nextest run --release --features ligo-cli/wgpu,ligo-cli/avx512 --package=ligo-cli"]
+        );
     }
 }

@@ -126,3 +126,101 @@ fn three_operator_steps_and_five_training_steps_agree_with_the_cpu() {
     }
     assert_ne!(cpu, gpu, "two devices that agree to the last bit are one device");
 }
+
+/// Stopping on a GPU: what the documentation says of the CPU holds for it, since two equal runs on one device give the same bits.
+#[cfg(unix)]
+mod stopping {
+    use std::fs;
+    use std::path::PathBuf;
+    use std::process::{Child, Command, Output, Stdio};
+    use std::time::{Duration, Instant};
+
+    use super::{RECIPE, text};
+
+    const STEPS: usize = 40;
+
+    struct Place(tempfile::TempDir);
+
+    impl Place {
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn start(&self, out: &str) -> Child {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_ligo"));
+            command.args(["run", "--recipe", "tiny.toml", "--device", "gpu", "--out", out]);
+            for setting in [
+                "methods=[{name=\"scratch\"}]".to_owned(),
+                "large.model.hidden_dropout_prob=0.1".to_owned(),
+                "large.model.attention_probs_dropout_prob=0.1".to_owned(),
+                "large.train.eval_every=20".to_owned(),
+                format!("large.train.steps={STEPS}"),
+                format!("small.train.steps={STEPS}"),
+            ] {
+                command.args(["--set", &setting]);
+            }
+            let command = command
+                .current_dir(&self.0)
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped());
+            command.spawn().unwrap()
+        }
+
+        fn lines(&self, metrics: &str) -> usize {
+            fs::read(self.path(metrics)).map_or(0, |text| text.iter().filter(|b| **b == b'\n').count())
+        }
+
+        fn models(&self, out: &str) -> Vec<Vec<u8>> {
+            let models =
+                ["small/model", "methods/scratch/model"].map(|model| format!("{out}/{model}/model.safetensors"));
+            models.iter().map(|model| fs::read(self.path(model)).unwrap()).collect()
+        }
+    }
+
+    fn said(output: &Output) -> String {
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    #[test]
+    fn a_run_that_is_stopped_and_started_again_ends_with_the_same_bytes() {
+        let place = Place(tempfile::tempdir().unwrap());
+        fs::write(place.path("tiny.toml"), RECIPE).unwrap();
+        fs::write(place.path("text.txt"), text()).unwrap();
+        let output = place.start("whole").wait_with_output().unwrap();
+        if !output.status.success() && said(&output).contains("GPU") && std::env::var_os("CI").is_none() {
+            eprintln!(
+                "no GPU and no software Vulkan here, nothing to stop:\n{}",
+                said(&output)
+            );
+            return;
+        }
+        assert!(output.status.success(), "{}", said(&output));
+        let output = place.start("again").wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        let whole = place.models("whole");
+        assert!(whole == place.models("again"), "two equal runs differ");
+
+        // Anywhere, since every step is a place to stop at.
+        let mut seed = std::process::id() as usize;
+        for part in ["small", "methods/scratch", "methods/scratch"] {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let metrics = format!("stopped/{part}/metrics.jsonl");
+            let steps = place.lines(&metrics) + 1 + (seed >> 33) % 12;
+            let mut child = place.start("stopped");
+            let start = Instant::now();
+            while place.lines(&metrics) < steps && child.try_wait().unwrap().is_none() {
+                assert!(start.elapsed() < Duration::from_secs(120), "{metrics} does not grow");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let id = child.id().to_string();
+            assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+            let output = child.wait_with_output().unwrap();
+            assert_eq!(output.status.code(), Some(130), "{part} at {steps}: {}", said(&output));
+        }
+        let output = place.start("stopped").wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        assert!(whole == place.models("stopped"), "stopping changed the model");
+    }
+}
