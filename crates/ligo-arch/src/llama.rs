@@ -1,10 +1,11 @@
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::family::{FamilyConfig, Sizes, Task, nonzero};
+use crate::family::{FamilyConfig, Sizes, Task};
 use crate::rows::{Rows, Stack};
+use crate::settings::{Setting, padding};
 use crate::unit::head_units;
-use crate::{Axis, Error, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Repeat, Role, RopeParameters};
+use crate::{Axis, Error, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Repeat, Role, RopeParameters, limits};
 
 /// `config.json` of a Llama, a Mistral or a Qwen2, with the names of `transformers`' `LlamaConfig`.
 ///
@@ -26,13 +27,13 @@ pub struct LlamaConfig {
     pub num_hidden_layers: usize,
     /// Query heads H.
     pub num_attention_heads: usize,
-    /// Key-value heads G; must divide H. As many as query heads when absent.
+    /// Key-value heads G; must divide H. As many as query heads when `null`, and when a Llama's file does not say it.
     #[serde(default)]
     pub num_key_value_heads: Option<usize>,
     /// Width d of a head; D/H when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_dim: Option<usize>,
-    /// Activation function; always `silu`.
+    /// Activation function; always `silu`, which is also called `swish`.
     #[serde(default = "silu")]
     pub hidden_act: String,
     /// Longest sequence that the model was made for.
@@ -98,6 +99,24 @@ fn eps() -> f64 {
     1e-6
 }
 
+/// What `transformers` takes where a file of the two later families leaves a size out: `(model_type, field, value)`.
+const ABSENT: [(&str, &str, usize); 4] = [
+    ("mistral", "num_key_value_heads", 8),
+    ("mistral", "max_position_embeddings", 131_072),
+    ("qwen2", "num_key_value_heads", 32),
+    ("qwen2", "max_position_embeddings", 32_768),
+];
+
+/// Adds what a file of a Mistral or a Qwen2 leaves out and the reference takes otherwise than a Llama's.
+pub(crate) fn complete(model_type: &str, json: &mut Value) {
+    let Some(fields) = json.as_object_mut() else {
+        return;
+    };
+    for (_, field, value) in ABSENT.iter().filter(|(family, ..)| *family == model_type) {
+        fields.entry(*field).or_insert_with(|| json!(value));
+    }
+}
+
 impl LlamaConfig {
     /// A Llama with the reference defaults: as many key-value heads as query heads, an untied head, no biases.
     pub fn new(
@@ -108,7 +127,7 @@ impl LlamaConfig {
         intermediate_size: usize,
     ) -> Self {
         let mut extra = Map::new();
-        extra.insert("architectures".into(), serde_json::json!(["LlamaForCausalLM"]));
+        extra.insert("architectures".into(), json!(["LlamaForCausalLM"]));
         Self {
             model_type: model_type(),
             vocab_size,
@@ -196,17 +215,26 @@ impl FamilyConfig for LlamaConfig {
                 known: FAMILIES.join(", "),
             });
         }
-        nonzero([
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("num_key_value_heads", self.key_value_heads()),
-            ("head_dim", self.head_dim.unwrap_or(1)),
-            ("intermediate_size", self.intermediate_size),
-            ("max_position_embeddings", self.max_position_embeddings),
-            ("sliding_window", self.window().unwrap_or(1)),
+        limits::sizes([
+            ("vocab_size", self.vocab_size, limits::VOCABULARY),
+            ("hidden_size", self.hidden_size, limits::WIDTH),
+            ("num_hidden_layers", self.num_hidden_layers, limits::LAYERS),
+            ("num_attention_heads", self.num_attention_heads, limits::HEADS),
+            ("num_key_value_heads", self.key_value_heads(), limits::HEADS),
+            ("head_dim", self.head_dim.unwrap_or(1), limits::WIDTH),
+            ("intermediate_size", self.intermediate_size, limits::NEURONS),
+            (
+                "max_position_embeddings",
+                self.max_position_embeddings,
+                limits::POSITIONS,
+            ),
+            ("sliding_window", self.window().unwrap_or(1), usize::MAX),
         ])?;
+        limits::heads(self.num_attention_heads, self.head_width())?;
+        limits::dropouts([("attention_dropout", self.attention_dropout)])?;
+        limits::epsilon("rms_norm_eps", self.rms_norm_eps)?;
+        limits::deviation("initializer_range", self.initializer_range)?;
+        limits::base("rope_theta", self.rope_base())?;
         let (heads, groups) = (self.num_attention_heads, self.key_value_heads());
         // `transformers` wants this of a Llama even when `head_dim` says how wide a head is.
         let divides = self.hidden_size.is_multiple_of(heads);
@@ -227,11 +255,11 @@ impl FamilyConfig for LlamaConfig {
                 self.head_width()
             )));
         }
-        if self.hidden_act != "silu" {
+        if !["silu", "swish"].contains(&self.hidden_act.as_str()) {
             return Err(Error::Unsupported {
                 field: "hidden_act",
                 found: self.hidden_act.clone(),
-                supported: "silu",
+                supported: "silu (swish)",
             });
         }
         let ropes = [&self.rope_parameters, &self.rope_scaling];
@@ -340,6 +368,26 @@ impl FamilyConfig for LlamaConfig {
             patch: 0,
             tokens: None,
         }
+    }
+
+    fn architecture(&self) -> Option<String> {
+        let class = match self.model_type.as_str() {
+            "mistral" => "MistralForCausalLM",
+            "qwen2" => "Qwen2ForCausalLM",
+            _ => "LlamaForCausalLM",
+        };
+        Some(class.into())
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        vec![
+            ("rope_theta", json!(self.rope_base())),
+            ("rms_norm_eps", json!(self.rms_norm_eps)),
+            ("attention_bias", json!(self.has_output_bias())),
+            ("mlp_bias", json!(self.has_ffn_bias())),
+            ("sliding_window", json!(self.window())),
+            padding(&self.extra),
+        ]
     }
 
     fn vocab_size(&self) -> usize {

@@ -107,10 +107,42 @@ fn a_window_limits_the_length_where_the_reference_uses_it() {
         ModelConfig::Llama(config).max_sequence_tokens()
     };
     assert_eq!(length("mistral", "sliding_window", 16.into()), 16);
-    assert_eq!(length("mistral", "sliding_window", Value::Null), 2048);
+    assert_eq!(length("mistral", "sliding_window", Value::Null), 131_072);
     assert_eq!(length("mistral", "max_position_embeddings", 131_072.into()), 4096);
-    assert_eq!(length("qwen2", "sliding_window", 16.into()), 2048);
+    assert_eq!(length("qwen2", "sliding_window", 16.into()), 32_768);
     assert_eq!(length("llama", "sliding_window", 16.into()), 2048);
+}
+
+#[test]
+fn what_a_file_leaves_out_is_what_the_reference_takes() {
+    let without = |model_type: &str, explicit: bool| {
+        let mut json = base(model_type);
+        let fields = json.as_object_mut().unwrap();
+        fields.insert("num_attention_heads".into(), 32.into());
+        fields.insert("hidden_size".into(), 64.into());
+        fields.remove("num_key_value_heads");
+        if explicit {
+            fields.insert("num_key_value_heads".into(), Value::Null);
+        }
+        match ModelConfig::from_json(&json).unwrap() {
+            ModelConfig::Llama(config) => (config.key_value_heads(), config.max_position_embeddings),
+            other => panic!("{other:?}"),
+        }
+    };
+    // `MistralConfig`, `Qwen2Config` and `LlamaConfig` of transformers 4 and 5; `null` means as many as query heads in all three.
+    assert_eq!(without("llama", false), (32, 2048));
+    assert_eq!(without("mistral", false), (8, 131_072));
+    assert_eq!(without("qwen2", false), (32, 32_768));
+    for family in ["llama", "mistral", "qwen2"] {
+        assert_eq!(without(family, true).0, 32, "{family}");
+    }
+}
+
+#[test]
+fn both_names_of_the_activation_are_known() {
+    for name in ["silu", "swish"] {
+        with("llama", "hidden_act", name.into()).unwrap();
+    }
 }
 
 #[test]
