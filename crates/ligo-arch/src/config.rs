@@ -68,8 +68,8 @@ families! {
     Cait(CaitConfig) = "cait",
     /// GPT-2.
     Gpt2(Gpt2Config) = "gpt2",
-    /// Llama, and Mistral and Qwen2, which differ from it in biases and defaults.
-    Llama(LlamaConfig) = "llama" | "mistral" | "qwen2",
+    /// Llama, and Mistral, Qwen2 and Qwen3, which differ from it in biases, norms of heads and defaults.
+    Llama(LlamaConfig) = "llama" | "mistral" | "qwen2" | "qwen3",
 }
 
 impl ModelConfig {

@@ -58,7 +58,7 @@ pub use llama::LlamaConfig;
 pub use norm::{Norm, NormKind, NormPlace};
 pub use pair::check_growable;
 pub use positions::{Resample, resample_positions};
-pub use rope::RopeParameters;
+pub use rope::{RopeParameters, Rotation};
 pub use settings::Change;
 pub use stored::{Extent, FilePart, FileTensor, Slice, Stored};
 pub use table::{Init, LAYER_PLACEHOLDER, Param, ParamSpec, ParamTable, Repeat, Role, StackName};
