@@ -1,13 +1,14 @@
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::family::{FamilyConfig, Sizes, Task, nonzero};
+use crate::family::{FamilyConfig, Sizes, Task};
 use crate::image::{check_labels, default_channels, default_image, default_patch, is_zero, label_count, set_labels};
 use crate::rows::{Rows, Stack};
+use crate::settings::Setting;
 use crate::unit::head_units;
 use crate::{
     Axis, Error, Extent, HiddenAct, Init, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Patches, PositionGrid,
-    Resample, Role, Sides, Unit,
+    Resample, Role, Sides, Unit, limits,
 };
 
 /// `config.json` of a CaiT (Touvron et al., arXiv:2103.17239) as `timm`'s `Cait` computes it.
@@ -159,14 +160,22 @@ impl CaitConfig {
 
 impl FamilyConfig for CaitConfig {
     fn validate(&self) -> Result<(), Error> {
-        nonzero([
-            ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("depth_token_only", self.depth_token_only),
-            ("num_attention_heads", self.num_attention_heads),
-            ("intermediate_size", self.intermediate_size),
-            ("intermediate_size_token_only", self.class_ffn()),
+        limits::sizes([
+            ("hidden_size", self.hidden_size, limits::WIDTH),
+            ("num_hidden_layers", self.num_hidden_layers, limits::LAYERS),
+            ("depth_token_only", self.depth_token_only, limits::LAYERS),
+            ("num_attention_heads", self.num_attention_heads, limits::HEADS),
+            ("intermediate_size", self.intermediate_size, limits::NEURONS),
+            ("intermediate_size_token_only", self.class_ffn(), limits::NEURONS),
         ])?;
+        limits::dropouts([
+            ("hidden_dropout_prob", self.hidden_dropout_prob),
+            ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
+            ("drop_path_rate", self.drop_path_rate),
+        ])?;
+        limits::epsilon("layer_norm_eps", self.layer_norm_eps)?;
+        limits::deviation("initializer_range", self.initializer_range)?;
+        limits::deviation("init_values", self.init_values)?;
         check_labels(&self.extra)?;
         self.patches().validate()?;
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
@@ -313,6 +322,18 @@ impl FamilyConfig for CaitConfig {
             patch: patches.numbers(),
             tokens: Some(patches.count()),
         }
+    }
+
+    fn architecture(&self) -> Option<String> {
+        None
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        vec![
+            ("hidden_act", json!(self.hidden_act)),
+            ("layer_norm_eps", json!(self.layer_norm_eps)),
+            ("qkv_bias", json!(self.qkv_bias)),
+        ]
     }
 
     fn vocab_size(&self) -> usize {

@@ -1,11 +1,12 @@
 use serde_json::Value;
 
 use crate::family::FamilyConfig;
-use crate::layer_types;
+use crate::settings::Setting;
 use crate::{
     BertConfig, CaitConfig, Error, Gpt2Config, LlamaConfig, ParamTable, Patches, PositionGrid, Sides, Sizes, Task,
     VitConfig,
 };
+use crate::{layer_types, llama};
 
 /// The families: variant, type of the configuration, `model_type`s that it reads.
 macro_rules! families {
@@ -67,8 +68,8 @@ families! {
     Cait(CaitConfig) = "cait",
     /// GPT-2.
     Gpt2(Gpt2Config) = "gpt2",
-    /// Llama, and Mistral and Qwen2, which differ from it in biases and defaults.
-    Llama(LlamaConfig) = "llama" | "mistral" | "qwen2",
+    /// Llama, and Mistral, Qwen2 and Qwen3, which differ from it in biases, norms of heads and defaults.
+    Llama(LlamaConfig) = "llama" | "mistral" | "qwen2" | "qwen3",
 }
 
 impl ModelConfig {
@@ -83,6 +84,7 @@ impl ModelConfig {
             known: Self::MODEL_TYPES.join(", "),
         })?;
         let mut json = json.clone();
+        llama::complete(model_type, &mut json);
         layer_types::follow_depth(&mut json)?;
         let config = Self::parse(model_type, &json)?;
         config.validate()?;
@@ -120,6 +122,17 @@ impl ModelConfig {
             model_type: self.model_type().into(),
             task,
         })
+    }
+
+    /// The class of the reference library that computes what is computed here, such as `GPT2LMHeadModel`: what `architectures` says of a model without
+    /// other heads. `None` where the reference has no names (CaiT).
+    pub fn architecture(&self) -> Option<String> {
+        self.family().architecture()
+    }
+
+    /// What decides the function beside the sizes; see [`ModelConfig::changes_to`].
+    pub(crate) fn settings(&self) -> Vec<Setting> {
+        self.family().settings()
     }
 
     /// The sizes that the model's arithmetic depends on.
@@ -186,8 +199,25 @@ impl ModelConfig {
 }
 
 fn parse<T: serde::de::DeserializeOwned>(model_type: &str, json: &Value) -> Result<T, Error> {
-    serde_json::from_value(json.clone()).map_err(|e| Error::Invalid {
-        model_type: model_type.into(),
-        reason: e.to_string(),
+    serde_path_to_error::deserialize(json).map_err(|error| {
+        let place = error.path().to_string();
+        let reason = error.inner().to_string();
+        let reason = match place.as_str() {
+            // What is missing, or not an object at all, has no place; what is missing is named by the reason.
+            "." => reason,
+            field => format!("field `{field}`: {reason}"),
+        };
+        // Some reasons quote the file.
+        let escaped = |c: char| {
+            if c.is_control() {
+                c.escape_debug().to_string()
+            } else {
+                c.into()
+            }
+        };
+        Error::Invalid {
+            model_type: model_type.into(),
+            reason: reason.chars().map(escaped).collect(),
+        }
     })
 }

@@ -20,7 +20,7 @@ pub enum Error {
         known: String,
     },
     /// The family is not one that `ligo` knows.
-    #[error("unknown `model_type` \"{found}\"; known ones are: {known}")]
+    #[error("unknown `model_type` {found:?}; known ones are: {known}")]
     UnknownModelType {
         /// What the file says.
         found: String,
@@ -57,8 +57,28 @@ pub enum Error {
         /// The name of the field in `config.json`.
         field: &'static str,
     },
+    /// A size is larger than that of any model.
+    #[error("{field} = {found} is too large; at most {most} is read")]
+    TooLarge {
+        /// The name of the field in `config.json`.
+        field: &'static str,
+        /// What the file says.
+        found: usize,
+        /// The most that is accepted.
+        most: usize,
+    },
+    /// A number is outside of what it can be.
+    #[error("{field} = {found} is not possible; expected {expected}")]
+    Number {
+        /// The name of the field in `config.json`.
+        field: &'static str,
+        /// What the file says.
+        found: f64,
+        /// What it can be.
+        expected: &'static str,
+    },
     /// A feature of the reference implementation that `ligo` does not have.
-    #[error("{field} = {found} is not supported; supported: {supported}")]
+    #[error("{field} = {} is not supported; supported: {supported}", found.escape_debug())]
     Unsupported {
         /// The name of the field in `config.json`.
         field: &'static str,

@@ -25,6 +25,10 @@ impl ModelConfig {
             "llama" => Self::Llama(LlamaConfig::new(64, 8, 1, 1, 16)),
             "mistral" => Self::Llama(renamed("mistral", "MistralForCausalLM")),
             "qwen2" => Self::Llama(renamed("qwen2", "Qwen2ForCausalLM")),
+            "qwen3" => Self::Llama(LlamaConfig {
+                head_dim: Some(8),
+                ..renamed("qwen3", "Qwen3ForCausalLM")
+            }),
             "vit" => Self::Vit(VitConfig::new(8, 1, 1, 2)),
             "deit" => Self::Vit(VitConfig::deit(8, 1, 1, 2, true)),
             "cait" => Self::Cait(CaitConfig::new(8, 1, 1, 2)),
@@ -53,12 +57,13 @@ impl ModelConfig {
 /// Fields that an example leaves out, since they are absent unless somebody sets them: `(model_types, fields)`.
 const OPTIONAL: [(&[&str], &[&str]); 3] = [
     (
-        &["llama", "mistral", "qwen2"],
+        &["llama", "mistral", "qwen2", "qwen3"],
         &[
             "head_dim",
             "rope_parameters",
             "rope_theta",
             "rope_scaling",
+            "original_max_position_embeddings",
             "attention_bias",
             "mlp_bias",
         ],

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use crate::settings::Setting;
 use crate::{Error, ModelConfig, ParamTable, Patches, PositionGrid, Sides};
 
 /// What a model is trained to predict; decides its head.
@@ -88,6 +89,10 @@ pub(crate) trait FamilyConfig {
     fn norm_epsilon(&self) -> f64;
     /// The same model with another ε.
     fn with_norm_epsilon(&self, epsilon: f64) -> ModelConfig;
+    /// The class of the reference library that computes what is computed here; `None` where there is none.
+    fn architecture(&self) -> Option<String>;
+    /// What decides the function beside the sizes: names of fields and the values that they have or stand for.
+    fn settings(&self) -> Vec<Setting>;
     /// How it cuts images; `None` for text.
     fn patches(&self) -> Option<Patches> {
         None
@@ -99,13 +104,5 @@ pub(crate) trait FamilyConfig {
     /// The same model for images of this size; `None` for text.
     fn with_image(&self, _image: Sides) -> Option<ModelConfig> {
         None
-    }
-}
-
-/// Refuses sizes of zero.
-pub(crate) fn nonzero<const N: usize>(sizes: [(&'static str, usize); N]) -> Result<(), Error> {
-    match sizes.into_iter().find(|(_, size)| *size == 0) {
-        Some((field, _)) => Err(Error::Zero { field }),
-        None => Ok(()),
     }
 }

@@ -1,10 +1,11 @@
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::family::{FamilyConfig, Sizes, Task, nonzero};
+use crate::family::{FamilyConfig, Sizes, Task};
 use crate::rows::{Rows, Stack};
+use crate::settings::{Setting, padding};
 use crate::unit::head_units;
-use crate::{Axis, Error, HiddenAct, Init, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Repeat, Role};
+use crate::{Axis, Error, HiddenAct, Init, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Repeat, Role, limits};
 
 /// `config.json` of a GPT-2, with the names of `transformers`' `GPT2Config`.
 ///
@@ -54,6 +55,8 @@ pub struct Gpt2Config {
     pub extra: Map<String, Value>,
 }
 
+const ARCHITECTURE: &str = "GPT2LMHeadModel";
+
 /// The decoder.
 const LAYERS: Stack = Stack {
     name: "decoder",
@@ -86,7 +89,7 @@ impl Gpt2Config {
     /// A GPT-2 with the reference defaults.
     pub fn new(vocab_size: usize, n_embd: usize, n_layer: usize, n_head: usize) -> Self {
         let mut extra = Map::new();
-        extra.insert("architectures".into(), serde_json::json!(["GPT2LMHeadModel"]));
+        extra.insert("architectures".into(), json!([ARCHITECTURE]));
         Self {
             model_type: model_type(),
             vocab_size,
@@ -108,7 +111,7 @@ impl Gpt2Config {
 
     /// Neurons of a feed-forward layer.
     pub fn inner(&self) -> usize {
-        self.n_inner.unwrap_or(4 * self.n_embd)
+        self.n_inner.unwrap_or(self.n_embd.saturating_mul(4))
     }
 
     /// A switch of the reference implementation that must have its default value.
@@ -126,14 +129,21 @@ impl Gpt2Config {
 
 impl FamilyConfig for Gpt2Config {
     fn validate(&self) -> Result<(), Error> {
-        nonzero([
-            ("vocab_size", self.vocab_size),
-            ("n_positions", self.n_positions),
-            ("n_embd", self.n_embd),
-            ("n_layer", self.n_layer),
-            ("n_head", self.n_head),
-            ("n_inner", self.inner()),
+        limits::sizes([
+            ("vocab_size", self.vocab_size, limits::VOCABULARY),
+            ("n_positions", self.n_positions, limits::POSITIONS),
+            ("n_embd", self.n_embd, limits::WIDTH),
+            ("n_layer", self.n_layer, limits::LAYERS),
+            ("n_head", self.n_head, limits::HEADS),
+            ("n_inner", self.inner(), limits::NEURONS),
         ])?;
+        limits::dropouts([
+            ("resid_pdrop", self.resid_pdrop),
+            ("embd_pdrop", self.embd_pdrop),
+            ("attn_pdrop", self.attn_pdrop),
+        ])?;
+        limits::epsilon("layer_norm_epsilon", self.layer_norm_epsilon)?;
+        limits::deviation("initializer_range", self.initializer_range)?;
         if !self.n_embd.is_multiple_of(self.n_head) {
             return Err(Error::HeadsDoNotDivide {
                 heads: self.n_head,
@@ -244,6 +254,18 @@ impl FamilyConfig for Gpt2Config {
             patch: 0,
             tokens: None,
         }
+    }
+
+    fn architecture(&self) -> Option<String> {
+        Some(ARCHITECTURE.into())
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        vec![
+            ("activation_function", json!(self.activation_function)),
+            ("layer_norm_epsilon", json!(self.layer_norm_epsilon)),
+            padding(&self.extra),
+        ]
     }
 
     fn vocab_size(&self) -> usize {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Error, Extent, Resample, resample_positions};
+use crate::{Error, Extent, Resample, limits, resample_positions};
 
 /// Height and width of an image or a patch: one number, or both as `[height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,10 +68,13 @@ impl Patches {
 
     /// Refuses sizes of zero, and patches that do not fill the image.
     pub(crate) fn validate(&self) -> Result<(), Error> {
-        crate::family::nonzero([
-            ("num_channels", self.channels),
-            ("image_size", self.image[0].min(self.image[1])),
-            ("patch_size", self.patch[0].min(self.patch[1])),
+        let [[least_image, image], [least_patch, patch]] = [self.image, self.patch].map(|[y, x]| [y.min(x), y.max(x)]);
+        limits::sizes([
+            ("num_channels", self.channels, limits::CHANNELS),
+            ("image_size", least_image, limits::PIXELS),
+            ("image_size", image, limits::PIXELS),
+            ("patch_size", least_patch, limits::PATCH),
+            ("patch_size", patch, limits::PATCH),
         ])?;
         let fits = self.image.iter().zip(self.patch).all(|(i, p)| i.is_multiple_of(p));
         if fits {
@@ -125,7 +128,7 @@ fn given_count(extra: &Map<String, Value>) -> Option<usize> {
 /// Refuses a model without classes, and two numbers of classes that contradict each other.
 pub(crate) fn check_labels(extra: &Map<String, Value>) -> Result<(), Error> {
     let labels = label_count(extra);
-    crate::family::nonzero([("num_labels", labels)])?;
+    limits::sizes([("num_labels", labels, limits::CLASSES)])?;
     match given_count(extra) {
         Some(given) if given != labels => Err(Error::Unsupported {
             field: "num_labels",

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::Error;
+use crate::{Error, limits};
 
 const LAYER_TYPES: &str = "layer_types";
 const LAYERS: &str = "num_hidden_layers";
@@ -18,7 +18,8 @@ pub(crate) fn follow_depth(json: &mut Value) -> Result<(), Error> {
         return Ok(());
     };
     let found = types.len();
-    if found as u64 == layers {
+    // So many layers are refused as such; until then no list is made for them.
+    if found as u64 == layers || layers > limits::LAYERS as u64 {
         return Ok(());
     }
     match (types.first().cloned(), usize::try_from(layers)) {

@@ -1,19 +1,23 @@
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::family::{FamilyConfig, Sizes, Task, nonzero};
+use crate::family::{FamilyConfig, Sizes, Task};
+use crate::rope::Base;
 use crate::rows::{Rows, Stack};
+use crate::settings::{Setting, padding};
 use crate::unit::head_units;
-use crate::{Axis, Error, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Repeat, Role, RopeParameters};
+use crate::{
+    Axis, Error, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Repeat, Role, RopeParameters, Rotation, limits,
+};
 
-/// `config.json` of a Llama, a Mistral or a Qwen2, with the names of `transformers`' `LlamaConfig`.
+/// `config.json` of a Llama, a Mistral, a Qwen2 or a Qwen3, with the names of `transformers`' `LlamaConfig`.
 ///
-/// The three differ in few things: Qwen2 has biases on queries, keys and values; Llama has them where the file says so;
-/// Mistral and Qwen2 may limit attention to a window. Fields that are not listed are kept in [`LlamaConfig::extra`] and
+/// They differ in few things: Qwen2 has biases on queries, keys and values; Llama and Qwen3 have them where the file says so; Qwen3 normalises
+/// each head's queries and keys; Mistral, Qwen2 and Qwen3 may limit attention to a window. Fields that are not listed are kept in [`LlamaConfig::extra`] and
 /// written back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LlamaConfig {
-    /// `llama`, `mistral` or `qwen2`.
+    /// `llama`, `mistral`, `qwen2` or `qwen3`.
     #[serde(default = "model_type")]
     pub model_type: String,
     /// Entries of the token table.
@@ -26,13 +30,13 @@ pub struct LlamaConfig {
     pub num_hidden_layers: usize,
     /// Query heads H.
     pub num_attention_heads: usize,
-    /// Key-value heads G; must divide H. As many as query heads when absent.
+    /// Key-value heads G; must divide H. As many as query heads when `null`, and when a Llama's file does not say it.
     #[serde(default)]
     pub num_key_value_heads: Option<usize>,
     /// Width d of a head; D/H when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_dim: Option<usize>,
-    /// Activation function; always `silu`.
+    /// Activation function; always `silu`, which is also called `swish`.
     #[serde(default = "silu")]
     pub hidden_act: String,
     /// Longest sequence that the model was made for.
@@ -59,7 +63,7 @@ pub struct LlamaConfig {
     /// Dropout on attention probabilities.
     #[serde(default)]
     pub attention_dropout: f64,
-    /// Whether a Llama's projections of queries, keys, values and outputs have biases.
+    /// Whether a Llama's or a Qwen3's projections of queries, keys, values and outputs have biases.
     #[serde(default)]
     pub attention_bias: bool,
     /// Whether a Llama's feed-forward matrices have biases.
@@ -71,7 +75,7 @@ pub struct LlamaConfig {
 }
 
 /// What `model_type` may say; also the family of the table.
-const FAMILIES: [&str; 3] = ["llama", "mistral", "qwen2"];
+const FAMILIES: [&str; 4] = ["llama", "mistral", "qwen2", "qwen3"];
 
 /// The decoder.
 const LAYERS: Stack = Stack {
@@ -81,6 +85,9 @@ const LAYERS: Stack = Stack {
 
 /// What the attention output reads when several query heads share a value head: each value head once for each of them.
 const VALUE_HEADS: Axis = Axis::growing("value_heads");
+
+/// One head, which has one gain for all of its kind: heads can be added and cannot be widened.
+const HEAD_WIDTH: Axis = Axis::fixed("head_dim");
 
 fn model_type() -> String {
     "llama".into()
@@ -98,6 +105,27 @@ fn eps() -> f64 {
     1e-6
 }
 
+/// What `transformers` takes where a file of the later families leaves a size out: `(model_type, field, value)`.
+const ABSENT: [(&str, &str, usize); 7] = [
+    ("mistral", "num_key_value_heads", 8),
+    ("mistral", "max_position_embeddings", 131_072),
+    ("qwen2", "num_key_value_heads", 32),
+    ("qwen2", "max_position_embeddings", 32_768),
+    ("qwen3", "num_key_value_heads", 32),
+    ("qwen3", "max_position_embeddings", 32_768),
+    ("qwen3", "head_dim", 128),
+];
+
+/// Adds what a file of a Mistral, a Qwen2 or a Qwen3 leaves out and the reference takes otherwise than a Llama's.
+pub(crate) fn complete(model_type: &str, json: &mut Value) {
+    let Some(fields) = json.as_object_mut() else {
+        return;
+    };
+    for (_, field, value) in ABSENT.iter().filter(|(family, ..)| *family == model_type) {
+        fields.entry(*field).or_insert_with(|| json!(value));
+    }
+}
+
 impl LlamaConfig {
     /// A Llama with the reference defaults: as many key-value heads as query heads, an untied head, no biases.
     pub fn new(
@@ -108,7 +136,7 @@ impl LlamaConfig {
         intermediate_size: usize,
     ) -> Self {
         let mut extra = Map::new();
-        extra.insert("architectures".into(), serde_json::json!(["LlamaForCausalLM"]));
+        extra.insert("architectures".into(), json!(["LlamaForCausalLM"]));
         Self {
             model_type: model_type(),
             vocab_size,
@@ -152,6 +180,42 @@ impl LlamaConfig {
         theta.or(self.rope_theta).unwrap_or(10_000.0)
     }
 
+    /// How heads are turned by positions; of a valid configuration.
+    pub fn rotation(&self) -> Rotation {
+        self.checked_rotation().unwrap_or_else(|_| Rotation::plain(self.rope()))
+    }
+
+    fn checked_rotation(&self) -> Result<Rotation, Error> {
+        match self.scaling() {
+            Some(parameters) => parameters.rotation(self.rope()),
+            None => Ok(Rotation::plain(self.rope())),
+        }
+    }
+
+    /// What the file says of the rotation. The older object wins where there are both and it says anything.
+    fn scaling(&self) -> Option<&RopeParameters> {
+        let older = self.rope_scaling.as_ref().filter(|parameters| !parameters.is_empty());
+        older.or(self.rope_parameters.as_ref())
+    }
+
+    fn rope(&self) -> Base {
+        let original = self
+            .extra
+            .get("original_max_position_embeddings")
+            .and_then(Value::as_u64);
+        Base {
+            theta: self.rope_base(),
+            head_dim: self.head_width(),
+            positions: self.max_position_embeddings,
+            original: original.and_then(|positions| usize::try_from(positions).ok()),
+        }
+    }
+
+    /// Whether each head's queries and keys are normalised.
+    pub fn has_head_norms(&self) -> bool {
+        self.model_type == "qwen3"
+    }
+
     /// Whether queries, keys and values have biases.
     pub fn has_input_bias(&self) -> bool {
         self.model_type == "qwen2" || self.has_output_bias()
@@ -159,7 +223,7 @@ impl LlamaConfig {
 
     /// Whether the attention output has one.
     pub fn has_output_bias(&self) -> bool {
-        self.model_type == "llama" && self.attention_bias
+        ["llama", "qwen3"].contains(&self.model_type.as_str()) && self.attention_bias
     }
 
     /// Whether the feed-forward matrices have one.
@@ -175,7 +239,7 @@ impl LlamaConfig {
             // The reference's default.
             "mistral" if !self.extra.contains_key("sliding_window") => Some(4096),
             "mistral" => window,
-            "qwen2" if self.extra.get("use_sliding_window").and_then(Value::as_bool) == Some(true) => window,
+            "qwen2" | "qwen3" if self.extra.get("use_sliding_window").and_then(Value::as_bool) == Some(true) => window,
             _ => None,
         }
     }
@@ -196,17 +260,26 @@ impl FamilyConfig for LlamaConfig {
                 known: FAMILIES.join(", "),
             });
         }
-        nonzero([
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("num_key_value_heads", self.key_value_heads()),
-            ("head_dim", self.head_dim.unwrap_or(1)),
-            ("intermediate_size", self.intermediate_size),
-            ("max_position_embeddings", self.max_position_embeddings),
-            ("sliding_window", self.window().unwrap_or(1)),
+        limits::sizes([
+            ("vocab_size", self.vocab_size, limits::VOCABULARY),
+            ("hidden_size", self.hidden_size, limits::WIDTH),
+            ("num_hidden_layers", self.num_hidden_layers, limits::LAYERS),
+            ("num_attention_heads", self.num_attention_heads, limits::HEADS),
+            ("num_key_value_heads", self.key_value_heads(), limits::HEADS),
+            ("head_dim", self.head_dim.unwrap_or(1), limits::WIDTH),
+            ("intermediate_size", self.intermediate_size, limits::NEURONS),
+            (
+                "max_position_embeddings",
+                self.max_position_embeddings,
+                limits::POSITIONS,
+            ),
+            ("sliding_window", self.window().unwrap_or(1), usize::MAX),
         ])?;
+        limits::heads(self.num_attention_heads, self.head_width())?;
+        limits::dropouts([("attention_dropout", self.attention_dropout)])?;
+        limits::epsilon("rms_norm_eps", self.rms_norm_eps)?;
+        limits::deviation("initializer_range", self.initializer_range)?;
+        limits::base("rope_theta", self.rope_base())?;
         let (heads, groups) = (self.num_attention_heads, self.key_value_heads());
         // `transformers` wants this of a Llama even when `head_dim` says how wide a head is.
         let divides = self.hidden_size.is_multiple_of(heads);
@@ -227,18 +300,17 @@ impl FamilyConfig for LlamaConfig {
                 self.head_width()
             )));
         }
-        if self.hidden_act != "silu" {
+        if !["silu", "swish"].contains(&self.hidden_act.as_str()) {
             return Err(Error::Unsupported {
                 field: "hidden_act",
                 found: self.hidden_act.clone(),
-                supported: "silu",
+                supported: "silu (swish)",
             });
         }
-        let ropes = [&self.rope_parameters, &self.rope_scaling];
-        ropes.into_iter().flatten().try_for_each(RopeParameters::validate)
+        self.checked_rotation().map(drop)
     }
 
-    /// The parameters of `LlamaForCausalLM`, `MistralForCausalLM` or `Qwen2ForCausalLM`.
+    /// The parameters of `LlamaForCausalLM`, `MistralForCausalLM`, `Qwen2ForCausalLM` or `Qwen3ForCausalLM`.
     ///
     /// Gate and up projection share their neurons, so they share an axis, and the down projection reads it. With grouped
     /// queries the attention output reads each value head once for every query head of its group: an axis that repeats
@@ -267,6 +339,12 @@ impl FamilyConfig for LlamaConfig {
                 rows.layered(LAYERS, &format!("{path}.bias"), &[out], module, Bias);
             }
         }
+        if self.has_head_norms() {
+            for (path, module) in [("q_norm", "query_norm"), ("k_norm", "key_norm")] {
+                let path = format!("self_attn.{path}.weight");
+                rows.layered(LAYERS, &path, &[HEAD_WIDTH], module, NormWeight);
+            }
+        }
         for (path, module) in [
             ("input_layernorm", "attention_norm"),
             ("post_attention_layernorm", "ffn_norm"),
@@ -292,6 +370,9 @@ impl FamilyConfig for LlamaConfig {
             (Axis::FFN, self.intermediate_size),
             (Axis::VOCAB, self.vocab_size),
         ];
+        if self.has_head_norms() {
+            sizes.push((HEAD_WIDTH, width));
+        }
         let mut repeats = Vec::new();
         let mut repeat = |axis, size, of, block, times| {
             sizes.push((axis, size));
@@ -340,6 +421,31 @@ impl FamilyConfig for LlamaConfig {
             patch: 0,
             tokens: None,
         }
+    }
+
+    fn architecture(&self) -> Option<String> {
+        let class = match self.model_type.as_str() {
+            "mistral" => "MistralForCausalLM",
+            "qwen2" => "Qwen2ForCausalLM",
+            "qwen3" => "Qwen3ForCausalLM",
+            _ => "LlamaForCausalLM",
+        };
+        Some(class.into())
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        vec![
+            ("rope_theta", json!(self.rope_base())),
+            (
+                "rope_parameters",
+                self.scaling().map_or(Value::Null, RopeParameters::scaling),
+            ),
+            ("rms_norm_eps", json!(self.rms_norm_eps)),
+            ("attention_bias", json!(self.has_output_bias())),
+            ("mlp_bias", json!(self.has_ffn_bias())),
+            ("sliding_window", json!(self.window())),
+            padding(&self.extra),
+        ]
     }
 
     fn vocab_size(&self) -> usize {

@@ -1,3 +1,5 @@
+use std::f64::consts::TAU;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -9,13 +11,35 @@ pub struct RopeParameters {
     /// The base of the frequencies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rope_theta: Option<f64>,
-    /// The kind; `default` is the only one that is supported. Older files call it `type`.
+    /// The kind: `default`, `linear`, `dynamic`, `llama3` or `yarn`. Older files call it `type`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rope_type: Option<String>,
-    /// Everything else in the object.
+    /// Everything else in the object, such as `factor`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
+
+/// How a model turns the pairs of its heads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rotation {
+    /// By how many radians each pair of a head turns from one position to the next, rounded where PyTorch rounds.
+    pub frequencies: Vec<f32>,
+    /// A factor of all cosines and sines; 1 but for `yarn`.
+    pub scale: f32,
+}
+
+/// What a configuration says of a rotation outside of [`RopeParameters`].
+#[derive(Clone, Copy)]
+pub(crate) struct Base {
+    pub(crate) theta: f64,
+    pub(crate) head_dim: usize,
+    /// `max_position_embeddings`.
+    pub(crate) positions: usize,
+    /// `original_max_position_embeddings` beside the object, which wins over that in it.
+    pub(crate) original: Option<usize>,
+}
+
+const KINDS: &str = "default, linear, dynamic, llama3 or yarn";
 
 impl Default for RopeParameters {
     fn default() -> Self {
@@ -27,31 +51,215 @@ impl Default for RopeParameters {
     }
 }
 
-impl RopeParameters {
-    /// Refuses every rotation but that of all dimensions by unscaled angles.
-    pub(crate) fn validate(&self) -> Result<(), Error> {
-        let refuse = |field, found, supported| {
-            Err(Error::Unsupported {
-                field,
-                found,
-                supported,
-            })
-        };
-        let older = self.extra.get("type").and_then(Value::as_str);
-        if let Some(kind) = self.rope_type.as_deref().or(older)
-            && kind != "default"
-        {
-            return refuse("rope_type", kind.into(), "default");
+impl Rotation {
+    /// `theta^(-2i/d)` for pair `i` of a head of width `d` (Su et al., arXiv:2104.09864).
+    pub(crate) fn plain(base: Base) -> Self {
+        Self {
+            frequencies: powers(base).into_iter().map(|power| 1.0 / power).collect(),
+            scale: 1.0,
         }
+    }
+}
+
+/// `theta^(2i/d)`.
+fn powers(base: Base) -> Vec<f32> {
+    let exponent = |i: usize| f64::from((2 * i) as f32 / base.head_dim as f32);
+    (0..base.head_dim / 2)
+        .map(|i| base.theta.powf(exponent(i)) as f32)
+        .collect()
+}
+
+impl RopeParameters {
+    /// Whether it says nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rope_theta.is_none() && self.rope_type.is_none() && self.extra.is_empty()
+    }
+
+    /// What makes it another rotation than the plain one of this base.
+    pub(crate) fn scaling(&self) -> Value {
+        if self.kind() == "default" {
+            return Value::Null;
+        }
+        let mut said = self.extra.clone();
+        said.remove("type");
+        said.insert("rope_type".into(), self.kind().into());
+        Value::Object(said)
+    }
+
+    /// The kind, by the name of either age.
+    pub(crate) fn kind(&self) -> &str {
+        let older = self.extra.get("type").and_then(Value::as_str);
+        self.rope_type.as_deref().or(older).unwrap_or("default")
+    }
+
+    /// The rotation, as `transformers` computes it (`modeling_rope_utils.py`).
+    ///
+    /// `dynamic` changes angles beyond `max_position_embeddings` tokens only, which no sequence here reaches.
+    ///
+    /// # Errors
+    /// A kind that is not supported, a number that is missing or no number, a rotation of a part of each head or of some layers only.
+    pub(crate) fn rotation(&self, base: Base) -> Result<Rotation, Error> {
         if let Some(part) = self.extra.get("partial_rotary_factor")
             && part.as_f64() != Some(1.0)
         {
-            return refuse("partial_rotary_factor", part.to_string(), "1.0");
+            return Err(unsupported("partial_rotary_factor", part.to_string(), "1.0"));
         }
         // One object for each kind of layer, as in models that mix them.
-        match self.extra.iter().find(|(_, value)| value.is_object()) {
-            Some((kind, _)) => refuse("rope_parameters", kind.clone(), "one rotation for all layers"),
-            None => Ok(()),
+        if let Some((kind, _)) = self.extra.iter().find(|(_, value)| value.is_object()) {
+            return Err(unsupported(
+                "rope_parameters",
+                kind.clone(),
+                "one rotation for all layers",
+            ));
         }
+        match self.kind() {
+            "default" => Ok(Rotation::plain(base)),
+            "dynamic" => self.positive("factor").map(|_| Rotation::plain(base)),
+            "linear" => self.linear(base),
+            "llama3" => self.llama3(base),
+            "yarn" => self.yarn(base),
+            other => Err(unsupported("rope_type", other.into(), KINDS)),
+        }
+    }
+
+    /// Positions closer together: all frequencies are divided by `factor` (Chen et al., arXiv:2306.15595).
+    fn linear(&self, base: Base) -> Result<Rotation, Error> {
+        let factor = self.positive("factor")? as f32;
+        let mut rotation = Rotation::plain(base);
+        rotation
+            .frequencies
+            .iter_mut()
+            .for_each(|frequency| *frequency /= factor);
+        Ok(rotation)
+    }
+
+    /// Llama 3.1's: slow pairs are divided by `factor`, fast ones stay, those in between are mixed by their wave length.
+    fn llama3(&self, base: Base) -> Result<Rotation, Error> {
+        let [factor, low, high] = [
+            self.positive("factor")?,
+            self.positive("low_freq_factor")?,
+            self.positive("high_freq_factor")?,
+        ];
+        if low >= high {
+            return Err(Error::Number {
+                field: "high_freq_factor",
+                found: high,
+                expected: "more than low_freq_factor",
+            });
+        }
+        let original = self.original(base)?;
+        let (factor, low, high) = (factor as f32, low as f32, high as f32);
+        let (longest, shortest) = (original / low, original / high);
+        let scaled = |frequency: f32| {
+            let length = TAU as f32 / frequency;
+            if length > longest {
+                frequency / factor
+            } else if length < shortest {
+                frequency
+            } else {
+                let smooth = (original / length - low) / (high - low);
+                (1.0 - smooth) * frequency / factor + smooth * frequency
+            }
+        };
+        let mut rotation = Rotation::plain(base);
+        rotation
+            .frequencies
+            .iter_mut()
+            .for_each(|frequency| *frequency = scaled(*frequency));
+        Ok(rotation)
+    }
+
+    /// YaRN (Peng et al., arXiv:2309.00071): a ramp over the pairs from unscaled to divided frequencies, and larger cosines and sines.
+    fn yarn(&self, base: Base) -> Result<Rotation, Error> {
+        let original = self.original(base)?;
+        let factor = match self.extra.get("factor") {
+            None | Some(Value::Null) => base.positions as f64 / f64::from(original),
+            Some(_) => self.positive("factor")?,
+        };
+        let magnitude = |weight: f64| {
+            if factor <= 1.0 {
+                1.0
+            } else {
+                0.1 * weight * factor.ln() + 1.0
+            }
+        };
+        let scale = match (
+            self.number("attention_factor")?,
+            self.number("mscale")?.filter(|weight| *weight != 0.0),
+            self.number("mscale_all_dim")?.filter(|weight| *weight != 0.0),
+        ) {
+            (Some(given), ..) => given,
+            (None, Some(weight), Some(all)) => magnitude(weight) / magnitude(all),
+            (None, ..) => magnitude(1.0),
+        };
+        let (fast, slow) = (self.number("beta_fast")?, self.number("beta_slow")?);
+        let or = |given: Option<f64>, usual: f64| given.filter(|given| *given != 0.0).unwrap_or(usual);
+        // The pair that turns so often over the original length.
+        let pair =
+            |turns: f64| base.head_dim as f64 * (f64::from(original) / (turns * TAU)).ln() / (2.0 * base.theta.ln());
+        let (mut first, mut last) = (pair(or(fast, 32.0)), pair(or(slow, 1.0)));
+        if self.extra.get("truncate").and_then(Value::as_bool) != Some(false) {
+            (first, last) = (first.floor(), last.ceil());
+        }
+        let first = first.max(0.0);
+        let last = last.min(base.head_dim as f64 - 1.0);
+        // As in the reference, so that nothing is divided by zero.
+        let last = if first == last { last + 0.001 } else { last };
+        let ramp = |i: usize| ((i as f32 - first as f32) / (last - first) as f32).clamp(0.0, 1.0);
+        let mixed = powers(base).into_iter().enumerate().map(|(i, power)| {
+            let kept = 1.0 - ramp(i);
+            1.0 / (factor as f32 * power) * (1.0 - kept) + 1.0 / power * kept
+        });
+        Ok(Rotation {
+            frequencies: mixed.collect(),
+            scale: scale as f32,
+        })
+    }
+
+    /// The length of the sequences that the unscaled model was trained on.
+    fn original(&self, base: Base) -> Result<f32, Error> {
+        const FIELD: &str = "original_max_position_embeddings";
+        let own = || match self.extra.get(FIELD) {
+            None | Some(Value::Null) => Ok(base.positions as f64),
+            Some(_) => self.positive(FIELD),
+        };
+        Ok(base.original.map_or_else(own, |original| Ok(original as f64))? as f32)
+    }
+
+    /// A number of the object, where it is there.
+    fn number(&self, field: &'static str) -> Result<Option<f64>, Error> {
+        match self.extra.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => match value.as_f64().filter(|number| number.is_finite()) {
+                Some(number) => Ok(Some(number)),
+                None => {
+                    let found = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                    Err(unsupported(field, found, "a number"))
+                }
+            },
+        }
+    }
+
+    /// A number above 0 that has to be there.
+    fn positive(&self, field: &'static str) -> Result<f64, Error> {
+        let Some(found) = self.number(field)? else {
+            return Err(unsupported(field, "nothing".into(), "a number"));
+        };
+        // As an `f32` too.
+        let fits = found as f32 > 0.0 && (found as f32).is_finite();
+        let expected = "a number above 0";
+        if fits {
+            Ok(found)
+        } else {
+            Err(Error::Number { field, found, expected })
+        }
+    }
+}
+
+fn unsupported(field: &'static str, found: String, supported: &'static str) -> Error {
+    Error::Unsupported {
+        field,
+        found,
+        supported,
     }
 }

@@ -1,13 +1,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::family::{FamilyConfig, Sizes, Task, nonzero};
+use crate::family::{FamilyConfig, Sizes, Task};
 use crate::image::{check_labels, default_channels, default_image, default_patch, is_zero, label_count, set_labels};
 use crate::rows::{Rows, Stack};
+use crate::settings::Setting;
 use crate::unit::head_units;
 use crate::{
     Axis, Error, Extent, HiddenAct, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Patches, PositionGrid,
-    Resample, Role, Sides,
+    Resample, Role, Sides, limits,
 };
 
 /// `config.json` of a ViT or a DeiT, with the names of `transformers`' `ViTConfig` and `DeiTConfig`.
@@ -197,12 +198,20 @@ impl VitConfig {
 
 impl FamilyConfig for VitConfig {
     fn validate(&self) -> Result<(), Error> {
-        nonzero([
-            ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("intermediate_size", self.intermediate_size),
+        limits::sizes([
+            ("hidden_size", self.hidden_size, limits::WIDTH),
+            ("num_hidden_layers", self.num_hidden_layers, limits::LAYERS),
+            ("num_attention_heads", self.num_attention_heads, limits::HEADS),
+            ("intermediate_size", self.intermediate_size, limits::NEURONS),
+            ("pooler_output_size", self.pooler_size(), limits::WIDTH),
         ])?;
+        limits::dropouts([
+            ("hidden_dropout_prob", self.hidden_dropout_prob),
+            ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
+            ("drop_path_rate", self.drop_path_rate),
+        ])?;
+        limits::epsilon("layer_norm_eps", self.layer_norm_eps)?;
+        limits::deviation("initializer_range", self.initializer_range)?;
         check_labels(&self.extra)?;
         self.patches().validate()?;
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
@@ -337,6 +346,23 @@ impl FamilyConfig for VitConfig {
             patch: patches.numbers(),
             tokens: Some(patches.count() + self.prefix_tokens()),
         }
+    }
+
+    fn architecture(&self) -> Option<String> {
+        let class = match (self.is_deit(), self.has_distillation_head()) {
+            (false, _) => "ViTForImageClassification",
+            (true, false) => "DeiTForImageClassification",
+            (true, true) => WITH_TEACHER,
+        };
+        Some(class.into())
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        vec![
+            ("hidden_act", json!(self.hidden_act)),
+            ("layer_norm_eps", json!(self.layer_norm_eps)),
+            ("qkv_bias", json!(self.qkv_bias)),
+        ]
     }
 
     fn vocab_size(&self) -> usize {

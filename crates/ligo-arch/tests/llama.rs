@@ -1,9 +1,9 @@
-//! Llama, Mistral and Qwen2: sizes, axes, what is refused.
+//! Llama, Mistral, Qwen2 and Qwen3: sizes, axes, what is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use serde_json::{Value, json};
 
-use ligo_arch::{Axis, Error, LlamaConfig, ModelConfig, Repeat};
+use ligo_arch::{Axis, Error, LlamaConfig, ModelConfig, Repeat, Rotation};
 
 /// What the attention output reads where query heads share value heads.
 const VALUE_HEADS: Axis = Axis::growing("value_heads");
@@ -68,14 +68,34 @@ fn the_base_of_the_rotation_is_read_from_files_of_either_age() {
 }
 
 #[test]
-fn what_changes_the_rotation_is_refused() {
+fn what_changes_the_rotation_otherwise_is_refused() {
     for (field, value, says) in [
         (
             "rope_scaling",
-            json!({"type": "linear", "factor": 2.0}),
-            "rope_type = linear",
+            json!({"type": "longrope", "factor": 2.0}),
+            "rope_type = longrope",
         ),
-        ("rope_parameters", json!({"rope_type": "llama3"}), "rope_type = llama3"),
+        ("rope_scaling", json!({"type": "linear"}), "factor = nothing"),
+        (
+            "rope_scaling",
+            json!({"type": "linear", "factor": "2"}),
+            "factor = 2 is not",
+        ),
+        (
+            "rope_scaling",
+            json!({"type": "dynamic", "factor": -2.0}),
+            "factor = -2",
+        ),
+        (
+            "rope_parameters",
+            json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 4.0, "high_freq_factor": 1.0}),
+            "high_freq_factor = 1",
+        ),
+        (
+            "rope_parameters",
+            json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 0}),
+            "original_max_position_embeddings = 0",
+        ),
         (
             "rope_parameters",
             json!({"rope_type": "default", "partial_rotary_factor": 0.5}),
@@ -86,6 +106,139 @@ fn what_changes_the_rotation_is_refused() {
         let fault = with("llama", field, value).unwrap_err().to_string();
         assert!(fault.starts_with(says), "{fault}");
     }
+}
+
+/// A Llama of heads of 8 dimensions with this rotation.
+fn rotation(parameters: Value) -> Rotation {
+    let mut json = base("llama");
+    json["head_dim"] = 8.into();
+    json["max_position_embeddings"] = 1024.into();
+    json["rope_theta"] = 100.0.into();
+    json["rope_scaling"] = parameters;
+    match ModelConfig::from_json(&json).unwrap() {
+        ModelConfig::Llama(config) => config.rotation(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn assert_turns(found: &Rotation, frequencies: [f64; 4], scale: f64) {
+    for (found, expected) in found.frequencies.iter().zip(frequencies) {
+        assert!(
+            (f64::from(*found) - expected).abs() <= 1e-6 * expected,
+            "{found} and {expected}"
+        );
+    }
+    assert_eq!(found.frequencies.len(), 4);
+    assert!((f64::from(found.scale) - scale).abs() < 1e-6);
+}
+
+#[test]
+fn scaled_rotations_follow_their_formulas() {
+    let plain = [1.0, 0.316_227_766, 0.1, 0.031_622_776_6];
+    assert_turns(&rotation(Value::Null), plain, 1.0);
+    assert_turns(&rotation(json!({})), plain, 1.0);
+    assert_turns(&rotation(json!({"type": "dynamic", "factor": 4.0})), plain, 1.0);
+    assert_turns(
+        &rotation(json!({"type": "linear", "factor": 4})),
+        plain.map(|f| f / 4.0),
+        1.0,
+    );
+
+    // Wave lengths 6.3, 19.9, 62.8 and 198.7; those below 64 / 4 = 16 stay, those above 64 are divided.
+    let llama3 = json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 64});
+    let mixed = |frequency: f64| {
+        let smooth = (64.0 * frequency / std::f64::consts::TAU - 1.0) / 3.0;
+        (1.0 - smooth) * frequency / 8.0 + smooth * frequency
+    };
+    let expected = [1.0, mixed(plain[1]), mixed(plain[2]), plain[3] / 8.0];
+    assert_turns(&rotation(llama3.clone()), expected, 1.0);
+    // What stands beside the object wins.
+    let mut json = base("llama");
+    json["head_dim"] = 8.into();
+    json["rope_theta"] = 100.0.into();
+    json["rope_scaling"] = llama3;
+    json["rope_scaling"]["original_max_position_embeddings"] = 5.into();
+    json["original_max_position_embeddings"] = 64.into();
+    match ModelConfig::from_json(&json).unwrap() {
+        ModelConfig::Llama(config) => assert_turns(&config.rotation(), expected, 1.0),
+        other => panic!("{other:?}"),
+    }
+
+    // 64 positions turn pair i by 64 f / 2π: 10.2, 3.2, 1.02 and 0.32 times. With the usual 32 and 1 the ramp goes from pair 0 to pair 3.
+    let yarn = json!({"rope_type": "yarn", "factor": 16.0, "original_max_position_embeddings": 64});
+    let ramp = |i: usize, end: f64| plain[i] / 16.0 * (i as f64 / end) + plain[i] * (1.0 - i as f64 / end);
+    let scale = 0.1 * 16f64.ln() + 1.0;
+    assert_turns(&rotation(yarn.clone()), [0, 1, 2, 3].map(|i| ramp(i, 3.0)), scale);
+    let with = |more: Value| {
+        let mut yarn = yarn.clone();
+        yarn.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        rotation(yarn)
+    };
+    assert!((f64::from(with(json!({"attention_factor": 1.5})).scale) - 1.5).abs() < 1e-6);
+    let both = with(json!({"mscale": 0.7, "mscale_all_dim": 1.0}));
+    assert!((f64::from(both.scale) - (0.07 * 16f64.ln() + 1.0) / scale).abs() < 1e-6);
+    // The last pair is where a pair turns once: 8 ln(64 / 2π) / (2 ln 100) = 2.016.
+    let end = 8.0 * (64.0 / std::f64::consts::TAU).ln() / (2.0 * 100f64.ln());
+    let exact = [ramp(0, end), ramp(1, end), ramp(2, end), plain[3] / 16.0];
+    assert_turns(&with(json!({"truncate": false})), exact, scale);
+    // Without a factor it is that of the lengths, 1024 / 64.
+    assert_eq!(with(json!({"factor": null})), rotation(yarn));
+}
+
+#[test]
+fn another_rotation_of_the_same_base_is_a_change() {
+    let config = |parameters: Value| {
+        let mut json = base("llama");
+        json["rope_scaling"] = parameters;
+        ModelConfig::from_json(&json).unwrap()
+    };
+    let plain = config(Value::Null);
+    let changes = plain.changes_to(&config(json!({"type": "linear", "factor": 2.0})));
+    assert_eq!(
+        changes.iter().map(|change| change.field).collect::<Vec<_>>(),
+        ["rope_parameters"]
+    );
+    let older = config(json!({"type": "linear", "factor": 2.0}));
+    assert_eq!(
+        older.changes_to(&config(json!({"rope_type": "linear", "factor": 2.0}))),
+        []
+    );
+}
+
+#[test]
+fn qwen3_has_a_norm_for_queries_and_one_for_keys_and_its_own_defaults() {
+    let mut json = base("qwen3");
+    let names = |json: &Value| {
+        let table = ModelConfig::from_json(json).unwrap().table();
+        table.params().map(|p| (p.name, p.shape)).collect::<Vec<_>>()
+    };
+    let found = names(&json);
+    for name in ["q_norm", "k_norm"] {
+        // The reference's head width where the file says none.
+        assert!(found.contains(&(format!("model.layers.1.self_attn.{name}.weight"), vec![128])));
+    }
+    assert!(!found.iter().any(|(name, _)| name.ends_with(".bias")));
+    json["attention_bias"] = true.into();
+    let biased = names(&json)
+        .into_iter()
+        .filter(|(name, _)| name.ends_with(".bias"))
+        .count();
+    assert_eq!(biased, 2 * 4);
+    // Heads can be added; wider ones would be another norm.
+    let table = |head_dim: usize, heads: usize| {
+        let mut json = base("qwen3");
+        json["head_dim"] = head_dim.into();
+        json["num_attention_heads"] = heads.into();
+        json["num_key_value_heads"] = (heads / 3).into();
+        ModelConfig::from_json(&json).unwrap().table()
+    };
+    ligo_arch::check_growable(&table(8, 6), &table(8, 12)).unwrap();
+    let fault = ligo_arch::check_growable(&table(8, 6), &table(16, 6))
+        .unwrap_err()
+        .to_string();
+    assert!(fault.contains("head_dim"), "{fault}");
 }
 
 #[test]
@@ -107,16 +260,48 @@ fn a_window_limits_the_length_where_the_reference_uses_it() {
         ModelConfig::Llama(config).max_sequence_tokens()
     };
     assert_eq!(length("mistral", "sliding_window", 16.into()), 16);
-    assert_eq!(length("mistral", "sliding_window", Value::Null), 2048);
+    assert_eq!(length("mistral", "sliding_window", Value::Null), 131_072);
     assert_eq!(length("mistral", "max_position_embeddings", 131_072.into()), 4096);
-    assert_eq!(length("qwen2", "sliding_window", 16.into()), 2048);
+    assert_eq!(length("qwen2", "sliding_window", 16.into()), 32_768);
     assert_eq!(length("llama", "sliding_window", 16.into()), 2048);
+}
+
+#[test]
+fn what_a_file_leaves_out_is_what_the_reference_takes() {
+    let without = |model_type: &str, explicit: bool| {
+        let mut json = base(model_type);
+        let fields = json.as_object_mut().unwrap();
+        fields.insert("num_attention_heads".into(), 32.into());
+        fields.insert("hidden_size".into(), 64.into());
+        fields.remove("num_key_value_heads");
+        if explicit {
+            fields.insert("num_key_value_heads".into(), Value::Null);
+        }
+        match ModelConfig::from_json(&json).unwrap() {
+            ModelConfig::Llama(config) => (config.key_value_heads(), config.max_position_embeddings),
+            other => panic!("{other:?}"),
+        }
+    };
+    // `MistralConfig`, `Qwen2Config` and `LlamaConfig` of transformers 4 and 5; `null` means as many as query heads in all three.
+    assert_eq!(without("llama", false), (32, 2048));
+    assert_eq!(without("mistral", false), (8, 131_072));
+    assert_eq!(without("qwen2", false), (32, 32_768));
+    for family in ["llama", "mistral", "qwen2"] {
+        assert_eq!(without(family, true).0, 32, "{family}");
+    }
+}
+
+#[test]
+fn both_names_of_the_activation_are_known() {
+    for name in ["silu", "swish"] {
+        with("llama", "hidden_act", name.into()).unwrap();
+    }
 }
 
 #[test]
 fn a_model_type_that_was_set_by_hand_is_checked() {
     let config = ModelConfig::Llama(LlamaConfig {
-        model_type: "qwen3".into(),
+        model_type: "qwen4".into(),
         ..LlamaConfig::new(9, 8, 1, 1, 8)
     });
     assert!(matches!(config.validate(), Err(Error::UnknownModelType { .. })));

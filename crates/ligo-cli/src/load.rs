@@ -245,6 +245,7 @@ pub(crate) fn family_name(model_type: &str) -> &str {
         "llama" => "Llama",
         "mistral" => "Mistral",
         "qwen2" => "Qwen2",
+        "qwen3" => "Qwen3",
         "vit" => "ViT",
         "deit" => "DeiT",
         "cait" => "CaiT",

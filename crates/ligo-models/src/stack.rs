@@ -280,7 +280,7 @@ mod tests {
     fn every_family_has_as_many_dropout_sites_in_a_layer_as_it_says() {
         let device = Device::flex();
         for family in [
-            "bert", "roberta", "gpt2", "llama", "mistral", "qwen2", "vit", "deit", "cait",
+            "bert", "roberta", "gpt2", "llama", "mistral", "qwen2", "qwen3", "vit", "deit", "cait",
         ] {
             let config = ModelConfig::example(family).unwrap_or_else(|| panic!("{family}"));
             let zeros =

@@ -260,6 +260,6 @@ fn gpt2_computes_what_transformers_computes() {
 }
 
 #[test]
-fn llama_mistral_and_qwen2_compute_what_transformers_computes() {
-    check_family("llama", 7);
+fn llama_mistral_qwen2_and_qwen3_compute_what_transformers_computes() {
+    check_family("llama", 14);
 }

@@ -30,31 +30,25 @@ pub struct RotaryAngles {
 }
 
 impl RotaryAngles {
-    /// `position · theta^(-2i/d)` for pair `i` of a head of width `d = head_dim`.
+    /// `position · frequencies[i]` for pair `i` of a head; cosines and sines are multiplied by `scale`, ordinarily 1.
     ///
-    /// Frequencies and angles are rounded to `f32` where PyTorch rounds them: at position 4000 the rounding of an angle
-    /// is already larger than all other errors, and checkpoints were trained with it.
+    /// Angles are rounded to `f32` where PyTorch rounds them: at position 4000 the rounding of an angle is already larger than all other
+    /// errors, and checkpoints were trained with it.
     ///
     /// # Shapes
-    /// `positions [R, L]` row by row, with one row for all sequences of a batch or one for each.
+    /// `positions [R, L]` row by row, with one row for all sequences of a batch or one for each; `frequencies [d/2]`.
     ///
     /// # Panics
-    /// When `head_dim` is odd or 0, or `positions` does not hold `R · L` numbers.
-    pub fn new(positions: &[usize], shape: [usize; 2], head_dim: usize, theta: f64, device: &Device) -> Self {
-        assert!(
-            head_dim > 0 && head_dim.is_multiple_of(2),
-            "rotary embedding turns pairs; a head of width {head_dim} has none"
-        );
+    /// Without frequencies, or when `positions` does not hold `R · L` numbers.
+    pub fn new(positions: &[usize], shape: [usize; 2], frequencies: &[f32], scale: f32, device: &Device) -> Self {
+        let half = frequencies.len();
+        assert!(half > 0, "rotary embedding turns pairs, and there is none");
         assert_eq!(positions.len(), shape[0] * shape[1], "positions of shape {shape:?}");
-        let half = head_dim / 2;
-        let frequencies: Vec<f32> = (0..half)
-            .map(|i| 1.0 / theta.powf(f64::from((2 * i) as f32 / head_dim as f32)) as f32)
-            .collect();
         let table = |f: fn(f64) -> f64| {
             let angles = positions
                 .iter()
                 .flat_map(|p| frequencies.iter().map(move |frequency| *p as f32 * frequency));
-            let values: Vec<f32> = angles.map(|angle| f(f64::from(angle)) as f32).collect();
+            let values: Vec<f32> = angles.map(|angle| f(f64::from(angle)) as f32 * scale).collect();
             traffic::upload(TensorData::new(values, [shape[0], shape[1], half]), device)
         };
         Self {
@@ -146,7 +140,7 @@ impl Backward<Flex, 1> for Node {
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, check: &mut Checkpointer) {
         let (dy, tables, mut back) = Back::open(ops, grads, check);
-        // A rotation's transpose turns back.
+        // A rotation's transpose turns back, and is scaled as it was.
         back.give(0, turned(&graph::contiguous(dy), &tables, -1.0));
     }
 }

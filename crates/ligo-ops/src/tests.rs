@@ -44,6 +44,14 @@ fn assert_close(name: &str, found: &[f64], expected: &[f64], tolerance: f64) {
     }
 }
 
+/// How fast the pairs of a plain rotation turn: `theta^(-2i/d)`.
+fn frequencies(head_dim: usize, theta: f64) -> Vec<f32> {
+    let exponent = |i: usize| f64::from((2 * i) as f32 / head_dim as f32);
+    (0..head_dim / 2)
+        .map(|i| 1.0 / theta.powf(exponent(i)) as f32)
+        .collect()
+}
+
 /// A loss that weights every output element differently, so that no gradient cancels.
 fn loss<const D: usize>(y: Tensor<D>) -> Tensor<1> {
     let weights = noise(y.dims(), 99, &y.device()).cast(y.dtype());

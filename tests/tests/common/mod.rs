@@ -103,6 +103,11 @@ pub fn families() -> Vec<Family> {
         family("llama, tied", &llama, &grouped),
         family("mistral, untied", &with(&llama, &mistral), &grouped),
         family("qwen2", &with(&llama, &json!({"model_type": "qwen2"})), &grouped),
+        family(
+            "qwen3",
+            &with(&llama, &json!({"model_type": "qwen3", "head_dim": 4})),
+            &grouped,
+        ),
         family("vit", &vit, &encoder),
         family("deit", &with(&vit, &deit), &encoder),
         family("cait", &cait, &class_attention),

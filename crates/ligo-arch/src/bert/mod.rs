@@ -5,8 +5,9 @@ mod task;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::family::{FamilyConfig, Sizes, Task, nonzero};
-use crate::{Error, HiddenAct, ModelConfig, ParamTable};
+use crate::family::{FamilyConfig, Sizes, Task};
+use crate::settings::{Setting, padding};
+use crate::{Error, HiddenAct, ModelConfig, ParamTable, limits};
 
 use names::{BERT, Names, ROBERTA};
 
@@ -196,15 +197,26 @@ impl FamilyConfig for BertConfig {
                 known: format!("{}, {}", BERT.model_type, ROBERTA.model_type),
             });
         }
-        nonzero([
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("intermediate_size", self.intermediate_size),
-            ("max_position_embeddings", self.max_position_embeddings),
-            ("type_vocab_size", self.type_vocab_size),
+        limits::sizes([
+            ("vocab_size", self.vocab_size, limits::VOCABULARY),
+            ("hidden_size", self.hidden_size, limits::WIDTH),
+            ("num_hidden_layers", self.num_hidden_layers, limits::LAYERS),
+            ("num_attention_heads", self.num_attention_heads, limits::HEADS),
+            ("intermediate_size", self.intermediate_size, limits::NEURONS),
+            (
+                "max_position_embeddings",
+                self.max_position_embeddings,
+                limits::POSITIONS,
+            ),
+            ("type_vocab_size", self.type_vocab_size, limits::VOCABULARY),
         ])?;
+        limits::dropouts([
+            ("hidden_dropout_prob", self.hidden_dropout_prob),
+            ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
+            ("classifier_dropout", self.classifier_dropout()),
+        ])?;
+        limits::epsilon("layer_norm_eps", self.layer_norm_eps)?;
+        limits::deviation("initializer_range", self.initializer_range)?;
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Err(Error::HeadsDoNotDivide {
                 heads: self.num_attention_heads,
@@ -265,6 +277,22 @@ impl FamilyConfig for BertConfig {
             patch: 0,
             tokens: None,
         }
+    }
+
+    fn architecture(&self) -> Option<String> {
+        Some(self.class_for(self.head()))
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        let pad = match self.position_padding() {
+            Some(id) => ("pad_token_id", id.into()),
+            None => padding(&self.extra),
+        };
+        vec![
+            ("hidden_act", json!(self.hidden_act)),
+            ("layer_norm_eps", json!(self.layer_norm_eps)),
+            pad,
+        ]
     }
 
     fn vocab_size(&self) -> usize {

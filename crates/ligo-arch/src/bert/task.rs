@@ -1,8 +1,8 @@
 use serde_json::{Map, Value, json};
 
 use super::BertConfig;
-use crate::Error;
 use crate::family::Task;
+use crate::{Error, limits};
 
 /// What `transformers` calls the heads, after `Bert` or `Roberta`.
 const MASKED_LM: &str = "ForMaskedLM";
@@ -30,23 +30,31 @@ impl BertConfig {
         for field in LABEL_FIELDS {
             config.extra.remove(field);
         }
-        let head = match task {
-            Task::MaskedLm => MASKED_LM,
-            Task::QuestionAnswering => ANSWERING,
+        match task {
+            Task::MaskedLm | Task::QuestionAnswering => {}
             Task::SequenceClassification { labels } => {
                 let label = |i: usize| format!("LABEL_{i}");
                 let names: Map<_, _> = (0..labels).map(|i| (i.to_string(), label(i).into())).collect();
                 let ids: Map<_, _> = (0..labels).map(|i| (label(i), i.into())).collect();
                 config.extra.insert("id2label".into(), names.into());
                 config.extra.insert("label2id".into(), ids.into());
-                CLASSIFICATION
             }
             Task::CausalLm | Task::ImageClassification { .. } => return Ok(None),
-        };
-        let architecture = format!("{}{head}", self.names().class);
+        }
+        let architecture = self.class_for(task);
         config.extra.insert("architectures".into(), json!([architecture]));
         config.check_labels()?;
         Ok(Some(config))
+    }
+
+    /// The class of `transformers` with a head for this task.
+    pub(super) fn class_for(&self, task: Task) -> String {
+        let head = match task {
+            Task::SequenceClassification { .. } => CLASSIFICATION,
+            Task::QuestionAnswering => ANSWERING,
+            _ => MASKED_LM,
+        };
+        format!("{}{head}", self.names().class)
     }
 
     /// The number of classes, counted as `transformers` does: the entries of `id2label`, or `num_labels`, or 2.
@@ -71,6 +79,7 @@ impl BertConfig {
             })
         };
         let labels = self.labels();
+        limits::sizes([("num_labels", labels.max(1), limits::CLASSES)])?;
         if let Some(given) = self.extra.get("num_labels").filter(|given| !given.is_null())
             && given.as_u64() != u64::try_from(labels).ok()
         {

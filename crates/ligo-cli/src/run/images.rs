@@ -87,7 +87,8 @@ pub fn decode(wanted: &Wanted<'_>, folder: &Path, ui: Ui) -> Result<Images, Fail
         }
         Ok(())
     })?;
-    write_whole(&images.join(PREPROCESSOR_CONFIG), &config_of(&wanted.preprocessor))?;
+    let config = format!("{:#}\n", wanted.preprocessor.to_json(settings.channels));
+    write_whole(&images.join(PREPROCESSOR_CONFIG), config.as_bytes())?;
     let images = open(folder)?;
     let skipped = || images.train.info().skipped.iter().chain(&images.valid.info().skipped);
     for skipped in skipped() {
@@ -150,23 +151,6 @@ fn preprocessor(recipe: &Recipe, model: &ModelConfig) -> Result<Preprocessor, Fa
         return Ok(own.at(height));
     }
     Ok(Preprocessor::imagenet(height))
-}
-
-/// `preprocessor_config.json` with the keys of `transformers`' `ViTImageProcessor`.
-fn config_of(preprocessor: &Preprocessor) -> Vec<u8> {
-    let size = preprocessor.image_size;
-    let config = json!({
-        "image_processor_type": "ViTImageProcessor",
-        "do_resize": true,
-        "size": {"height": size, "width": size},
-        "resample": 3,
-        "do_rescale": true,
-        "rescale_factor": preprocessor.scale,
-        "do_normalize": true,
-        "image_mean": preprocessor.mean,
-        "image_std": preprocessor.std,
-    });
-    format!("{config:#}\n").into_bytes()
 }
 
 fn build(folder: &Path, source: &ImageSource, settings: &ImageSetSettings, part: &str, ui: Ui) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::augment::SMALL_SIDE;
 use super::image::Image;
@@ -150,6 +150,32 @@ impl Preprocessor {
         })
     }
 
+    /// What a `preprocessor_config.json` says of it, so that `transformers` shows a model what validation showed it: the shorter side resized,
+    /// the middle cut out, by `CLIPImageProcessor`. The processors of ViT and DeiT would squeeze pictures into a square. Pictures of three channels
+    /// are those that everything else is turned into.
+    pub fn to_json(&self, channels: usize) -> Value {
+        let resample = match self.filter {
+            Filter::Lanczos => 1,
+            Filter::Bilinear => 2,
+            Filter::Bicubic => 3,
+        };
+        let [side, size] = [self.resize_side, self.image_size];
+        json!({
+            "image_processor_type": "CLIPImageProcessor",
+            "do_convert_rgb": channels == 3,
+            "do_resize": true,
+            "size": {"shortest_edge": side},
+            "resample": resample,
+            "do_center_crop": true,
+            "crop_size": {"height": size, "width": size},
+            "do_rescale": true,
+            "rescale_factor": self.scale,
+            "do_normalize": true,
+            "image_mean": self.mean,
+            "image_std": self.std,
+        })
+    }
+
     /// Checks the sizes and the numbers for each channel.
     ///
     /// # Errors
@@ -278,6 +304,22 @@ mod tests {
                 .image_size,
             32
         );
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_as_it_was() {
+        for filter in [Filter::Lanczos, Filter::Bilinear, Filter::Bicubic] {
+            for image_size in [28, 64, 224] {
+                let written = Preprocessor {
+                    filter,
+                    scale: 1.0 / 127.5,
+                    mean: vec![0.5],
+                    ..Preprocessor::imagenet(image_size)
+                };
+                let read = Preprocessor::from_json(&written.to_json(3).to_string()).unwrap();
+                assert_eq!(read, written);
+            }
+        }
     }
 
     #[test]

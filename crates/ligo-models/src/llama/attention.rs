@@ -4,7 +4,7 @@ use ligo_arch::LlamaConfig;
 use ligo_ops::AttentionOptions;
 
 use super::Surroundings;
-use crate::{DropoutStream, Linear};
+use crate::{DropoutStream, Linear, RmsNorm};
 
 /// Causal self-attention with rotated queries and keys, of which several queries may share one.
 #[derive(Module, Debug)]
@@ -17,6 +17,10 @@ pub struct Attention {
     pub v_proj: Linear,
     /// Joins the heads, `[D, H·d]`.
     pub o_proj: Linear,
+    /// Of each query, `[d]`; Qwen3 has it.
+    pub q_norm: Option<RmsNorm>,
+    /// Of each key, `[d]`.
+    pub k_norm: Option<RmsNorm>,
     #[module(skip)]
     num_heads: usize,
     #[module(skip)]
@@ -30,12 +34,18 @@ impl Attention {
             c.num_attention_heads * c.head_width(),
             c.key_value_heads() * c.head_width(),
         );
+        let norm = || {
+            c.has_head_norms()
+                .then(|| RmsNorm::skeleton(c.head_width(), c.rms_norm_eps, device))
+        };
         let input = |width| Linear::skeleton_with(d, width, c.has_input_bias(), device);
         Self {
             q_proj: input(all),
             k_proj: input(shared),
             v_proj: input(shared),
             o_proj: Linear::skeleton_with(all, d, c.has_output_bias(), device),
+            q_norm: norm(),
+            k_norm: norm(),
             num_heads: c.num_attention_heads,
             dropout: c.attention_dropout,
         }
@@ -49,8 +59,9 @@ impl Attention {
         around: &Surroundings,
         dropout: &DropoutStream,
     ) -> Tensor<3> {
-        let q = ligo_ops::rotary(self.q_proj.forward(x.clone()), &around.angles);
-        let k = ligo_ops::rotary(self.k_proj.forward(x.clone()), &around.angles);
+        let q = by_head(self.q_proj.forward(x.clone()), self.q_norm.as_ref());
+        let k = by_head(self.k_proj.forward(x.clone()), self.k_norm.as_ref());
+        let [q, k] = [q, k].map(|x| ligo_ops::rotary(x, &around.angles));
         let v = self.v_proj.forward(x);
         let options = AttentionOptions {
             dropout: dropout.next(self.dropout),
@@ -59,4 +70,16 @@ impl Attention {
         let heads = ligo_ops::grouped_attention(q, k, v, options);
         self.o_proj.forward_add(heads, None, residual)
     }
+}
+
+/// Every head normalised by itself, where there is a norm.
+///
+/// # Shapes
+/// `x` and the result `[B, L, H·d]`.
+fn by_head(x: Tensor<3>, norm: Option<&RmsNorm>) -> Tensor<3> {
+    let Some(norm) = norm else { return x };
+    let [batch, length, width] = x.dims();
+    let [head] = norm.weight.dims();
+    let heads = x.reshape([batch, length, width / head, head]);
+    norm.forward(heads).reshape([batch, length, width])
 }

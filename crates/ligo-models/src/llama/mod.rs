@@ -1,4 +1,4 @@
-//! Llama (Touvron et al., arXiv:2302.13971), and Mistral and Qwen2 by the same code, as `transformers`'
+//! Llama (Touvron et al., arXiv:2302.13971), and Mistral, Qwen2 and Qwen3 by the same code, as `transformers`'
 //! `LlamaForCausalLM` computes it.
 //!
 //! Letters in shapes: `B` sequences, `L` tokens, `D` hidden, `H` query heads and `G` key-value heads of width `d`, `F`
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use ligo_arch::LlamaConfig;
+use ligo_arch::{LlamaConfig, Rotation};
 use ligo_ops::RotaryAngles;
 
 pub use attention::Attention;
@@ -42,25 +42,23 @@ pub struct Llama {
     /// After the last layer.
     pub norm: RmsNorm,
     #[module(skip)]
-    rotation: Rotation,
+    rotation: Turning,
     #[module(skip)]
     window: Option<usize>,
 }
 
 /// What the angles of a model depend on besides positions, and those of a sequence, made once for each length and device.
 #[derive(Clone, Debug)]
-struct Rotation {
-    head_dim: usize,
-    theta: f64,
+struct Turning {
+    rotation: Rotation,
     /// Shared by the models that a skeleton becomes.
     made: Arc<Mutex<Option<(usize, Device, RotaryAngles)>>>,
 }
 
-impl Rotation {
-    fn new(head_dim: usize, theta: f64) -> Self {
+impl Turning {
+    fn new(rotation: Rotation) -> Self {
         Self {
-            head_dim,
-            theta,
+            rotation,
             made: Arc::default(),
         }
     }
@@ -72,7 +70,8 @@ impl Rotation {
             Some((known, on, angles)) if *known == length && on == device => angles.clone(),
             _ => {
                 let positions: Vec<usize> = (0..length).collect();
-                let angles = RotaryAngles::new(&positions, [1, length], self.head_dim, self.theta, device);
+                let Rotation { frequencies, scale } = &self.rotation;
+                let angles = RotaryAngles::new(&positions, [1, length], frequencies, *scale, device);
                 *made = Some((length, device.clone(), angles.clone()));
                 angles
             }
@@ -105,7 +104,7 @@ impl LlamaForCausalLm {
                 embed_tokens: Embedding::skeleton(c.vocab_size, d, device),
                 layers: (0..c.num_hidden_layers).map(|_| Layer::skeleton(c, device)).collect(),
                 norm: RmsNorm::skeleton(d, c.rms_norm_eps, device),
-                rotation: Rotation::new(c.head_width(), c.rope_base()),
+                rotation: Turning::new(c.rotation()),
                 window: c.window(),
             },
             lm_head: (!c.tie_word_embeddings).then(head),

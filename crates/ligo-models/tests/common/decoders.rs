@@ -47,7 +47,11 @@ pub fn kinds() -> Vec<ModelConfig> {
         num_key_value_heads: Some(4),
         ..tiny_llama()
     };
-    let llamas = [tiny_llama(), biased, like_llama("mistral"), tied];
+    let scaled = LlamaConfig {
+        rope_scaling: serde_json::from_str(r#"{"type": "yarn", "factor": 4.0}"#).ok(),
+        ..like_llama("qwen3")
+    };
+    let llamas = [tiny_llama(), biased, like_llama("mistral"), tied, scaled];
     let gpts = [tiny_gpt2(), untied].into_iter().map(ModelConfig::Gpt2);
     gpts.chain(llamas.into_iter().map(ModelConfig::Llama)).collect()
 }

@@ -152,7 +152,7 @@ fn rotary_equals_its_composition_for_shared_and_own_positions() {
         let own: Vec<usize> = (0..batch * length).map(|i| i * 7 % length).collect();
         let shared: Vec<usize> = (0..length).collect();
         for (rows, positions) in [(1, shared), (batch, own)] {
-            let angles = RotaryAngles::new(&positions, [rows, length], head, 10_000.0, &d);
+            let angles = RotaryAngles::new(&positions, [rows, length], &frequencies(head, 10_000.0), 1.0, &d);
             let shape = [batch, length, heads * head];
             compare(
                 "rotary embedding",
@@ -167,7 +167,7 @@ fn rotary_equals_its_composition_for_shared_and_own_positions() {
 #[test]
 fn rotary_turns_pairs_by_position_times_frequency() {
     let d = Device::flex();
-    let angles = RotaryAngles::new(&[0, 3], [1, 2], 4, 100.0, &d);
+    let angles = RotaryAngles::new(&[0, 3], [1, 2], &frequencies(4, 100.0), 1.0, &d);
     let x = Tensor::<3>::from_data([[[1.0f32, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0]]], &d);
     // Pairs (1, 3) and (2, 4); frequencies 1 and 100^(-1/2).
     let (s, c) = 3f64.sin_cos();
@@ -185,10 +185,16 @@ fn the_angles_at_some_places_are_those_of_their_positions() {
     let shared = [[0, 1, 2, 3, 4]; 2];
     let own = [[0, 1, 2, 0, 1], [0, 0, 1, 2, 3]];
     for (rows, positions) in [(1, shared), (2, own)] {
-        let all = RotaryAngles::new(&positions.concat()[..5 * rows], [rows, 5], 6, 100.0, &d);
+        let all = RotaryAngles::new(
+            &positions.concat()[..5 * rows],
+            [rows, 5],
+            &frequencies(6, 100.0),
+            1.0,
+            &d,
+        );
         let at = |sequence: usize, places: [usize; 3]| places.map(|place| positions[sequence][place]);
         let chosen = [at(0, [0, 2, 3]), at(1, [1, 2, 4])].concat();
-        let expected = RotaryAngles::new(&chosen, [2, 3], 6, 100.0, &d);
+        let expected = RotaryAngles::new(&chosen, [2, 3], &frequencies(6, 100.0), 1.0, &d);
         let x = noise([2 * 3, 12], 1, &d).reshape([2, 3, 12]);
         let found = rotary(x.clone(), &all.at(places.clone()));
         assert_eq!(host(found), host(rotary(x, &expected)));
@@ -204,7 +210,7 @@ fn composed_decoder_gradients_equal_central_differences_in_f64() {
         wide(noise([6, 8], 2, &d)),
         wide(noise([1, 12], 3, &d)),
     ];
-    let angles = RotaryAngles::new(&[0, 1, 2, 0, 1, 0], [2, 3], 4, 50.0, &d);
+    let angles = RotaryAngles::new(&[0, 1, 2, 0, 1, 0], [2, 3], &frequencies(4, 50.0), 1.0, &d);
     let ids = Tensor::<2, Int>::from_data([[4, 4, 4], [1, 1, 0]], &d);
     let model = |[x, shared, w]: [Tensor<2>; 3]| {
         let w = w.squeeze_dim::<1>(0);
@@ -254,7 +260,7 @@ fn decoder_operations_do_not_depend_on_the_number_of_threads() {
         let leaves = leaves.map(Tensor::require_grad);
         let [x, shared, w] = leaves.clone();
         let positions: Vec<usize> = (0..150).collect();
-        let angles = RotaryAngles::new(&positions, [1, 150], 16, 10_000.0, &d);
+        let angles = RotaryAngles::new(&positions, [1, 150], &frequencies(16, 10_000.0), 1.0, &d);
         let q = rotary(rms_norm(x.reshape([2, 150, 64]), w.squeeze_dim(0), 1e-6), &angles);
         let shared = shared.reshape([2, 150, 32]);
         let options = AttentionOptions {

@@ -230,7 +230,7 @@ fn rotation_is_the_cpus() {
         held("rotary", [[3 * 5, 24]], |[x]| {
             let positions: Vec<usize> = (0..rows * 5).map(|i| i * 3 % 11).collect();
             let device = x.device().without_autodiff();
-            let angles = RotaryAngles::new(&positions, [rows, 5], 8, 100.0, &device);
+            let angles = RotaryAngles::new(&positions, [rows, 5], &frequencies(8, 100.0), 1.0, &device);
             rotary(x.reshape([3, 5, 24]), &angles)
         });
     }
