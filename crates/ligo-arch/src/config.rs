@@ -3,8 +3,8 @@ use serde_json::Value;
 use crate::family::FamilyConfig;
 use crate::settings::Setting;
 use crate::{
-    BertConfig, CaitConfig, Error, Gpt2Config, LlamaConfig, ParamTable, Patches, PositionGrid, Sides, Sizes, Task,
-    VitConfig,
+    BertConfig, CaitConfig, Error, Gpt2Config, GptNeoxConfig, LlamaConfig, ParamTable, Patches, PositionGrid, Sides,
+    Sizes, Task, VitConfig,
 };
 use crate::{layer_types, llama};
 
@@ -68,6 +68,8 @@ families! {
     Cait(CaitConfig) = "cait",
     /// GPT-2.
     Gpt2(Gpt2Config) = "gpt2",
+    /// GPT-NeoX, the family of Pythia.
+    GptNeox(GptNeoxConfig) = "gpt_neox",
     /// Llama, and Mistral, Qwen2 and Qwen3, which differ from it in biases, norms of heads and defaults.
     Llama(LlamaConfig) = "llama" | "mistral" | "qwen2" | "qwen3",
 }

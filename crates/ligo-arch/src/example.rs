@@ -1,6 +1,6 @@
 use serde_json::{Map, Value, json};
 
-use crate::{BertConfig, CaitConfig, Gpt2Config, LlamaConfig, ModelConfig, VitConfig};
+use crate::{BertConfig, CaitConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, ModelConfig, VitConfig};
 
 /// Fields that are read, but are no field of a configuration's struct.
 const READ_BESIDES: [&str; 9] = [
@@ -22,6 +22,7 @@ impl ModelConfig {
             "bert" => Self::Bert(BertConfig::new(64, 8, 1, 1)),
             "roberta" => Self::Bert(BertConfig::roberta(64, 8, 1, 1)),
             "gpt2" => Self::Gpt2(Gpt2Config::new(64, 8, 1, 1)),
+            "gpt_neox" => Self::GptNeox(GptNeoxConfig::new(64, 8, 1, 1)),
             "llama" => Self::Llama(LlamaConfig::new(64, 8, 1, 1, 16)),
             "mistral" => Self::Llama(renamed("mistral", "MistralForCausalLM")),
             "qwen2" => Self::Llama(renamed("qwen2", "Qwen2ForCausalLM")),
@@ -55,7 +56,7 @@ impl ModelConfig {
 }
 
 /// Fields that an example leaves out, since they are absent unless somebody sets them: `(model_types, fields)`.
-const OPTIONAL: [(&[&str], &[&str]); 3] = [
+const OPTIONAL: [(&[&str], &[&str]); 4] = [
     (
         &["llama", "mistral", "qwen2", "qwen3"],
         &[
@@ -70,6 +71,16 @@ const OPTIONAL: [(&[&str], &[&str]); 3] = [
     ),
     (&["vit", "deit", "cait"], &["drop_path_rate"]),
     (&["gpt2"], &["n_inner", "n_ctx"]),
+    (
+        &["gpt_neox"],
+        &[
+            "rope_parameters",
+            "rope_scaling",
+            "rotary_emb_base",
+            "rotary_pct",
+            "original_max_position_embeddings",
+        ],
+    ),
 ];
 
 fn renamed(model_type: &str, architecture: &str) -> LlamaConfig {

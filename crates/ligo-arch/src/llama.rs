@@ -206,6 +206,7 @@ impl LlamaConfig {
         Base {
             theta: self.rope_base(),
             head_dim: self.head_width(),
+            share: 1.0,
             positions: self.max_position_embeddings,
             original: original.and_then(|positions| usize::try_from(positions).ok()),
         }

@@ -32,12 +32,18 @@ pub struct Rotation {
 #[derive(Clone, Copy)]
 pub(crate) struct Base {
     pub(crate) theta: f64,
+    /// Dimensions of a head that are turned.
     pub(crate) head_dim: usize,
+    /// The share of a head that they are.
+    pub(crate) share: f64,
     /// `max_position_embeddings`.
     pub(crate) positions: usize,
     /// `original_max_position_embeddings` beside the object, which wins over that in it.
     pub(crate) original: Option<usize>,
 }
+
+/// The share of a head that is turned.
+const SHARE: &str = "partial_rotary_factor";
 
 const KINDS: &str = "default, linear, dynamic, llama3 or yarn";
 
@@ -75,6 +81,11 @@ impl RopeParameters {
         self.rope_theta.is_none() && self.rope_type.is_none() && self.extra.is_empty()
     }
 
+    /// The share of each head that is turned, where it says one.
+    pub(crate) fn share(&self) -> Option<f64> {
+        self.extra.get(SHARE).and_then(Value::as_f64)
+    }
+
     /// What makes it another rotation than the plain one of this base.
     pub(crate) fn scaling(&self) -> Value {
         if self.kind() == "default" {
@@ -82,6 +93,7 @@ impl RopeParameters {
         }
         let mut said = self.extra.clone();
         said.remove("type");
+        said.remove(SHARE);
         said.insert("rope_type".into(), self.kind().into());
         Value::Object(said)
     }
@@ -99,10 +111,10 @@ impl RopeParameters {
     /// # Errors
     /// A kind that is not supported, a number that is missing or no number, a rotation of a part of each head or of some layers only.
     pub(crate) fn rotation(&self, base: Base) -> Result<Rotation, Error> {
-        if let Some(part) = self.extra.get("partial_rotary_factor")
-            && part.as_f64() != Some(1.0)
+        if let Some(share) = self.extra.get(SHARE)
+            && share.as_f64() != Some(base.share)
         {
-            return Err(unsupported("partial_rotary_factor", part.to_string(), "1.0"));
+            return Err(unsupported(SHARE, share.to_string(), "1.0"));
         }
         // One object for each kind of layer, as in models that mix them.
         if let Some((kind, _)) = self.extra.iter().find(|(_, value)| value.is_object()) {

@@ -98,6 +98,14 @@ impl Row<'_> {
         self.store(Some((template, parts, part)), shape, transposed)
     }
 
+    /// The parts of the tensor alternate, in blocks of so many rows, instead of standing one after the other.
+    pub(crate) fn interleaved(self, block: usize) -> Self {
+        if let Some(stored) = &mut self.0.stored {
+            stored.interleaved = Some(block);
+        }
+        self
+    }
+
     fn store(self, fused: Option<(String, &[Axis], usize)>, shape: Vec<Extent>, transposed: bool) -> Self {
         let own = || (self.0.template.clone(), self.0.axes[..1].to_vec(), 0);
         let (template, parts, part) = fused.map_or_else(own, |(t, p, i)| (t, p.to_vec(), i));
@@ -107,6 +115,7 @@ impl Row<'_> {
             transposed,
             parts,
             part,
+            interleaved: None,
         });
         self
     }

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use crate::{Axis, Param, ParamTable};
 
 /// How files hold a parameter, where that is not a tensor of the parameter's own name and shape.
@@ -17,6 +19,8 @@ pub struct Stored {
     pub parts: Vec<Axis>,
     /// Which of them this one is.
     pub part: usize,
+    /// Where the parts, all of the same size, alternate (GPT-NeoX's `query_key_value` goes from head to head): the rows of each that lie together.
+    pub interleaved: Option<usize>,
 }
 
 /// One dimension of a stored tensor.
@@ -63,12 +67,16 @@ pub struct Slice {
     pub columns: usize,
     /// Whether the whole is stored column by column.
     pub transposed: bool,
+    /// Rows that lie together; all of them but where parts alternate.
+    pub block: usize,
+    /// Rows from the begin of a block to that of the next.
+    pub stride: usize,
 }
 
 impl Slice {
     /// Whether the parameter is the stored tensor, value by value.
     pub fn is_whole(&self) -> bool {
-        self.rows == self.total && (!self.transposed || self.columns == 1 || self.rows == 1)
+        self.rows == self.total && self.block >= self.rows && (!self.transposed || self.columns == 1 || self.rows == 1)
     }
 
     /// Takes the parameter, row by row, out of the stored values.
@@ -76,13 +84,15 @@ impl Slice {
     /// # Panics
     /// When `stored` does not hold `total · columns` values.
     pub fn extract(&self, stored: &[f32]) -> Vec<f32> {
-        if !self.transposed {
-            let begin = self.offset * self.columns;
-            return stored[begin..begin + self.rows * self.columns].to_vec();
-        }
         let mut values = Vec::with_capacity(self.rows * self.columns);
-        for row in self.offset..self.offset + self.rows {
-            values.extend((0..self.columns).map(|column| stored[column * self.total + row]));
+        for rows in self.blocks() {
+            if self.transposed {
+                for row in rows {
+                    values.extend((0..self.columns).map(|column| stored[column * self.total + row]));
+                }
+            } else {
+                values.extend(&stored[rows.start * self.columns..rows.end * self.columns]);
+            }
         }
         values
     }
@@ -92,16 +102,29 @@ impl Slice {
     /// # Panics
     /// As [`Slice::extract`], or when `values` does not hold `rows · columns` values.
     pub fn insert(&self, values: &[f32], stored: &mut [f32]) {
-        if !self.transposed {
-            let begin = self.offset * self.columns;
-            stored[begin..begin + self.rows * self.columns].copy_from_slice(values);
-            return;
-        }
-        for (row, line) in values.chunks_exact(self.columns).enumerate() {
-            for (column, value) in line.iter().enumerate() {
-                stored[column * self.total + self.offset + row] = *value;
+        let mut values = values;
+        for rows in self.blocks() {
+            let (block, rest) = values.split_at(rows.len() * self.columns);
+            values = rest;
+            if !self.transposed {
+                stored[rows.start * self.columns..rows.end * self.columns].copy_from_slice(block);
+                continue;
+            }
+            for (row, line) in rows.zip(block.chunks_exact(self.columns)) {
+                for (column, value) in line.iter().enumerate() {
+                    stored[column * self.total + row] = *value;
+                }
             }
         }
+    }
+
+    /// The rows of the stored matrix that are the parameter's, in order.
+    fn blocks(&self) -> impl Iterator<Item = Range<usize>> {
+        let (block, stride, offset, rows) = (self.block.max(1), self.stride, self.offset, self.rows);
+        (0..rows.div_ceil(block)).map(move |i| {
+            let begin = offset + i * stride;
+            begin..begin + block.min(rows - i * block)
+        })
     }
 }
 
@@ -115,6 +138,8 @@ impl ParamTable {
             total: rows,
             columns: param.shape.iter().skip(1).product(),
             transposed: false,
+            block: rows,
+            stride: rows,
         };
         let part = |slice| FilePart {
             param: param.name.clone(),
@@ -127,6 +152,11 @@ impl ParamTable {
         slice.offset = sizes().take(stored.part).sum();
         slice.total = sizes().sum();
         slice.transposed = stored.transposed;
+        if let Some(block) = stored.interleaved {
+            slice.offset = stored.part * block;
+            slice.block = block;
+            slice.stride = stored.parts.len() * block;
+        }
         let shape = stored.shape.iter().map(|extent| match extent {
             Extent::Exactly(n) => *n,
             Extent::Axis(axis) => self.size(*axis),
@@ -182,6 +212,8 @@ mod tests {
             total: 4,
             columns: 2,
             transposed: true,
+            block: rows,
+            stride: rows,
         };
         let parts = [slice(0, 1), slice(1, 2), slice(3, 1)];
         let values: Vec<Vec<f32>> = parts.iter().map(|p| p.extract(&stored)).collect();
@@ -195,6 +227,43 @@ mod tests {
     }
 
     #[test]
+    fn parts_that_alternate_are_put_together_and_taken_apart_again() {
+        // Two heads of two dimensions of three parts.
+        for transposed in [false, true] {
+            let stored: Vec<f32> = (0..24u8).map(f32::from).collect();
+            let parts = [0, 1, 2].map(|part| Slice {
+                offset: 2 * part,
+                rows: 4,
+                total: 12,
+                columns: 2,
+                transposed,
+                block: 2,
+                stride: 6,
+            });
+            let number = |row: u8, column: u8| {
+                if transposed {
+                    column * 12 + row
+                } else {
+                    2 * row + column
+                }
+            };
+            let mut back = vec![0.0; 24];
+            for (i, part) in (0..3u8).zip(&parts) {
+                let rows = [2 * i, 2 * i + 1, 2 * i + 6, 2 * i + 7];
+                let expected: Vec<f32> = rows
+                    .iter()
+                    .flat_map(|row| [number(*row, 0), number(*row, 1)])
+                    .map(f32::from)
+                    .collect();
+                assert_eq!(part.extract(&stored), expected);
+                part.insert(&expected, &mut back);
+                assert!(!part.is_whole());
+            }
+            assert_eq!(back, stored);
+        }
+    }
+
+    #[test]
     fn rows_of_an_ordinary_matrix_are_a_block() {
         let stored: Vec<f32> = (0..6u8).map(f32::from).collect();
         let slice = Slice {
@@ -203,6 +272,8 @@ mod tests {
             total: 3,
             columns: 2,
             transposed: false,
+            block: 2,
+            stride: 2,
         };
         assert_eq!(slice.extract(&stored), [2.0, 3.0, 4.0, 5.0]);
         let mut back = vec![9.0; 6];

@@ -15,6 +15,9 @@ fn models() -> Vec<ModelConfig> {
             "num_attention_heads"
         };
         json[heads] = 4.into();
+        if *model_type == "gpt_neox" {
+            json["rotary_pct"] = 1.0.into();
+        }
         if json.get("num_key_value_heads").is_some() {
             json["num_key_value_heads"] = 2.into();
         }

@@ -242,6 +242,7 @@ pub(crate) fn family_name(model_type: &str) -> &str {
         "bert" => "BERT",
         "roberta" => "RoBERTa",
         "gpt2" => "GPT-2",
+        "gpt_neox" => "GPT-NeoX",
         "llama" => "Llama",
         "mistral" => "Mistral",
         "qwen2" => "Qwen2",

@@ -5,6 +5,7 @@ use ligo_arch::{BertConfig, ModelConfig, Task};
 
 use crate::bert::{BertForMaskedLm, BertForQuestionAnswering, BertForSequenceClassification};
 use crate::cait::Cait;
+use crate::gpt_neox::GptNeoxForCausalLm;
 use crate::gpt2::Gpt2LmHeadModel;
 use crate::llama::LlamaForCausalLm;
 use crate::network::Network;
@@ -80,7 +81,9 @@ networks! {
     Cait(Cait),
     /// GPT-2.
     Gpt2(Gpt2LmHeadModel),
-    /// Llama, Mistral or Qwen2.
+    /// GPT-NeoX, such as Pythia.
+    GptNeox(GptNeoxForCausalLm),
+    /// Llama, Mistral, Qwen2 or Qwen3.
     Llama(LlamaForCausalLm),
 }
 
@@ -126,6 +129,7 @@ impl Model {
             ModelConfig::Vit(c) => Self::Vit(VitForImageClassification::skeleton(c, has("vit.pooler."), device)),
             ModelConfig::Cait(c) => Self::Cait(Cait::skeleton(c, device)),
             ModelConfig::Gpt2(c) => Self::Gpt2(Gpt2LmHeadModel::skeleton(c, device)),
+            ModelConfig::GptNeox(c) => Self::GptNeox(GptNeoxForCausalLm::skeleton(c, device)),
             ModelConfig::Llama(c) => Self::Llama(LlamaForCausalLm::skeleton(c, device)),
         })
     }

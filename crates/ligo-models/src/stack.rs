@@ -260,7 +260,7 @@ mod tests {
                 masked_positions: Tensor::from_data([1, 4], device),
                 labels: Tensor::from_data([7, 8], device),
             }),
-            ModelConfig::Gpt2(_) | ModelConfig::Llama(_) => Inputs::Causal(CausalInputs {
+            ModelConfig::Gpt2(_) | ModelConfig::GptNeox(_) | ModelConfig::Llama(_) => Inputs::Causal(CausalInputs {
                 input_ids: ids.clone(),
                 labels: ids,
                 documents: None,
@@ -280,7 +280,7 @@ mod tests {
     fn every_family_has_as_many_dropout_sites_in_a_layer_as_it_says() {
         let device = Device::flex();
         for family in [
-            "bert", "roberta", "gpt2", "llama", "mistral", "qwen2", "qwen3", "vit", "deit", "cait",
+            "bert", "roberta", "gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3", "vit", "deit", "cait",
         ] {
             let config = ModelConfig::example(family).unwrap_or_else(|| panic!("{family}"));
             let zeros =

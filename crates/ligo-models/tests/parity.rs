@@ -260,6 +260,11 @@ fn gpt2_computes_what_transformers_computes() {
 }
 
 #[test]
+fn gpt_neox_computes_what_transformers_computes() {
+    check_family("gpt_neox", 5);
+}
+
+#[test]
 fn llama_mistral_qwen2_and_qwen3_compute_what_transformers_computes() {
-    check_family("llama", 14);
+    check_family("llama", 15);
 }

@@ -34,6 +34,7 @@ fn with_layers(config: &ModelConfig, layers: usize) -> ModelConfig {
         ModelConfig::Vit(c) => c.num_hidden_layers = layers,
         ModelConfig::Cait(c) => c.num_hidden_layers = layers,
         ModelConfig::Gpt2(c) => c.n_layer = layers,
+        ModelConfig::GptNeox(c) => c.num_hidden_layers = layers,
         ModelConfig::Llama(c) => c.num_hidden_layers = layers,
     }
     config
@@ -45,7 +46,9 @@ fn inputs(config: &ModelConfig, device: &Device) -> Inputs {
         (ModelConfig::Bert(_), Task::SequenceClassification { .. }) => Inputs::Sequences(classes(device)),
         (ModelConfig::Bert(_), Task::QuestionAnswering) => Inputs::Spans(answers(device)),
         (ModelConfig::Bert(_), _) => batch(device).into(),
-        (ModelConfig::Gpt2(_) | ModelConfig::Llama(_), _) => Inputs::Causal(decoders::next_tokens(device)),
+        (ModelConfig::Gpt2(_) | ModelConfig::GptNeox(_) | ModelConfig::Llama(_), _) => {
+            Inputs::Causal(decoders::next_tokens(device))
+        }
         (ModelConfig::Vit(_) | ModelConfig::Cait(_), _) => Inputs::Images(images::labelled(device)),
     }
 }

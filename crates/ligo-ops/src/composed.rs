@@ -48,20 +48,23 @@ pub(crate) fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, eps: f64
     x / mean_square.add_scalar(eps).sqrt() * weight.unsqueeze::<D>()
 }
 
-pub(crate) fn rotary(x: Tensor<3>, angles: &RotaryAngles) -> Tensor<3> {
+pub(crate) fn rotary(x: Tensor<3>, head: usize, angles: &RotaryAngles) -> Tensor<3> {
     let [batch, length, width] = x.dims();
     let half = angles.half();
-    let heads = width / (2 * half);
     let dtype = x.dtype();
     let [cos, sin] = angles.tensors().map(|table| {
         let [rows, _, _] = table.dims();
         table.cast(dtype).reshape([rows, length, 1, half])
     });
-    let x = x.reshape([batch, length, heads, 2 * half]);
-    let (a, b) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
+    let x = x.reshape([batch, length, width / head, head]);
+    let (a, b) = (x.clone().narrow(3, 0, half), x.clone().narrow(3, half, half));
     let first = a.clone() * cos.clone() - b.clone() * sin.clone();
     let second = b * cos + a * sin;
-    Tensor::cat(vec![first, second], 3).reshape([batch, length, width])
+    let mut parts = vec![first, second];
+    if head > 2 * half {
+        parts.push(x.narrow(3, 2 * half, head - 2 * half));
+    }
+    Tensor::cat(parts, 3).reshape([batch, length, width])
 }
 
 pub(crate) fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {

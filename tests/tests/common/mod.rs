@@ -74,6 +74,8 @@ pub fn families() -> Vec<Family> {
         json!({"n_embd": 16, "n_head": 4}),
         json!({"n_embd": 12, "n_head": 3}),
     ];
+    let neox = json!({"model_type": "gpt_neox", "vocab_size": 23, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "intermediate_size": 12, "max_position_embeddings": 16, "rotary_pct": 0.5});
     let llama = json!({"model_type": "llama", "vocab_size": 23, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4,
         "num_key_value_heads": 2, "intermediate_size": 20, "tie_word_embeddings": true});
     let grouped = [
@@ -100,6 +102,7 @@ pub fn families() -> Vec<Family> {
         family("roberta", &with(&bert, &roberta), &encoder),
         family("gpt2", &gpt2, &decoder),
         family("gpt2, untied", &with(&gpt2, &untied), &decoder),
+        family("gpt_neox", &neox, &encoder),
         family("llama, tied", &llama, &grouped),
         family("mistral, untied", &with(&llama, &mistral), &grouped),
         family("qwen2", &with(&llama, &json!({"model_type": "qwen2"})), &grouped),

@@ -155,7 +155,7 @@ fn batch_for(model: &ModelConfig) -> Batch {
                 masked_positions,
             })
         }
-        ModelConfig::Gpt2(_) | ModelConfig::Llama(_) => Batch::Causal(CausalBatch {
+        ModelConfig::Gpt2(_) | ModelConfig::GptNeox(_) | ModelConfig::Llama(_) => Batch::Causal(CausalBatch {
             batch_size: BATCH,
             seq_len: LENGTH,
             input_ids: tokens(),

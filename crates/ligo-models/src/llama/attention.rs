@@ -3,7 +3,7 @@ use burn::tensor::{Device, Tensor};
 use ligo_arch::LlamaConfig;
 use ligo_ops::AttentionOptions;
 
-use super::Surroundings;
+use crate::rotation::Surroundings;
 use crate::{DropoutStream, Linear, RmsNorm};
 
 /// Causal self-attention with rotated queries and keys, of which several queries may share one.
@@ -23,6 +23,8 @@ pub struct Attention {
     pub k_norm: Option<RmsNorm>,
     #[module(skip)]
     num_heads: usize,
+    #[module(skip)]
+    head_width: usize,
     #[module(skip)]
     dropout: f64,
 }
@@ -47,6 +49,7 @@ impl Attention {
             q_norm: norm(),
             k_norm: norm(),
             num_heads: c.num_attention_heads,
+            head_width: c.head_width(),
             dropout: c.attention_dropout,
         }
     }
@@ -61,7 +64,7 @@ impl Attention {
     ) -> Tensor<3> {
         let q = by_head(self.q_proj.forward(x.clone()), self.q_norm.as_ref());
         let k = by_head(self.k_proj.forward(x.clone()), self.k_norm.as_ref());
-        let [q, k] = [q, k].map(|x| ligo_ops::rotary(x, &around.angles));
+        let [q, k] = [q, k].map(|x| ligo_ops::rotary(x, self.head_width, &around.angles));
         let v = self.v_proj.forward(x);
         let options = AttentionOptions {
             dropout: dropout.next(self.dropout),

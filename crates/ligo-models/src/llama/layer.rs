@@ -2,7 +2,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use ligo_arch::LlamaConfig;
 
-use super::{Attention, Surroundings};
+use super::Attention;
+use crate::rotation::Surroundings;
 use crate::stack::Stacked;
 use crate::{DropoutStream, Linear, RmsNorm};
 

@@ -7,20 +7,16 @@
 mod attention;
 mod layer;
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use ligo_arch::{LlamaConfig, Rotation};
-use ligo_ops::RotaryAngles;
+use ligo_arch::LlamaConfig;
 
 pub use attention::Attention;
 pub use layer::{FeedForward, Layer};
 
-use crate::causal::{Reading, Visibility, causal, next_token_scores};
+use crate::causal::{Reading, causal, next_token_scores};
 use crate::network::{Network, text};
-use crate::stack::Context;
-use crate::token_drop::Division;
+use crate::rotation::Turning;
 use crate::{Embedding, Error, Features, Inputs, Linear, Pass, RmsNorm, Scores, stack};
 
 /// Llama with a language-model head.
@@ -45,54 +41,6 @@ pub struct Llama {
     rotation: Turning,
     #[module(skip)]
     window: Option<usize>,
-}
-
-/// What the angles of a model depend on besides positions, and those of a sequence, made once for each length and device.
-#[derive(Clone, Debug)]
-struct Turning {
-    rotation: Rotation,
-    /// Shared by the models that a skeleton becomes.
-    made: Arc<Mutex<Option<(usize, Device, RotaryAngles)>>>,
-}
-
-impl Turning {
-    fn new(rotation: Rotation) -> Self {
-        Self {
-            rotation,
-            made: Arc::default(),
-        }
-    }
-
-    /// The angles at `0, 1, …, length - 1`.
-    fn angles(&self, length: usize, device: &Device) -> RotaryAngles {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*made {
-            Some((known, on, angles)) if *known == length && on == device => angles.clone(),
-            _ => {
-                let positions: Vec<usize> = (0..length).collect();
-                let Rotation { frequencies, scale } = &self.rotation;
-                let angles = RotaryAngles::new(&positions, [1, length], frequencies, *scale, device);
-                *made = Some((length, device.clone(), angles.clone()));
-                angles
-            }
-        }
-    }
-}
-
-/// What all layers read beside hidden states.
-#[derive(Clone)]
-pub(crate) struct Surroundings {
-    visibility: Visibility,
-    angles: RotaryAngles,
-}
-
-impl Context for Surroundings {
-    fn of_kept(&self, tokens: &Division) -> Self {
-        Self {
-            visibility: self.visibility.of_kept(tokens),
-            angles: self.angles.at(tokens.places()),
-        }
-    }
 }
 
 impl LlamaForCausalLm {
@@ -129,14 +77,7 @@ impl Llama {
                 "the sequence has {length} tokens; the model's attention reaches over {window}"
             );
         }
-        let angles = self.rotation.angles(length, &reading.device());
-        let around = Surroundings {
-            visibility: reading.visibility.clone(),
-            angles: match reading.position_ids() {
-                Some(ids) => angles.at(ids),
-                None => angles,
-            },
-        };
+        let around = self.rotation.around(reading);
         let x = self.embed_tokens.forward(reading.input_ids.clone());
         stack::run(&self.layers, x, &around, 0, pass, inspect)
     }

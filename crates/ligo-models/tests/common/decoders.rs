@@ -1,7 +1,7 @@
 //! Decoders that come from no file, and what they learn from.
 
 use burn::tensor::{Device, Tensor};
-use ligo_arch::{Gpt2Config, LlamaConfig, ModelConfig};
+use ligo_arch::{Gpt2Config, GptNeoxConfig, LlamaConfig, ModelConfig};
 use ligo_models::CausalInputs;
 
 /// Vocabulary 13, hidden 8, two layers, two heads, feed-forward 12.
@@ -53,7 +53,23 @@ pub fn kinds() -> Vec<ModelConfig> {
     };
     let llamas = [tiny_llama(), biased, like_llama("mistral"), tied, scaled];
     let gpts = [tiny_gpt2(), untied].into_iter().map(ModelConfig::Gpt2);
-    gpts.chain(llamas.into_iter().map(ModelConfig::Llama)).collect()
+    // Two of the four dimensions of a head are turned.
+    let parallel = GptNeoxConfig {
+        attention_dropout: 0.1,
+        hidden_dropout: 0.1,
+        rotary_pct: Some(0.5),
+        ..GptNeoxConfig::new(13, 8, 2, 2)
+    };
+    let serial = GptNeoxConfig {
+        use_parallel_residual: false,
+        attention_bias: false,
+        tie_word_embeddings: true,
+        ..parallel.clone()
+    };
+    let neoxes = [parallel, serial].into_iter().map(ModelConfig::GptNeox);
+    gpts.chain(llamas.into_iter().map(ModelConfig::Llama))
+        .chain(neoxes)
+        .collect()
 }
 
 /// Two sequences of five tokens, each of two documents; two labels do not count.

@@ -1,4 +1,4 @@
-//! Rotary position embedding, one thread for each pair of elements.
+//! Rotary position embedding, one thread for each pair of elements and for each element that stays.
 
 use burn::backend::autodiff::{
     checkpoint::base::Checkpointer,
@@ -17,37 +17,40 @@ fn rotate(
     cos: &[f32],
     sin: &[f32],
     y: &mut [f32],
-    pairs: usize,
+    slots: usize,
     heads: usize,
+    width: usize,
     half: usize,
     tokens: usize,
     sign: f32,
 ) {
-    let pair = ABSOLUTE_POS;
-    if pair < pairs {
-        let within = pair % half;
-        let head = pair / half;
-        let token = head / heads;
-        let angle = (token % tokens) * half + within;
-        let place = head * 2 * half + within;
-        let c = cos[angle];
-        let s = sin[angle] * sign;
-        let a = x[place];
-        let b = x[place + half];
-        y[place] = a * c - b * s;
-        y[place + half] = b * c + a * s;
+    let slot = ABSOLUTE_POS;
+    if slot < slots {
+        let within = slot % (width - half);
+        let head = slot / (width - half);
+        let place = head * width + within;
+        if within < half {
+            let angle = (head / heads % tokens) * half + within;
+            let c = cos[angle];
+            let s = sin[angle] * sign;
+            let a = x[place];
+            let b = x[place + half];
+            y[place] = a * c - b * s;
+            y[place + half] = b * c + a * s;
+        } else {
+            y[place + half] = x[place + half];
+        }
     }
 }
 
 /// `x` turned by the angles or, with `sign` -1, back.
-fn turned(x: &CubeTensor, [cos, sin]: &[CubeTensor; 2], sign: f32) -> CubeTensor {
+fn turned(x: &CubeTensor, head: usize, [cos, sin]: &[CubeTensor; 2], sign: f32) -> CubeTensor {
     let [_, _, width] = dims(x);
     let [rows, length, half] = dims(cos);
-    let pairs = count(x) / 2;
+    let slots = count(x) / head * (head - half);
     let y = empty(x, x.meta.shape().clone());
-    let (number, units) = threads(x, pairs);
+    let (number, units) = threads(x, slots);
     let [a, b, c, d] = [x, cos, sin, &y].map(arg);
-    let heads = width / (2 * half);
     rotate::launch(
         &x.client,
         number,
@@ -56,8 +59,9 @@ fn turned(x: &CubeTensor, [cos, sin]: &[CubeTensor; 2], sign: f32) -> CubeTensor
         b,
         c,
         d,
-        pairs,
-        heads,
+        slots,
+        width / head,
+        head,
         half,
         rows * length,
         sign,
@@ -66,22 +70,23 @@ fn turned(x: &CubeTensor, [cos, sin]: &[CubeTensor; 2], sign: f32) -> CubeTensor
 }
 
 /// [`crate::rotary`] on a GPU.
-pub(crate) fn rotary(x: Tensor<3>, angles: &RotaryAngles) -> Tensor<3> {
+pub(crate) fn rotary(x: Tensor<3>, head: usize, angles: &RotaryAngles) -> Tensor<3> {
     let part = part(x);
     let tables = angles.tensors().map(values);
-    let y = turned(&part.values, &tables, 1.0);
-    graph::record(Node, [part], y, |_| tables)
+    let y = turned(&part.values, head, &tables, 1.0);
+    graph::record(Node, [part], y, |_| (tables, head))
 }
 
 #[derive(Debug)]
 struct Node;
 
 impl Backward<Cube, 1> for Node {
-    type State = [CubeTensor; 2];
+    /// Cosines and sines, and the width of a head.
+    type State = ([CubeTensor; 2], usize);
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let (dy, tables, mut back) = Back::on(ops, grads);
+        let (dy, (tables, head), mut back) = Back::on(ops, grads);
         // A rotation's transpose turns back.
-        back.give(0, turned(&into_contiguous(dy), &tables, -1.0));
+        back.give(0, turned(&into_contiguous(dy), head, &tables, -1.0));
     }
 }

@@ -10,18 +10,20 @@ use crate::simd::multiversion;
 pub(crate) struct Angles<'a> {
     pub(crate) cos: &'a [f32],
     pub(crate) sin: &'a [f32],
-    /// Half the width of a head.
+    /// Pairs of a head that are turned.
     pub(crate) half: usize,
+    /// The width of a head; what is behind its pairs stays.
+    pub(crate) head: usize,
 }
 
 /// Turns elements `i` and `i + half` of every head of every row of `x`, forward, or backward when `sign` is -1.
 pub(crate) fn rotate(x: &[f32], width: usize, angles: Angles<'_>, sign: f32, y: &mut [f32]) {
     let chunk = rows::per_task(width);
-    let Angles { cos, sin, half } = angles;
+    let Angles { cos, sin, half, head } = angles;
     y.par_chunks_mut(chunk * width)
         .zip(x.par_chunks(chunk * width))
         .enumerate()
-        .for_each(|(task, (y, x))| rotate_rows(x, width, cos, sin, half, sign, task * chunk, y));
+        .for_each(|(task, (y, x))| rotate_rows(x, width, cos, sin, [half, head], sign, task * chunk, y));
 }
 
 multiversion!(
@@ -30,7 +32,7 @@ multiversion!(
         width: usize,
         cos: &[f32],
         sin: &[f32],
-        half: usize,
+        sizes: [usize; 2],
         sign: f32,
         first: usize,
         y: &mut [f32],
@@ -44,7 +46,7 @@ fn rotate_body<const FMA: bool>(
     width: usize,
     cos: &[f32],
     sin: &[f32],
-    half: usize,
+    [half, head]: [usize; 2],
     sign: f32,
     first: usize,
     y: &mut [f32],
@@ -53,7 +55,10 @@ fn rotate_body<const FMA: bool>(
     for (index, (x, y)) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)).enumerate() {
         let at = (first + index) % rows * half;
         let (cos, sin) = (&cos[at..at + half], &sin[at..at + half]);
-        for (x, y) in x.chunks_exact(2 * half).zip(y.chunks_exact_mut(2 * half)) {
+        for (x, y) in x.chunks_exact(head).zip(y.chunks_exact_mut(head)) {
+            let (x, still) = x.split_at(2 * half);
+            let (y, kept) = y.split_at_mut(2 * half);
+            kept.copy_from_slice(still);
             let (a, b) = x.split_at(half);
             let (first, second) = y.split_at_mut(half);
             for i in 0..half {

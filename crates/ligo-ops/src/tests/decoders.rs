@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
 
-use super::{assert_close, compare, device, host, loss, noise};
+use super::{assert_close, compare, device, frequencies, host, loss, noise};
 use crate::*;
 
 /// Three or more documents in each sequence, cut at other places in each; the first one comes back at the end.
@@ -148,17 +148,24 @@ fn swiglu_equals_its_composition_and_stays_finite() {
 #[test]
 fn rotary_equals_its_composition_for_shared_and_own_positions() {
     let d = device();
-    for (batch, length, heads, head) in [(1, 1, 1, 2), (3, 50, 3, 6), (2, 200, 4, 16)] {
+    // The last two turn a part of each head.
+    for (batch, length, heads, head, turned) in [
+        (1, 1, 1, 2, 2),
+        (3, 50, 3, 6, 6),
+        (2, 200, 4, 16, 16),
+        (2, 30, 3, 8, 2),
+        (1, 70, 2, 11, 6),
+    ] {
         let own: Vec<usize> = (0..batch * length).map(|i| i * 7 % length).collect();
         let shared: Vec<usize> = (0..length).collect();
         for (rows, positions) in [(1, shared), (batch, own)] {
-            let angles = RotaryAngles::new(&positions, [rows, length], &frequencies(head, 10_000.0), 1.0, &d);
+            let angles = RotaryAngles::new(&positions, [rows, length], &frequencies(turned, 10_000.0), 1.5, &d);
             let shape = [batch, length, heads * head];
             compare(
                 "rotary embedding",
                 [noise([batch * length, heads * head], 1, &d)],
-                |[x]| rotary(x.reshape(shape), &angles),
-                |[x]| composed::rotary(x.reshape(shape), &angles),
+                |[x]| rotary(x.reshape(shape), head, &angles),
+                |[x]| composed::rotary(x.reshape(shape), head, &angles),
             );
         }
     }
@@ -173,9 +180,14 @@ fn rotary_turns_pairs_by_position_times_frequency() {
     let (s, c) = 3f64.sin_cos();
     let (t, e) = 0.3f64.sin_cos();
     let expected = [c - 3.0 * s, 2.0 * e - 4.0 * t, 3.0 * c + s, 4.0 * e + 2.0 * t];
-    let found = host(rotary(x, &angles));
+    let found = host(rotary(x, 4, &angles));
     assert_eq!(found[..4], [1.0, 2.0, 3.0, 4.0]);
     assert_close("rotary embedding", &found[4..], &expected, 1e-6);
+    // Of a head of five elements the first two are a pair, and the cosines and sines may be larger.
+    let angles = RotaryAngles::new(&[3], [1, 1], &[1.0], 2.0, &d);
+    let x = Tensor::<3>::from_data([[[1.0f32, 2.0, 3.0, 4.0, 5.0]]], &d);
+    let expected = [2.0 * (c - 2.0 * s), 2.0 * (2.0 * c + s), 3.0, 4.0, 5.0];
+    assert_close("a part of a head", &host(rotary(x, 5, &angles)), &expected, 1e-6);
 }
 
 #[test]
@@ -196,8 +208,8 @@ fn the_angles_at_some_places_are_those_of_their_positions() {
         let chosen = [at(0, [0, 2, 3]), at(1, [1, 2, 4])].concat();
         let expected = RotaryAngles::new(&chosen, [2, 3], &frequencies(6, 100.0), 1.0, &d);
         let x = noise([2 * 3, 12], 1, &d).reshape([2, 3, 12]);
-        let found = rotary(x.clone(), &all.at(places.clone()));
-        assert_eq!(host(found), host(rotary(x, &expected)));
+        let found = rotary(x.clone(), 6, &all.at(places.clone()));
+        assert_eq!(host(found), host(rotary(x, 6, &expected)));
     }
 }
 
@@ -227,7 +239,7 @@ fn composed_decoder_gradients_equal_central_differences_in_f64() {
             }),
             ..AttentionOptions::default()
         };
-        let h = grouped_attention(rotary(q, &angles), rotary(k, &angles), v, options);
+        let h = grouped_attention(rotary(q, 4, &angles), rotary(k, 4, &angles), v, options);
         loss(swiglu(rms_norm(h, w, 1e-5).reshape([6, 12]), x))
     };
     let tracked = leaves.clone().map(|x| x.detach().require_grad());
@@ -261,7 +273,7 @@ fn decoder_operations_do_not_depend_on_the_number_of_threads() {
         let [x, shared, w] = leaves.clone();
         let positions: Vec<usize> = (0..150).collect();
         let angles = RotaryAngles::new(&positions, [1, 150], &frequencies(16, 10_000.0), 1.0, &d);
-        let q = rotary(rms_norm(x.reshape([2, 150, 64]), w.squeeze_dim(0), 1e-6), &angles);
+        let q = rotary(rms_norm(x.reshape([2, 150, 64]), w.squeeze_dim(0), 1e-6), 16, &angles);
         let shared = shared.reshape([2, 150, 32]);
         let options = AttentionOptions {
             num_heads: 4,
@@ -269,7 +281,7 @@ fn decoder_operations_do_not_depend_on_the_number_of_threads() {
             causal: true,
             ..AttentionOptions::default()
         };
-        let y = grouped_attention(q.clone(), rotary(shared.clone(), &angles), shared, options);
+        let y = grouped_attention(q.clone(), rotary(shared.clone(), 16, &angles), shared, options);
         let y = swiglu(y, q);
         let grads = loss(y.clone()).backward();
         (host(y), leaves.map(|leaf| host(leaf.grad(&grads).unwrap())))

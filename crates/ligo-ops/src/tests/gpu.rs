@@ -226,12 +226,12 @@ fn positions_are_the_cpus() {
 
 #[test]
 fn rotation_is_the_cpus() {
-    for rows in [1, 3] {
+    for (rows, turned) in [(1, 8), (3, 8), (3, 2)] {
         held("rotary", [[3 * 5, 24]], |[x]| {
             let positions: Vec<usize> = (0..rows * 5).map(|i| i * 3 % 11).collect();
             let device = x.device().without_autodiff();
-            let angles = RotaryAngles::new(&positions, [rows, 5], &frequencies(8, 100.0), 1.0, &device);
-            rotary(x.reshape([3, 5, 24]), &angles)
+            let angles = RotaryAngles::new(&positions, [rows, 5], &frequencies(turned, 100.0), 1.5, &device);
+            rotary(x.reshape([3, 5, 24]), 8, &angles)
         });
     }
 }

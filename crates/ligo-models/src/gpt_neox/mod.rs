@@ -1,0 +1,93 @@
+//! GPT-NeoX (Black et al., arXiv:2204.06745), the family of Pythia, as `transformers`' `GPTNeoXForCausalLM` computes it.
+//!
+//! Letters in shapes: `B` sequences, `L` tokens, `D` hidden, `F` feed-forward, `V` vocabulary.
+
+mod layer;
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+use ligo_arch::GptNeoxConfig;
+
+pub use layer::{Attention, FeedForward, Layer};
+
+use crate::causal::{Reading, causal, next_token_scores};
+use crate::network::{Network, text};
+use crate::rotation::Turning;
+use crate::{Embedding, Error, Features, Inputs, LayerNorm, Linear, Pass, Scores, stack};
+
+/// GPT-NeoX with a language-model head.
+#[derive(Module, Debug)]
+pub struct GptNeoxForCausalLm {
+    /// Everything below the head.
+    pub gpt_neox: GptNeox,
+    /// The head of an untied model, `[V, D]`; a tied one decodes with its token table.
+    pub embed_out: Option<Linear>,
+}
+
+/// Token table, layers and the last normalisation.
+#[derive(Module, Debug)]
+pub struct GptNeox {
+    /// Tokens, `[V, D]`.
+    pub embed_in: Embedding,
+    /// First layer first.
+    pub layers: Vec<Layer>,
+    /// After the last layer.
+    pub final_layer_norm: LayerNorm,
+    #[module(skip)]
+    rotation: Turning,
+    #[module(skip)]
+    dropout: f64,
+}
+
+impl GptNeoxForCausalLm {
+    pub(crate) fn skeleton(c: &GptNeoxConfig, device: &Device) -> Self {
+        let d = c.hidden_size;
+        let head = || Linear::skeleton_with(d, c.vocab_size, false, device);
+        Self {
+            gpt_neox: GptNeox {
+                embed_in: Embedding::skeleton(c.vocab_size, d, device),
+                layers: (0..c.num_hidden_layers).map(|_| Layer::skeleton(c, device)).collect(),
+                final_layer_norm: LayerNorm::skeleton(d, c.layer_norm_eps, device),
+                rotation: Turning::new(c.rotation()),
+                dropout: c.hidden_dropout,
+            },
+            embed_out: (!c.tie_word_embeddings).then(head),
+        }
+    }
+
+    /// `LayerNorm(x) Eᵀ` with `E` the head or, when tied, the token table.
+    fn predict(&self, hidden: Tensor<3>) -> Tensor<3> {
+        let head = self.embed_out.as_ref().map(|head| &head.weight);
+        let matrix = head.unwrap_or(&self.gpt_neox.embed_in.weight);
+        ligo_ops::linear(self.gpt_neox.final_layer_norm.forward(hidden), Param::val(matrix), None)
+    }
+}
+
+impl GptNeox {
+    /// Hidden states before the last normalisation. Shows `inspect` what comes out of the token table and of each layer.
+    fn forward(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error> {
+        let around = self.rotation.around(reading);
+        let x = self.embed_in.forward(reading.input_ids.clone());
+        let x = ligo_ops::dropout(x, pass.dropout.next(self.dropout));
+        stack::run(&self.layers, x, &around, 0, pass, inspect)
+    }
+}
+
+impl Network for GptNeoxForCausalLm {
+    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
+        let inputs = causal(inputs)?;
+        let hidden = self.gpt_neox.forward(&inputs.into(), pass, &mut |_| {})?;
+        Ok(next_token_scores(self.predict(hidden), inputs.labels.clone()))
+    }
+
+    fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
+        let reading = text(features)?.into();
+        let hidden = self.gpt_neox.forward(&reading, &Pass::evaluation(), &mut |_| {})?;
+        Ok(self.predict(hidden))
+    }
+
+    fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
+        let reading = text(features)?.into();
+        stack::states(|inspect| self.gpt_neox.forward(&reading, &Pass::evaluation(), inspect))
+    }
+}
