@@ -13,6 +13,9 @@ pub struct Work {
     pub trained: Trained,
     /// Whether a teacher runs forward too.
     pub teacher: bool,
+    /// Labels of its batch, once the batch is there: what a masked model predicts differs from one to the next. A micro-batch without
+    /// any is passed over.
+    pub labels: Option<usize>,
 }
 
 /// The parameters that are trained: all above a line, and the embeddings.
@@ -67,6 +70,7 @@ impl Work {
             tokens: config.token_drop.and_then(|drop| drop.tokens(depth, at)),
             trained: trained.and(frozen),
             teacher: false,
+            labels: None,
         }
     }
 
