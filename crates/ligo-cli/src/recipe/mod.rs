@@ -6,6 +6,8 @@ mod everywhere;
 mod faults;
 mod label;
 mod lengths;
+mod limits;
+mod methods;
 mod moments;
 mod pair;
 mod parse;
@@ -29,6 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use builtin::{BUILTIN, builtin};
 pub(crate) use faults::nearest;
 pub use faults::{Fault, RecipeError};
+pub(crate) use limits::check_operator;
 pub use moments::KeepMoments;
 pub use pair::Pair;
 pub use parse::{differences, load, merged, overrides, parse};
@@ -194,6 +197,30 @@ impl Default for DataSection {
 }
 
 impl DataSection {
+    /// Checks the sizes that samples have.
+    ///
+    /// # Errors
+    /// One cannot be used.
+    pub fn check(&self) -> Result<(), Vec<Fault>> {
+        let mut faults = Vec::new();
+        let mut fault = |key: &str, message: String| {
+            faults.push(Fault {
+                key: format!("data.{key}"),
+                message,
+            });
+        };
+        let (least, most) = (limits::FEWEST_TOKENS, limits::MOST_TOKENS);
+        if !(least..=most).contains(&self.seq_len) {
+            let message = format!("must be at least {least} and at most {most}, found {}", self.seq_len);
+            fault("seq_len", message);
+        }
+        let mask = self.mask_probability;
+        if !(mask > 0.0 && mask < 1.0) {
+            fault("mask_probability", format!("must lie between 0 and 1, found {mask}"));
+        }
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+
     /// What happens to a training image.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The first stage of a run on images: decoding them into a set.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,11 +12,11 @@ use serde_json::json;
 
 use super::dataset::{Content, Dataset, Images};
 use super::stage::{stage, write_whole};
-use super::text::{modified, remove};
+use super::text::remove;
 use crate::recipe::Recipe;
 use crate::stop::STOP;
 use crate::ui::follow;
-use crate::{Failure, Ui};
+use crate::{Failure, Ui, identity};
 
 /// Which images, and how they are decoded.
 pub struct Wanted<'a> {
@@ -61,16 +62,7 @@ pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> R
 /// # Errors
 /// As [`prepare`].
 pub fn decode(wanted: &Wanted<'_>, folder: &Path, ui: Ui) -> Result<Images, Failure> {
-    let split = match (wanted.paths, wanted.valid_paths) {
-        ([path], []) => ImageSplit::find(path, wanted.valid_fraction)?,
-        ([train], [valid]) => ImageSplit::from_paths(train, valid)?,
-        _ => {
-            return Err(Failure::other(
-                "images come from one folder or file, and at most one to validate on",
-                "--data FOLDER, or corpus.paths and corpus.valid_paths with one entry each",
-            ));
-        }
-    };
+    let split = find(wanted.paths, wanted.valid_paths, wanted.valid_fraction)?;
     let images = folder.join(FOLDER);
     std::fs::create_dir_all(&images).map_err(Failure::io("create", &images))?;
     let settings = ImageSetSettings {
@@ -78,10 +70,14 @@ pub fn decode(wanted: &Wanted<'_>, folder: &Path, ui: Ui) -> Result<Images, Fail
         damaged: wanted.damaged,
         ..ImageSetSettings::default()
     };
-    let files = |source: &ImageSource| json!([source.path(), source.total_bytes(), modified(source.path())]);
+    let hashes = hashes_of(&split)?;
+    let files = |source: &ImageSource| {
+        let named = source.files().map(|(name, path)| json!([name, hashes.get(path)]));
+        json!([source.class_names(), named.collect::<Vec<_>>()])
+    };
     let inputs =
         json!({"train": files(&split.train), "valid": files(&split.valid), "how": split.how, "settings": settings});
-    stage(ui, "images", &images, &inputs, || {
+    stage(ui, "images", &images, &inputs, &["train", "valid"], || {
         for (part, source) in [("train", &split.train), ("valid", &split.valid)] {
             build(&images.join(part), source, &settings, part, ui)?;
         }
@@ -113,6 +109,31 @@ pub fn decode(wanted: &Wanted<'_>, folder: &Path, ui: Ui) -> Result<Images, Fail
         info.class_prior_loss(images.valid.info()).unwrap_or(f64::NAN),
     ));
     Ok(images)
+}
+
+/// The images of one path, with some held out, or of two.
+///
+/// # Errors
+/// They cannot be found or read.
+pub fn find(paths: &[PathBuf], valid_paths: &[PathBuf], valid_fraction: f64) -> Result<ImageSplit, Failure> {
+    match (paths, valid_paths) {
+        ([path], []) => Ok(ImageSplit::find(path, valid_fraction)?),
+        ([train], [valid]) => Ok(ImageSplit::from_paths(train, valid)?),
+        _ => Err(Failure::other(
+            "images come from one folder or file, and at most one to validate on",
+            "--data FOLDER, or corpus.paths and corpus.valid_paths with one entry each",
+        )),
+    }
+}
+
+/// The content of all files of a set; those that training and validation images share are read once.
+fn hashes_of(split: &ImageSplit) -> Result<HashMap<PathBuf, String>, Failure> {
+    let all = split.train.files().chain(split.valid.files());
+    let mut paths: Vec<PathBuf> = all.map(|(_, path)| path.to_path_buf()).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let hashes = identity::of_files(&paths)?;
+    Ok(paths.into_iter().zip(hashes).collect())
 }
 
 /// Opens what [`decode`] left in a folder.

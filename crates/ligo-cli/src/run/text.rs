@@ -11,11 +11,11 @@ use ligo_data::{
 use serde_json::{Value, json};
 
 use super::dataset::{Content, Dataset, Tokens, check_vocabulary};
-use super::stage::stage;
+use super::stage::{stage, to_make_again};
 use crate::recipe::{CorpusSource, Recipe, TrainedTokenizer};
 use crate::stop::STOP;
 use crate::ui::follow;
-use crate::{Failure, Ui};
+use crate::{Failure, Ui, identity, stop};
 
 /// Gathers text, trains or loads the tokenizer, and writes the token store, each unless it is there already.
 ///
@@ -28,10 +28,10 @@ pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> R
     let tokenizer_inputs = json!({
         "corpus": identity,
         "tokenizer": recipe.tokenizer,
-        "given": given,
+        "given": given.map(|path| tokenizer_identity(path)).transpose()?,
         "model_type": model.model_type(),
     });
-    stage(ui, "tokenizer", &tokenizer_dir, &tokenizer_inputs, || {
+    stage(ui, "tokenizer", &tokenizer_dir, &tokenizer_inputs, &["."], || {
         let tokenizer = match given {
             Some(path) => open_tokenizer(path)?,
             None => {
@@ -43,6 +43,8 @@ pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> R
                 train_tokenizer(&corpus.train, kind, section.vocab_size, section.merges, ui)?
             }
         };
+        // A tokenizer of another kind has other files.
+        remove(&tokenizer_dir)?;
         std::fs::create_dir_all(&tokenizer_dir).map_err(Failure::io("create", &tokenizer_dir))?;
         tokenizer.save(&tokenizer_dir)?;
         Ok(())
@@ -54,11 +56,11 @@ pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> R
     }
     let tokens_dir = folder.join("tokens");
     let tokens_inputs = json!({"corpus": identity, "tokenizer": tokenizer.hash()});
-    stage(ui, "tokens", &tokens_dir, &tokens_inputs, || {
+    stage(ui, "tokens", &tokens_dir, &tokens_inputs, &["train", "valid"], || {
         build_stores(&tokens_dir, &corpus, &tokenizer, ui)?;
         Ok(())
     })?;
-    let tokens = Tokens::open(folder)?;
+    let tokens = Tokens::open(folder).map_err(|failure| to_make_again(&tokens_dir, &failure))?;
     let (train, valid) = (Arc::clone(&tokens.train), Arc::clone(&tokens.valid));
     let vocab_size = tokens.vocab_size;
     let content = Content::Text(tokens);
@@ -87,7 +89,7 @@ pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> R
 }
 
 /// The tokenizer that the recipe names, or else that of a finished small model, which has learned what its numbers stand for.
-fn given_tokenizer<'a>(recipe: &'a Recipe, small: &ModelConfig) -> Result<Option<&'a PathBuf>, Failure> {
+pub(super) fn given_tokenizer<'a>(recipe: &'a Recipe, small: &ModelConfig) -> Result<Option<&'a PathBuf>, Failure> {
     match (&recipe.tokenizer.path, &recipe.small.path) {
         (None, Some(path)) if !Tokenizer::is_in(path) => Err(Failure::other(
             format!(
@@ -114,13 +116,12 @@ fn open_corpus(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<(TrainValid, St
                 &section.text_column,
                 ui,
             )?;
-            let files = |c: &Corpus| -> Vec<Value> {
-                c.files()
-                    .iter()
-                    .map(|f| json!([f.path, f.bytes, modified(&f.path)]))
-                    .collect()
-            };
-            let identity = json!({"train": files(&corpus.train), "valid": files(&corpus.valid), "how": corpus.how});
+            let identity = json!({
+                "train": files_of(&corpus.train)?,
+                "valid": files_of(&corpus.valid)?,
+                "how": corpus.how,
+                "column": section.text_column,
+            });
             let used = |path: &Path| corpus.valid.files().iter().any(|f| f.path == path);
             for skipped in corpus.train.skipped().iter().filter(|p| !used(p)) {
                 ui.say(format!("text: {} is left out", skipped.display()));
@@ -170,24 +171,37 @@ pub fn open_tokenizer(path: &Path) -> Result<Tokenizer, Failure> {
     )?)?)
 }
 
-/// When a file was changed, in seconds since 1970.
-pub(super) fn modified(path: &Path) -> Option<u64> {
-    let time = std::fs::metadata(path).ok()?.modified().ok()?;
-    Some(time.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs())
+/// A tokenizer by its content.
+fn tokenizer_identity(path: &Path) -> Result<Value, Failure> {
+    let silent = |_: u64, _: u64| {};
+    identity::of_tokenizer(&hub::local_tokenizer(path, Watch::new(&silent, &STOP))?)
 }
 
-fn open_rust_docs(folder: &Path, ui: Ui) -> Result<(TrainValid, String, String, Value), Failure> {
+/// The texts of a corpus by their names and content.
+fn files_of(corpus: &Corpus) -> Result<Vec<Value>, Failure> {
+    let paths: Vec<PathBuf> = corpus.files().iter().map(|file| file.path.clone()).collect();
+    let hashes = identity::of_files(&paths)?;
+    let names = corpus.files().iter().map(|file| &file.name);
+    Ok(names.zip(hashes).map(|(name, hash)| json!([name, hash])).collect())
+}
+
+/// The project whose dependencies' documentation the demo reads.
+pub(super) fn workspace() -> Result<PathBuf, Failure> {
     let here = std::env::current_dir().map_err(Failure::io("read", Path::new(".")))?;
-    let workspace = ligo_data::rust_docs::find_workspace(&here).ok_or_else(|| {
+    ligo_data::rust_docs::find_workspace(&here).ok_or_else(|| {
         Failure::other(
             "the demo reads the documentation of this project's dependencies, and there is no Cargo workspace here",
             "start it in the project's folder, or bring your own text: ligo run --recipe bert-mini --data PATH",
         )
-    })?;
+    })
+}
+
+fn open_rust_docs(folder: &Path, ui: Ui) -> Result<(TrainValid, String, String, Value), Failure> {
+    let workspace = workspace()?;
     let corpus_dir = folder.join("corpus");
     let lock = std::fs::read(workspace.with_file_name("Cargo.lock")).unwrap_or_default();
     let inputs = json!({"rust-docs": super::stage::fingerprint(&json!(lock))});
-    let print = stage(ui, "corpus", &corpus_dir, &inputs, || {
+    let print = stage(ui, "corpus", &corpus_dir, &inputs, &["."], || {
         let bar = ui.items_bar("reading documentation", 0);
         let report = follow(&bar);
         let docs = RustDocs::gather(&workspace, Watch::new(&report, &STOP))?;
@@ -289,7 +303,11 @@ fn build_store(
     let report = follow(&bar);
     let say = |note: &Note| bar.suspend(|| ui.say(note.to_string()));
     let watch = Watch::new(&report, &STOP).with_notes(&say);
-    let store = TokenStore::build(folder, corpus, tokenizer, watch)?;
+    let store = TokenStore::build(folder, corpus, tokenizer, watch);
+    if matches!(store, Err(ligo_data::Error::Interrupted)) && folder.with_file_name(format!(".partial-{part}")).exists()
+    {
+        stop::note_saved();
+    }
     bar.finish_and_clear();
-    Ok(store)
+    Ok(store?)
 }

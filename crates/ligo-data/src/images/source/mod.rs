@@ -145,6 +145,18 @@ impl ImageSource {
         &self.passed_over
     }
 
+    /// All files that pictures and labels are read from, each with its path below the named one.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.files.iter().flat_map(|file| {
+            let labels = match &file.labels {
+                Labels::Beside(labels) => Some(labels.as_path()),
+                _ => None,
+            };
+            let all = std::iter::once(file.path.as_path()).chain(labels);
+            all.map(|path| (file.name.as_str(), path))
+        })
+    }
+
     /// Bytes of all files as they lie on disk.
     pub fn total_bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
