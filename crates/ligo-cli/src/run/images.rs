@@ -11,8 +11,8 @@ use ligo_data::{
 use serde_json::json;
 
 use super::dataset::{Content, Dataset, Images};
-use super::stage::{stage, write_whole};
-use super::text::remove;
+use super::stage::{STAGE_JSON, stage, write_whole};
+use super::text::{damaged, listed, remove, remove_file};
 use crate::recipe::Recipe;
 use crate::stop::STOP;
 use crate::ui::follow;
@@ -77,11 +77,23 @@ pub fn decode(wanted: &Wanted<'_>, folder: &Path, ui: Ui) -> Result<Images, Fail
     };
     let inputs =
         json!({"train": files(&split.train), "valid": files(&split.valid), "how": split.how, "settings": settings});
+    told(&split, ui);
     stage(ui, "images", &images, &inputs, &["train", "valid"], || {
-        for (part, source) in [("train", &split.train), ("valid", &split.valid)] {
-            build(&images.join(part), source, &settings, part, ui)?;
+        // Aside, so that the sets there are stay until the new ones are whole.
+        let aside = images.join(UNFINISHED);
+        remove(&aside)?;
+        let parts = [("train", &split.train), ("valid", &split.valid)];
+        for (part, source) in parts {
+            build(&aside.join(part), source, &settings, part, ui)?;
         }
-        Ok(())
+        remove_file(&images.join(STAGE_JSON))?;
+        for (part, _) in parts {
+            let place = images.join(part);
+            remove(&place)?;
+            std::fs::rename(aside.join(part), &place).map_err(Failure::io("rename the finished folder to", &place))?;
+        }
+        ligo_data::sync_folder(&images)?;
+        remove(&aside)
     })?;
     let config = format!("{:#}\n", wanted.preprocessor.to_json(settings.channels));
     write_whole(&images.join(PREPROCESSOR_CONFIG), config.as_bytes())?;
@@ -153,9 +165,10 @@ pub fn open(folder: &Path) -> Result<Images, Failure> {
             "expected a folder that `ligo images` or a run on images made",
         )
     })?;
+    let set = |part: &str| ImageSet::open(&folder.join(part)).map_err(damaged(&folder));
     Ok(Images {
-        train: Arc::new(ImageSet::open(&folder.join("train"))?),
-        valid: Arc::new(ImageSet::open(&folder.join("valid"))?),
+        train: Arc::new(set("train")?),
+        valid: Arc::new(set("valid")?),
         preprocessor,
         folder,
     })
@@ -163,6 +176,26 @@ pub fn open(folder: &Path) -> Result<Images, Failure> {
 
 /// Where the sets are inside a run's folder.
 const FOLDER: &str = "images";
+/// Where they are made.
+const UNFINISHED: &str = ".decoding";
+
+/// Says which files are not read.
+fn told(split: &ImageSplit, ui: Ui) {
+    let mut files: Vec<&PathBuf> = split
+        .train
+        .passed_over()
+        .iter()
+        .chain(split.valid.passed_over())
+        .collect();
+    files.sort();
+    files.dedup();
+    if !files.is_empty() {
+        let names = listed(files.iter().map(|path| path.display().to_string()));
+        ui.say(format!(
+            "images: left out: {names}: neither JPEG or PNG of a class nor part of what names call train, valid or test"
+        ));
+    }
+}
 
 /// The given small model's own preprocessing, or ImageNet's; at the model's size.
 fn preprocessor(recipe: &Recipe, model: &ModelConfig) -> Result<Preprocessor, Failure> {
@@ -175,7 +208,6 @@ fn preprocessor(recipe: &Recipe, model: &ModelConfig) -> Result<Preprocessor, Fa
 }
 
 fn build(folder: &Path, source: &ImageSource, settings: &ImageSetSettings, part: &str, ui: Ui) -> Result<(), Failure> {
-    remove(folder)?;
     let bar = ui.items_bar(&format!("decoding {part}"), 0);
     let report = follow(&bar);
     ImageSet::build(folder, source, settings, Watch::new(&report, &STOP)).map_err(|error| match error {

@@ -10,7 +10,7 @@ use crate::{Failure, Ui};
 ///
 /// # Errors
 /// One of them is missing, damaged, or does not fit the others.
-pub fn check(recipe: &Recipe, ui: Ui) -> Result<(), Failure> {
+pub fn check(recipe: &Recipe) -> Result<(), Failure> {
     let small = recipe.pair(&DataFacts::expected(recipe)).map_err(faults)?.small;
     if let Some(path) = &recipe.small.path {
         open_source(path)?.at(&small)?;
@@ -26,12 +26,13 @@ pub fn check(recipe: &Recipe, ui: Ui) -> Result<(), Failure> {
             &section.paths,
             &section.valid_paths,
             section.valid_fraction,
-            &section.text_column,
-            ui,
+            &section.text_settings(),
+            // What plays which part is said when it is read.
+            Ui::new(true),
         )?),
     }
     if let Some(given) = text::given_tokenizer(recipe, &small)? {
-        let tokenizer = text::open_tokenizer(given)?;
+        let tokenizer = text::open_tokenizer(given)?.tokenizer;
         if let Some(path) = &recipe.small.path {
             check_vocabulary(tokenizer.vocab_size(), &small, path)?;
         }

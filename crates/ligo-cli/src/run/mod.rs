@@ -80,7 +80,7 @@ pub fn run(recipe: &Recipe, folder: &Path, others: &[PathBuf], crew: Crew, ui: U
     if let Crew::Here(picked) = &crew {
         device::check_precisions(picked, recipe)?;
     }
-    inputs::check(recipe, ui)?;
+    inputs::check(recipe)?;
     let _lock = claim(folder)?;
     // With the methods of earlier comparisons in this folder, whose results stay in its tables.
     let whole = record::write(recipe, folder, ui)?;

@@ -20,6 +20,7 @@ pub use split::{ImagePart, ImageSplit};
 
 use super::image::Image;
 use crate::Result;
+use crate::role::Role;
 
 /// How pictures and labels are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,15 +36,6 @@ pub enum ImageFormat {
     Idx,
     /// Encoded pictures and labels in columns: sets of the Hugging Face hub.
     Parquet,
-}
-
-/// What a file's name says about its use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Train,
-    Valid,
-    Test,
-    Unknown,
 }
 
 /// One file with one picture (class folders) or many.
