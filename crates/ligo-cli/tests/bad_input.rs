@@ -487,6 +487,8 @@ fn memory_that_is_refused_is_told_with_what_is_saved() {
         "--set",
         "large.train.batch_size=400",
         "--set",
+        "corpus.valid_fraction=0.5",
+        "--set",
         "methods=[{name=\"scratch\"}]",
     ];
     let arguments: Vec<String> = with(&RUN, &more).iter().map(|part| format!("'{part}'")).collect();

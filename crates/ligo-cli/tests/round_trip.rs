@@ -12,7 +12,7 @@ use ligo_checkpoint::{Dtype, ModelDir};
 
 /// Models whose files hold something under another name, or more than the model needs; what is written of them has the
 /// same values, in another file.
-const OTHER_FILE: [&str; 6] = [
+const OTHER_FILE: [&str; 7] = [
     // Decoder biases of which `transformers` uses one.
     "bert/untied_3_heads",
     "roberta/untied_3_heads",
@@ -20,6 +20,7 @@ const OTHER_FILE: [&str; 6] = [
     // Older names, buffers, no prefix.
     "bert/pretraining_legacy_names",
     "gpt2/bare_with_buffers",
+    "gpt_neox/as_published",
     "llama/older_names",
 ];
 
