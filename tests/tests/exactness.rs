@@ -11,7 +11,8 @@ use burn::tensor::Device;
 use common::{Family, Weights, distance, families, logits, operators, source, tensors, values, weights};
 use ligo_arch::ModelConfig;
 use ligo_growth::{
-    Choice, CloningConfig, CloningForm, CopyConfig, CopyScale, Error, Growth, LemonConfig, OperatorSpec, stream,
+    Choice, CloningConfig, CloningForm, CopyConfig, CopyScale, Error, Growth, LemonConfig, OperatorSpec, Placement,
+    Split, ZeroBlocksConfig, stream,
 };
 use serde_json::json;
 
@@ -154,23 +155,86 @@ fn settings_that_break_the_symmetry_of_copies_keep_the_function_too() {
         })
     };
     let specs = [
-        (cloning(CloningForm::Noisy, 0.5), true),
-        (cloning(CloningForm::Diagonal, 0.0), true),
+        cloning(CloningForm::Noisy, 0.5),
+        cloning(CloningForm::Diagonal, 0.0),
+        cloning(CloningForm::NoisyDiagonal, 0.5),
         // As often as every other one: the statistics of a normalisation stay the same.
-        (copies(Choice::Balanced), true),
-        (copies(Choice::Cyclic), true),
-        (OperatorSpec::Lemon(LemonConfig { spread: 0.0 }), false),
-        (OperatorSpec::Lemon(LemonConfig { spread: 0.9 }), false),
+        copies(Choice::Balanced),
+        copies(Choice::Cyclic),
+        lemon(Split::Channel, 0.0),
+        lemon(Split::Channel, 0.9),
+        lemon(Split::Weight, 0.5),
     ];
     for family in families() {
-        let table = family.small().table();
-        for (spec, everywhere) in &specs {
-            if *everywhere || spec.facts().takes(Growth::Doubled).holds(&table) {
-                let gap = gap(spec, &family, &family.large(Growth::Doubled)).unwrap();
-                println!("{spec:?}, {}: {gap:.1e}", family.name);
-                assert!(gap <= EXACT, "{spec:?}, {}: {gap:e}", family.name);
+        for spec in &specs {
+            let gap = gap(spec, &family, &family.large(Growth::Doubled)).unwrap();
+            println!("{spec:?}, {}: {gap:.1e}", family.name);
+            assert!(gap <= EXACT, "{spec:?}, {}: {gap:e}", family.name);
+        }
+    }
+}
+
+fn lemon(split: Split, spread: f64) -> OperatorSpec {
+    OperatorSpec::Lemon(LemonConfig {
+        split,
+        spread,
+        ..LemonConfig::default()
+    })
+}
+
+#[test]
+fn weights_that_are_split_one_by_one_keep_the_function_of_any_width() {
+    let mut checked = 0;
+    for (family, growth) in families().iter().flat_map(|f| Growth::ALL.map(|growth| (f, growth))) {
+        let spec = lemon(Split::Weight, 0.5);
+        if spec.facts().keeps(growth).holds(&family.small().table()) {
+            let gap = gap(&spec, family, &family.large(growth)).unwrap();
+            assert!(gap <= EXACT, "{growth:?}, {}: {gap:e}", family.name);
+            checked += 1;
+        }
+    }
+    assert!(checked > 35, "{checked}");
+}
+
+#[test]
+fn layers_without_effect_have_none_wherever_they_stand() {
+    for placement in [Placement::GroupEnds, Placement::Top, Placement::Interposed] {
+        let spec = OperatorSpec::ZeroBlocks(ZeroBlocksConfig { placement });
+        for family in families() {
+            // From two layers to three, so that places differ, and to seven: several copies of each.
+            for layers in [3, 7] {
+                let mut json = family.small().to_json();
+                let key = if json.get("n_layer").is_some() {
+                    "n_layer"
+                } else {
+                    "num_hidden_layers"
+                };
+                json[key] = layers.into();
+                // Written for as many layers as there were.
+                json.as_object_mut().unwrap().remove("layer_types");
+                let large = ModelConfig::from_json(&json).unwrap();
+                let gap = gap(&spec, &family, &large).unwrap();
+                assert!(gap <= EXACT, "{placement:?}, {layers} layers, {}: {gap:e}", family.name);
             }
         }
+    }
+}
+
+#[test]
+fn noise_leaves_the_rows_of_words_and_classes_alone() {
+    let form = |form| OperatorSpec::HyperCloning(CloningConfig { form, noise: 0.5 });
+    for (family, head) in [("gpt2, untied", "lm_head.weight"), ("vit", "classifier.weight")] {
+        let family = families().into_iter().find(|f| f.name == family).unwrap();
+        let (small, large) = (family.small(), family.large(Growth::Doubled));
+        let weights = weights(&small.table());
+        let grown = |spec| grow(&form(spec), &small, &large, &weights).unwrap();
+        let (symmetric, noisy) = (grown(CloningForm::Symmetric), grown(CloningForm::Noisy));
+        assert_eq!(symmetric[head], noisy[head], "{}", family.name);
+        let moved = symmetric.iter().filter(|(name, values)| noisy[*name] != **values);
+        assert!(moved.count() >= 12, "{}: nothing else has noise", family.name);
+        let (diagonal, noisy) = (grown(CloningForm::Diagonal), grown(CloningForm::NoisyDiagonal));
+        assert_eq!(diagonal[head], noisy[head], "{}", family.name);
+        assert_ne!(diagonal, noisy, "{}", family.name);
     }
 }
 
@@ -186,7 +250,12 @@ fn three_copies_are_exact_in_every_form() {
             }
         }
         let large = ModelConfig::from_json(&json).unwrap();
-        for form in [CloningForm::Symmetric, CloningForm::Noisy, CloningForm::Diagonal] {
+        for form in [
+            CloningForm::Symmetric,
+            CloningForm::Noisy,
+            CloningForm::Diagonal,
+            CloningForm::NoisyDiagonal,
+        ] {
             let spec = OperatorSpec::HyperCloning(CloningConfig { form, noise: 0.5 });
             let gap = gap(&spec, &family, &large).unwrap();
             assert!(gap <= EXACT, "{form:?}, {}: {gap:e}", family.name);
@@ -248,7 +317,7 @@ fn refusals_say_why_and_what_can_be_done_instead() {
     for (name, family, growth, why) in [
         ("hyper-cloning", "bert", Growth::Widened, "whole multiple"),
         ("zero-blocks", "gpt2", Growth::Doubled, "keeps every width"),
-        ("lemon", "bert", Growth::Doubled, "sum of their input and output"),
+        ("lemon", "bert", Growth::Widened, "sum of their input and output"),
         ("lemon", "cait", Growth::Widened, "LayerScale"),
     ] {
         let (reason, instead) = refusal(&named(name), family, growth);
@@ -275,19 +344,82 @@ fn refusals_say_why_and_what_can_be_done_instead() {
     json["intermediate_size"] = json!(48);
     let error = gap(&diagonal, family, &ModelConfig::from_json(&json).unwrap()).unwrap_err();
     assert!(error.to_string().contains("all must grow alike"), "{error}");
+    // Its other forms can, as the reason says, but it is no other operator.
+    let Error::CannotGrow { instead, .. } = error else {
+        panic!("{error}");
+    };
+    assert!(
+        instead.contains("stackbert") && !instead.contains("hyper-cloning"),
+        "{instead}"
+    );
+}
+
+/// A Llama with so many query and key heads.
+fn grouped(hidden: usize, heads: usize, groups: usize, head_dim: usize) -> ModelConfig {
+    ModelConfig::from_json(&json!({"model_type": "llama", "vocab_size": 23, "hidden_size": hidden, "num_hidden_layers": 2,
+        "num_attention_heads": heads, "num_key_value_heads": groups, "head_dim": head_dim, "intermediate_size": 5 * hidden / 4,
+        "tie_word_embeddings": false}))
+    .unwrap()
 }
 
 #[test]
-fn query_heads_grow_by_whole_groups() {
-    let small = json!({"model_type": "llama", "vocab_size": 23, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 4,
-        "num_key_value_heads": 2, "intermediate_size": 20});
-    let mut large = small.clone();
-    large["hidden_size"] = json!(32);
-    large["num_attention_heads"] = json!(8);
-    let (small, large) = (
-        ModelConfig::from_json(&small).unwrap(),
-        ModelConfig::from_json(&large).unwrap(),
-    );
-    let error = ligo_arch::check_growable(&small.table(), &large.table()).unwrap_err();
-    assert_eq!(error, ligo_arch::Error::HeadsPerGroup { small: 2, large: 4 });
+fn query_heads_are_cloned_within_their_groups() {
+    let device = Device::flex();
+    for groups in [1, 2] {
+        let (small, large) = (grouped(16, 4, groups, 4), grouped(32, 8, groups, 4));
+        let weights = weights(&small.table());
+        let before = values(logits(&small, tensors(&weights, &device), &device));
+        for form in [
+            CloningForm::Symmetric,
+            CloningForm::Noisy,
+            CloningForm::Diagonal,
+            CloningForm::NoisyDiagonal,
+        ] {
+            let spec = OperatorSpec::HyperCloning(CloningConfig { form, noise: 0.5 });
+            let grown = grow(&spec, &small, &large, &weights).unwrap();
+            let gap = distance(&before, &values(logits(&large, tensors(&grown, &device), &device)));
+            assert!(gap <= EXACT, "{form:?}, {groups} key heads: {gap:e}");
+            // Heads 0 and 1 of the first group, and again.
+            let query = "model.layers.0.self_attn.q_proj.bias";
+            assert!(!grown.contains_key(query));
+            let row = |i: usize| &grown["model.layers.0.self_attn.q_proj.weight"][i * 32..(i + 1) * 32];
+            let per_group = 4 / groups;
+            if form == CloningForm::Symmetric {
+                for i in 0..4 * per_group {
+                    assert_eq!(row(i), row(i + 4 * per_group), "head {}", i / 4);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn query_heads_grow_by_whole_groups_in_every_other_operator() {
+    let (small, large) = (grouped(16, 4, 2, 4), grouped(32, 8, 2, 4));
+    let (small, large) = (small.table(), large.table());
+    for spec in operators() {
+        match spec.check(&small, &large) {
+            Ok(()) => assert!(["scratch", "hyper-cloning"].contains(&spec.name()), "{}", spec.name()),
+            Err(Error::CannotGrow { reason, instead, .. }) => {
+                assert!(reason.contains("whole groups"), "{}: {reason}", spec.name());
+                assert_eq!(instead, "hyper-cloning");
+            }
+            Err(other) => panic!("{}: {other}", spec.name()),
+        }
+    }
+    // More key heads and more query heads for each, and no whole multiple.
+    for (more, why) in [
+        (grouped(32, 16, 4, 4), "key heads must then stay"),
+        (grouped(24, 6, 2, 4), ""),
+    ] {
+        let error = OperatorSpec::from_name("hyper-cloning")
+            .unwrap()
+            .check(&small, &more.table())
+            .unwrap_err();
+        match error {
+            Error::CannotGrow { reason, .. } => assert!(reason.contains(why) && !why.is_empty(), "{reason}"),
+            Error::Arch(error) => assert_eq!(error, ligo_arch::Error::HeadsPerGroup { small: 2, large: 3 }),
+            other => panic!("{other}"),
+        }
+    }
 }

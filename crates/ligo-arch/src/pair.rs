@@ -15,10 +15,12 @@ pub fn check_growable(small: &ParamTable, large: &ParamTable) -> Result<(), Erro
     // First, since a grouping that differs shows in the axes too.
     for (axis, _) in small.repeats().chain(large.repeats()) {
         let times = |table: &ParamTable| table.repeat(axis).map_or(1, |r| r.times);
-        if times(small) != times(large) {
+        let (few, many) = (times(small), times(large));
+        // Whole multiples are for an operator to judge: it may copy the query heads of a group.
+        if few != many && (few == 1 || !many.is_multiple_of(few)) {
             return Err(Error::HeadsPerGroup {
-                small: times(small),
-                large: times(large),
+                small: few,
+                large: many,
             });
         }
     }

@@ -22,6 +22,10 @@ pub fn dims(config: &ModelConfig, seq_len: usize, mask_probability: f64) -> Tran
         heads: sizes.heads,
         vocab: sizes.outputs,
         patch: sizes.patch,
+        patches: config
+            .image_shape()
+            .and_then(|[channels, height, width]| (channels * height * width).checked_div(sizes.patch))
+            .unwrap_or(0),
         seq_len,
         predicted: match config.task() {
             Task::MaskedLm => Predicted::Masked {
@@ -101,8 +105,13 @@ impl TrainingCost {
     }
 
     fn micro_batch(&self, work: &Work) -> CostPerStep {
-        let model = price(&partial(&self.model, work), &self.model, self.batch_sequences);
-        let teacher = self.teacher.filter(|_| work.teacher);
+        if work.labels == Some(0) {
+            return CostPerStep::default();
+        }
+        let predicting = |dims| predicting(dims, work.labels, self.batch_sequences);
+        let model = predicting(self.model);
+        let model = price(&partial(&model, work), &model, self.batch_sequences);
+        let teacher = self.teacher.filter(|_| work.teacher).map(predicting);
         let teacher = teacher.map(|dims| price(&PartialPass::forward(&dims), &dims, self.batch_sequences));
         add(model, teacher.unwrap_or_default())
     }
@@ -121,6 +130,17 @@ impl StepCost for TrainingCost {
         let again = self.recomputes_layers.then(|| layers_again(&self.model, sequences));
         add(step(&self.model, sequences), again.unwrap_or_default())
     }
+}
+
+/// The same sizes with the masked tokens that were there instead of those to be expected.
+fn predicting(dims: TransformerDims, labels: Option<usize>, sequences: usize) -> TransformerDims {
+    let predicted = match (dims.predicted, labels) {
+        (Predicted::Masked { .. }, Some(labels)) => Predicted::Masked {
+            fraction: labels as f64 / (sequences * dims.seq_len) as f64,
+        },
+        (predicted, _) => predicted,
+    };
+    TransformerDims { predicted, ..dims }
 }
 
 fn add(a: CostPerStep, b: CostPerStep) -> CostPerStep {
@@ -202,6 +222,38 @@ pub fn learn_step(
     add(step, again.unwrap_or_default())
 }
 
+/// The price of steps that learn an operator: of training the large model by what it computes, and of the operator once a step.
+#[derive(Clone, Copy, Debug)]
+pub struct LearningCost {
+    training: TrainingCost,
+    operator: CostPerStep,
+}
+
+impl LearningCost {
+    /// Of a step that costs `step` as [`learn_step`] says.
+    pub fn new(large: TransformerDims, step: CostPerStep, train: &TrainConfig) -> Self {
+        let training = TrainingCost::new(large, None, train);
+        let plain = training.whole();
+        Self {
+            training,
+            operator: CostPerStep {
+                exact: step.exact - plain.exact,
+                electra: step.electra - plain.electra,
+            },
+        }
+    }
+}
+
+impl StepCost for LearningCost {
+    fn of(&self, micro_batches: &[Work]) -> CostPerStep {
+        add(self.training.of(micro_batches), self.operator)
+    }
+
+    fn whole(&self) -> CostPerStep {
+        add(self.training.whole(), self.operator)
+    }
+}
+
 /// A precision as prices know it.
 pub fn counted(precision: ligo_ops::Precision) -> Precision {
     match precision {
@@ -217,5 +269,67 @@ pub fn computed(precision: Precision) -> ligo_ops::Precision {
         Precision::F32 => ligo_ops::Precision::F32,
         Precision::Tf32 => ligo_ops::Precision::Tf32,
         Precision::Bf16 => ligo_ops::Precision::Bf16,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::{TrainingCost, dims};
+    use ligo_arch::ModelConfig;
+    use ligo_cost::exact;
+    use ligo_train::{StepCost, TrainConfig, Work};
+    use serde_json::json;
+
+    fn config(json: &serde_json::Value) -> ModelConfig {
+        ModelConfig::from_json(json).unwrap()
+    }
+
+    #[test]
+    fn class_tokens_are_no_patches() {
+        let image = |kind: &str| {
+            json!({"model_type": kind, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12,
+                "image_size": 8, "patch_size": 4, "num_channels": 3, "num_labels": 3})
+        };
+        for (kind, prefix) in [("vit", 1), ("deit", 2), ("cait", 0)] {
+            let dims = dims(&config(&image(kind)), 128, 0.0);
+            assert_eq!((dims.patches, dims.seq_len), (4, 4 + prefix), "{kind}");
+            // 2 images of 4 patches of 48 numbers.
+            let none = ligo_cost::TransformerDims { patches: 0, ..dims };
+            let of_patches = exact::forward_flops(&dims, 2).total() - exact::forward_flops(&none, 2).total();
+            assert_eq!(of_patches, f64::from(2 * 2 * 4 * 48 * 8), "{kind}");
+            let trained = exact::train_step_flops(&dims, 2) - exact::train_step_flops(&none, 2);
+            assert_eq!(trained, f64::from(2 * 2 * 2 * 4 * 48 * 8), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_batch_is_charged_for_the_tokens_that_were_masked_in_it() {
+        let bert = json!({"model_type": "bert", "vocab_size": 100, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "intermediate_size": 12, "max_position_embeddings": 32, "type_vocab_size": 2});
+        let train = TrainConfig {
+            batch_size: 4,
+            ..TrainConfig::default()
+        };
+        let cost = TrainingCost::new(dims(&config(&bert), 32, 0.15), None, &train);
+        let of = |labels| {
+            cost.of(&[Work {
+                labels,
+                ..Work::default()
+            }])
+        };
+        // Three products for each token that is predicted: the layer before the words, and the words.
+        let token = f64::from(3 * 2 * (8 * 8 + 8 * 100));
+        let (ten, eleven) = (of(Some(10)), of(Some(11)));
+        assert!((eleven.exact - ten.exact - token).abs() < 1e-6);
+        assert_eq!(
+            ten.electra, eleven.electra,
+            "the paper's counter has a share of its own"
+        );
+        // What is to be expected: 0.15 of 30 tokens of each sequence.
+        assert!((of(None).exact - of(Some(18)).exact).abs() < 1e-6);
+        assert_eq!(of(None), cost.whole());
+        assert_eq!(of(Some(0)).exact, 0.0, "nothing was computed");
     }
 }

@@ -41,13 +41,15 @@ pub struct TransformerDims {
     pub ffn_matrices: usize,
     /// Attention heads. They share `query`, so they change the count of the softmax only.
     pub heads: usize,
-    /// Layers in which one token attends to all others (CaiT), beside `layers`.
+    /// Layers in which a class token, which joins here, attends to itself and all others (CaiT), beside `layers`.
     pub class_layers: usize,
     /// Outputs of the head: rows of the word embedding, or classes.
     pub vocab: usize,
-    /// Numbers that make one token of an image; 0 for text, which is looked up.
+    /// Numbers that make one patch of an image; 0 for text, which is looked up.
     pub patch: usize,
-    /// Tokens in a sequence, padding included.
+    /// Patches of an image; 0 for text. Class tokens are no patches.
+    pub patches: usize,
+    /// Tokens in a sequence, padding included; of an image patches and the class tokens that `layers` see.
     pub seq_len: usize,
     /// Which tokens the output layer predicts.
     pub predicted: Predicted,
@@ -69,6 +71,7 @@ impl TransformerDims {
             ffn_matrices: 2,
             class_layers: 0,
             patch: 0,
+            patches: 0,
             heads: (hidden / 64).max(1),
             vocab: 30_522,
             seq_len: 128,

@@ -1,13 +1,14 @@
 //! FLOPs of the matrix products that really happen.
 //!
 //! A product of `[m, k]` and `[k, n]` costs `2·m·k·n`. The backward pass of a product is two products of the same size, so
-//! it costs twice the forward pass and a training step costs three times. Counted are all linear layers and both attention
+//! it costs twice the forward pass and a training step costs three times; the projection of patches has one, since nobody asks
+//! for the gradient of pixels. Counted are all linear layers and both attention
 //! products, the logits at predicted tokens only. Not counted: embedding look-ups (they copy), everything elementwise,
 //! and the optimizer. Divided by the measured time this gives the share of a machine's matmul peak.
 //!
 //! Attention is counted over the whole `S × S` square, for causal models too, and padding counts as tokens.
 //!
-//! Legend: `N` tokens, `S` sequence length, `D` hidden, `F` feed-forward width, `V` vocabulary, `L` layers, `Q` and `K` width of all queries and keys, `P` numbers of a patch; 1 small, 2 large.
+//! Legend: `N` tokens, `S` sequence length, `D` hidden, `F` feed-forward width, `V` vocabulary, `L` layers, `Q` and `K` width of all queries and keys, `M` patches of a batch of `P` numbers each; 1 small, 2 large.
 
 use crate::dims::TransformerDims;
 
@@ -18,7 +19,7 @@ const FORWARD_AND_BACKWARD: f64 = 3.0;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ForwardFlops {
     /// Query, key, value and output projections: `L · 2·N·(2·D·Q + 2·D·K)`, which is `L · 4 · 2·N·D²` where queries and keys are as wide
-    /// as the residual stream; and the patch embedding of images, `2·N·P·D`.
+    /// as the residual stream; and the patch embedding of images, `2·M·P·D`.
     pub projections: f64,
     /// Scores and weighted average: `L · 2 · 2·N·S·Q`.
     pub attention: f64,
@@ -41,8 +42,7 @@ impl ForwardFlops {
 pub fn forward_flops(dims: &TransformerDims, batch_sequences: usize) -> ForwardFlops {
     let [layers, class_layers] = [dims.layers, dims.class_layers].map(|n| n as f64);
     let layer = layer_flops(dims, batch_sequences, dims.seq_len, dims.seq_len);
-    // A layer of class attention computes keys and values for every token, and all else for one token of a sequence.
-    let class_layer = layer_flops(dims, batch_sequences, 1, dims.seq_len);
+    let class_layer = class_layer_flops(dims, batch_sequences);
     ForwardFlops {
         projections: layers * layer.projections()
             + class_layers * class_layer.projections()
@@ -89,9 +89,14 @@ pub(crate) fn layer_flops(dims: &TransformerDims, batch_sequences: usize, readin
     }
 }
 
-/// The patch embedding, `2·N·P·D`; 0 for text.
+/// A layer of class attention computes keys and values for every token and the class token, and all else for the class token.
+pub(crate) fn class_layer_flops(dims: &TransformerDims, batch_sequences: usize) -> LayerFlops {
+    layer_flops(dims, batch_sequences, 1, dims.seq_len + 1)
+}
+
+/// The patch embedding, `2·M·P·D`; 0 for text. Class tokens are learned as they are.
 pub(crate) fn patch_flops(dims: &TransformerDims, batch_sequences: usize) -> f64 {
-    2.0 * (batch_sequences * dims.seq_len) as f64 * dims.patch as f64 * dims.hidden as f64
+    2.0 * (batch_sequences * dims.patches) as f64 * dims.patch as f64 * dims.hidden as f64
 }
 
 /// Forward FLOPs of the head at the predicted tokens.
@@ -123,10 +128,10 @@ pub(crate) fn head_flops(dims: &TransformerDims, batch_sequences: usize) -> Head
     }
 }
 
-/// FLOPs of one training step: three times the forward pass.
+/// FLOPs of one training step: three times the forward pass, less the gradient of pixels.
 #[must_use]
 pub fn train_step_flops(dims: &TransformerDims, batch_sequences: usize) -> f64 {
-    FORWARD_AND_BACKWARD * forward_flops(dims, batch_sequences).total()
+    FORWARD_AND_BACKWARD * forward_flops(dims, batch_sequences).total() - patch_flops(dims, batch_sequences)
 }
 
 /// FLOPs of computing the layers once more, which gradient checkpointing adds to a step. Layers of class attention are not among them.

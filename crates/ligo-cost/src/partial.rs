@@ -124,7 +124,7 @@ impl PartialPass {
     ///   of attention have no weights; there the gradient of the other factor takes their place, whenever gradients get that far.
     ///
     /// The head follows the same rules, at its predicted tokens whatever the layers ran on, and so do layers of class attention, which always
-    /// compute the gradient of what they read. As in a whole step, patches are counted with a gradient of the pixels.
+    /// compute the gradient of what they read. Patches have no gradient of their pixels.
     #[must_use]
     pub fn exact_flops(&self, dims: &TransformerDims, batch_sequences: usize) -> f64 {
         let (mut results, mut inputs, mut weights) = (0.0, 0.0, 0.0);
@@ -133,7 +133,6 @@ impl PartialPass {
         let patches = exact::patch_flops(dims, batch_sequences);
         results += patches;
         if self.trains_embeddings {
-            inputs += patches;
             weights += patches;
         }
 
@@ -155,8 +154,7 @@ impl PartialPass {
             below |= run.trained;
         }
 
-        // One token of each sequence attends to all.
-        let class_layer = exact::layer_flops(dims, batch_sequences, 1, dims.seq_len);
+        let class_layer = exact::class_layer_flops(dims, batch_sequences);
         for _ in 0..dims.class_layers {
             results += class_layer.total();
             if self.trains_head || below {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use ligo_cost::exact::{self, GrowthOrder, TensorGrowth};
-use ligo_cost::{Predicted, TransformerDims, electra};
+use ligo_cost::{PartialPass, Predicted, TransformerDims, electra};
 
 const BATCH: usize = 256;
 
@@ -101,6 +101,7 @@ fn the_exact_count_of_a_tiny_model_equals_a_count_by_hand() {
         heads: 2,
         vocab: 10,
         patch: 0,
+        patches: 0,
         seq_len: 5,
         predicted: Predicted::Masked { fraction: 0.2 },
         head_transform: true,
@@ -127,18 +128,29 @@ fn grouped_queries_gates_patches_and_class_layers_are_counted_by_hand() {
         heads: 3,
         vocab: 7,
         patch: 9,
+        patches: 4,
         seq_len: 5,
         predicted: Predicted::EverySequence,
         head_transform: false,
     };
-    // 2 sequences of 5 tokens: 10 tokens, 2 of them class tokens and predicted.
+    // 2 sequences of 4 patches and a class token; class layers have one more, which is predicted.
     let forward = exact::forward_flops(&grouped, 2);
     let main = 2 * 10 * 4 * (6 + 2 + 2 + 6);
-    let class = 2 * 2 * 4 * (6 + 6) + 2 * 10 * 4 * (2 + 2);
-    assert_eq!(forward.projections, (main + class + 2 * 10 * 9 * 4) as f64);
-    assert_eq!(forward.attention, (2 * 2 * 5 * 6 * (10 + 2)) as f64);
+    let class = 2 * 2 * 4 * (6 + 6) + 2 * 12 * 4 * (2 + 2);
+    assert_eq!(forward.projections, (main + class + 2 * 8 * 9 * 4) as f64);
+    assert_eq!(forward.attention, (2 * 2 * 6 * (10 * 5 + 2 * 6)) as f64);
     assert_eq!(forward.ffn, (3 * 2 * 4 * 8 * (10 + 2)) as f64);
     assert!((forward.head - (2 * 2 * 4 * 7) as f64).abs() < 1e-9);
+    // Everything has two products backward but the patches, whose pixels need no gradient.
+    let whole = exact::train_step_flops(&grouped, 2);
+    assert_eq!(whole, 3.0 * forward.total() - (2 * 8 * 9 * 4) as f64);
+    let frozen = PartialPass {
+        trains_embeddings: false,
+        ..PartialPass::whole(&grouped)
+    };
+    // Nor does the first layer's input then, which queries, keys and values read.
+    let saved = 2 * 8 * 9 * 4 + 2 * 10 * 4 * (6 + 2 + 2);
+    assert_eq!(whole - frozen.exact_flops(&grouped, 2), f64::from(saved));
 }
 
 #[test]

@@ -16,6 +16,7 @@ fn tiny() -> TransformerDims {
         heads: 2,
         vocab: 10,
         patch: 0,
+        patches: 0,
         seq_len: 5,
         predicted: Predicted::Masked { fraction: 0.2 },
         head_transform: true,

@@ -18,6 +18,7 @@ fn grouped() -> TransformerDims {
         heads: 2,
         vocab: 30,
         patch: 0,
+        patches: 0,
         seq_len: 10,
         predicted: Predicted::EveryToken,
         head_transform: false,
@@ -28,6 +29,7 @@ fn image() -> TransformerDims {
     TransformerDims {
         class_layers: 2,
         patch: 48,
+        patches: 9,
         predicted: Predicted::EverySequence,
         ..grouped()
     }

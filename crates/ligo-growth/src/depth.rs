@@ -19,7 +19,7 @@ pub enum DepthInit {
     Own,
     /// U(0, 1), rows divided by their sum.
     Rand,
-    /// Softmax of N(0, 1) over each row.
+    /// Softmax of U(0, 1) over each row (official `rand_softmax`).
     RandSoftmax,
 }
 
@@ -32,11 +32,38 @@ pub(crate) fn interpose(small: usize, large: usize) -> Vec<usize> {
     (0..large).map(|i| i * small / large).collect()
 }
 
+/// Each layer followed by its copies, of which there are as many as the script of LLaMA Pro (arXiv 2401.02415) makes: one behind every
+/// `⌊L1/(L2−L1)⌋`-th layer. Where that gives another number than is wanted, and the script stops, they are spread as evenly
+/// as can be, each behind the end of its share of the layers.
+pub(crate) fn grouped(small: usize, large: usize) -> Vec<usize> {
+    let added = large - small;
+    let group = small.checked_div(added).unwrap_or(small + 1);
+    let is_whole = group > 0 && small / group == added;
+    let copies_up_to = |layers: usize| {
+        if is_whole {
+            layers / group
+        } else {
+            layers * added / small
+        }
+    };
+    (0..small)
+        .flat_map(|j| std::iter::repeat_n(j, 1 + copies_up_to(j + 1) - copies_up_to(j)))
+        .collect()
+}
+
+/// Each layer followed by its copies, ⌊L2/L1⌋ of it in all, of the uppermost ones one more (LEMON, arXiv 2310.07999).
+pub(crate) fn repeat_top(small: usize, large: usize) -> Vec<usize> {
+    let (times, more) = (large / small, large % small);
+    (0..small)
+        .flat_map(|j| std::iter::repeat_n(j, times + usize::from(j + more >= small)))
+        .collect()
+}
+
 /// The small model ⌊L2/L1⌋ times, and what is left from its top (bert2BERT, arXiv 2110.07143).
 pub(crate) fn stack_from_top(small: usize, large: usize) -> Vec<usize> {
     let whole = large - large % small;
     (0..large)
-        .map(|i| if i < whole { i % small } else { small - large + i })
+        .map(|i| if i < whole { i % small } else { small + i - large })
         .collect()
 }
 
@@ -107,10 +134,7 @@ impl DepthInit {
             Self::Stack => (chosen(stack(small, large)), false),
             Self::Interpose => (chosen(interpose(small, large)), false),
             Self::Rand => ((0..large * small).map(|_| rng.random::<f32>()).collect(), true),
-            Self::RandSoftmax => {
-                let logits = init::normal(&mut rng, 1.0, large * small);
-                (logits.into_iter().map(f32::exp).collect(), true)
-            }
+            Self::RandSoftmax => ((0..large * small).map(|_| rng.random::<f32>().exp()).collect(), true),
         };
         if noise > 0.0 && !random {
             // The chosen layer keeps weight 1 before the division, as in the official code.
@@ -129,5 +153,40 @@ pub(crate) fn normalise_rows(matrix: &mut [f32], columns: usize) {
     for row in matrix.chunks_mut(columns) {
         let sum: f32 = row.iter().sum();
         row.iter_mut().for_each(|v| *v /= sum);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{grouped, interpose, repeat_top};
+
+    /// Layers that repeat the one before them.
+    fn repeated(list: &[usize]) -> Vec<usize> {
+        (1..list.len()).filter(|i| list[*i] == list[i - 1]).collect()
+    }
+
+    #[test]
+    fn copies_stand_where_the_authors_put_them() {
+        // LLaMA Pro's script for 4 to 6, its model (32 to 40), and a number of layers that its groups do not divide.
+        assert_eq!(repeated(&grouped(4, 6)), [2, 5]);
+        assert_eq!(repeated(&grouped(32, 40)), [4, 9, 14, 19, 24, 29, 34, 39]);
+        assert_eq!(repeated(&grouped(5, 7)), [2, 5]);
+        // LEMON's code for 4 to 6 and 6 to 12.
+        assert_eq!(repeated(&repeat_top(4, 6)), [3, 5]);
+        assert_eq!(repeated(&repeat_top(6, 12)), [1, 3, 5, 7, 9, 11]);
+        assert_eq!(repeated(&interpose(4, 6)), [1, 4]);
+    }
+
+    #[test]
+    fn every_layer_keeps_its_place_however_many_are_added() {
+        for (small, large) in (1..9).flat_map(|s| (s..30).map(move |l| (s, l))) {
+            for list in [grouped(small, large), repeat_top(small, large)] {
+                assert_eq!(list.len(), large, "{small} to {large}");
+                assert!(list.is_sorted());
+                let mut kept = list.clone();
+                kept.dedup();
+                assert_eq!(kept, (0..small).collect::<Vec<_>>(), "{small} to {large}");
+            }
+        }
     }
 }

@@ -41,6 +41,15 @@ pub struct OperatorInfo {
     /// Whether fresh entries are added to what the map writes, and then whether layers that the small model lacks are all fresh.
     #[serde(default)]
     pub added_fill: Option<bool>,
+    /// Whether new entries are fresh where they read new channels only.
+    #[serde(default)]
+    pub padded_fill: bool,
+    /// Whether what is added to matrices cancels over the copies of an input.
+    #[serde(default)]
+    pub fan_out_fill: bool,
+    /// Whether normalisations without a source have gains of one.
+    #[serde(default)]
+    pub identity_fill: bool,
     /// How it was learned: steps, losses, seeds; free form.
     #[serde(default)]
     pub training: Value,
@@ -59,6 +68,9 @@ impl OperatorInfo {
             fresh_fill: None,
             silent_fill: false,
             added_fill: None,
+            padded_fill: false,
+            fan_out_fill: false,
+            identity_fill: false,
             training,
         }
     }
@@ -82,7 +94,7 @@ impl OperatorInfo {
 
 /// Writes an operator as a directory that appears whole or not at all.
 ///
-/// Matrices are named `TERM.depth.STACK.MODULE` and `TERM.out.AXIS[.LAYER]` (`in` for untied columns, `norm_weight` and the like
+/// Matrices are named `TERM.depth.STACK.MODULE`, with `.bias` behind it where biases have their own, and `TERM.out.AXIS[.LAYER]` (`in` for untied columns, `norm_weight` and the like
 /// for the rows of tensors of one role), `[large, small]`.
 ///
 /// # Errors
@@ -95,12 +107,15 @@ pub fn save_operator(path: &Path, map: &LinearMap, mut info: OperatorInfo) -> Re
         .collect();
     info.coverage = map.terms.iter().map(|t| t.coverage).collect();
     info.silent_fill = matches!(map.fill, Fill::Silent { .. });
+    info.padded_fill = matches!(map.fill, Fill::Padded { .. });
+    info.fan_out_fill = matches!(map.fill, Fill::FanOut { .. });
+    info.identity_fill = map.fill == Fill::Identity;
     info.added_fill = match map.fill {
         Fill::Added { own_layers, .. } => Some(own_layers),
         _ => None,
     };
     info.fresh_fill = match map.fill {
-        Fill::Zero => None,
+        Fill::Zero | Fill::Identity => None,
         Fill::Fresh {
             initializer_range,
             seed,
@@ -109,6 +124,14 @@ pub fn save_operator(path: &Path, map: &LinearMap, mut info: OperatorInfo) -> Re
             initializer_range,
             seed,
             ..
+        }
+        | Fill::Padded {
+            initializer_range,
+            seed,
+        }
+        | Fill::FanOut {
+            initializer_range,
+            seed,
         }
         | Fill::Silent {
             initializer_range,
@@ -125,6 +148,9 @@ pub fn save_operator(path: &Path, map: &LinearMap, mut info: OperatorInfo) -> Re
     for (t, term) in map.terms.iter().enumerate() {
         for ((stack, module), matrix) in &term.depth {
             push(format!("{t}.depth.{stack}.{module}"), matrix)?;
+        }
+        for ((stack, module), matrix) in &term.bias_depth {
+            push(format!("{t}.depth.{stack}.{module}.bias"), matrix)?;
         }
         let input = term.input.as_ref().map(|factors| ("in", factors));
         let roles = term.roles.iter().map(|(role, factors)| (role.name(), factors));
@@ -187,6 +213,7 @@ pub fn load_operator(path: &Path, device: &Device) -> Result<(LinearMap, Operato
         let input = input.map(|sharing| reader.factors(t, "in", sharing)).transpose()?;
         terms.push(Term {
             depth: reader.depth(t)?,
+            bias_depth: reader.bias_depth(t)?,
             out: reader.factors(t, "out", *out)?,
             roles: reader.roles(t)?,
             input,
@@ -194,7 +221,16 @@ pub fn load_operator(path: &Path, device: &Device) -> Result<(LinearMap, Operato
         });
     }
     let fill = match (info.fresh_fill, info.silent_fill) {
+        (None, _) if info.identity_fill => Fill::Identity,
         (None, _) => Fill::Zero,
+        (Some((initializer_range, seed)), _) if info.padded_fill => Fill::Padded {
+            initializer_range,
+            seed,
+        },
+        (Some((initializer_range, seed)), _) if info.fan_out_fill => Fill::FanOut {
+            initializer_range,
+            seed,
+        },
         (Some((initializer_range, seed)), false) if info.added_fill.is_some() => Fill::Added {
             initializer_range,
             seed,
@@ -243,6 +279,20 @@ impl Reader<'_> {
                 let matrix = self.matrix(&name, [layers, self.small.depth(stack)])?;
                 let matrix = matrix.ok_or(Error::MissingOperatorTensor { name })?;
                 depth.insert((stack, module), matrix);
+            }
+        }
+        Ok(depth)
+    }
+
+    /// Those of biases, where they are apart.
+    fn bias_depth(&self, term: usize) -> Result<BTreeMap<(StackName, &'static str), Tensor<2>>, Error> {
+        let mut depth = BTreeMap::new();
+        for (stack, layers) in self.large.depths() {
+            for module in self.large.modules(stack) {
+                let name = format!("{term}.depth.{stack}.{module}.bias");
+                if let Some(matrix) = self.matrix(&name, [layers, self.small.depth(stack)])? {
+                    depth.insert((stack, module), matrix);
+                }
             }
         }
         Ok(depth)

@@ -1,6 +1,6 @@
 use std::ops::Add;
 
-use ligo_arch::{Axis, Param, ParamTable, Role};
+use ligo_arch::{Axis, NormKind, Param, ParamTable, Role};
 
 use crate::init;
 use crate::novelty::old_block;
@@ -27,6 +27,28 @@ pub enum Fill {
         /// Whether all of a layer is new that the small model, by its number, does not have.
         own_layers: bool,
     },
+    /// Zeros, and gains of one where a normalisation has no source: it then does nothing but normalise.
+    Identity,
+    /// As [`Fill::Fresh`], but zero where a new row reads what the small model has, in look-up tables and in vectors (G_zero, Du et
+    /// al., arXiv 2405.15319, and its code): nothing has been written to new channels yet, so that old rows may read them.
+    ///
+    /// A product of two zeros never moves. So rows of keys and gates stay fresh, whose partners are zero, and so do gains of RMSNorm,
+    /// which have no shift beside them.
+    Padded {
+        /// Standard deviation of matrices and tables.
+        initializer_range: f64,
+        /// Seed of the draws.
+        seed: u64,
+    },
+    /// Added to what the map writes: fresh values of every entry of a matrix, less their mean over the copies of an input, so that they
+    /// cancel out (LEMON's projection). Columns `i` and `i + D1` of `D2` are copies, and what is left over beyond a whole multiple
+    /// of the residual stream is read with fresh values. Otherwise as [`Fill::Identity`].
+    FanOut {
+        /// Standard deviation of matrices.
+        initializer_range: f64,
+        /// Seed of the draws.
+        seed: u64,
+    },
     /// As [`Fill::Fresh`], but zero where a new channel would reach an old one or the residual stream: new channels of the
     /// residual stream stay zero, and nothing reads new neurons and heads yet (Gesmundo and Maile, arXiv 2308.06103).
     Silent {
@@ -47,7 +69,7 @@ impl Fill {
         has_source: bool,
         values: &mut [E],
     ) {
-        if let Some(added) = self.added(small, param) {
+        if let Some(added) = self.added(small, param, has_source) {
             let sums = values.iter_mut().zip(added);
             sums.for_each(|(value, added)| *value = *value + added.into());
             return;
@@ -56,17 +78,26 @@ impl Fill {
             initializer_range,
             seed,
         }
+        | Self::Padded {
+            initializer_range,
+            seed,
+        }
         | Self::Silent {
             initializer_range,
             seed,
         }) = self
         else {
+            let normalises = matches!(self, Self::Identity | Self::FanOut { .. });
+            if normalises && !has_source && param.spec.role == Role::NormWeight {
+                values.fill(1.0.into());
+            }
             return;
         };
         let fresh = init::initial_value(param, initializer_range, seed);
         let is_old = old_block(small, param);
         let is_silent: Box<dyn Fn(usize) -> bool> = match self {
             Self::Silent { .. } => silence(small, param, has_source),
+            Self::Padded { .. } if has_source => padding(small, param),
             _ => Box::new(|_| false),
         };
         for (index, (value, fresh)) in values.iter_mut().zip(fresh).enumerate() {
@@ -76,8 +107,16 @@ impl Fill {
         }
     }
 
-    /// What is added to the values of a tensor, whatever the map writes; only [`Fill::Added`] does.
-    pub(crate) fn added(self, small: &ParamTable, param: &Param<'_>) -> Option<Vec<f32>> {
+    /// What is added to the values of a tensor, whatever the map writes; only [`Fill::Added`] and [`Fill::FanOut`] do.
+    pub(crate) fn added(self, small: &ParamTable, param: &Param<'_>, has_source: bool) -> Option<Vec<f32>> {
+        if let Self::FanOut {
+            initializer_range,
+            seed,
+        } = self
+        {
+            let fresh = || init::initial_value(param, initializer_range, seed);
+            return has_source.then(|| fan_out(small, param, &fresh)).flatten();
+        }
         let Self::Added {
             initializer_range,
             seed,
@@ -97,10 +136,59 @@ impl Fill {
     }
 }
 
+/// Fresh values that cancel over the copies of an input; none for what reads no copies.
+fn fan_out(small: &ParamTable, param: &Param<'_>, fresh: &dyn Fn() -> Vec<f32>) -> Option<Vec<f32>> {
+    let (Role::Weight, [_, read]) = (param.spec.role, param.axes()) else {
+        return None;
+    };
+    let (old, columns) = (small.size(*read), param.shape[1]);
+    if read.is_fixed() || old == columns {
+        return None;
+    }
+    let is_left_over = is_residual(*read).then_some(columns - columns % old);
+    let copied = is_left_over.unwrap_or(columns);
+    let mut values = fresh();
+    for row in values.chunks_mut(columns) {
+        for j in 0..old {
+            let copies = || (j..copied).step_by(old);
+            let sum: f64 = copies().map(|i| f64::from(row[i])).sum();
+            let mean = (sum / copies().count() as f64) as f32;
+            copies().for_each(|i| row[i] -= mean);
+        }
+    }
+    Some(values)
+}
+
+fn is_residual(axis: Axis) -> bool {
+    [Axis::HIDDEN, Axis::HEAD_INPUT].contains(&axis)
+}
+
+/// Whether a new entry, by its row-major index, is zero with [`Fill::Padded`].
+fn padding(small: &ParamTable, param: &Param<'_>) -> Box<dyn Fn(usize) -> bool> {
+    let spec = param.spec;
+    let all = |zero: bool| -> Box<dyn Fn(usize) -> bool> { Box::new(move |_| zero) };
+    let has_shift = small.norm().is_none_or(|norm| norm.kind == NormKind::Layer);
+    match (spec.role, spec.axes.get(1)) {
+        (Role::NormWeight, _) => all(has_shift),
+        // What LayerScale scales is zero already.
+        (Role::Scale, _) => all(false),
+        (Role::Bias | Role::NormBias | Role::Embedding | Role::Token, _) | (Role::Weight, None) => all(true),
+        (Role::Weight, Some(_)) if [Axis::KEY, Axis::CLASS_KEY].contains(&spec.axes[0]) => all(false),
+        (Role::Weight, Some(_)) if spec.module == GATE => all(false),
+        (Role::Weight, Some(columns)) => {
+            let (old, width) = (small.size(*columns), param.shape[1]);
+            Box::new(move |index| index % width < old)
+        }
+    }
+}
+
+/// The module of what gated neurons are multiplied by.
+const GATE: &str = "ffn_gate";
+
 /// Whether a new entry, by its row-major index, must be zero. In a layer without a source nothing but the residual stream is old.
 fn silence(small: &ParamTable, param: &Param<'_>, has_source: bool) -> Box<dyn Fn(usize) -> bool> {
     let spec = param.spec;
-    let residual = |axis: &Axis| [Axis::HIDDEN, Axis::HEAD_INPUT].contains(axis);
+    let residual = |axis: &Axis| is_residual(*axis);
     let [rows, columns] = [spec.axes.first(), spec.axes.get(1)];
     match (spec.role, rows, columns) {
         // Gains and shifts: what they scale is zero already.

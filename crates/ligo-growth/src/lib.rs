@@ -63,7 +63,8 @@ pub use learned::{LigoOperator, OperatorTensor};
 pub use ligo::{FurtherInit, LigoConfig};
 pub use map::LinearMap;
 pub use operators::{
-    Choice, CloningConfig, CloningForm, CopyConfig, CopyScale, Facts, Growth, LemonConfig, OperatorSpec, Scope,
+    Choice, CloningConfig, CloningForm, CopyConfig, CopyScale, Facts, Growth, LemonConfig, OperatorSpec, Placement,
+    Scope, Split, ZeroBlocksConfig,
 };
 pub use source::{MemorySource, WeightSource};
 pub use term::{Coverage, Term};

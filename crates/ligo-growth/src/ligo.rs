@@ -17,6 +17,8 @@ pub struct LigoConfig {
     pub depth_init: DepthInit,
     /// Noise added to depth coefficients.
     pub depth_noise: f64,
+    /// Biases and shifts have depth coefficients of their own, as in the official code, instead of those of their module.
+    pub bias_depth: bool,
     /// Hold the identity block of `B = [I; C]` fixed and learn `C` alone, as the official code does.
     pub fixed_identity: bool,
     /// Standard deviation of the fresh values that new channels, and with `depth_init = "own"` new layers, begin with; the map is
@@ -58,6 +60,7 @@ impl Default for LigoConfig {
             width_noise: 0.03,
             depth_init: DepthInit::Stack,
             depth_noise: 0.03,
+            bias_depth: false,
             fixed_identity: false,
             fresh: 0.0,
             terms: 1,

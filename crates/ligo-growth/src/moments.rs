@@ -56,12 +56,13 @@ impl LinearMap {
                     Some(dual(input.as_ref().unwrap_or(&term.out), &[first], entry)?)
                 }
             };
-            let mut depth = term.depth.clone();
-            for matrix in depth.values_mut() {
+            let (mut depth, mut bias_depth) = (term.depth.clone(), term.bias_depth.clone());
+            for matrix in depth.values_mut().chain(bias_depth.values_mut()) {
                 *matrix = mapped(matrix, entry)?;
             }
             grown.push(Term {
                 depth,
+                bias_depth,
                 out: dual(&term.out, &beside.iter().map(|t| &t.out).collect::<Vec<_>>(), entry)?,
                 roles,
                 input,

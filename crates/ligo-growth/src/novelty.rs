@@ -1,6 +1,6 @@
 //! Which entries of a grown tensor are new.
 
-use ligo_arch::{Param, ParamTable, StackName};
+use ligo_arch::{Param, ParamSpec, ParamTable, StackName};
 
 use crate::term::host;
 use crate::{Error, LinearMap};
@@ -17,7 +17,7 @@ impl LinearMap {
     /// The map lacks depth coefficients of the tensor's module, or a device returns unreadable data.
     pub fn new_entries(&self, small: &ParamTable, param: &Param<'_>) -> Result<Vec<bool>, Error> {
         let layer_is_new = match (param.spec.stack, param.layer) {
-            (Some(stack), Some(layer)) => !self.owns(stack, param.spec.module, layer)?,
+            (Some(stack), Some(layer)) => !self.owns(stack, param.spec, layer)?,
             _ => self.terms.is_empty(),
         };
         if layer_is_new {
@@ -28,11 +28,11 @@ impl LinearMap {
     }
 
     /// Whether a layer of the large model is one of the small model's.
-    fn owns(&self, stack: StackName, module: &'static str, layer: usize) -> Result<bool, Error> {
+    fn owns(&self, stack: StackName, spec: &ParamSpec, layer: usize) -> Result<bool, Error> {
         let Some(term) = self.terms.first() else {
             return Ok(false);
         };
-        let matrix = term.depth_matrix(stack, module)?;
+        let matrix = term.depth_matrix(stack, spec)?;
         let [rows, columns] = matrix.dims();
         let values: Vec<f32> = host(matrix.clone().reshape([rows * columns]))?;
         let source = |row: &[f32]| {

@@ -11,6 +11,8 @@ use crate::{Error, Factors, Sharing, WeightSource};
 pub struct Term {
     /// Depth coefficients `[L2, L1]` by stack and module.
     pub depth: BTreeMap<(StackName, &'static str), Tensor<2>>,
+    /// Those of a module's biases and shifts, where they differ from `depth`.
+    pub bias_depth: BTreeMap<(StackName, &'static str), Tensor<2>>,
     /// Row expansions `Out`.
     pub out: Factors,
     /// Row expansions of the tensors of some roles, where they differ from `Out`: normalisations, mostly.
@@ -33,7 +35,7 @@ pub enum Coverage {
     Outputs,
     /// Those whose outputs have none.
     Readers,
-    /// Matrices whose inputs have a matrix. What such a term adds sums to zero over the copies of an input, so that it moves
+    /// Matrices whose inputs have a matrix, but for those of words and classes, which have no copies to tell apart. What such a term adds sums to zero over the copies of an input, so that it moves
     /// weights and not the function; it says nothing about how gradients map.
     Noise,
 }
@@ -59,6 +61,11 @@ pub(crate) fn output_axis(spec: &ParamSpec) -> Option<Axis> {
     .copied()
 }
 
+/// Whether layers of such tensors may be mixed apart from the rest of their module.
+pub(crate) fn is_bias(spec: &ParamSpec) -> bool {
+    matches!(spec.role, Role::Bias | Role::NormBias)
+}
+
 pub(crate) fn is_lookup(spec: &ParamSpec) -> bool {
     matches!(spec.role, Role::Embedding | Role::Token)
 }
@@ -70,7 +77,10 @@ impl Term {
             Coverage::Whole => true,
             Coverage::Outputs => self.widens_outputs(spec),
             Coverage::Readers => !self.widens_outputs(spec),
-            Coverage::Noise => !is_lookup(spec) && spec.axes.get(1).is_some_and(|a| self.columns(spec).has(*a)),
+            Coverage::Noise => {
+                let reads_copies = spec.axes.get(1).is_some_and(|a| self.columns(spec).has(*a));
+                reads_copies && !is_lookup(spec) && !spec.axes[0].is_fixed()
+            }
         }
     }
 
@@ -149,14 +159,27 @@ impl Term {
     }
 
     /// The depth coefficients of one layer of the large model, on the host.
-    pub(crate) fn coefficients(&self, stack: StackName, module: &'static str, layer: usize) -> Result<Vec<f32>, Error> {
-        let matrix = self.depth_matrix(stack, module)?;
+    pub(crate) fn coefficients(&self, stack: StackName, spec: &ParamSpec, layer: usize) -> Result<Vec<f32>, Error> {
+        let matrix = self.depth_matrix(stack, spec)?;
         let [_, small] = matrix.dims();
         host(matrix.clone().slice([layer..layer + 1, 0..small]).reshape([small]))
     }
 
-    pub(crate) fn depth_matrix(&self, stack: StackName, module: &'static str) -> Result<&Tensor<2>, Error> {
-        let matrix = self.depth.get(&(stack, module));
+    /// What mixes the layers of a tensor of this row.
+    pub(crate) fn depth_matrix(&self, stack: StackName, spec: &ParamSpec) -> Result<&Tensor<2>, Error> {
+        self.depth_of(stack, spec.module, self.mixes_apart(spec))
+    }
+
+    /// Whether layers of tensors of this row are mixed apart from the rest of their module.
+    pub(crate) fn mixes_apart(&self, spec: &ParamSpec) -> bool {
+        let key = spec.stack.map(|stack| (stack, spec.module));
+        is_bias(spec) && key.is_some_and(|key| self.bias_depth.contains_key(&key))
+    }
+
+    /// The depth coefficients of a module, or those of its biases.
+    pub(crate) fn depth_of(&self, stack: StackName, module: &'static str, biases: bool) -> Result<&Tensor<2>, Error> {
+        let depth = if biases { &self.bias_depth } else { &self.depth };
+        let matrix = depth.get(&(stack, module));
         matrix.ok_or_else(|| Error::MissingOperatorTensor {
             name: format!("depth.{stack}.{module}"),
         })
@@ -178,7 +201,7 @@ impl Term {
             let weight = load(small, spec, None, source)?;
             return Ok(Some(self.widen_values(spec, weight, 0, device)?));
         };
-        let coefficients = self.coefficients(stack, spec.module, layer)?;
+        let coefficients = self.coefficients(stack, spec, layer)?;
         let used = coefficients.into_iter().enumerate().filter(|(_, c)| *c != 0.0);
         if self.widens_small_layers(spec) {
             let mut sum: Option<Vec<f32>> = None;

@@ -1,10 +1,10 @@
 use ligo_arch::Axis;
 use rand::Rng;
-use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use crate::depth::normalise_rows;
 use crate::init;
+use crate::operators::Choice;
 
 /// How a width matrix `B ∈ R^{D2×D1}` starts.
 ///
@@ -15,10 +15,13 @@ pub enum WidthInit {
     /// New rows U(0, 1) divided by their sum: each new channel starts near the mean of all (official `rand`).
     #[default]
     Rand,
-    /// New rows are softmaxes of N(0, 1) (official `rand_softmax`).
+    /// New rows are softmaxes of U(0, 1) (official `rand_softmax`).
     RandSoftmax,
-    /// New rows copy one random channel each (official `sel`), plus U(0, noise) (official `sel_noisy`).
+    /// New rows copy one channel each, any as likely as any other; all other entries are U(0, noise) (official `sel_noisy`, with
+    /// `width_noise = 0` official `sel`).
     Select,
+    /// As `select`, but no channel is chosen a second time before all have been.
+    SelectBalanced,
     /// New rows N(0, 1/D2), as the authors of G_stack start their LiGO.
     Gaussian,
     /// New rows N(0, noise²): almost zero.
@@ -53,16 +56,18 @@ impl WidthInit {
                 normalise_rows(new, small);
             }
             Self::RandSoftmax => {
-                let logits = init::normal(&mut rng, 1.0, new.len());
-                new.iter_mut().zip(logits).for_each(|(v, l)| *v = l.exp());
+                new.iter_mut().for_each(|v| *v = rng.random::<f32>().exp());
                 normalise_rows(new, small);
             }
-            Self::Select => {
-                let mut order: Vec<usize> = (0..small).collect();
-                order.shuffle(&mut rng);
-                for (row, chosen) in new.chunks_mut(small).zip(order.into_iter().cycle()) {
+            Self::Select | Self::SelectBalanced => {
+                let choice = match self {
+                    Self::Select => Choice::Uniform,
+                    _ => Choice::Balanced,
+                };
+                let chosen = choice.of_new(small, large, &mut rng);
+                for (row, chosen) in new.chunks_mut(small).zip(chosen) {
                     row.iter_mut().for_each(|v| *v = (rng.random::<f64>() * noise) as f32);
-                    row[chosen] += 1.0;
+                    row[chosen] = 1.0;
                 }
             }
             Self::Gaussian => {

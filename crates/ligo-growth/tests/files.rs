@@ -5,9 +5,10 @@ mod common;
 
 use burn::tensor::Device;
 use common::{gpt2, grow_all};
+use ligo_arch::{BertConfig, ModelConfig};
 use ligo_growth::{
-    CloningConfig, CloningForm, FurtherInit, LigoConfig, OPERATOR_JSON, OperatorInfo, OperatorSpec, WidthInit,
-    load_operator, save_operator,
+    CloningConfig, CloningForm, FurtherInit, LemonConfig, LigoConfig, OPERATOR_JSON, OperatorInfo, OperatorSpec, Split,
+    WidthInit, load_operator, save_operator,
 };
 
 #[test]
@@ -21,19 +22,30 @@ fn every_operator_grows_the_same_after_a_round_trip() {
         further: FurtherInit::Above,
         tied: false,
         width_init: WidthInit::Fpi,
+        bias_depth: true,
         ..LigoConfig::default()
     });
-    let mut specs = vec![form(CloningForm::Noisy), form(CloningForm::Diagonal), terms];
+    let by_weight = OperatorSpec::Lemon(LemonConfig {
+        split: Split::Weight,
+        ..LemonConfig::default()
+    });
+    let mut specs = vec![form(CloningForm::Noisy), form(CloningForm::Diagonal), terms, by_weight];
     let named = OperatorSpec::NAMES.map(|name| OperatorSpec::from_name(name).unwrap());
-    specs.extend(named.into_iter().filter(|s| *s != OperatorSpec::ZeroBlocks));
-    for (i, spec) in specs.iter().enumerate() {
+    specs.extend(named.into_iter().filter(|s| s.name() != "zero-blocks"));
+    let blocks = OperatorSpec::from_name("zero-blocks").unwrap();
+    // Layers alone, in a family whose layers have no source for some of their normalisations.
+    let deeper = [2, 5].map(|layers| ModelConfig::Bert(BertConfig::new(11, 8, layers, 2)));
+    let pairs = specs.iter().map(|spec| (spec, &small, &large));
+    let pairs = pairs.chain([(&blocks, &deeper[0], &deeper[1])]);
+    for (i, (spec, small, large)) in pairs.enumerate() {
         let path = folder.path().join(i.to_string());
-        let large = spec.adjust(&small, &large);
+        let large = spec.adjust(small, large);
         let map = spec.build(&small.table(), &large.table(), &device, 0.02, 5).unwrap();
-        let info = OperatorInfo::new(spec.clone(), &small, &large, serde_json::Value::Null);
+        let info = OperatorInfo::new(spec.clone(), small, &large, serde_json::Value::Null);
         save_operator(&path, &map, info).unwrap();
         let (loaded, info) = load_operator(&path, &device).unwrap();
         assert_eq!(info.operator, *spec);
+        assert_eq!(loaded.fill, map.fill, "{spec:?}");
         assert_eq!(info.large().unwrap(), large, "{spec:?}: its epsilon included");
         let grown = |map| grow_all(map, &small.table(), &large.table(), 7);
         let (before, after) = (grown(&map), grown(&loaded));

@@ -226,7 +226,11 @@ fn several_terms_hold_net2net_and_the_layer_above() {
             grow_all(&fixed, &small, &large, 1),
             grow_all(&learned, &small, &large, 1),
         );
-        assert_eq!(fixed, learned, "{name}");
+        // AKI takes normalisations from the layer itself, and LiGO has no matrices for them alone.
+        let shared = |tensor: &str| name == "fpi" || !tensor.contains("LayerNorm");
+        for (tensor, values) in fixed.iter().filter(|(tensor, _)| shared(tensor)) {
+            assert_eq!(values, &learned[tensor], "{name}: {tensor}");
+        }
     }
 }
 
@@ -322,24 +326,6 @@ fn interposition_is_ligo_with_one_hot_depth_and_identity_widths_exactly() {
     };
     let listed = list.build(&small, &large, &Device::flex(), 0.02, 3).unwrap();
     assert_eq!(interposed, grow_all(&listed, &small, &large, 9));
-}
-
-#[test]
-fn zero_pad_is_ligo_with_zero_new_rows() {
-    let (small, large) = (bert(2, 4, 6), bert(4, 6, 9));
-    let padded = OperatorSpec::ZeroPad
-        .build(&small, &large, &Device::flex(), 0.02, 3)
-        .unwrap();
-    let config = LigoConfig {
-        width_init: WidthInit::NearZero,
-        width_noise: 0.0,
-        depth_noise: 0.0,
-        ..LigoConfig::default()
-    };
-    let ligo = OperatorSpec::Ligo(config)
-        .build(&small, &large, &Device::flex(), 0.02, 3)
-        .unwrap();
-    assert_eq!(grow_all(&padded, &small, &large, 1), grow_all(&ligo, &small, &large, 1));
 }
 
 #[test]

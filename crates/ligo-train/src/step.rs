@@ -62,7 +62,11 @@ pub(crate) fn gradients(
         step,
         micro_step,
     };
-    let work: Vec<Work> = (0..batches.len()).map(|i| objective.work(&at(i))).collect();
+    let work = batches.iter().enumerate().map(|(micro_step, batch)| Work {
+        labels: Some(batch.num_labels()),
+        ..objective.work(&at(micro_step))
+    });
+    let work: Vec<Work> = work.collect();
     let trained = work.first().map(|work| work.trained).unwrap_or_default();
     let unfolded = objective.unfold(store)?;
     let (leaves, way_back) = unfolded.track(|name| objective.is_trained(name, &trained));

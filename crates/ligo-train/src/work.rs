@@ -15,6 +15,9 @@ pub struct Work {
     pub teacher: bool,
     /// Whether layers are computed again in the backward pass.
     pub recompute: bool,
+    /// Labels of its batch, once the batch is there: what a masked model predicts differs from one to the next. A micro-batch without
+    /// any is passed over.
+    pub labels: Option<usize>,
 }
 
 /// The parameters that are trained: all above a line, and the embeddings.
@@ -70,6 +73,7 @@ impl Work {
             trained: trained.and(frozen),
             teacher: false,
             recompute: config.gradient_checkpointing,
+            labels: None,
         }
     }
 

@@ -3,7 +3,8 @@
 
 mod toy;
 
-use ligo_train::{CostPerStep, OptimizerConfig, OptimizerKind, TrainConfig};
+use ligo_data::{Batch, Cursor};
+use ligo_train::{CostPerStep, OptimizerConfig, OptimizerKind, StepCost, TrainConfig, Work};
 use toy::{Toy, Watcher, config, run};
 
 #[test]
@@ -168,4 +169,48 @@ fn a_run_may_go_on_with_gradient_checkpointing() {
     let mut whole = toy.trainer(&config, &loader, &toy.objective, &toy.folder.path().join("whole"));
     run(&mut whole, &mut Watcher::default()).unwrap();
     assert_eq!(toy::bits(&trainer), toy::bits(&whole));
+}
+
+/// A FLOP for each label.
+struct ByLabels;
+
+impl StepCost for ByLabels {
+    fn of(&self, micro_batches: &[Work]) -> CostPerStep {
+        let labels: usize = micro_batches.iter().map(|work| work.labels.unwrap()).sum();
+        CostPerStep {
+            exact: labels as f64,
+            electra: 0.0,
+        }
+    }
+
+    fn whole(&self) -> CostPerStep {
+        CostPerStep::default()
+    }
+}
+
+#[test]
+fn a_step_is_charged_for_the_labels_of_its_batches() {
+    let toy = Toy::new();
+    let (loader, config) = (toy.loader(true), config());
+    let run_dir = toy.folder.path().join("labels");
+    let trainer = toy.trainer(&config, &loader, &toy.objective, &run_dir);
+    let mut watcher = Watcher::default();
+    run(&mut trainer.with_cost(ByLabels), &mut watcher).unwrap();
+    let mut cursor = Cursor::default();
+    let mut expected = Vec::new();
+    for _ in 0..config.steps {
+        let mut labels = 0;
+        for _ in 0..config.accumulation {
+            let (batch, next) = loader.batch_at(cursor, config.batch_size).unwrap();
+            labels += Batch::from(batch).num_labels();
+            cursor = next;
+        }
+        expected.push(labels as f64);
+    }
+    let charged: Vec<f64> = watcher.steps.iter().map(|step| step.step_flops_exact).collect();
+    assert_eq!(charged, expected);
+    assert!(
+        charged.iter().any(|labels| *labels != charged[0]),
+        "all batches alike: {charged:?}"
+    );
 }

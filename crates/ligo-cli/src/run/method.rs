@@ -377,7 +377,8 @@ impl Learning<'_> {
         let start = objective.start(&session.device)?;
         let dims = |config| cost::dims(config, self.data.seq_len, self.data.mask_probability);
         let (small, large) = (dims(self.small), dims(self.large));
-        let cost = cost::learn_step((self.small, &small), (self.large, &large), &self.train, &config);
+        let step = cost::learn_step((self.small, &small), (self.large, &large), &self.train, &config);
+        let cost = cost::LearningCost::new(large, step, &self.train);
         let (store, result) = session.steps(Steps {
             label: &self.label,
             folder: &self.folder,

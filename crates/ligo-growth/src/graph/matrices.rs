@@ -11,8 +11,13 @@ use crate::{Error, LinearMap};
 pub(crate) enum MatrixKey {
     /// What widens an axis, for all layers.
     Width(usize, Place, Axis),
-    /// What mixes the layers of a module.
-    Depth(usize, StackName, &'static str),
+    /// What mixes the layers of a module, or of its biases.
+    Depth {
+        term: usize,
+        stack: StackName,
+        module: &'static str,
+        biases: bool,
+    },
 }
 
 /// The matrices of a map, those of all layers in one tensor, made once for all tensors of the model.
@@ -28,9 +33,12 @@ impl Matrices {
                 continue;
             }
             let stack = match key {
-                MatrixKey::Depth(term, stack, module) => {
-                    map.terms[term].depth_matrix(stack, module)?.clone().unsqueeze()
-                }
+                MatrixKey::Depth {
+                    term,
+                    stack,
+                    module,
+                    biases,
+                } => map.terms[term].depth_of(stack, module, biases)?.clone().unsqueeze(),
                 MatrixKey::Width(term, place, axis) => {
                     let matrices = map.terms[term].factors(place).matrices.get(&axis);
                     stacked(matrices.map(Vec::as_slice).unwrap_or_default())

@@ -214,7 +214,7 @@ fn templates(
 fn added(operator: &LigoOperator, names: &[String], device: &Device) -> Option<Tensor<2>> {
     let layers = names.iter().map(|name| {
         let param = operator.large().get(name)?;
-        operator.fill().added(operator.small(), &param)
+        operator.fill().added(operator.small(), &param, true)
     });
     let values = layers.collect::<Option<Vec<_>>>()?.concat();
     let shape = [names.len(), values.len() / names.len()];
@@ -267,7 +267,7 @@ impl LinearMap {
             let (Some(stack), Some(layer)) = (param.spec.stack, param.layer) else {
                 return Ok(true);
             };
-            let coefficients = term.coefficients(stack, param.spec.module, layer)?;
+            let coefficients = term.coefficients(stack, param.spec, layer)?;
             if coefficients.iter().any(|c| *c != 0.0) {
                 return Ok(true);
             }

@@ -77,8 +77,13 @@ impl Route {
             ],
         };
         if let Some(stack) = spec.stack {
-            let matrix = term.depth_matrix(stack, spec.module)?;
-            let key = MatrixKey::Depth(index, stack, spec.module);
+            let matrix = term.depth_matrix(stack, spec)?;
+            let key = MatrixKey::Depth {
+                term: index,
+                stack,
+                module: spec.module,
+                biases: term.mixes_apart(spec),
+            };
             let is_learned = is_learned(key);
             let mixes = is_learned || !is_identity(matrix)?;
             stages.push(mixes.then(|| Stage {

@@ -15,9 +15,14 @@ impl LigoOperator {
     pub(crate) fn is_learned(&self, key: MatrixKey) -> bool {
         let is_learned = |name: &String| self.tensors.iter().any(|t| t.trainable && t.name == *name);
         match key {
-            MatrixKey::Depth(term, stack, module) => {
+            MatrixKey::Depth {
+                term,
+                stack,
+                module,
+                biases,
+            } => {
                 let mut depths = self.terms[term].depth.iter();
-                depths.any(|d| d.stack == stack && d.module == module && is_learned(&d.name))
+                depths.any(|d| (d.stack, d.module, d.biases) == (stack, module, biases) && is_learned(&d.name))
             }
             MatrixKey::Width(term, place, axis) => {
                 let widths = self.widths(term, place);
@@ -49,7 +54,12 @@ impl LigoOperator {
                 }
             }
             for depth in &names.depth {
-                let stacks = found.take(MatrixKey::Depth(term, depth.stack, depth.module));
+                let stacks = found.take(MatrixKey::Depth {
+                    term,
+                    stack: depth.stack,
+                    module: depth.module,
+                    biases: depth.biases,
+                });
                 let sum = stacks.iter().map(|stack| of_layer(stack, 0, 0)).reduce(|a, b| a + b);
                 gradients.extend(sum.map(|sum| (depth.name.clone(), sum)));
             }

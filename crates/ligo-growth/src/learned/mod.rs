@@ -3,17 +3,17 @@ mod gradients;
 use std::collections::{BTreeSet, HashMap};
 
 use burn::tensor::{Device, Tensor};
-use ligo_arch::{Axis, ParamTable, StackName};
+use ligo_arch::{Axis, ParamSpec, ParamTable, StackName};
 
 use crate::operators::{growing, matrix};
 use crate::starts::{Side, WidthStarts, prefix, width_name};
-use crate::term::{is_lookup, output_axis};
+use crate::term::{is_bias, is_lookup, output_axis};
 use crate::{Coverage, DepthInit, Error, Factors, Fill, LigoConfig, LinearMap, OperatorSpec, Sharing, Term};
 
 /// One matrix of the operator: its name, shape and starting values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OperatorTensor {
-    /// `width.AXIS`, `width.AXIS.LAYER` or `depth.STACK.MODULE`; `width_in.AXIS` for columns that do not follow rows; terms after
+    /// `width.AXIS`, `width.AXIS.LAYER`, `depth.STACK.MODULE` or `depth.STACK.MODULE.bias`; `width_in.AXIS` for columns that do not follow rows; terms after
     /// the first have their number in front, as in `1.width.AXIS`.
     pub name: String,
     /// `[rows, columns]`; with a fixed identity block only the new rows.
@@ -44,6 +44,8 @@ struct Width {
 struct Depth {
     stack: StackName,
     module: &'static str,
+    /// Whether it is that of the module's biases.
+    biases: bool,
     name: String,
 }
 
@@ -176,21 +178,32 @@ impl LigoOperator {
         for (stack, large) in depths {
             let small = self.small.depth(stack);
             let grows = small != large;
-            for module in self.large.modules(stack) {
-                let name = format!("{}depth.{stack}.{module}", prefix(term));
+            let modules = self.large.modules(stack).into_iter();
+            let parts: Vec<_> = modules.flat_map(|module| [(module, false), (module, true)]).collect();
+            for (module, biases) in parts {
+                let of_module = |s: &&ParamSpec| s.stack == Some(stack) && s.module == module;
+                let specs = || self.large.specs().iter().filter(of_module);
+                if biases && !(self.config.bias_depth && specs().any(is_bias)) {
+                    continue;
+                }
+                let suffix = if biases { ".bias" } else { "" };
+                let name = format!("{}depth.{stack}.{module}{suffix}", prefix(term));
                 let values = self.config.depth_start(term, [small, large], seed, &name);
                 // Further terms mix layers where there are no more of them, too, but only of what they write.
-                let mut specs = self.large.specs().iter();
-                let writes = specs.any(|s| {
-                    s.stack == Some(stack) && s.module == module && output_axis(s).is_some_and(|a| grown.contains(&a))
-                });
+                let mut mixed = specs().filter(|s| !self.config.bias_depth || is_bias(s) == biases);
+                let writes = mixed.any(|s| output_axis(s).is_some_and(|a| grown.contains(&a)));
                 self.tensors.push(OperatorTensor {
                     name: name.clone(),
                     shape: [large, small],
                     values,
                     trainable: self.config.tune_depth && if term == 0 { grows } else { writes && small > 1 },
                 });
-                self.terms[term].depth.push(Depth { stack, module, name });
+                self.terms[term].depth.push(Depth {
+                    stack,
+                    module,
+                    biases,
+                    name,
+                });
             }
         }
     }
@@ -261,12 +274,13 @@ impl LigoOperator {
             });
             Factors::new(self.config.sharing, matrices.collect()).with_repeats(&self.small, &self.large)
         };
+        let depths = |names: &TermNames, biases: bool| {
+            let depths = names.depth.iter().filter(|d| d.biases == biases);
+            depths.map(|d| ((d.stack, d.module), value(&d.name))).collect()
+        };
         let terms = self.terms.iter().enumerate().map(|(t, names)| Term {
-            depth: names
-                .depth
-                .iter()
-                .map(|d| ((d.stack, d.module), value(&d.name)))
-                .collect(),
+            depth: depths(names, false),
+            bias_depth: depths(names, true),
             out: widths(t, &names.out),
             input: (!self.config.tied).then(|| widths(t, &names.input)),
             coverage: if t == 0 { Coverage::Whole } else { Coverage::Outputs },

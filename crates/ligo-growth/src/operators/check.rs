@@ -2,7 +2,7 @@
 
 use ligo_arch::{ParamTable, check_growable};
 
-use super::selection::check_units;
+use super::selection::{check_units, regrouped};
 use super::{OperatorSpec, hyper_cloning, layers, lemon, zero_blocks};
 use crate::{Error, WidthInit};
 
@@ -29,15 +29,21 @@ impl OperatorSpec {
             Err(Refusal::Pair(reason)) => Err(Error::CannotGrow {
                 operator: self.name(),
                 reason,
-                instead: others(small, large),
+                instead: self.others(small, large),
             }),
         }
     }
 
     fn refusal(&self, small: &ParamTable, large: &ParamTable) -> Result<(), Refusal> {
+        let copies_within_groups = matches!(self, Self::HyperCloning(_) | Self::Scratch);
+        if let Some([few, many]) = regrouped(small, large).filter(|_| !copies_within_groups) {
+            return Err(Refusal::Pair(format!(
+                "query heads grow from {few} to {many} for each key head, and it grows whole groups of heads"
+            )));
+        }
         match self {
             Self::HyperCloning(config) => hyper_cloning::check(small, large, *config),
-            Self::ZeroBlocks => zero_blocks::check(small, large),
+            Self::ZeroBlocks(_) => zero_blocks::check(small, large),
             Self::Layers { layers } => layers::by_stack(small, large, layers)
                 .map(drop)
                 .map_err(Refusal::Settings),
@@ -55,18 +61,20 @@ impl OperatorSpec {
             }
         }
     }
-}
 
-/// Operators that can grow a pair with their default settings, as a list for people.
-fn others(small: &ParamTable, large: &ParamTable) -> String {
-    let named = OperatorSpec::NAMES.into_iter().filter_map(OperatorSpec::from_name);
-    let able: Vec<&str> = named
-        .filter(|spec| *spec != OperatorSpec::Scratch && spec.refusal(small, large).is_ok())
-        .map(|spec| spec.name())
-        .collect();
-    match able.split_last() {
-        Some((last, [])) => (*last).to_owned(),
-        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
-        None => "none".into(),
+    /// Other operators that can grow a pair with their default settings, as a list for people. With other settings this one may, too:
+    /// its reason says so.
+    fn others(&self, small: &ParamTable, large: &ParamTable) -> String {
+        let named = Self::NAMES.into_iter().filter_map(Self::from_name);
+        let able: Vec<&str> = named
+            .filter(|spec| *spec != Self::Scratch && spec.name() != self.name())
+            .filter(|spec| spec.refusal(small, large).is_ok())
+            .map(|spec| spec.name())
+            .collect();
+        match able.split_last() {
+            Some((last, [])) => (*last).to_owned(),
+            Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+            None => "none".into(),
+        }
     }
 }

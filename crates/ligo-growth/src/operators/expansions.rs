@@ -6,17 +6,18 @@ use std::collections::BTreeMap;
 use burn::tensor::Device;
 use ligo_arch::{Axis, ModelConfig, ParamTable, Role};
 
-use super::layers::{depth_of, identity_factors};
+use super::layers::identity_factors;
+use super::matrix;
 use super::selection::growing;
-use super::{matrix, zero_blocks};
+use super::zero_blocks::{self, Placement};
 use crate::width::identity_top;
 use crate::{Factors, Fill, LinearMap, Sharing, Term};
 
 /// The small model in the top left corner. The sum of squares over a wider residual stream is what it was, and its mean
 /// smaller: gains are scaled by `√(D1/D2)`, and ε by `D1/D2` ([`OperatorSpec::adjust`](crate::OperatorSpec::adjust)).
 ///
-/// New neurons and heads keep the function of every family, new layers that of those which normalise what a layer reads, and
-/// new channels of the residual stream that of families with RMSNorm: LayerNorm would subtract another mean.
+/// New neurons, heads and layers keep the function of every family, and new channels of the residual stream that of families with
+/// RMSNorm: LayerNorm would subtract another mean.
 pub(super) fn build(
     small: &ParamTable,
     large: &ParamTable,
@@ -24,10 +25,6 @@ pub(super) fn build(
     initializer_range: f64,
     seed: u64,
 ) -> LinearMap {
-    let lists = large.depths().map(|(stack, depth)| {
-        let firsts = zero_blocks::firsts(small.depth(stack), depth);
-        (stack, firsts)
-    });
     let shrink = (small.size(Axis::HIDDEN) as f64 / large.size(Axis::HIDDEN) as f64).sqrt();
     let gains: BTreeMap<_, _> = growing(small, large)
         .map(|(axis, size)| {
@@ -37,7 +34,7 @@ pub(super) fn build(
         })
         .collect();
     let term = Term {
-        depth: depth_of(small, large, &lists.collect(), device),
+        depth: zero_blocks::own_lists(small, large, device, Placement::Interposed),
         out: identity_factors(small, large, device),
         roles: BTreeMap::from([(Role::NormWeight, Factors::new(Sharing::Shared, gains))]),
         ..Term::default()

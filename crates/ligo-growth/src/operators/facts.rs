@@ -9,9 +9,7 @@ use super::OperatorSpec;
 pub enum Scope {
     /// None.
     Nowhere,
-    /// Those whose layers normalise what they read (pre-norm).
-    PreNorm,
-    /// Of these, the ones without LayerScale.
+    /// Those whose layers normalise what they read (pre-norm), without LayerScale.
     PreNormUnscaled,
     /// Those with RMSNorm.
     RmsNorm,
@@ -26,7 +24,6 @@ impl Scope {
         let pre_norm = norm.is_some_and(|n| n.place == NormPlace::Before);
         match self {
             Self::Nowhere => false,
-            Self::PreNorm => pre_norm,
             Self::PreNormUnscaled => pre_norm && table.specs().iter().all(|s| s.role != Role::Scale),
             Self::RmsNorm => norm.is_some_and(|n| n.kind == NormKind::Rms),
             Self::Everywhere => true,
@@ -36,7 +33,6 @@ impl Scope {
     fn text(self) -> &'static str {
         match self {
             Self::Nowhere => "none",
-            Self::PreNorm => "pre-norm",
             Self::PreNormUnscaled => "pre-norm without LayerScale",
             Self::RmsNorm => "RMSNorm",
             Self::Everywhere => "all",
@@ -96,7 +92,8 @@ impl Facts {
         self.takes[growth as usize]
     }
 
-    /// Families whose large models then compute what the small ones do, up to rounding.
+    /// Families whose large models then compute what the small ones do, up to rounding, and more layers of post-norm families up to
+    /// the ε of their normalisations.
     pub fn keeps(&self, growth: Growth) -> Scope {
         self.keeps[growth as usize]
     }
@@ -115,7 +112,7 @@ impl Facts {
 impl OperatorSpec {
     /// What is known of the operator with its default settings.
     pub fn facts(&self) -> Facts {
-        use Scope::{Everywhere, Nowhere, PreNorm, PreNormUnscaled, RmsNorm};
+        use Scope::{Everywhere, Nowhere, PreNormUnscaled, RmsNorm};
         let heads = "heads of the same size";
         let copies = Facts {
             about: "",
@@ -158,7 +155,8 @@ impl OperatorSpec {
                 ..copies
             },
             Self::ZeroPad => Facts {
-                about: "as StackBERT, new channels zero",
+                about: "G_zero: as StackBERT, but new rows are zero where they read old channels; new columns fresh",
+                source: "[2405.15319](https://arxiv.org/abs/2405.15319)",
                 keeps: [Nowhere, Everywhere, Nowhere, Nowhere],
                 ..copies
             },
@@ -170,7 +168,7 @@ impl OperatorSpec {
                 ..copies
             },
             Self::Aki(_) => Facts {
-                about: "bert2BERT\'s AKI: as FPI, new rows from the layer above",
+                about: "bert2BERT\'s AKI: as FPI, new rows from the layer above, but for normalisations",
                 terms: "2",
                 needs: heads,
                 source: "[2110.07143](https://arxiv.org/abs/2110.07143)",
@@ -178,34 +176,34 @@ impl OperatorSpec {
             },
             Self::HyperCloning(_) => Facts {
                 about: "HyperCloning: every channel *n* times; added layers without effect",
-                terms: "1, `noisy` 2, `diagonal` *n* + 1",
+                terms: "1, `noisy` 2, `diagonal` *n* + 1, `noisy-diagonal` *n* + 2",
                 needs: "whole multiples, heads of the same size",
                 source: "[2409.12903](https://arxiv.org/abs/2409.12903)",
                 takes: [Everywhere, Nowhere, Everywhere, Nowhere],
-                keeps: [PreNorm, Nowhere, Everywhere, Nowhere],
+                keeps: [Everywhere, Nowhere, Everywhere, Nowhere],
                 ..copies
             },
             Self::Lemon(_) => Facts {
                 about: "LEMON: copies and means of channels, readers split unevenly; added layers without effect",
-                needs: "pre-norm, heads of the same size",
+                needs: "heads of the same size, post-norm also whole multiples",
                 source: "[2310.07999](https://arxiv.org/abs/2310.07999)",
-                takes: [PreNorm, PreNorm, PreNorm, PreNormUnscaled],
-                keeps: [PreNorm, PreNorm, PreNorm, PreNormUnscaled],
+                takes: [Everywhere, Everywhere, Everywhere, PreNormUnscaled],
+                keeps: [Everywhere, Everywhere, Everywhere, PreNormUnscaled],
                 ..copies
             },
             Self::Expansions => Facts {
                 about: "zero-initialised expansions: new channels, neurons, heads and layers fresh, without effect",
                 needs: heads,
                 source: "[2308.06103](https://arxiv.org/abs/2308.06103)",
-                keeps: [PreNorm, Everywhere, RmsNorm, RmsNorm],
+                keeps: [Everywhere, Everywhere, RmsNorm, RmsNorm],
                 ..copies
             },
-            Self::ZeroBlocks => Facts {
+            Self::ZeroBlocks(_) => Facts {
                 about: "LLaMA Pro: layers without effect between the small model\'s own",
                 needs: "the same widths",
                 source: "[2401.02415](https://arxiv.org/abs/2401.02415)",
                 takes: [Everywhere, Nowhere, Nowhere, Nowhere],
-                keeps: [PreNorm, Nowhere, Nowhere, Nowhere],
+                keeps: [Everywhere, Nowhere, Nowhere, Nowhere],
                 ..copies
             },
             Self::Ligo(_) => Facts {

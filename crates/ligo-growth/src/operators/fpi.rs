@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
-use ligo_arch::{Axis, ParamTable, StackName};
+use ligo_arch::{Axis, ParamTable, Role, StackName};
 use serde::{Deserialize, Serialize};
 
 use super::layers::depth_of;
@@ -75,15 +75,22 @@ pub(super) fn fpi(small: &ParamTable, large: &ParamTable, device: &Device, confi
 /// Does not keep the function, and copies of a neuron are not alike.
 pub(super) fn aki(small: &ParamTable, large: &ParamTable, device: &Device, config: CopyConfig, seed: u64) -> LinearMap {
     let copies = Copies::new(small, large, device, config, seed);
+    // Normalisations belong to neither attention nor feed-forward network: theirs are copied within the layer.
+    let norms = |takes: bool| {
+        let rows = copies.outputs(&|_, _| takes);
+        BTreeMap::from([(Role::NormWeight, rows.clone()), (Role::NormBias, rows)])
+    };
     let own = Term {
         depth: copies.stacked(|j| j),
         out: copies.outputs(&|sources, i| !sources.is_new(i)),
+        roles: norms(true),
         input: Some(copies.inputs()),
         ..Term::default()
     };
     let above = Term {
         depth: copies.stacked(|j| j + 1),
         out: copies.outputs(&Sources::is_new),
+        roles: norms(false),
         input: Some(copies.inputs()),
         coverage: Coverage::Outputs,
         ..Term::default()

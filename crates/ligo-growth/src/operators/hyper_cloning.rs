@@ -7,8 +7,9 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use super::check::Refusal;
-use super::selection::{Choice, Selection, check_units, growing};
-use super::{matrix, zero_blocks};
+use super::matrix;
+use super::selection::{Choice, Selection, check_units, growing, regrouped};
+use super::zero_blocks::{self, Placement};
 use crate::{Coverage, Error, Factors, Fill, LinearMap, Sharing, Term, init};
 
 /// Settings of [`OperatorSpec::HyperCloning`](crate::OperatorSpec::HyperCloning).
@@ -17,7 +18,7 @@ use crate::{Coverage, Error, Factors, Fill, LinearMap, Sharing, Term, init};
 pub struct CloningConfig {
     /// Which copies read which.
     pub form: CloningForm,
-    /// Size of the noise of `noisy`, as a share of the copied weights.
+    /// Size of the noise of `noisy` and `noisy-diagonal`, as a share of the copied weights.
     pub noise: f64,
 }
 
@@ -39,13 +40,27 @@ pub enum CloningForm {
     Symmetric,
     /// `[[W + η₁, W − η₁], [W + η₂, W − η₂]] / 2`: as `symmetric`, with noise that cancels over the copies of an input, so that copies of
     /// an output learn different things. `η` is the small matrix itself with rows and columns shuffled and random signs: as
-    /// large as the weights wherever they are large, and a linear map of them. With an odd number of copies the last has none.
+    /// large as the weights wherever they are large, and a linear map of them. With an odd number of copies the last has none, and
+    /// neither have words and classes.
     Noisy,
     /// `[[W, 0], [0, W]]`: each copy of an output reads its own copy of the inputs.
     Diagonal,
+    /// `[[W + η₁, −η₁], [η₂, W − η₂]]`: `diagonal` with the noise of `noisy`.
+    NoisyDiagonal,
 }
 
-/// Exact for every family whose heads keep their size; layers that are added do nothing, see [`zero_blocks`].
+impl CloningForm {
+    fn is_diagonal(self) -> bool {
+        matches!(self, Self::Diagonal | Self::NoisyDiagonal)
+    }
+
+    fn is_noisy(self) -> bool {
+        matches!(self, Self::Noisy | Self::NoisyDiagonal)
+    }
+}
+
+/// Exact for every family whose heads keep their size. Query heads may become more where key heads do not; layers that are added do
+/// nothing, see [`zero_blocks`].
 pub(super) fn build(
     small: &ParamTable,
     large: &ParamTable,
@@ -60,7 +75,7 @@ pub(super) fn build(
             small,
             large,
             device,
-            &|axis, sources, i| match (takes(i / sources.sizes().0), axis) {
+            &|axis, sources, i| match (takes(sources.occurrence(i)), axis) {
                 (false, _) => 0.0,
                 (true, Axis::HEAD_INPUT) => 1.0 / sources.copies(i) as f64,
                 (true, _) => 1.0,
@@ -68,53 +83,50 @@ pub(super) fn build(
         )
     };
     let symmetric = Term {
-        depth: zero_blocks::depth(small, large, device),
+        depth: zero_blocks::depth(small, large, device, Placement::Interposed),
         out: outputs(&|_| true),
         input: Some(copies.factors(small, large, device, &|_, sources, i| 1.0 / sources.copies(i) as f64)),
         ..Term::default()
     };
-    let terms = match config.form {
-        CloningForm::Symmetric => vec![symmetric],
-        CloningForm::Noisy => {
-            let noise = Term {
-                depth: symmetric.depth.clone(),
-                out: shuffled(small, large, device, seed, true, &|_, _| 1.0),
-                input: Some(shuffled(small, large, device, seed, false, &|copy, copies| {
-                    let sign = if copy + 1 == copies && copies % 2 == 1 {
-                        0.0
-                    } else {
-                        1.0 - 2.0 * (copy % 2) as f64
-                    };
-                    config.noise * sign / copies as f64
-                })),
-                coverage: Coverage::Noise,
-                ..Term::default()
-            };
-            vec![symmetric, noise]
-        }
-        CloningForm::Diagonal => {
-            let own = |copy: usize| Term {
-                depth: symmetric.depth.clone(),
-                out: outputs(&|c| c == copy),
-                input: Some(copies.factors(small, large, device, &|_, sources, i| {
-                    f64::from(u8::from(i / sources.sizes().0 == copy))
-                })),
-                coverage: Coverage::Outputs,
-                ..Term::default()
-            };
-            let factors = growing(small, large).map(|(axis, size)| size / small.size(axis));
-            let mut terms: Vec<Term> = (0..factors.max().unwrap_or(1)).map(own).collect();
-            // Words, classes, and whatever else has no copies read all copies of their inputs.
-            terms.push(Term {
-                coverage: Coverage::Readers,
-                ..symmetric
-            });
-            terms
-        }
-    };
+    let mut terms = Vec::new();
+    if config.form.is_noisy() {
+        terms.push(Term {
+            depth: symmetric.depth.clone(),
+            out: shuffled(small, large, device, seed, true, &|_, _| 1.0),
+            input: Some(shuffled(small, large, device, seed, false, &|copy, copies| {
+                let share = match config.form.is_diagonal() {
+                    true => 1.0,
+                    false => 1.0 / copies as f64,
+                };
+                config.noise * share * alternating(copy, copies)
+            })),
+            coverage: Coverage::Noise,
+            ..Term::default()
+        });
+    }
+    if config.form.is_diagonal() {
+        let own = |copy: usize| Term {
+            depth: symmetric.depth.clone(),
+            out: outputs(&|c| c == copy),
+            input: Some(copies.factors(small, large, device, &|_, sources, i| {
+                f64::from(u8::from(sources.occurrence(i) == copy))
+            })),
+            coverage: Coverage::Outputs,
+            ..Term::default()
+        };
+        let factors = growing(small, large).map(|(axis, size)| size / small.size(axis));
+        terms.splice(0..0, (0..factors.max().unwrap_or(1)).map(own));
+        // Words, classes, and whatever else has no copies read all copies of their inputs.
+        terms.push(Term {
+            coverage: Coverage::Readers,
+            ..symmetric
+        });
+    } else {
+        terms.insert(0, symmetric);
+    }
     LinearMap {
         terms,
-        fill: Fill::Zero,
+        fill: Fill::Identity,
     }
 }
 
@@ -133,14 +145,33 @@ pub(super) fn check(small: &ParamTable, large: &ParamTable, config: CloningConfi
             )));
         }
         let (own, first) = (size / old, *factor.get_or_insert(size / old));
-        if config.form == CloningForm::Diagonal && own != first {
+        if config.form.is_diagonal() && own != first {
             return Err(Refusal::Pair(format!(
-                "{axis} grows {own}-fold and another width {first}-fold; all must grow alike with form = \"diagonal\" (and need \
-                 not with \"symmetric\" and \"noisy\")"
+                "{axis} grows {own}-fold and another width {first}-fold; all must grow alike with form = \"diagonal\" and \
+                 \"noisy-diagonal\" (and need not with \"symmetric\" and \"noisy\")"
             )));
         }
     }
-    check_units(small, large)
+    if regrouped(small, large).is_none() {
+        return check_units(small, large);
+    }
+    // Query heads are copied within their groups (multi-query attention in the authors' code).
+    let of_keys = |table: &ParamTable| (table.size(Axis::KEY), table.unit(Axis::KEY).block);
+    match of_keys(small) == of_keys(large) {
+        true => Ok(()),
+        false => Err(Refusal::Pair(
+            "query heads for each key head become more, and key heads must then stay as they are, in number and in size".into(),
+        )),
+    }
+}
+
+/// Values that cancel over the copies of an input.
+fn alternating(copy: usize, copies: usize) -> f64 {
+    if copy + 1 == copies && copies % 2 == 1 {
+        0.0
+    } else {
+        1.0 - 2.0 * (copy % 2) as f64
+    }
 }
 
 /// Permutations `[P₁; …; P_n]`, each times `value(copy, copies)`. Of outputs each copy has its own, with random signs; of inputs

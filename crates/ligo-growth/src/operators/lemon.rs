@@ -1,6 +1,6 @@
 //! LEMON (Wang et al., arXiv 2310.07999): lossless growth to any width, for families that normalise what a layer reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::{Device, Tensor};
 use ligo_arch::{Axis, ModelConfig, NormKind, NormPlace, ParamTable, Role};
@@ -8,8 +8,9 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::check::Refusal;
+use super::matrix;
 use super::selection::{Choice, Selection, Sources, check_units};
-use super::{matrix, zero_blocks};
+use super::zero_blocks::{self, Placement};
 use crate::{Error, Factors, Fill, LinearMap, Sharing, Term, init};
 
 /// Settings of [`OperatorSpec::Lemon`](crate::OperatorSpec::Lemon).
@@ -19,12 +20,36 @@ pub struct LemonConfig {
     /// How unevenly copies of an input share its weights: shares are U(1 − spread, 1 + spread), divided by their sum. With 0
     /// copies of a neuron are alike and stay so.
     pub spread: f64,
+    /// What copies of an input share.
+    pub split: Split,
+    /// With `split = "weight"`: the large model's `initializer_range` times this is the standard deviation of what is drawn. The
+    /// authors have 1 for ViT and 0.1 for BERT.
+    pub scale: f64,
+    /// Where layers without effect stand.
+    pub placement: Placement,
 }
 
 impl Default for LemonConfig {
     fn default() -> Self {
-        Self { spread: 0.5 }
+        Self {
+            spread: 0.5,
+            split: Split::Channel,
+            scale: 1.0,
+            placement: Placement::Top,
+        }
     }
+}
+
+/// How the copies of an input share what reads it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// By a factor of each channel, the same for all that reads it; see [`LemonConfig::spread`].
+    #[default]
+    Channel,
+    /// Every weight by itself: evenly, plus random values of every copy less their mean over the copies (the authors' projection of a
+    /// fresh large model to those which compute the same). What reads channels left over is fresh, too.
+    Weight,
 }
 
 /// A residual stream of `D1` channels becomes `r = ⌊D2/D1⌋` copies of itself, and each channel that is left over holds the mean
@@ -34,20 +59,43 @@ impl Default for LemonConfig {
 ///
 /// Neurons and heads are copied any number of times. The weights of their readers are split unevenly, so that copies learn
 /// different things. Layers that are added do nothing, see [`zero_blocks`].
+///
+/// Families that normalise what a layer passes on must have a residual stream of a whole multiple.
 pub(super) fn build(
     small: &ParamTable,
     large: &ParamTable,
     device: &Device,
     config: LemonConfig,
+    initializer_range: f64,
     seed: u64,
 ) -> LinearMap {
-    let copies = Selection::new(small, large, Choice::Balanced, seed).without(&RESIDUAL);
-    let share = |axis: Axis, sources: &Sources| sources.shares(config.spread, &mut rng(seed, axis));
+    let (choice, spread, fill) = match config.split {
+        Split::Channel => (Choice::Balanced, config.spread, Fill::Identity),
+        // Its copies stand as `Fill::FanOut` takes them to.
+        Split::Weight => {
+            let initializer_range = config.scale * initializer_range;
+            let added = Fill::FanOut {
+                initializer_range,
+                seed,
+            };
+            (Choice::Cyclic, 0.0, added)
+        }
+    };
+    let stream = Stream::new(small, large);
+    let mut copies = Selection::new(small, large, choice, seed).without(&RESIDUAL);
+    // What a head's normalisation scales channel by channel is copied as the stream is.
+    let follows = |axis: Axis| large.unit(axis).set == Axis::HIDDEN.name();
+    copies.set(&follows, &stream.sources());
+    let share = |axis: Axis, sources: &Sources| sources.shares(spread, &mut rng(seed, axis));
     let shares: BTreeMap<Axis, Vec<f64>> = copies.iter().map(|(axis, s)| (axis, share(axis, s))).collect();
     let mut out = copies.matrices(device, &|_, _, _| 1.0);
     let mut input = copies.matrices(device, &|axis, _, i| shares[&axis][i]);
-    let (mut gains, mut shifts) = (BTreeMap::new(), BTreeMap::new());
-    let stream = Stream::new(small, large);
+    let normalised: BTreeSet<Axis> = (large.specs().iter().filter(|s| s.role == Role::NormWeight))
+        .filter_map(|s| s.axes.first().copied())
+        .collect();
+    let mut gains = out.clone();
+    gains.retain(|axis, _| normalised.contains(axis));
+    let mut shifts = gains.clone();
     if stream.small < stream.large {
         let matrix = |values: Vec<f64>| -> Vec<Tensor<2>> { vec![matrix(values, stream.large, stream.small, device)] };
         let ones = vec![1.0; stream.copied()];
@@ -56,7 +104,10 @@ pub(super) fn build(
         out.insert(Axis::HIDDEN, matrix(stream.written(large)));
         input.insert(
             Axis::HIDDEN,
-            matrix(stream.read(&shares(Axis::HIDDEN), &mut rng(seed, Axis::HIDDEN))),
+            matrix(match config.split {
+                Split::Channel => stream.read(&shares(Axis::HIDDEN), &mut rng(seed, Axis::HIDDEN)),
+                Split::Weight => stream.with_rest(&shares(Axis::HIDDEN), &mut |_| {}),
+            }),
         );
         // A tied decoder's columns are those of the look-up table, so that its inputs are split, not its weights.
         for (axis, parts) in [(Axis::HIDDEN, ones), (tied, shares(tied))] {
@@ -66,7 +117,7 @@ pub(super) fn build(
     }
     let factors = |matrices| Factors::new(Sharing::Shared, matrices).with_repeats(small, large);
     let term = Term {
-        depth: zero_blocks::depth(small, large, device),
+        depth: zero_blocks::depth(small, large, device, config.placement),
         out: factors(out),
         roles: BTreeMap::from([(Role::NormWeight, factors(gains)), (Role::NormBias, factors(shifts))]),
         input: Some(factors(input)),
@@ -74,7 +125,7 @@ pub(super) fn build(
     };
     LinearMap {
         terms: vec![term],
-        fill: Fill::Zero,
+        fill,
     }
 }
 
@@ -91,22 +142,27 @@ fn rng(seed: u64, axis: Axis) -> impl Rng {
     init::rng(seed, &format!("lemon.{axis}"))
 }
 
-/// Layers must normalise what they read; with LayerScale the residual stream must be a whole multiple.
+/// Where layers normalise what they pass on, and with LayerScale, the residual stream must be a whole multiple.
 pub(super) fn check(small: &ParamTable, large: &ParamTable, config: LemonConfig) -> Result<(), Refusal> {
     if !(0.0..1.0).contains(&config.spread) {
         let message = format!("spread must be from 0 to below 1, found {}", config.spread);
+        return Err(Refusal::Settings(Error::Settings(message)));
+    }
+    if !(config.scale >= 0.0 && config.scale.is_finite()) {
+        let message = format!("scale must be 0 or more, found {}", config.scale);
         return Err(Refusal::Settings(Error::Settings(message)));
     }
     let refuse = |reason: &str| Err(Refusal::Pair(reason.into()));
     let Some(norm) = large.norm() else {
         return refuse("it must know how layers normalise, which the table of this family does not say");
     };
-    if norm.place == NormPlace::After {
+    let stream = Stream::new(small, large);
+    if norm.place == NormPlace::After && stream.copied() < stream.large {
         return refuse(
-            "layers of this family normalise the sum of their input and output, and channels left over would not stay zero",
+            "layers of this family normalise the sum of their input and output, and channels left over would not stay zero; the \
+             residual stream must be a whole multiple",
         );
     }
-    let stream = Stream::new(small, large);
     let scales = large.specs().iter().any(|s| s.role == Role::Scale);
     if scales && norm.kind == NormKind::Layer && stream.copied() < stream.large {
         return refuse(

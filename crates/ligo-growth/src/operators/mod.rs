@@ -20,9 +20,10 @@ mod zero_blocks;
 pub use facts::{Facts, Growth, Scope, table};
 pub use fpi::{CopyConfig, CopyScale};
 pub use hyper_cloning::{CloningConfig, CloningForm};
-pub use lemon::LemonConfig;
+pub use lemon::{LemonConfig, Split};
 pub use selection::Choice;
 pub(crate) use selection::{Selection, growing};
+pub use zero_blocks::{Placement, ZeroBlocksConfig};
 
 /// A growth operator by name, with its settings; what a recipe says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,13 +42,14 @@ pub enum OperatorSpec {
     },
     /// The small model's weights in the top-left corner of its own layers; every new entry and layer starts fresh.
     DirectCopy,
-    /// As [`OperatorSpec::Stackbert`], but new channels are zero.
+    /// As [`OperatorSpec::Stackbert`], but new rows read nothing of what the small model has: they are zero, and fresh where they read
+    /// new channels (G_zero).
     ZeroPad,
     /// Every channel n times, added layers without effect (HyperCloning): the large model computes what the small one does,
-    /// where widths are whole multiples, heads keep their size and layers normalise their input.
+    /// where widths are whole multiples and heads keep their size.
     HyperCloning(CloningConfig),
     /// Layers without effect between the small model's own (LLaMA Pro); widths stay.
-    ZeroBlocks,
+    ZeroBlocks(ZeroBlocksConfig),
     /// Net2Net and bert2BERT: new channels, neurons and heads copy old ones, and their readers divide by the number of copies.
     Fpi(CopyConfig),
     /// As [`OperatorSpec::Fpi`], but new rows come from the layer above (bert2BERT's advanced knowledge initialisation).
@@ -76,7 +78,7 @@ impl OperatorSpec {
             Self::DirectCopy => "direct copy",
             Self::ZeroPad => "zero pad",
             Self::HyperCloning(_) => "HyperCloning",
-            Self::ZeroBlocks => "zero blocks",
+            Self::ZeroBlocks(_) => "zero blocks",
             Self::Fpi(_) => "bert2BERT FPI",
             Self::Aki(_) => "bert2BERT AKI",
             Self::Lemon(_) => "LEMON",
@@ -96,7 +98,7 @@ impl OperatorSpec {
             Self::DirectCopy => "direct-copy",
             Self::ZeroPad => "zero-pad",
             Self::HyperCloning(_) => "hyper-cloning",
-            Self::ZeroBlocks => "zero-blocks",
+            Self::ZeroBlocks(_) => "zero-blocks",
             Self::Fpi(_) => "fpi",
             Self::Aki(_) => "aki",
             Self::Lemon(_) => "lemon",
@@ -132,7 +134,7 @@ impl OperatorSpec {
             "direct-copy" => Self::DirectCopy,
             "zero-pad" => Self::ZeroPad,
             "hyper-cloning" => Self::HyperCloning(CloningConfig::default()),
-            "zero-blocks" => Self::ZeroBlocks,
+            "zero-blocks" => Self::ZeroBlocks(ZeroBlocksConfig::default()),
             "fpi" => Self::Fpi(CopyConfig::default()),
             "aki" => Self::Aki(CopyConfig::default()),
             "lemon" => Self::Lemon(LemonConfig::default()),
@@ -208,21 +210,25 @@ impl OperatorSpec {
             initializer_range,
             seed,
         };
+        let padded = crate::Fill::Padded {
+            initializer_range,
+            seed,
+        };
         match self {
             Self::Scratch => Ok(LinearMap {
                 terms: Vec::new(),
                 fill: fresh,
             }),
             Self::Stackbert => layers::by_rule(small, large, device, crate::depth::stack, fresh),
-            Self::ZeroPad => layers::by_rule(small, large, device, crate::depth::stack, crate::Fill::Zero),
+            Self::ZeroPad => layers::by_rule(small, large, device, crate::depth::stack, padded),
             Self::Interpose => layers::by_rule(small, large, device, crate::depth::interpose, fresh),
             Self::Layers { layers } => layers::by_list(small, large, device, layers, fresh),
             Self::DirectCopy => layers::own_layers(small, large, device, fresh),
             Self::HyperCloning(config) => Ok(hyper_cloning::build(small, large, device, *config, seed)),
-            Self::ZeroBlocks => Ok(zero_blocks::build(small, large, device)),
+            Self::ZeroBlocks(config) => Ok(zero_blocks::build(small, large, device, *config)),
             Self::Fpi(config) => Ok(fpi::fpi(small, large, device, *config, seed)),
             Self::Aki(config) => Ok(fpi::aki(small, large, device, *config, seed)),
-            Self::Lemon(config) => Ok(lemon::build(small, large, device, *config, seed)),
+            Self::Lemon(config) => Ok(lemon::build(small, large, device, *config, initializer_range, seed)),
             Self::Expansions => Ok(expansions::build(small, large, device, initializer_range, seed)),
             Self::Middle => layers::by_rule(small, large, device, crate::depth::middle, fresh),
             Self::Ligo(config) => LigoOperator::new(small, large, config, seed)?.initial_map(device),

@@ -28,15 +28,21 @@ pub enum Choice {
 impl Choice {
     /// For each of `large` units the one of `small` that it copies; random ones follow from the seed and the name.
     fn draw(self, small: usize, large: usize, seed: u64, name: &str) -> Vec<usize> {
-        let mut rng = init::rng(seed, name);
+        let new = self.of_new(small, large, &mut init::rng(seed, name));
+        (0..small).chain(new).collect()
+    }
+
+    /// What the units beyond the small model's copy.
+    pub(crate) fn of_new(self, small: usize, large: usize, rng: &mut impl Rng) -> Vec<usize> {
+        let added = large - small;
         let mut order: Vec<usize> = (0..small).collect();
-        let mut chosen = order.clone();
-        while chosen.len() < large {
+        let mut chosen = Vec::with_capacity(added);
+        while chosen.len() < added {
             match self {
                 Self::Uniform => chosen.push(rng.random_range(0..small)),
                 Self::Balanced => {
-                    order.shuffle(&mut rng);
-                    chosen.extend(order.iter().take(large - chosen.len()));
+                    order.shuffle(rng);
+                    chosen.extend(order.iter().take(added - chosen.len()));
                 }
                 Self::Cyclic => chosen.push(chosen.len() % small),
             }
@@ -57,6 +63,8 @@ pub(crate) struct Sources {
     small: usize,
     /// One entry for each large channel.
     of: Vec<usize>,
+    /// How many channels before each large one copy the same.
+    earlier: Vec<usize>,
     /// How often each small channel occurs.
     counts: Vec<usize>,
 }
@@ -65,8 +73,23 @@ impl Sources {
     /// Of `small` channels the one that each large channel copies.
     pub(super) fn new(small: usize, of: Vec<usize>) -> Self {
         let mut counts = vec![0; small];
-        of.iter().for_each(|j| counts[*j] += 1);
-        Self { small, of, counts }
+        let earlier = of.iter().map(|j| {
+            counts[*j] += 1;
+            counts[*j] - 1
+        });
+        let earlier = earlier.collect();
+        Self {
+            small,
+            of,
+            earlier,
+            counts,
+        }
+    }
+
+    /// Blocks that grow from within: entry `i` of one copies entry `i` modulo the small size of a block.
+    fn within([small, large]: [usize; 2], [from, to]: [usize; 2]) -> Self {
+        let of = |i: usize| (i / to * from + i % to % from) % small;
+        Self::new(small, (0..large).map(of).collect())
     }
 
     /// `[large, small]`, row-major, with one entry in each row.
@@ -88,6 +111,11 @@ impl Sources {
         let mut sums = vec![0.0; self.small];
         draws.iter().zip(&self.of).for_each(|(draw, j)| sums[*j] += draw);
         draws.iter().zip(&self.of).map(|(draw, j)| draw / sums[*j]).collect()
+    }
+
+    /// How many channels before channel `i` copy the same.
+    pub(super) fn occurrence(&self, i: usize) -> usize {
+        self.earlier[i]
     }
 
     /// How many copies there are of what channel `i` copies.
@@ -112,6 +140,10 @@ impl Selection {
     pub(crate) fn new(small: &ParamTable, large: &ParamTable, choice: Choice, seed: u64) -> Self {
         let mut sources = BTreeMap::new();
         for (axis, size) in growing(small, large) {
+            if let Some(blocks) = regrouped_blocks(small, large, axis) {
+                sources.insert(axis, Sources::within([small.size(axis), size], blocks));
+                continue;
+            }
             // What repeats another axis one for one copies what that one copies.
             let unit = large.unit(large.repeat(axis).map_or(axis, |r| r.of));
             let count = small.size(axis);
@@ -122,6 +154,12 @@ impl Selection {
                 .collect();
             sources.insert(axis, Sources::new(count, of));
         }
+        for (axis, _) in large.repeats() {
+            if let Some(blocks) = regrouped_blocks(small, large, axis) {
+                let sizes = [small, large].map(|table| table.size(axis));
+                sources.insert(axis, Sources::within(sizes, blocks));
+            }
+        }
         Self { sources }
     }
 
@@ -129,6 +167,12 @@ impl Selection {
     pub(super) fn without(mut self, axes: &[Axis]) -> Self {
         self.sources.retain(|axis, _| !axes.contains(axis));
         self
+    }
+
+    /// The same with other copies of the axes that are meant.
+    pub(super) fn set(&mut self, meant: &dyn Fn(Axis) -> bool, copies: &Sources) {
+        let meant = self.sources.iter_mut().filter(|(axis, _)| meant(**axis));
+        meant.for_each(|(_, sources)| *sources = copies.clone());
     }
 
     /// The copies of an axis; `None` when it does not grow.
@@ -180,6 +224,26 @@ pub(super) fn check_units(small: &ParamTable, large: &ParamTable) -> Result<(), 
             block(large, axis)
         ))),
     }
+}
+
+/// Query heads for each key head, where there are more of them in the large model.
+pub(super) fn regrouped(small: &ParamTable, large: &ParamTable) -> Option<[usize; 2]> {
+    let times = |table: &ParamTable, axis| table.repeat(axis).map_or(1, |r| r.times);
+    let pairs = large
+        .repeats()
+        .map(|(axis, _)| [times(small, axis), times(large, axis)]);
+    pairs.into_iter().find(|[few, many]| few != many)
+}
+
+/// The entries of a group of heads in both models, where its query heads become more.
+fn regrouped_blocks(small: &ParamTable, large: &ParamTable, axis: Axis) -> Option<[usize; 2]> {
+    regrouped(small, large)?;
+    let block = |table: &ParamTable| match table.repeat(axis) {
+        Some(repeat) => repeat.times * repeat.block,
+        None => table.unit(axis).block,
+    };
+    let blocks = [block(small), block(large)];
+    (blocks[0] != blocks[1] && large.repeat(axis).is_none_or(|r| r.of != Axis::HIDDEN)).then_some(blocks)
 }
 
 /// Axes that grow, with their new sizes. Of those that repeat others only the one that a tied head reads is among them: an

@@ -83,6 +83,10 @@ pub fn settings() -> Vec<LigoConfig> {
             ..one.clone()
         });
         settings.push(LigoConfig {
+            bias_depth: true,
+            ..one.clone()
+        });
+        settings.push(LigoConfig {
             tune_width: false,
             ..one.clone()
         });
@@ -124,7 +128,9 @@ pub fn grow(operator: &LigoOperator, current: &Tensors, seed: u64, device: &Devi
         let spec = param.spec;
         let mut sum: Option<Tensor<2>> = None;
         for term in map.terms.iter().filter(|term| covers(term, spec)) {
-            let depth = spec.stack.map(|stack| &term.depth[&(stack, spec.module)]);
+            let biases = operator.config().bias_depth && matches!(spec.role, Role::Bias | Role::NormBias);
+            let depths = if biases { &term.bias_depth } else { &term.depth };
+            let depth = spec.stack.map(|stack| &depths[&(stack, spec.module)]);
             let layers = spec.stack.map_or(1, |stack| small.depth(stack));
             let mixed = |widened: &dyn Fn(usize, Tensor<2>) -> Tensor<2>, source: &mut dyn WeightSource| {
                 let mut mixed: Option<Tensor<2>> = None;
