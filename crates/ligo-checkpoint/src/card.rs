@@ -81,8 +81,11 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
+/// Text of a line. Names are no markup of the page that shows the card.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let text = text.replace(|sign: char| sign.is_control(), " ");
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 fn cell(text: &str) -> String {
@@ -105,5 +108,20 @@ mod tests {
         assert_eq!(text.lines().filter(|line| *line == "---").count(), 2);
         assert!(text.contains("license: \"unknown\"\nbase_model: \"x\\\"\\nlicense: mit\"\n"));
         assert!(text.contains("| a\\|b | 1 2 |"));
+    }
+
+    #[test]
+    fn names_are_no_markup_and_say_nothing_to_a_terminal() {
+        let card = Card {
+            title: "<img src=x onerror=alert(1)>: \u{1b}[2Jmodel".into(),
+            method: Some("a < b & c".into()),
+            ..Default::default()
+        };
+        let text = card.to_markdown();
+        assert!(
+            text.contains("# &lt;img src=x onerror=alert(1)&gt;: [2Jmodel\n"),
+            "{text}"
+        );
+        assert!(text.contains("* Method: a &lt; b &amp; c\n"), "{text}");
     }
 }

@@ -15,8 +15,8 @@ use crate::index::{INDEX_FILE, index_json};
 use crate::strict::printable;
 use crate::{AtomicDir, Disk, DiskFile, Dtype, Error, Manifest, copy_tokenizer, require_free_space};
 
-/// Room asked for beyond the payload: headers, index, manifest, tokenizer files.
-const SLACK_BYTES: u64 = 16 << 20;
+/// Room asked for beyond the payload and its headers: index, manifest, configuration, counters.
+const SLACK_BYTES: u64 = 64 << 10;
 
 /// A tensor that will be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,7 +132,8 @@ impl<'a> ModelWriter<'a> {
             .iter()
             .map(|(_, bytes)| bytes.len() as u64)
             .fold(0, u64::saturating_add);
-        require_free_space(dir.path(), payload.saturating_add(SLACK_BYTES))?;
+        let heads: u64 = shards.iter().map(|shard: &Shard| shard.head.len() as u64).sum();
+        require_free_space(dir.path(), payload.saturating_add(heads).saturating_add(SLACK_BYTES))?;
         Ok(Self {
             dir,
             tensors,

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::commands::{compare, devices, grow, images, inspect, job, learn, plan, run, tokenize, train, verify};
 use crate::device::{self, Depth, DeviceChoice, Picked};
 use crate::told::Told;
+use crate::ui::Shown;
 use crate::{Failure, Ui, stop};
 
 /// Grow a pretrained transformer into a larger one: the large model reaches the same loss at a fraction of the cost.
@@ -15,7 +16,7 @@ use crate::{Failure, Ui, stop};
     name = "ligo",
     version,
     propagate_version = true,
-    after_help = "Examples:\n  ligo run                                        the demo: text, small model, operator, large model, savings\n  ligo run --recipe bert-mini --data my-texts/    the same with your own text\n  ligo grow --small bert-small --large bert-base.json --method stackbert --out start\n\nExit codes: 0 done, 1 failed, 2 wrong arguments, 130 stopped as asked (everything is saved)."
+    after_help = "Examples:\n  ligo run                                        the demo: text, small model, operator, large model, savings\n  ligo run --recipe bert-mini --data my-texts/    the same with your own text\n  ligo grow --small bert-small --large bert-base.json --method stackbert --out start\n\nExit codes: 0 done, 1 failed, 2 wrong arguments, 130 stopped as asked (what was done is saved)."
 )]
 struct Cli {
     /// auto, cpu, gpu or gpu:N.
@@ -93,8 +94,8 @@ pub fn main() -> ExitCode {
     };
     match dispatch(&cli, ui) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) if failure.is_interruption() || (stop::requested() && matches!(failure, Failure::Train(_))) => {
-            ui.note("stopped as asked; everything so far is saved, and the same command again continues");
+        Err(failure) if failure.is_interruption() => {
+            ui.note(stop::farewell());
             ExitCode::from(stop::INTERRUPTED)
         }
         Err(failure) => {
@@ -103,7 +104,7 @@ pub fn main() -> ExitCode {
                 let message = failure.to_string();
                 Told::Failed { message, by_device }.tell();
             }
-            let report = miette::Report::new(failure);
+            let report = miette::Report::new(Shown::of(&failure));
             use std::io::Write;
             let _ = writeln!(std::io::stderr(), "{report:?}");
             ExitCode::FAILURE

@@ -59,12 +59,14 @@ pub enum Failure {
     },
     /// Parts of a run.
     #[error("{} of {total} parts of the run are not complete:\n{}", failed.len(), failed.join("\n"))]
-    #[diagnostic(help("everything else is complete, and the table has it; the same command again goes on with these"))]
+    #[diagnostic(help("{rest}the same command again goes on with these"))]
     Units {
         /// Each with the reason.
         failed: Vec<String>,
         /// Of how many.
         total: usize,
+        /// What became of the others, as far as there is anything to say: a sentence before the rest.
+        rest: &'static str,
     },
     /// Anything else that is plainly said.
     #[error("{message}")]
@@ -75,9 +77,8 @@ pub enum Failure {
         #[help]
         help: Option<String>,
     },
-    /// The user asked to stop; everything is saved.
-    #[error("stopped as asked; everything so far is saved")]
-    #[diagnostic(help("the same command again continues where this one stopped"))]
+    /// The user asked to stop.
+    #[error("stopped as asked")]
     Interrupted,
 }
 
@@ -98,11 +99,30 @@ impl Failure {
 
     /// Whether this is a stop that was asked for.
     pub fn is_interruption(&self) -> bool {
+        use ligo_train::Error::{Data, Growth};
         matches!(
             self,
             Self::Interrupted
                 | Self::Data(ligo_data::Error::Interrupted)
                 | Self::Growth(ligo_growth::Error::Interrupted)
+                | Self::Train(Data(ligo_data::Error::Interrupted) | Growth(ligo_growth::Error::Interrupted))
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_save_that_failed_after_a_stop_is_no_stop_with_everything_saved() {
+        let stopped = Failure::Train(ligo_train::Error::Data(ligo_data::Error::Interrupted));
+        assert!(stopped.is_interruption());
+        let full = ligo_train::Error::Io {
+            action: "write",
+            path: "checkpoints".into(),
+            source: std::io::ErrorKind::StorageFull.into(),
+        };
+        assert!(!Failure::Train(full).is_interruption());
     }
 }

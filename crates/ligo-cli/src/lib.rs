@@ -9,11 +9,13 @@
 //! assert_eq!(demo.seed, 2);
 //! ```
 
+mod allocator;
 mod args;
 pub mod commands;
 pub mod cost;
 pub mod device;
 mod fail;
+mod identity;
 pub mod load;
 mod matrices;
 mod observer;
@@ -27,6 +29,7 @@ mod store;
 mod told;
 mod ui;
 
+pub use allocator::Telling;
 pub use args::main;
 pub use fail::Failure;
 pub use store::{host_store, load_store, save_model};

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: ligo_cli::Telling = ligo_cli::Telling;
+
 fn main() -> ExitCode {
     ligo_cli::main()
 }

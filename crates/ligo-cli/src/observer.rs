@@ -6,8 +6,8 @@ use indicatif::ProgressBar;
 use ligo_cost::format;
 use ligo_train::{EvalPoint, Event, Observer, StepReport};
 
-use crate::Ui;
 use crate::told::Position;
+use crate::{Ui, stop};
 
 /// One run's bar.
 pub struct Progress {
@@ -126,7 +126,10 @@ impl Observer for Progress {
 
     fn on_event(&mut self, event: &Event) {
         match event {
-            Event::Resumed { step, .. } => self.line(&format!("  {}: continues at step {step}", self.label)),
+            Event::Resumed { step, .. } => {
+                stop::note_saved();
+                self.line(&format!("  {}: continues at step {step}", self.label));
+            }
             Event::CheckpointRejected { path, reason } => {
                 self.line(&format!(
                     "  {}: checkpoint {} is not used: {reason}",
@@ -143,7 +146,14 @@ impl Observer for Progress {
                     self.label
                 ));
             }
-            Event::Saved { .. } => {}
+            Event::MetricsCut { path, line } => {
+                self.line(&format!(
+                    "  {}: line {line} of {} is damaged; it and what followed are cut off",
+                    self.label,
+                    path.display()
+                ));
+            }
+            Event::Saved { .. } => stop::note_saved(),
         }
     }
 }

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Set once the user or the system asked to stop.
 pub static STOP: AtomicBool = AtomicBool::new(false);
 
+/// Set once there is something that a later start goes on from.
+static SAVED: AtomicBool = AtomicBool::new(false);
+
 /// The exit code after a stop that was asked for (128 + SIGINT).
 pub const INTERRUPTED: u8 = 130;
 
@@ -26,4 +29,17 @@ pub fn request() {
 /// Whether a stop was asked for.
 pub fn requested() -> bool {
     STOP.load(Ordering::Relaxed)
+}
+
+/// Notes that there is something now that the same command goes on from.
+pub fn note_saved() {
+    SAVED.store(true, Ordering::Relaxed);
+}
+
+/// What to tell the user after a stop that was asked for.
+pub fn farewell() -> &'static str {
+    match SAVED.load(Ordering::Relaxed) {
+        true => "stopped as asked; everything so far is saved, and the same command again continues",
+        false => "stopped as asked, before there was anything to save; the same command again begins anew",
+    }
 }

@@ -1,15 +1,80 @@
 //! What the user sees while the program works: lines, and bars where there is a terminal.
 
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use miette::Diagnostic;
 
+use crate::Failure;
 use crate::told::{Position, Told};
 
 /// A time for people, from seconds.
 pub fn duration(seconds: f64) -> String {
     ligo_cost::format::duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
+/// Text as it may go to a terminal: what people called their methods and files must not move its cursor, change its colours or its title.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    let is_odd = |sign: char| sign.is_control() && !['\n', '\t'].contains(&sign);
+    if !text.contains(is_odd) {
+        return Cow::Borrowed(text);
+    }
+    let shown = text.chars().map(|sign| match is_odd(sign) {
+        true => sign.escape_default().to_string(),
+        false => sign.to_string(),
+    });
+    Cow::Owned(shown.collect())
+}
+
+/// A failure as it is shown: its message, what to do about it, and its causes, all of them [`plain`].
+#[derive(Debug)]
+pub struct Shown {
+    message: String,
+    help: Option<String>,
+    cause: Option<Box<Self>>,
+}
+
+impl Shown {
+    /// Of a failure.
+    pub fn of(failure: &Failure) -> Self {
+        let help = failure.help().map(|help| plain(&help.to_string()).into_owned());
+        Self {
+            help,
+            ..Self::of_error(failure)
+        }
+    }
+
+    fn of_error(error: &dyn Error) -> Self {
+        Self {
+            message: plain(&error.to_string()).into_owned(),
+            help: None,
+            cause: error.source().map(|cause| Box::new(Self::of_error(cause))),
+        }
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for Shown {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let cause = self.cause.as_ref()?;
+        Some(cause.as_ref())
+    }
+}
+
+impl Diagnostic for Shown {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        let help = self.help.as_ref()?;
+        Some(Box::new(help))
+    }
 }
 
 /// Draws progress of so much of so much.
@@ -76,7 +141,7 @@ impl Ui {
         if !self.quiet {
             let mut out = std::io::stderr().lock();
             // A closed terminal is no reason to stop training.
-            let _ = writeln!(out, "{}", message.as_ref());
+            let _ = writeln!(out, "{}", plain(message.as_ref()));
         }
     }
 
@@ -90,7 +155,7 @@ impl Ui {
     /// A result, on standard output.
     pub fn result(&self, text: impl AsRef<str>) {
         let mut out = std::io::stdout().lock();
-        let _ = writeln!(out, "{}", text.as_ref());
+        let _ = writeln!(out, "{}", plain(text.as_ref()));
         let _ = out.flush();
     }
 
@@ -109,7 +174,7 @@ impl Ui {
             ProgressBar::hidden()
         };
         set_style(&bar, template);
-        bar.set_prefix(label.to_owned());
+        bar.set_prefix(plain(label).into_owned());
         if self.draws_bars() {
             bar.enable_steady_tick(Duration::from_millis(500));
         }
@@ -148,5 +213,40 @@ impl Ui {
 pub fn set_style(bar: &ProgressBar, template: &str) {
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("━╸─"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_has_a_name_of_its_own_speaks_to_the_terminal() {
+        assert_eq!(plain("LiGO → 2,5 %\n\tnext"), "LiGO → 2,5 %\n\tnext");
+        assert_eq!(
+            plain("a\u{1b}]0;title\u{7}b\u{9b}2J\r"),
+            "a\\u{1b}]0;title\\u{7}b\\u{9b}2J\\r"
+        );
+    }
+
+    #[test]
+    fn a_failure_keeps_its_causes_and_its_help() {
+        let source = std::io::Error::other("bad\u{1b}[2J disk");
+        let failure = Failure::Io {
+            action: "read",
+            path: "a\u{1b}[31m.txt".into(),
+            source,
+        };
+        let shown = Shown::of(&failure);
+        assert!(shown.to_string().starts_with("cannot read a\\u{1b}[31m.txt"), "{shown}");
+        assert!(Error::source(&shown).is_some_and(|cause| cause.to_string() == "bad\\u{1b}[2J disk"));
+        let helped = Shown::of(&Failure::other("wrong", "do \u{1b}[1mthis"));
+        assert!(
+            helped
+                .help()
+                .is_some_and(|help| help.to_string() == "do \\u{1b}[1mthis")
+        );
+        let report = format!("{:?}", miette::Report::new(shown));
+        assert!(!report.contains("\u{1b}[2J"), "{report}");
     }
 }

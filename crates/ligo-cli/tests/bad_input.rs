@@ -153,7 +153,7 @@ fn a_parquet_without_the_text_column_lists_those_that_it_has() {
     assert_says(&common::complaint(&with_column("id")), &["a.parquet", "`id`", "`body`"]);
     let tokenized = with_column("body");
     assert!(tokenized.status.success(), "{}", common::said(&tokenized));
-    fs::remove_dir_all(place.path("run")).unwrap();
+    // The start that failed does not stand in the way.
     place.shown(&with(
         &RUN,
         &["--data", "a.parquet", "--set", "corpus.text_column=body"],
@@ -176,7 +176,7 @@ fn an_address_on_the_hub_is_refused_where_there_is_no_access_to_it() {
         (&["--data", "hf://datasets/o"], ["`hf://datasets/o`", "expected"]),
     ] {
         assert_says(&place.refused(&with(&RUN, arguments)), &parts);
-        fs::remove_dir_all(place.path("run")).unwrap();
+        assert!(!place.path("run").exists(), "{arguments:?} took a folder");
     }
 }
 
@@ -187,6 +187,9 @@ fn a_corpus_smaller_than_a_batch_is_told_from_an_empty_one() {
     place.write("recipe.toml", recipe);
     let message = place.refused(&with(&RUN, &["--data", "text.txt"]));
     assert_says(&message, &["too small", "100000 sequences", "tokens, found"]);
+    // Nothing was trained, so the corrected command may have the folder.
+    let corrected = with(&RUN, &["--data", "text.txt", "--set", "small.train.batch_size=4"]);
+    assert_says(&place.shown(&corrected), &["tokens: complete, skipped", "saving"]);
 }
 
 // Model directories.
@@ -374,6 +377,12 @@ fn a_recipe_that_contradicts_itself_is_refused_before_any_work() {
         ),
         ("data.mask_probability=2", &["data.mask_probability", "between 0 and 1"]),
         ("small.train.stepps=3", &["did you mean `steps`?"]),
+        (
+            "large.train.accumulation=9223372036854775807",
+            &["large.train", "accumulation must be at most"],
+        ),
+        ("data.seq_len=9223372036854775807", &["data.seq_len", "at most 1048576"]),
+        ("name=\"a\\nb\"", &["name: must be a folder name"]),
         ("seed", &["--set seed", "KEY=VALUE"]),
     ] {
         let message = place.refused(&with(&RUN, &["--data", "text.txt", "--set", set]));
@@ -465,6 +474,45 @@ fn a_full_disk_is_named_with_the_file_and_a_later_run_goes_on() {
     assert_eq!(partial, None, "half of a folder stayed behind");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_that_is_refused_is_told_with_what_is_saved() {
+    let place = Place::new();
+    // One activation of the large model is four gigabytes, of which nothing is ever touched.
+    let more = [
+        "--data",
+        "text.txt",
+        "--set",
+        "large.model.intermediate_size=160000",
+        "--set",
+        "large.train.batch_size=400",
+        "--set",
+        "methods=[{name=\"scratch\"}]",
+    ];
+    let arguments: Vec<String> = with(&RUN, &more).iter().map(|part| format!("'{part}'")).collect();
+    let program = env!("CARGO_BIN_EXE_ligo");
+    let script = format!("ulimit -v 3000000; exec {program} {} --device cpu", arguments.join(" "));
+    let mut shell = std::process::Command::new("sh");
+    let output = shell
+        .args(["-c", &script])
+        .current_dir(place.path(""))
+        .output()
+        .unwrap();
+    let said = common::said(&output);
+    assert_eq!(output.status.code(), None, "ended by itself: {said}");
+    assert_says(
+        &said,
+        &[
+            "there is no memory left",
+            "last checkpoint",
+            "batch_size",
+            "data.seq_len",
+        ],
+    );
+    // What was done before is there, and the corrected command goes on with it.
+    assert!(place.path("run/small/stage.json").is_file());
+}
+
 // Numbers.
 
 #[test]
@@ -534,7 +582,6 @@ fn a_corrupt_picture_is_named_and_fatal_or_counted_and_left_out() {
     let whole = fs::read(&broken).unwrap();
     fs::write(&broken, &whole[..whole.len() / 3]).unwrap();
     assert_says(&place.refused(&PICTURES), &["dog/17.jpg", "damaged_images"]);
-    fs::remove_dir_all(place.path("run")).unwrap();
     let short = [
         "corpus.damaged_images=skip",
         "corpus.valid_fraction=0.2",

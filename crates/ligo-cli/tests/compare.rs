@@ -226,11 +226,19 @@ schedule.peak_lr = [1e-2, 1e30]
     let again = summary(&place);
     assert_eq!(
         ids(&again),
-        ["scratch", "scratch-seed4", "ligo-best", "ligo-best-seed4"]
+        [
+            "scratch",
+            "ligo",
+            "ligo/width_init=select",
+            "ligo/lr=0.01",
+            "scratch-seed4",
+            "ligo-best",
+            "ligo-best-seed4"
+        ]
     );
     let first = |summary: &Summary, id: &str| summary.methods.iter().find(|m| m.id == id).unwrap().curve.clone();
     assert_eq!(first(&again, "ligo-best"), first(&found, best));
-    assert!(again.methods[3].notes[0].contains(best), "{:?}", again.methods[3].notes);
+    assert!(again.methods[6].notes[0].contains(best), "{:?}", again.methods[6].notes);
     assert_eq!(
         again.files["ligo-best-seed4 model"],
         format!("methods/{best}-seed4/model")
@@ -452,6 +460,28 @@ fn what_another_comparison_has_done_already_is_taken_over() {
     let (told, _) = again("seed", &["--methods", "stackbert", "--set", "seed=9"]);
     assert!(!told.contains("taken over"), "{told}");
     assert!(place.files("run") == before, "the other folder was changed");
+
+    // What is damaged there is made here.
+    let weights = place.path("run/methods/mslt/model/model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&weights, bytes).unwrap();
+    let result = place.path("run/small/result.json");
+    fs::write(
+        &result,
+        fs::read_to_string(&result)
+            .unwrap()
+            .replacen("\"loss\": ", "\"loss\": 1", 1),
+    )
+    .unwrap();
+    let (told, found) = again("damaged", &["--methods", "mslt", two[4], two[5]]);
+    assert_says(
+        &told,
+        &["methods/mslt: not taken over from", "model.safetensors", "sha256"],
+    );
+    assert!(taken(&told, "methods/scratch") && !taken(&told, "small"), "{told}");
+    assert_eq!(run(&found, "mslt").curve.len(), run(&first, "mslt").curve.len());
+    ligo_checkpoint::verify(place.path("damaged/methods/mslt/model")).unwrap();
 
     let refused = |reuse: &str| place.refused(&compare(&["--methods", "stackbert", "--reuse", reuse]));
     assert_says(&refused("run"), &["the folder of this run itself", "--reuse"]);

@@ -366,8 +366,9 @@ fn a_run_leaves_its_plan_and_what_it_used() {
         };
         let result: TrainResult = serde_json::from_slice(&read(&format!("{folder}/result.json"))).unwrap();
         assert_eq!(result.steps, planned.steps);
-        // What is counted is the same before and after; the vocabulary was known when the plan was written.
-        assert!((result.flops_exact / planned.training.flops_exact - 1.0).abs() < 1e-12);
+        // What is counted is the same before and after, but for the tokens that were masked, of which the plan knows the share; the
+        // vocabulary was known when the plan was written.
+        assert!((result.flops_exact / planned.training.flops_exact - 1.0).abs() < 0.05);
         assert!((result.flops_electra / planned.training.flops_electra - 1.0).abs() < 1e-12);
         let joules = result.energy_joules.unwrap();
         assert!(joules > 0.0 && joules.is_finite());

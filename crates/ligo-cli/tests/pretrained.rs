@@ -89,7 +89,8 @@ fn a_tokenizer_of_another_model_and_samples_beyond_its_positions_are_refused() {
         &common::complaint(&output),
         &["tied_4_heads", "vocabulary", "61", "--tokenizer"],
     );
-    fs::remove_dir_all(place.path("run")).unwrap();
+    // It did not come so far as to take a folder.
+    assert!(!place.path("run").exists());
     words(&place, 200);
     let output = run(&place, &small, &large(16), &WORDS);
     assert_says(
@@ -120,6 +121,157 @@ fn the_tokenizer_beside_a_given_model_is_the_one_that_is_used() {
     for used in ["run/tokenizer", "run/methods/ligo/model"] {
         assert_eq!(hash(used), hash("words"), "{used}");
     }
+}
+
+/// Puts the weights of one model in the place of another's, with the same times.
+fn exchange(place: &Place, from: &str, to: &str) {
+    let to = place.path(to);
+    let time = fs::metadata(to.join("model.safetensors")).unwrap().modified().unwrap();
+    for file in ["model.safetensors", "manifest.json"] {
+        let target = to.join(file);
+        fs::copy(place.path(from).join(file), &target).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(&target)
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_model_that_changed_under_its_path_is_another_input() {
+    let place = Place::new();
+    let methods = "methods=[{name=\"scratch\"}]";
+    place.shown(&[
+        "run",
+        "--recipe",
+        "recipe.toml",
+        "--data",
+        "text.txt",
+        "--out",
+        "first",
+        "--set",
+        methods,
+    ]);
+    let train = |out: &'static str, more: &[&'static str]| -> Vec<&'static str> {
+        let settings = [
+            "train",
+            "--tokens",
+            "first",
+            "--seq-len",
+            "16",
+            "--set",
+            "steps=2",
+            "--set",
+            "batch_size=4",
+            "--set",
+            "eval_batches=2",
+            "--out",
+            out,
+        ];
+        [&settings, more].concat()
+    };
+    // Two models of one shape: the first run's small one, and that trained on.
+    place.shown(&train("later", &["--init", "first/small/model"]));
+    for name in ["init", "teacher"] {
+        fs::create_dir(place.path(name)).unwrap();
+        for file in fs::read_dir(place.path("first/small/model")).unwrap() {
+            let file = file.unwrap().path();
+            fs::copy(&file, place.path(name).join(file.file_name().unwrap())).unwrap();
+        }
+    }
+    let large = fs::read(place.path("first/methods/scratch/model/config.json")).unwrap();
+    place.write("large.json", large);
+    let learn = [
+        "learn",
+        "--small",
+        "init",
+        "--large",
+        "large.json",
+        "--tokens",
+        "first",
+        "--seq-len",
+        "16",
+        "--set",
+        "steps=2",
+        "--set",
+        "batch_size=4",
+        "--set",
+        "eval_batches=2",
+        "--out",
+        "operator",
+    ];
+    let commands = [
+        (train("started", &["--init", "init"]), "init", "init was"),
+        (
+            train("taught", &["--init", "first/small/model", "--teacher", "teacher"]),
+            "teacher",
+            "teacher was",
+        ),
+        (learn.to_vec(), "init", "small was"),
+    ];
+    for (command, input, changed) in commands {
+        exchange(&place, "first/small/model", input);
+        place.shown(&command);
+        assert_says(&place.shown(&command), &["complete, skipped"]);
+        exchange(&place, "later/model", input);
+        let message = place.refused(&command);
+        assert_says(
+            &message,
+            &["other settings", changed, "counts by its content", "remove"],
+        );
+        assert!(!message.contains("skipped"), "{message}");
+        // Back again, and nothing was lost.
+        exchange(&place, "first/small/model", input);
+        assert_says(&place.shown(&command), &["loss"]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_small_model_of_links_is_what_they_lead_to() {
+    let place = Place::new();
+    words(&place, 61);
+    fs::create_dir(place.path("small")).unwrap();
+    let link = |from: &str| {
+        for file in ["config.json", "model.safetensors"] {
+            let target = place.path("small").join(file);
+            let _ = fs::remove_file(&target);
+            std::os::unix::fs::symlink(place.path(from).join(file), target).unwrap();
+        }
+    };
+    // The same shape with other weights.
+    let source = ModelDir::open(fixture("gpt2/tied_4_heads")).unwrap();
+    for (name, factor) in [("one", 1.0), ("two", 1.5)] {
+        let tensors = source.names().filter_map(|tensor| {
+            let values = source
+                .read_f32(tensor)
+                .ok()?
+                .iter()
+                .map(|x| factor * x)
+                .collect::<Vec<_>>();
+            Some((tensor.to_owned(), source.info(tensor)?.shape.clone(), values.into()))
+        });
+        let tensors: Vec<_> = tensors.collect();
+        let options = ligo_checkpoint::WriteOptions::default();
+        ligo_checkpoint::write_model(place.path(name), source.config().unwrap(), tensors, &options).unwrap();
+    }
+    let large = "[data]\nseq_len = 16\n[large.model]\nn_embd = 48\nn_layer = 3";
+    link("one");
+    assert!(run(&place, "small", large, &WORDS).status.success());
+    link("two");
+    let output = run(&place, "small", large, &WORDS);
+    let said = common::said(&output);
+    assert_says(
+        &said,
+        &["small model: made again", "(model)", "scratch: complete, skipped"],
+    );
+    // What was grown from the other weights is neither taken for done nor shown.
+    assert!(!output.status.success(), "{said}");
+    let summary = ligo_report::Summary::read(place.path("run/summary.json")).unwrap();
+    let shown: Vec<&str> = summary.methods.iter().map(|method| method.id.as_str()).collect();
+    assert_eq!(shown, ["scratch"], "{said}");
 }
 
 #[test]

@@ -150,6 +150,152 @@ fn a_run_leaves_everything_it_promises_and_is_not_run_twice() {
     }
 }
 
+/// Changes one byte of a file, so that it is still one of its kind.
+fn damage(path: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.contains(from), "{} holds no `{from}`", path.display());
+    fs::write(path, text.replacen(from, to, 1)).unwrap();
+}
+
+fn losses(place: &Place) -> Vec<(String, f64)> {
+    let summary = Summary::read(place.path("run/summary.json")).unwrap();
+    summary.methods.iter().map(|m| (m.id.clone(), m.loss_final)).collect()
+}
+
+#[test]
+fn what_was_damaged_in_a_runs_folder_is_found_and_made_again() {
+    let place = Place::new();
+    place.shown(&RUN);
+    let run = place.path("run");
+    let expected = losses(&place);
+    let weights = fs::read(run.join("methods/ligo/model/model.safetensors")).unwrap();
+
+    // A tokenizer that would go into every model, a digit of a loss, and a configuration.
+    let tokenizer = fs::read(run.join("tokenizer/vocab.txt")).unwrap();
+    let result = run.join("methods/ligo/result.json");
+    damage(&run.join("tokenizer/vocab.txt"), "th", "ht");
+    damage(&result, "\"loss\": ", "\"loss\": 1");
+    damage(
+        &run.join("small/model/config.json"),
+        "\"num_attention_heads\": 2",
+        "\"num_attention_heads\": 4",
+    );
+    assert_says(
+        &place.shown(&["compare", "run"]),
+        &["vocab.txt is damaged", "sha256", "shown from run/summary.json"],
+    );
+    let said = place.shown(&RUN);
+    for (stage, file) in [
+        ("tokenizer", "vocab.txt"),
+        ("small model", "config.json"),
+        ("ligo", "result.json"),
+    ] {
+        assert_says(&said, &[&format!("{stage}: run/"), &format!("{file} is damaged")]);
+    }
+    assert_says(
+        &said,
+        &["made again", "tokens: complete, skipped", "scratch: complete, skipped"],
+    );
+    assert_eq!(losses(&place), expected);
+    assert!(fs::read(run.join("tokenizer/vocab.txt")).unwrap() == tokenizer);
+    assert!(fs::read(run.join("methods/ligo/model/model.safetensors")).unwrap() == weights);
+    ligo_checkpoint::verify(run.join("small/model")).unwrap();
+
+    // A bit of the weights that everything is grown from.
+    let small = run.join("small/model/model.safetensors");
+    let mut bytes = fs::read(&small).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&small, bytes).unwrap();
+    let said = place.shown(&RUN);
+    assert_says(
+        &said,
+        &[
+            "small model: ",
+            "model.safetensors",
+            "it is made again",
+            "ligo: complete, skipped",
+        ],
+    );
+    ligo_checkpoint::verify(run.join("small/model")).unwrap();
+
+    // Whole parts that are gone: from the checkpoint where there is one, and else nothing is called there that is not.
+    fs::remove_dir_all(run.join("methods/ligo/model")).unwrap();
+    assert_says(
+        &place.shown(&RUN),
+        &["ligo: run/methods/ligo/model is not there any more; it is made again"],
+    );
+    assert!(fs::read(run.join("methods/ligo/model/model.safetensors")).unwrap() == weights);
+    for method in ["ligo", "scratch"] {
+        for part in ["model", "checkpoints"] {
+            fs::remove_dir_all(run.join("methods").join(method).join(part)).unwrap();
+        }
+    }
+    let said = place.shown(&RUN);
+    assert_says(
+        &said,
+        &["ligo: complete, skipped; its model is not there any more, and to have it again, remove"],
+    );
+    assert!(!said.contains("methods/*/model"), "{said}");
+    assert_eq!(losses(&place), expected);
+}
+
+#[test]
+fn methods_add_up_in_one_folder_and_a_bad_start_takes_none() {
+    let place = Place::new();
+    let compare = |methods: &'static str| {
+        [
+            "compare",
+            "--recipe",
+            "recipe.toml",
+            "--out",
+            "run",
+            "--methods",
+            methods,
+        ]
+    };
+    let with = |methods, data| [&compare(methods)[..], &["--data", data]].concat();
+    place.refused(&with("direct-copy", "nowhere.txt"));
+    assert!(!place.path("run").exists());
+    place.shown(&with("direct-copy", "text.txt"));
+    let first = losses(&place);
+    for name in [
+        ".tmpA1b2C3",
+        ".report-A1b2C3.tmp",
+        "tokenizer/.tmpA1b2C3",
+        "small/.report-A1b2C3.tmp",
+    ] {
+        place.write(&format!("run/{name}"), "what a kill left");
+    }
+    let said = place.shown(&with("stackbert", "text.txt"));
+    assert_says(&said, &["direct copy", "StackBERT", "scratch: complete, skipped"]);
+    assert!(!said.contains("direct-copy:"), "it was not asked for: {said}");
+    let both = losses(&place);
+    assert_eq!(both[..2], first);
+    assert_eq!(both[2].0, "stackbert");
+    let left: Vec<PathBuf> = place.files("run").into_keys().collect();
+    let is_left = |path: &&PathBuf| path.to_string_lossy().contains("A1b2C3");
+    assert_eq!(left.iter().find(is_left), None);
+    assert_says(&place.shown(&["compare", "run"]), &["direct copy", "StackBERT"]);
+
+    // The process decides who may read its files, as it does for any other.
+    #[cfg(unix)]
+    for file in [
+        "recipe.toml",
+        "report.html",
+        "table.md",
+        "summary.json",
+        "small/result.json",
+    ] {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(
+            mode(place.path("run").join(file)),
+            mode(place.path("text.txt")),
+            "{file}"
+        );
+    }
+}
+
 #[cfg(unix)]
 mod stopping {
     use std::process::{Child, Command, Stdio};

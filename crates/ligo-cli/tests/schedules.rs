@@ -46,7 +46,8 @@ fn every_preset_runs_from_the_same_small_model() {
     assert_eq!(summary.methods.len(), 1 + presets.len());
     let of = |name: &str| summary.methods.iter().find(|m| m.name == name).unwrap();
     let scratch = of("scratch");
-    // What each would cost was known before: what it leaves out, its teacher and the candidates that it loses.
+    // What each would cost was known before: what it leaves out, its teacher and the candidates that it loses. Only how many tokens
+    // are masked shows in the batches, and the exact count takes those.
     let plan: Plan = serde_json::from_slice(&fs::read(place.path("run/plan.json")).unwrap()).unwrap();
     assert_eq!(plan.methods.len(), summary.methods.len());
     for planned in &plan.methods {
@@ -56,8 +57,12 @@ fn every_preset_runs_from_the_same_small_model() {
             found.flops_exact / expected.flops_exact,
             found.flops_electra / expected.flops_electra,
         ];
+        let tolerances = [0.05, 1e-9];
         assert!(
-            ratios.iter().all(|r| (r - 1.0).abs() < 1e-9),
+            ratios
+                .iter()
+                .zip(tolerances)
+                .all(|(r, tolerance)| (r - 1.0).abs() < tolerance),
             "{}: {ratios:?}",
             planned.id
         );

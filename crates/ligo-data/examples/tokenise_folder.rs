@@ -31,11 +31,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         docs.write(&output.join("text"))?;
         RustDocs::open(&output.join("text"))?.0
     } else {
-        TrainValid::split(&paths, 0.02)?
+        TrainValid::split(&paths, 0.02)?.settled()?
     };
     println!("train and valid told apart by {}", corpora.how);
-    for skipped in corpora.train.skipped() {
-        println!("not used: {}", skipped.display());
+    for file in corpora.left_out() {
+        println!("not used: {} ({})", file.path.display(), file.why);
     }
 
     let started = Instant::now();

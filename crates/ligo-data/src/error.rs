@@ -16,11 +16,47 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// No file with text was found, or the files hold no document.
+    /// A path leads to something that is no regular file.
+    #[error("`{path}` is {found}; expected a file")]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        found: &'static str,
+    },
+    /// A file is larger than anything of its kind.
+    #[error("`{path}` has {found_bytes} bytes; a file of this kind has at most {limit_bytes}")]
+    FileTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The most that is read.
+        limit_bytes: u64,
+        /// Bytes found.
+        found_bytes: u64,
+    },
+    /// Folders hold no file that could be text.
+    #[error("there is no file with text in {paths}: expected .txt, .jsonl, .ndjson or .parquet{skipped}")]
+    NoTextFiles {
+        /// The paths that were given, quoted and separated by commas.
+        paths: String,
+        /// The files that are there, with the reasons why they are not read, behind "; left out are "; empty when there are none.
+        skipped: String,
+    },
+    /// The files hold no document.
     #[error("the corpus is empty: no document with text in {paths}")]
     EmptyCorpus {
         /// The paths that were given, quoted and separated by commas.
         paths: String,
+    },
+    /// There is text, but none for one of the two purposes.
+    #[error(
+        "there is no text for {side}: {reason}; name text for training and for validation apart from each other, or hold out another share of the documents"
+    )]
+    EmptySide {
+        /// "training" or "validation".
+        side: &'static str,
+        /// Why.
+        reason: String,
     },
     /// A file was named whose extension says nothing we can read.
     #[error(
@@ -51,7 +87,9 @@ pub enum Error {
         reason: String,
     },
     /// A JSON object has no text field that is a string.
-    #[error("`{path}` line {line}: expected a string field `{field}`, found the keys {keys}")]
+    #[error(
+        "`{path}` line {line}: expected a string field `{field}`, found the keys {keys}; name the field that holds the text, or have lines without text left out (--missing-text skip, corpus.missing_text = \"skip\")"
+    )]
     MissingText {
         /// The file.
         path: PathBuf,
@@ -156,6 +194,16 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file of a given tokenizer lies elsewhere.
+    #[error(
+        "`{path}` is a link out of its folder, to `{target}`; put the file itself there, or name the folder that holds it"
+    )]
+    LinkOut {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
     /// A special token that is needed is not in the vocabulary.
     #[error("the tokenizer of `{path}` has no {role} token; looked for {tried}")]
     MissingSpecialToken {
@@ -228,8 +276,8 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// `store.json` or `images.json` is not what this version writes.
-    #[error("`{path}` is not a store description: {reason}")]
+    /// `store.json` or `images.json` is not what this version writes, or damaged.
+    #[error("`{path}` is not a store description: {reason}; the store has to be made again")]
     BadStore {
         /// The file.
         path: PathBuf,
@@ -237,7 +285,7 @@ pub enum Error {
         reason: String,
     },
     /// A file of a store has not the length that its description promises.
-    #[error("`{path}` should have {expected_bytes} bytes but has {found_bytes}")]
+    #[error("`{path}` should have {expected_bytes} bytes but has {found_bytes}; the store has to be made again")]
     StoreSize {
         /// The file.
         path: PathBuf,
@@ -247,17 +295,37 @@ pub enum Error {
         found_bytes: u64,
     },
     /// A file of a store has not the SHA-256 that its description promises.
-    #[error("`{path}` is damaged: SHA-256 should be {expected} but is {found}")]
+    #[error(
+        "`{path}` is damaged between byte {start} and byte {end}: SHA-256 should be {expected} but is {found}; the store has to be made again"
+    )]
     StoreHash {
         /// The file.
         path: PathBuf,
+        /// Where the damaged part begins.
+        start: u64,
+        /// Where it ends.
+        end: u64,
         /// Hash promised.
         expected: String,
         /// Hash found.
         found: String,
     },
+    /// A store was not made by the tokenizer beside it.
+    #[error(
+        "`{path}` was made with another tokenizer (hash {expected}) than the one that is with it (hash {found}); the text has to be tokenized again"
+    )]
+    OtherTokenizer {
+        /// The token store.
+        path: PathBuf,
+        /// The hash of the tokenizer that made it.
+        expected: String,
+        /// The hash of the tokenizer that was found.
+        found: String,
+    },
     /// A token id is not below the vocabulary size.
-    #[error("`{path}`: token {position} has id {id}, but the vocabulary has only {vocab_size} entries")]
+    #[error(
+        "`{path}`: token {position} has id {id}, but the vocabulary has only {vocab_size} entries; the store has to be made again"
+    )]
     TokenOutOfRange {
         /// The file.
         path: PathBuf,
@@ -460,6 +528,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether it says that a store of tokens or images, or the demo's text, is not as it was written, so that it has to be made again.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::BadStore { .. }
+            | Self::StoreSize { .. }
+            | Self::StoreHash { .. }
+            | Self::TokenOutOfRange { .. }
+            | Self::ImageLabelOutOfRange { .. }
+            | Self::OtherTokenizer { .. } => true,
+            Self::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+
     /// Returns a closure that wraps an I/O error with the verb and the path, for `map_err`.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();

@@ -41,24 +41,32 @@ mod batch;
 mod causal;
 pub mod corpus;
 mod error;
+mod guard;
 mod hash;
 pub mod hub;
 pub mod images;
+mod input;
 mod loader;
 mod masking;
 mod note;
 mod order;
 mod rng;
+mod role;
 pub mod rust_docs;
 mod sampler;
 mod store;
 mod tokenizer;
+mod unpack;
 mod watch;
 
 pub use batch::Batch;
 pub use causal::{CausalBatch, CausalLoader, CausalSettings};
-pub use corpus::{Corpus, CorpusFile, Document, Documents, Layout, Packing, Part, TrainValid};
+pub use corpus::{
+    Corpus, CorpusFile, Document, Documents, Layout, MissingText, Packing, Part, Side, Skipped, SkippedFile,
+    TextDocuments, TextSettings, TrainValid,
+};
 pub use error::{Error, Result};
+pub use hash::BlockHashes;
 pub use images::{
     Augmentation, AugmentationPreset, DamagedImages, ImageBatch, ImageLoader, ImageLoaderSettings, ImageSet,
     ImageSetInfo, ImageSetSettings, ImageSource, ImageSplit, PREPROCESSOR_CONFIG, Preprocessor,
@@ -67,9 +75,10 @@ pub use loader::{LoaderSettings, MlmBatch, MlmLoader};
 pub use masking::{MaskCount, Masking};
 pub use note::Note;
 pub use order::{Cursor, SampleOrder};
+pub use role::Role;
 pub use rust_docs::{RustDocs, RustDocsReport};
 pub use sampler::VALIDATION_SEED;
-pub use store::{StoreInfo, TokenStore, TokenWidth};
+pub use store::{StoreInfo, TextFolder, TokenStore, TokenWidth, sync_folder};
 pub use tokenizer::{
     BpeFlavour, BpeTraining, SPECIAL_TOKENS, SpecialIds, TOKENIZER_FILES, Tokenizer, TokenizerKind, WordPieceTraining,
     check_vocab_size,

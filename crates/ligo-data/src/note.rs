@@ -22,6 +22,11 @@ pub enum Note {
         /// What does not fit, as a sentence without its full stop.
         reason: &'static str,
     },
+    /// Lines of JSONL and rows of parquet without text were left out.
+    WithoutText {
+        /// How many.
+        count: u64,
+    },
 }
 
 impl std::fmt::Display for Note {
@@ -41,6 +46,7 @@ impl std::fmt::Display for Note {
                 "`{}` was begun earlier and cannot be continued: {reason}; beginning anew",
                 path.display()
             ),
+            Self::WithoutText { count } => write!(f, "{count} lines or rows have no text and are left out"),
         }
     }
 }

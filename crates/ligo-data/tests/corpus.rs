@@ -7,7 +7,7 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use ligo_data::{Corpus, Error, Part, TrainValid};
+use ligo_data::{Corpus, Error, Part, Skipped, SkippedFile, TrainValid};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 fn gzip(text: &[u8]) -> Vec<u8> {
@@ -58,7 +58,9 @@ fn shards_of_c4_are_jsonl_and_a_description_in_a_folder_is_not() {
     let description = folder.path().join("dataset_info.json");
     fs::write(&description, "{\"splits\": {}}").unwrap();
     assert_eq!(texts(folder.path()).unwrap(), ["One.\nStill one.", "One.\nStill one."]);
-    assert_eq!(Corpus::open(&[folder.path()]).unwrap().skipped()[0], description);
+    let corpus = Corpus::open(&[folder.path()]).unwrap();
+    let skipped = &corpus.skipped()[0];
+    assert_eq!((&skipped.path, skipped.why), (&description, Skipped::Description));
     assert!(
         matches!(texts(&description), Err(Error::MissingText { line: 1, .. })),
         "named directly it is read"
@@ -97,7 +99,9 @@ fn folders_are_read_recursively_in_sorted_order_and_other_files_are_passed_over(
     }
     assert_eq!(texts(folder.path()).unwrap(), ["1", "2", "3", "4"]);
     let corpus = Corpus::open(&[folder.path()]).unwrap();
-    assert_eq!(corpus.skipped(), [folder.path().join("table.tsv")]);
+    let path = folder.path().join("table.tsv");
+    let why = Skipped::OtherKind;
+    assert_eq!(corpus.skipped(), [SkippedFile { path, why }]);
     assert_eq!(corpus.files()[1].name, "b/c/x.txt");
 }
 
@@ -186,7 +190,7 @@ fn an_unknown_extension_is_named() {
 #[test]
 fn a_folder_without_text_and_a_missing_file_are_different_errors() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(matches!(Corpus::open(&[folder.path()]), Err(Error::EmptyCorpus { .. })));
+    assert!(matches!(Corpus::open(&[folder.path()]), Err(Error::NoTextFiles { skipped, .. }) if skipped.is_empty()));
     let missing = folder.path().join("no.txt");
     assert!(matches!(Corpus::open(&[&missing]), Err(Error::Io { path, .. }) if path == missing));
 }
@@ -258,7 +262,7 @@ fn files_named_train_and_valid_are_the_split() {
         ("train-0.txt", "a"),
         ("train.jsonl", "{\"text\": \"b\"}"),
         ("valid.txt", "c"),
-        ("training.txt", "d"),
+        ("more.txt", "d"),
     ] {
         fs::write(folder.path().join(name), text).unwrap();
     }
@@ -266,7 +270,9 @@ fn files_named_train_and_valid_are_the_split() {
     let read = |corpus: &Corpus| corpus.documents().map(|d| d.unwrap().text).collect::<Vec<_>>();
     assert_eq!(read(&split.train), ["a", "b"]);
     assert_eq!(read(&split.valid), ["c"]);
-    assert!(split.train.skipped().iter().any(|path| path.ends_with("training.txt")));
+    let left_out = split.left_out();
+    assert_eq!(left_out.len(), 1);
+    assert!(left_out[0].path.ends_with("more.txt") && left_out[0].why == Skipped::Unnamed);
 }
 
 #[test]

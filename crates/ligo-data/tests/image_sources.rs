@@ -555,10 +555,7 @@ fn a_set_is_written_once_and_damage_is_seen() {
     let mut flipped = bytes.clone();
     flipped[100] ^= 1;
     fs::write(path.join("images.bin"), flipped).unwrap();
-    assert!(matches!(
-        ImageSet::open(&path).unwrap().verify(),
-        Err(Error::StoreHash { .. })
-    ));
+    assert!(matches!(ImageSet::open(&path), Err(Error::StoreHash { .. })));
     fs::write(path.join("images.bin"), &bytes[1..]).unwrap();
     assert!(matches!(
         ImageSet::open(&path),
@@ -584,7 +581,18 @@ fn a_set_is_written_once_and_damage_is_seen() {
             ..
         })
     ));
+    let mut other = labels.clone();
+    other[4] ^= 1;
+    fs::write(path.join("labels.bin"), other).unwrap();
+    assert!(matches!(ImageSet::open(&path), Err(Error::StoreHash { path, .. }) if path.ends_with("labels.bin")));
     fs::write(path.join("labels.bin"), labels).unwrap();
+    let json = fs::read_to_string(path.join("images.json")).unwrap();
+    fs::write(
+        path.join("images.json"),
+        json.replacen("\"class_names\": [\n    \"", "\"class_names\": [\n    \"x", 1),
+    )
+    .unwrap();
+    assert!(matches!(ImageSet::open(&path), Err(Error::BadStore { .. })));
     fs::write(path.join("images.json"), "{}").unwrap();
     assert!(matches!(ImageSet::open(&path), Err(Error::BadStore { .. })));
 }

@@ -1,19 +1,28 @@
 //! Whole files that appear at once or not at all.
 
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
 use crate::{Error, Result};
 
-/// Writes `bytes` to `path` through a temporary file beside it, so that a full disk or a kill leaves the old file.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+const PREFIX: &str = ".report-";
+const SUFFIX: &str = ".tmp";
+
+/// Writes `bytes` to `path` through a temporary file beside it, so that a full disk or a kill leaves the old file. When this returns, the
+/// file outlives a power cut. Who may read it is decided by the process's umask, as for any other new file.
+///
+/// # Errors
+/// [`Error::Io`] when the disk refuses.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     std::fs::create_dir_all(folder).map_err(Error::io("create the folder of", path))?;
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".report-").suffix(".tmp");
+    builder.prefix(PREFIX).suffix(SUFFIX);
     #[cfg(unix)]
     {
         // `tempfile` makes files that only their owner reads; reports are meant to be shared.
@@ -28,5 +37,60 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         path: path.to_path_buf(),
         source: error.error,
     })?;
+    sync_folder(folder)
+}
+
+/// Makes sure that the names in a folder survive a power cut.
+///
+/// # Errors
+/// [`Error::Io`] when the disk refuses.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    // Elsewhere a folder cannot be opened as a file, and the journal keeps renames in order.
+    if cfg!(unix) {
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(Error::io("write", folder))?;
+    }
     Ok(())
+}
+
+/// Whether a file of this name is what a killed [`replace`] left behind.
+#[must_use]
+pub fn is_leftover(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_replaced_file_is_whole_and_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("below/table.md");
+        replace(&file, b"one").unwrap();
+        replace(&file, b"two").unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn who_may_read_a_file_is_decided_as_for_any_other() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+        let (ours, plain) = (folder.path().join("report.html"), folder.path().join("plain"));
+        replace(&ours, b"").unwrap();
+        std::fs::write(&plain, b"").unwrap();
+        assert_eq!(mode(&ours), mode(&plain));
+    }
+
+    #[test]
+    fn what_a_kill_left_is_told_by_its_name() {
+        let is = |name: &str| is_leftover(OsStr::new(name));
+        assert!(is(".report-a1B2c3.tmp"));
+        assert!(!is("report.html") && !is(".report-card.md") && !is("notes.tmp"));
+    }
 }

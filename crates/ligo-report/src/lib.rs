@@ -27,7 +27,7 @@
 //! ```
 
 mod error;
-mod files;
+pub mod files;
 pub mod html;
 pub mod metrics;
 mod nan_is_null;

@@ -35,6 +35,8 @@ pub fn verdict(summary: &Summary, counter: Counter) -> Verdict {
         .collect();
     ranked.sort_by(|a, b| b.2.mean.total_cmp(&a.2.mean));
     let mut cautions = cautions(summary);
+    // Savings that mean nothing make no method better than another.
+    let is_grave = !cautions.is_empty();
     if has_scratch(summary) && summary.methods.len() > 1 && !summary.several_seeds() {
         cautions.push(
             "One seed only: another seed of scratch alone can move these savings by tens of points, so small differences \
@@ -54,7 +56,7 @@ pub fn verdict(summary: &Summary, counter: Counter) -> Verdict {
     Verdict {
         headline: headline(best, saving, untrusted),
         details: details(counter, best, saving, group),
-        rivals: not_told_apart(summary, counter, &ranked),
+        rivals: not_told_apart(summary, counter, &ranked).filter(|_| !is_grave),
         best: Some(group.key.clone()),
         cautions,
     }

@@ -101,21 +101,27 @@ fn a_torn_last_line_is_left_out() {
 }
 
 #[test]
-fn a_broken_line_in_the_middle_is_named_and_left_alone() {
+fn a_broken_line_is_named_by_the_reader_and_cut_off_on_resume() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("metrics.jsonl");
     let mut metrics = MetricsWriter::create(&file).unwrap();
-    metrics.write(train(1)).unwrap();
+    (1..=3).for_each(|step| metrics.write(train(step)).unwrap());
     drop(metrics);
-    let mut bytes = std::fs::read(&file).unwrap();
-    bytes.extend_from_slice(b"{\"type\":\"banana\"}\n");
-    std::fs::write(&file, &bytes).unwrap();
-    assert!(matches!(read(&file), Err(Error::BadRecord { line: 2, .. })));
-    assert!(matches!(
-        MetricsWriter::resume(&file, 1),
-        Err(Error::BadRecord { line: 2, .. })
-    ));
-    assert_eq!(std::fs::read(&file).unwrap(), bytes);
+    let whole = std::fs::read(&file).unwrap();
+    let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
+    for damaged in [b"{\"type\":\"banana\"}\n".as_slice(), b"\xff\n", b"\n"] {
+        std::fs::write(&file, [lines[0], damaged, lines[2]].concat()).unwrap();
+        assert!(matches!(read(&file), Err(Error::BadRecord { line: 2, .. })));
+        let mut resumed = MetricsWriter::resume(&file, 3).unwrap();
+        assert_eq!(resumed.damaged(), Some(2));
+        // The run goes on from its checkpoint; the steps between are not in the log.
+        resumed.write(train(4)).unwrap();
+        let steps: Vec<u64> = read(&file).unwrap().iter().map(Record::step).collect();
+        assert_eq!(steps, [1, 4]);
+    }
+    std::fs::write(&file, &whole).unwrap();
+    assert_eq!(MetricsWriter::resume(&file, 3).unwrap().damaged(), None);
+    assert_eq!(std::fs::read(&file).unwrap(), whole);
 }
 
 #[test]

@@ -48,6 +48,20 @@ fn markdown_and_csv_have_a_row_for_every_method() {
 }
 
 #[test]
+fn a_label_is_no_markup_and_says_nothing_to_a_terminal() {
+    let mut summary = sample::summary();
+    summary.methods[1].label = "<img src=x>|\u{1b}[2J\nbold".into();
+    let table = Table::new(&summary.grouped(), Counter::Exact);
+    let markdown = table.markdown();
+    assert!(markdown.contains("| &lt;img src=x&gt;\\| [2J bold |"), "{markdown}");
+    assert!(!markdown.contains('<'), "{markdown}");
+    for text in [table.text(true), table.text(false), table.latex()] {
+        let odd = |sign: char| sign.is_control() && sign != '\n';
+        assert!(!text.contains(odd) && !text.contains("\nbold"), "{text:?}");
+    }
+}
+
+#[test]
 fn times_of_another_computer_are_called_so() {
     let mut summary = sample::summary().grouped();
     let note = |summary: &Summary| {

@@ -157,6 +157,21 @@ fn a_scratch_run_above_the_small_model_takes_the_word_from_every_saving() {
 }
 
 #[test]
+fn where_savings_mean_nothing_no_method_is_better_than_the_others() {
+    let three = [Some(0.6), Some(0.61), Some(0.62)];
+    let mut summary = compared(&[("A", &three), ("B", &[Some(0.2), Some(0.21), Some(0.22)])]);
+    let rivals = |summary: &Summary| verdict(summary, Counter::Exact).rivals;
+    assert!(rivals(&summary).unwrap().contains("more than every other method"));
+    summary.flags.scratch_passed_small = false;
+    assert_eq!(rivals(&summary), None);
+    let page = ligo_report::html::report(&summary);
+    assert!(page.contains("Do not trust these savings.") && !page.contains("more than every other method"));
+    summary.flags.scratch_passed_small = true;
+    summary.methods[1].loss_final = summary.small.loss + 0.1;
+    assert_eq!(rivals(&summary.grouped()), None);
+}
+
+#[test]
 fn without_a_run_from_scratch_nothing_is_said_about_one() {
     let mut summary = compared(&[("A", &[Some(0.6)])]);
     summary.methods.retain(|run| !run.is_scratch());

@@ -117,8 +117,14 @@ impl Checkpoints {
         })?;
         dir.write(COUNTERS, &text)?;
         dir.commit()?;
-        prune(&self.disk, &self.folder, PREFIX, self.keep)?;
+        self.prune()?;
         Ok(path)
+    }
+
+    /// Removes all but the newest checkpoints, which must be known to be good.
+    pub(crate) fn prune(&self) -> Result<(), Error> {
+        prune(&self.disk, &self.folder, PREFIX, self.keep)?;
+        Ok(())
     }
 
     /// Restores the newest checkpoint whose hashes hold; `None` when there is none. Damaged ones are set aside under another name,

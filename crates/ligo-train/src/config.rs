@@ -138,6 +138,11 @@ impl Default for TrainConfig {
     }
 }
 
+/// Steps of a run. The longest ones that are known have some millions.
+pub const MOST_STEPS: u64 = 100_000_000;
+/// Sequences of a step. The largest batches that are known have some hundred thousand.
+pub const MOST_SEQUENCES: u64 = 1 << 24;
+
 impl TrainConfig {
     /// The learning rate of the step with number `step`, counted from 0.
     pub fn lr(&self, step: u64) -> f64 {
@@ -188,7 +193,8 @@ impl TrainConfig {
 
     /// Sequences per optimizer step.
     pub fn sequences_per_step(&self) -> usize {
-        self.batch_size * self.accumulation
+        // `validate` refuses what would come near the end of the numbers; whoever did not ask it must not get a small one.
+        self.batch_size.saturating_mul(self.accumulation)
     }
 
     /// Settings of a loader that shuffles by this configuration's seed.
@@ -241,6 +247,7 @@ impl TrainConfig {
                 faults.push(format!("{field} must be a number of at least 0, found {value}"));
             }
         }
+        self.size_faults(&mut faults);
         self.schedule.faults(&mut faults);
         self.optimizer.faults(&mut faults);
         self.pass_faults(&mut faults);
@@ -248,6 +255,25 @@ impl TrainConfig {
             Ok(())
         } else {
             Err(Error::Config { faults })
+        }
+    }
+
+    /// Numbers beyond what anyone trains with, whose products would not be numbers any more.
+    fn size_faults(&self, faults: &mut Vec<String>) {
+        let mut at_most = |field: &str, most: u64, found: u64| {
+            if found > most {
+                faults.push(format!("{field} must be at most {most}, found {found}"));
+            }
+        };
+        at_most("steps", MOST_STEPS, self.steps);
+        at_most("schedule.warmup_steps", MOST_STEPS, self.schedule.warmup_steps);
+        at_most("schedule.total_steps", MOST_STEPS, self.schedule.total_steps);
+        at_most("schedule.first_step", MOST_STEPS, self.schedule.first_step);
+        at_most("batch_size", MOST_SEQUENCES, self.batch_size as u64);
+        at_most("accumulation", MOST_SEQUENCES, self.accumulation as u64);
+        if self.batch_size as u64 <= MOST_SEQUENCES && self.accumulation as u64 <= MOST_SEQUENCES {
+            let sequences = self.sequences_per_step() as u64;
+            at_most("batch_size × accumulation", MOST_SEQUENCES, sequences);
         }
     }
 
@@ -322,6 +348,43 @@ mod tests {
             panic!("a bad configuration was accepted");
         };
         assert_eq!(faults.len(), 4, "{faults:?}");
+    }
+
+    #[test]
+    fn numbers_beyond_all_use_are_refused_by_name_with_the_limit() {
+        let faults = |config: TrainConfig| match config.validate() {
+            Err(Error::Config { faults }) => faults,
+            other => panic!("accepted: {other:?}"),
+        };
+        let huge = i64::MAX as usize;
+        for (batch_size, accumulation, named) in [
+            (huge, 1, "batch_size must be at most 16777216"),
+            (1, huge, "accumulation must be at most 16777216"),
+            (1 << 13, 1 << 12, "batch_size × accumulation must be at most 16777216"),
+        ] {
+            let config = TrainConfig {
+                batch_size,
+                accumulation,
+                ..TrainConfig::default()
+            };
+            let faults = faults(config);
+            assert!(faults.len() == 1 && faults[0].starts_with(named), "{faults:?}");
+        }
+        let steps = TrainConfig {
+            steps: i64::MAX as u64,
+            ..TrainConfig::default()
+        };
+        assert!(faults(steps)[0].starts_with("steps must be at most 100000000"));
+        let mut warm = TrainConfig::default();
+        warm.schedule.warmup_steps = u64::MAX;
+        assert!(faults(warm)[0].starts_with("schedule.warmup_steps must be at most"));
+        let both = TrainConfig {
+            batch_size: huge,
+            accumulation: 4,
+            ..TrainConfig::default()
+        };
+        // Before the settings were checked: never a small number by wrapping.
+        assert_eq!(both.sequences_per_step(), usize::MAX);
     }
 
     #[test]

@@ -67,7 +67,7 @@ mod unfolded;
 mod work;
 
 pub use batch::{BatchSource, inputs_on};
-pub use config::{FailedSavePolicy, NonFinitePolicy, TrainConfig};
+pub use config::{FailedSavePolicy, MOST_SEQUENCES, MOST_STEPS, NonFinitePolicy, TrainConfig};
 pub use context::StepContext;
 pub use distillation::{DistillObjective, Distillation};
 pub use error::Error;

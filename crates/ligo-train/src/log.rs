@@ -36,6 +36,11 @@ impl Log {
         })
     }
 
+    /// The line that the metrics were cut at because it is no record, and their file.
+    pub(crate) fn damaged(&self) -> Option<(usize, &Path)> {
+        Some((self.metrics.damaged()?, self.metrics.path()))
+    }
+
     pub(crate) fn step(&mut self, report: &StepReport) -> Result<(), Error> {
         let tokens = (report.tokens - self.last_tokens) as f64;
         let tokens_per_second = tokens / (report.seconds - self.last_seconds).max(1e-9);

@@ -59,6 +59,13 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// `metrics.jsonl` held a line that is no record; it and what followed were cut off.
+    MetricsCut {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
     /// A checkpoint is on disk.
     Saved {
         /// Steps done.

@@ -207,6 +207,8 @@ impl<'a> Trainer<'a> {
         let restored = checkpoints.restore(&run, &mut self.store, &mut self.optimizer, &mut |e| events.push(e))?;
         events.iter().for_each(|event| observer.on_event(event));
         let resumed = restored.is_some();
+        // A kill may have come between a save and its pruning. Only now it is known which ones are good.
+        checkpoints.prune()?;
         let (progress, saved_at) = match restored {
             Some((progress, path)) => {
                 let step = progress.step;
@@ -239,6 +241,14 @@ impl<'a> Trainer<'a> {
             observer,
             stop,
         };
+        if let Some((line, path)) = session.log.damaged() {
+            let path = path.to_path_buf();
+            session.note(
+                "metrics_cut",
+                format!("line {line} was damaged; it and what followed are gone"),
+            )?;
+            session.observer.on_event(&Event::MetricsCut { path, line });
+        }
         for event in &events {
             if let Event::CheckpointRejected { path, reason } = event {
                 session.note("checkpoint_rejected", format!("{}: {reason}", path.display()))?;

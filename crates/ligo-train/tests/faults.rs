@@ -299,6 +299,23 @@ fn old_checkpoints_are_removed_and_the_newest_kept() {
 }
 
 #[test]
+fn checkpoints_that_a_kill_kept_from_being_removed_are_removed_on_the_next_start() {
+    let toy = Toy::new();
+    let loader = toy.loader(true);
+    let run_dir = toy.folder.path().join("run");
+    let start = || toy.trainer(&config(), &loader, &toy.objective, &run_dir);
+    run(&mut start(), &mut Watcher::stopping_after(9)).unwrap();
+    let folder = run_dir.join("checkpoints");
+    let kept = run_dir.join("kept");
+    std::fs::rename(folder.join("step-7"), &kept).unwrap();
+    run(&mut start(), &mut Watcher::default()).unwrap();
+    // As if the last save had been killed before it removed an old one.
+    std::fs::rename(&kept, folder.join("step-7")).unwrap();
+    run(&mut start(), &mut Watcher::default()).unwrap();
+    assert!(!folder.join("step-7").exists() && folder.join("step-21").exists() && folder.join("step-24").exists());
+}
+
+#[test]
 fn checkpoints_of_a_run_with_other_settings_are_refused() {
     let toy = Toy::new();
     let loader = toy.loader(true);

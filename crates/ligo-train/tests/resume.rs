@@ -105,6 +105,35 @@ fn a_killed_run_goes_on_from_its_last_checkpoint() {
 }
 
 #[test]
+fn a_damaged_line_of_metrics_does_not_hold_up_a_run() {
+    let toy = Toy::new();
+    let loader = toy.loader(true);
+    let whole_dir = toy.folder.path().join("whole");
+    let mut whole = toy.trainer(&config(), &loader, &toy.objective, &whole_dir);
+    let expected = run(&mut whole, &mut Watcher::default()).unwrap();
+
+    let run_dir = toy.folder.path().join("damaged");
+    let mut first = toy.trainer(&config(), &loader, &toy.objective, &run_dir);
+    run(&mut first, &mut Watcher::stopping_after(16)).unwrap();
+    drop(first);
+    let file = run_dir.join("metrics.jsonl");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines[4] = "{\"type\":\"train\",\"st\u{0}p\":4";
+    std::fs::write(&file, lines.join("\n") + "\n").unwrap();
+
+    let mut second = toy.trainer(&config(), &loader, &toy.objective, &run_dir);
+    let mut watcher = Watcher::default();
+    let result = run(&mut second, &mut watcher).unwrap();
+    let cut = |event: &Event| matches!(event, Event::MetricsCut { path, line: 5 } if *path == file);
+    assert!(watcher.events.iter().any(cut), "{:?}", watcher.events);
+    assert_eq!(timeless(&result), timeless(&expected));
+    assert_eq!(bits(&second), bits(&whole));
+    let said = |record: &Record| matches!(record, Record::Event(event) if event.kind == "metrics_cut");
+    assert!(read(&file).unwrap().iter().any(said));
+}
+
+#[test]
 fn a_completed_run_returns_its_result_without_training() {
     let toy = Toy::new();
     let loader = toy.loader(true);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use ligo_checkpoint::RunLock;
 use ligo_data::{DamagedImages, Preprocessor};
 
 use crate::run::images::{Wanted, decode};
@@ -78,7 +79,7 @@ pub fn run(args: &ImagesArgs, ui: Ui) -> Result<(), Failure> {
         },
         preprocessor,
     };
-    std::fs::create_dir_all(&args.out).map_err(Failure::io("create", &args.out))?;
+    let _lock = RunLock::acquire(&args.out)?;
     let images = decode(&wanted, &args.out, ui)?;
     ui.result(format!(
         "train      {} images of {} classes\nvalid      {} images",

@@ -9,8 +9,8 @@ use super::config_file::{kept, read_config};
 use super::data_args::DataArgs;
 use crate::device::{self, Picked};
 use crate::recipe::{OperatorSection, merged};
-use crate::run::{Learning, Session, seeded};
-use crate::{Failure, Ui};
+use crate::run::{Learning, Session, claim, seeded};
+use crate::{Failure, Ui, identity};
 
 /// Arguments of `ligo learn`.
 #[derive(Debug, clap::Args)]
@@ -45,25 +45,29 @@ pub struct LearnArgs {
 /// Whatever learning ends with.
 pub fn run(args: &LearnArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     let defaults = OperatorSection::default();
-    let small = crate::store::open_source(&args.small)?.config;
+    let samples = args.data.data();
+    samples.check().map_err(crate::run::faults)?;
+    let source = crate::store::open_source(&args.small)?;
+    let identity = identity::of_model(&source)?;
+    let small = source.config;
     let data = args.data.open()?;
     let large = read_config(&args.large, kept(&small))?;
     let small = small.at_resolution_of(&large)?;
     let dataset = data.dataset(small.task());
     let changes = crate::recipe::overrides(&args.operator)?;
     let ligo = merged(&defaults.ligo, &changes, "--operator").map_err(crate::run::faults)?;
+    crate::recipe::check_operator(&ligo)?;
     let train = seeded(&args.data.settings(&defaults.train)?, args.seed);
     dataset.check_pretrained(&small, &args.small)?;
     args.data.check_fit(&small, &dataset)?;
     args.data.check_fit(&large, &dataset)?;
     let operator = LigoOperator::new(&small.table(), &large.table(), &ligo, args.seed)?;
     device::check_precision(picked, train.precision)?;
-    let session = Session::new(ui, picked, train.precision);
     let mut name = args.out.file_name().unwrap_or_default().to_os_string();
     name.push(".learn");
     let folder = args.out.with_file_name(name);
-    std::fs::create_dir_all(&folder).map_err(Failure::io("create", &folder))?;
-    let _lock = ligo_checkpoint::RunLock::acquire(&folder)?;
+    let _lock = claim(&folder)?;
+    let session = Session::new(ui, picked, train.precision);
     let learning = Learning {
         label: "operator".into(),
         folder,
@@ -74,8 +78,14 @@ pub fn run(args: &LearnArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         small: &small,
         large: &large,
         train,
-        data: &args.data.data(),
-        upstream: json!([dataset.fingerprint, args.small, ligo, args.seed, large.to_json()]),
+        data: &samples,
+        upstream: json!({
+            "tokens": dataset.fingerprint,
+            "small": identity,
+            "operator": ligo,
+            "seed": args.seed,
+            "large": large.to_json(),
+        }),
     };
     learning.run(&dataset, &session)?;
     ui.result(format!(

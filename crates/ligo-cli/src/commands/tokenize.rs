@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
+use ligo_checkpoint::RunLock;
 use ligo_cost::format;
-use ligo_data::TokenStore;
+use ligo_data::{MissingText, TextDocuments, TextFolder, TextSettings, TokenStore};
 
 use crate::recipe::TrainedTokenizer;
-use crate::run::text::{build_stores, open_texts, open_tokenizer, train_tokenizer};
+use crate::run::text::{Opened, build_stores, open_texts, open_tokenizer, remove, settled, train_tokenizer};
 use crate::{Failure, Ui};
 
 /// Arguments of `ligo tokenize`.
@@ -15,10 +17,11 @@ use crate::{Failure, Ui};
     after_help = "Examples:\n  ligo tokenize --data texts/ --out corpus                       train WordPiece with 8,192 entries\n  ligo tokenize --data a.txt.zst --tokenizer bert-base/ --out corpus\n\nThe folder then holds tokenizer/, tokens/train and tokens/valid for `ligo train` and `ligo learn`."
 )]
 pub struct TokenizeArgs {
-    /// Files or folders of .txt, .jsonl, also .gz and .zst, and .parquet; or hf://datasets/OWNER/NAME/PATH.
+    /// Files or folders of .txt, .jsonl, .ndjson, also .gz and .zst, and .parquet; or hf://datasets/OWNER/NAME/PATH.
     #[arg(long, required = true, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
-    /// Validation text; without it, documents of --data are held out.
+    /// Validation text; without it, what is called val, valid, validation, dev or eval in --data, else documents that are held out. Text called test is
+    /// never trained on.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub valid: Vec<PathBuf>,
     /// Share of documents held out.
@@ -27,6 +30,12 @@ pub struct TokenizeArgs {
     /// The field of .jsonl and the column of .parquet that holds the text.
     #[arg(long, default_value = "text", value_name = "NAME")]
     pub text_column: String,
+    /// Where documents of .txt end: at an empty line (or at a line that is the tokenizer's own end token), or at each line.
+    #[arg(long, value_enum, default_value = "empty-line")]
+    pub documents: DocumentEnd,
+    /// What becomes of lines of .jsonl without text.
+    #[arg(long, value_enum, default_value = "fail")]
+    pub missing_text: Missing,
     /// A tokenizer (folder, tokenizer.json or vocab.txt) to use instead of training one.
     #[arg(long, value_name = "PATH")]
     pub tokenizer: Option<PathBuf>,
@@ -41,20 +50,71 @@ pub struct TokenizeArgs {
     pub out: PathBuf,
 }
 
-/// Runs the command.
+/// Where documents of plain text end.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DocumentEnd {
+    /// At an empty line.
+    EmptyLine,
+    /// At the end of each line.
+    Line,
+}
+
+/// What becomes of a line of JSONL without text.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Missing {
+    /// The first one ends the command.
+    Fail,
+    /// They are counted and left out.
+    Skip,
+}
+
+impl TokenizeArgs {
+    fn settings(&self) -> TextSettings {
+        TextSettings {
+            text_column: self.text_column.clone(),
+            documents: match self.documents {
+                DocumentEnd::EmptyLine => TextDocuments::EmptyLine,
+                DocumentEnd::Line => TextDocuments::Line,
+            },
+            missing_text: match self.missing_text {
+                Missing::Fail => MissingText::Fail,
+                Missing::Skip => MissingText::Skip,
+            },
+            ..TextSettings::default()
+        }
+    }
+}
+
+/// Runs the command. What it makes takes the place of what is in the folder when all of it is whole, and not before.
 ///
 /// # Errors
 /// The text or tokenizer cannot be read, or the folder cannot be written.
 pub fn run(args: &TokenizeArgs, ui: Ui) -> Result<(), Failure> {
-    let corpus = open_texts(&args.data, &args.valid, args.valid_fraction, &args.text_column, ui)?;
-    let tokenizer = match &args.tokenizer {
-        Some(path) => open_tokenizer(path)?,
-        None => train_tokenizer(&corpus.train, args.kind, args.vocab_size, true, ui)?,
+    // Before the folder is claimed.
+    let corpus = open_texts(&args.data, &args.valid, args.valid_fraction, &args.settings(), ui)?;
+    let given = args.tokenizer.as_deref().map(open_tokenizer).transpose()?;
+    let end_tokens = match &given {
+        Some(given) => given.tokenizer.end_tokens(),
+        None => vec![args.kind.end_token().to_owned()],
     };
-    let folder = args.out.join("tokenizer");
-    std::fs::create_dir_all(&folder).map_err(Failure::io("create", &folder))?;
-    tokenizer.save(&folder)?;
-    let (train, valid) = build_stores(&args.out.join("tokens"), &corpus, &tokenizer, ui)?;
+    let corpus = settled(corpus.with_end_tokens(end_tokens), ui)?;
+    let _lock = RunLock::acquire(&args.out)?;
+    let folder = TextFolder::new(&args.out);
+    folder.recover()?;
+    let opened = match given {
+        Some(given) => given,
+        None => Opened {
+            tokenizer: train_tokenizer(&corpus.train, args.kind, args.vocab_size, true, ui)?,
+            given: None,
+        },
+    };
+    let tokenizer = &opened.tokenizer;
+    let unfinished = folder.unfinished();
+    // An earlier command may have been stopped here; of its tokens, what this one would make is taken up.
+    remove(&unfinished.join("tokenizer"))?;
+    opened.save(&unfinished.join("tokenizer"))?;
+    let (train, valid) = build_stores(&unfinished.join("tokens"), &corpus, tokenizer, ui)?;
+    folder.publish()?;
     let line = |store: &TokenStore| {
         format!(
             "{} in {} documents",

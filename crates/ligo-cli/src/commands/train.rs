@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 
 use ligo_arch::ModelConfig;
 use ligo_train::TrainConfig;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::config_file::read_config;
 use super::data_args::DataArgs;
 use crate::device::{self, Picked};
 use crate::load::Source;
 use crate::recipe::Recipe;
-use crate::run::{Dataset, Extras, Session, Training};
-use crate::{Failure, Ui};
+use crate::run::{Dataset, Extras, Session, Start, Training, claim};
+use crate::store::open_source;
+use crate::{Failure, Ui, identity};
 
 /// Arguments of `ligo train`.
 #[derive(Debug, clap::Args)]
@@ -50,14 +51,14 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         train.distillation.get_or_insert_default();
     }
     device::check_precision(picked, train.precision)?;
-    std::fs::create_dir_all(&args.out).map_err(Failure::io("create", &args.out))?;
-    let _lock = ligo_checkpoint::RunLock::acquire(&args.out)?;
-    let session = Session::new(ui, picked, train.precision);
+    let samples = args.data.data();
+    samples.check().map_err(crate::run::faults)?;
     let data = args.data.open()?;
-    let (config, given, upstream) = match (&args.init, &args.model) {
+    let (config, init, upstream) = match (&args.init, &args.model) {
         (Some(dir), _) => {
-            let (config, store, optional) = crate::load_store(dir, &session.device)?;
-            (config, Some((store, optional)), json!({"init": dir}))
+            let source = open_source(dir)?;
+            let upstream = json!({"init": identity::of_model(&source)?});
+            (source.config.clone(), Some(source), upstream)
         }
         (None, Some(file)) => {
             let config = read_config(file, data.decides())?;
@@ -74,17 +75,23 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     if let Some(dir) = &args.init {
         dataset.check_pretrained(&config, dir)?;
     }
-    let (start, optional) = match given {
-        Some(given) => given,
-        None => {
-            let table = config.table();
-            let values = ligo_growth::init::initial_values(&table, config.initializer_range(), args.seed);
-            (crate::host_store(&table, values, &session.device)?, Vec::new())
-        }
-    };
     args.data.check_fit(&config, &dataset)?;
     let teacher = args.teacher.as_ref().map(|dir| teacher(args, dir, &config, &dataset));
-    let teacher = teacher.transpose()?;
+    let (teacher, taught_by) = teacher.transpose()?.unzip();
+    // All that was given fits: only now the folder is taken.
+    let _lock = claim(&args.out)?;
+    let session = Session::new(ui, picked, train.precision);
+    let mut start = || -> Result<Start, Failure> {
+        let store = match &init {
+            Some(source) => crate::store::read(source, &session.device)?,
+            None => {
+                let table = config.table();
+                let values = ligo_growth::init::initial_values(&table, config.initializer_range(), args.seed);
+                crate::host_store(&table, values, &session.device)?
+            }
+        };
+        Ok(store.into())
+    };
     let recipe = Recipe {
         name: "ligo train".into(),
         ..Recipe::default()
@@ -93,15 +100,12 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         label: "training",
         folder: &args.out,
         config: &config,
-        start: &mut || Ok(start.clone().into()),
+        start: &mut start,
         train: &train,
         dataset: &dataset,
-        data: &args.data.data(),
-        upstream: match &args.teacher {
-            None => json!([dataset.fingerprint, upstream]),
-            Some(teacher) => json!([dataset.fingerprint, upstream, {"teacher": teacher}]),
-        },
-        optional: &optional,
+        data: &samples,
+        upstream: upstream_of(&dataset, upstream, taught_by),
+        optional: init.as_ref().map_or(&[][..], |source| source.optional.as_slice()),
         card: session.card("trained model", args.init.as_deref(), "training", &recipe),
         extras: Extras {
             teacher: teacher.as_ref(),
@@ -110,21 +114,39 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     })?;
     let context_free = dataset.baselines.context_free;
     let context_free = context_free.map(|loss| format!(", context-free {loss:.4}"));
+    let model = args.out.join("model");
     ui.result(format!(
-        "validation loss {:.4} ({} {:.4}{}); model in {}",
+        "validation loss {:.4} ({} {:.4}{}){}",
         result.final_loss().unwrap_or(f64::NAN),
         dataset.prior_name(),
         dataset.baselines.unigram,
         context_free.unwrap_or_default(),
-        args.out.join("model").display()
+        match model.is_dir() {
+            true => format!("; model in {}", model.display()),
+            false => String::new(),
+        }
     ));
     Ok(())
 }
 
-/// The model that teaches: it must read the same samples and know the same tokens or classes.
-fn teacher(args: &TrainArgs, dir: &Path, student: &ModelConfig, dataset: &Dataset) -> Result<Source, Failure> {
-    let source = crate::store::open_source(dir)?.at(student)?;
+/// What decides the run beside its settings, each part by its name where there are models among them.
+fn upstream_of(dataset: &Dataset, mut start: Value, teacher: Option<Value>) -> Value {
+    if teacher.is_none() && start.get("init").is_none() {
+        return json!([dataset.fingerprint, start]);
+    }
+    start["tokens"] = dataset.fingerprint.clone().into();
+    if let Some(teacher) = teacher {
+        start["teacher"] = teacher;
+    }
+    start
+}
+
+/// The model that teaches, and what it is: it must read the same samples and know the same tokens or classes.
+fn teacher(args: &TrainArgs, dir: &Path, student: &ModelConfig, dataset: &Dataset) -> Result<(Source, Value), Failure> {
+    let source = open_source(dir)?;
+    let identity = identity::of_model(&source)?;
+    let source = source.at(student)?;
     dataset.check_pretrained(&source.config, dir)?;
     args.data.check_fit(&source.config, dataset)?;
-    Ok(source)
+    Ok((source, identity))
 }

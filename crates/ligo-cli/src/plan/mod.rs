@@ -118,8 +118,7 @@ impl Pricing<'_> {
     }
 
     fn training_memory(&self, config: &ModelConfig, train: &TrainConfig) -> Memory {
-        let parameters = config.table().num_parameters();
-        memory::training(parameters, &self.dims(config), batch(train))
+        training_memory(config, train, &self.recipe.data)
     }
 
     /// Training steps as they will be, with layers, tokens and gradients left out and a teacher beside them, and the evaluations between
@@ -168,15 +167,8 @@ impl Pricing<'_> {
         train: &TrainConfig,
         config: &LigoConfig,
     ) -> Result<Memory, Failure> {
-        let (small, large, dims) = (small.table(), large.table(), self.dims(large));
-        let operator = LigoOperator::new(&small, &large, config, self.recipe.seed)?;
-        let parameters = Parameters {
-            small: small.num_parameters(),
-            large: large.num_parameters(),
-            operator: operator.num_parameters(),
-        };
-        let (tensors, order) = (cost::growth(&small, &large), cost::order(config.sharing));
-        Ok(memory::learning(parameters, &dims, &tensors, order, batch(train)))
+        let operator = LigoOperator::new(&small.table(), &large.table(), config, self.recipe.seed)?;
+        Ok(learning_memory((small, large), &operator, train, &self.recipe.data))
     }
 
     fn small(&self) -> PlannedRun {
@@ -292,6 +284,30 @@ impl Pricing<'_> {
         run.training = run.training.plus(&bill);
         Ok(())
     }
+}
+
+/// What a step of training a model keeps in memory.
+pub(crate) fn training_memory(config: &ModelConfig, train: &TrainConfig, data: &DataSection) -> Memory {
+    let dims = cost::dims(config, data.seq_len, data.mask_probability);
+    memory::training(config.table().num_parameters(), &dims, batch(train))
+}
+
+/// What a step of learning an operator between two models keeps in memory.
+pub(crate) fn learning_memory(
+    (small, large): (&ModelConfig, &ModelConfig),
+    operator: &LigoOperator,
+    train: &TrainConfig,
+    data: &DataSection,
+) -> Memory {
+    let dims = cost::dims(large, data.seq_len, data.mask_probability);
+    let (small, large) = (small.table(), large.table());
+    let parameters = Parameters {
+        small: small.num_parameters(),
+        large: large.num_parameters(),
+        operator: operator.num_parameters(),
+    };
+    let (tensors, order) = (cost::growth(&small, &large), cost::order(operator.config().sharing));
+    memory::learning(parameters, &dims, &tensors, order, batch(train))
 }
 
 /// A model for people: `BERT (12, 768)`.

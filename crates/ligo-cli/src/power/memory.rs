@@ -39,6 +39,11 @@ pub fn machine_bytes() -> Option<u64> {
     meminfo("MemTotal")
 }
 
+/// What the system can put elsewhere when memory is short.
+pub fn swap_bytes() -> Option<u64> {
+    meminfo("SwapTotal")
+}
+
 /// What of it is free for programs.
 pub fn available_bytes() -> Option<u64> {
     meminfo("MemAvailable")

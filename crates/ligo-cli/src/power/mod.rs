@@ -13,7 +13,7 @@ use ligo_cost::energy::ASSUMED_WATTS_PER_THREAD;
 use ligo_cost::hardware::Hardware;
 use ligo_train::{Meter, Reading};
 
-pub use memory::{available_bytes, machine_bytes};
+pub use memory::{available_bytes, machine_bytes, swap_bytes};
 use nvml::Gpu;
 pub use nvml::driver_version as nvidia_driver_version;
 use rapl::Rapl;

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use super::{MethodSection, Recipe, RecipeError, parse};
 
 /// The method that all others are measured against.
@@ -56,6 +58,34 @@ impl Recipe {
             origin: format!("the comparison of `{}`", recipe.name),
             faults,
         })
+    }
+
+    /// The same recipe with the methods and the sweep of an earlier one besides its own; everything else is the same in both. An earlier
+    /// method gives way to one of the same id, and to another one of which it would be taken for a seed.
+    pub(crate) fn with_earlier(&self, earlier: &Self) -> Self {
+        let mut own: HashMap<String, &MethodSection> = self.methods.iter().map(|m| (m.id(), m)).collect();
+        let by_base: HashMap<String, &MethodSection> = self.methods.iter().map(|m| (m.base_id(), m)).collect();
+        let mut whole = Self {
+            sweep: match self.sweep.is_off() {
+                true => earlier.sweep.clone(),
+                false => self.sweep.clone(),
+            },
+            methods: Vec::new(),
+            ..self.clone()
+        };
+        for method in &earlier.methods {
+            let same = by_base.get(&method.base_id());
+            match own.remove(&method.id()) {
+                Some(now) => whole.methods.push(now.clone()),
+                None if same.is_none_or(|same| self.differ_in_seeds_only(same, method)) => {
+                    whole.methods.push(method.clone());
+                }
+                None => {}
+            }
+        }
+        let new = self.methods.iter().filter(|method| own.contains_key(&method.id()));
+        whole.methods.extend(new.cloned());
+        whole
     }
 
     /// The entry of this id or name, a variant of the sweep, or a new method.

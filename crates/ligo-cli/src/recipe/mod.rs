@@ -6,6 +6,8 @@ mod everywhere;
 mod faults;
 mod label;
 mod lengths;
+mod limits;
+mod methods;
 mod moments;
 mod pair;
 mod parse;
@@ -21,7 +23,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-use ligo_data::{Augmentation, DamagedImages};
+use ligo_data::{Augmentation, BpeFlavour, DamagedImages, MissingText, SPECIAL_TOKENS, TextDocuments, TextSettings};
 use ligo_growth::{LigoConfig, OperatorSpec};
 use ligo_train::TrainConfig;
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use builtin::{BUILTIN, builtin};
 pub(crate) use faults::nearest;
 pub use faults::{Fault, RecipeError};
+pub(crate) use limits::check_operator;
 pub use moments::KeepMoments;
 pub use pair::Pair;
 pub use parse::{differences, load, merged, overrides, parse};
@@ -89,6 +92,12 @@ pub struct CorpusSection {
     pub valid_fraction: f64,
     /// The field of JSONL and the column of parquet that holds the text.
     pub text_column: String,
+    /// Where documents of .txt files end: `empty-line` or `line`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub documents: TextDocuments,
+    /// What becomes of lines of JSONL without text: `fail` or `skip`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub missing_text: MissingText,
     /// What becomes of an image that cannot be decoded: `fail` or `skip`.
     pub damaged_images: DamagedImages,
 }
@@ -106,6 +115,23 @@ pub enum CorpusSource {
     Images,
 }
 
+/// Keys that came later are not written where they say nothing new, so that recipes and folders keep their names.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl CorpusSection {
+    /// How documents are found in the text.
+    pub fn text_settings(&self) -> TextSettings {
+        TextSettings {
+            text_column: self.text_column.clone(),
+            documents: self.documents,
+            missing_text: self.missing_text,
+            ..TextSettings::default()
+        }
+    }
+}
+
 impl Default for CorpusSection {
     fn default() -> Self {
         Self {
@@ -114,6 +140,8 @@ impl Default for CorpusSection {
             valid_paths: Vec::new(),
             valid_fraction: 0.05,
             text_column: "text".into(),
+            documents: TextDocuments::default(),
+            missing_text: MissingText::default(),
             damaged_images: DamagedImages::default(),
         }
     }
@@ -157,6 +185,15 @@ pub enum TrainedTokenizer {
 }
 
 impl TrainedTokenizer {
+    /// The line that ends a document of plain text, since it is the token that does.
+    pub fn end_token(self) -> &'static str {
+        match self {
+            Self::WordPiece => SPECIAL_TOKENS[3],
+            Self::Gpt2 => BpeFlavour::Gpt2.end_token(),
+            Self::Roberta => BpeFlavour::Roberta.end_token(),
+        }
+    }
+
     /// The one that a family uses.
     pub fn of(model_type: &str) -> Self {
         match model_type {
@@ -194,6 +231,30 @@ impl Default for DataSection {
 }
 
 impl DataSection {
+    /// Checks the sizes that samples have.
+    ///
+    /// # Errors
+    /// One cannot be used.
+    pub fn check(&self) -> Result<(), Vec<Fault>> {
+        let mut faults = Vec::new();
+        let mut fault = |key: &str, message: String| {
+            faults.push(Fault {
+                key: format!("data.{key}"),
+                message,
+            });
+        };
+        let (least, most) = (limits::FEWEST_TOKENS, limits::MOST_TOKENS);
+        if !(least..=most).contains(&self.seq_len) {
+            let message = format!("must be at least {least} and at most {most}, found {}", self.seq_len);
+            fault("seq_len", message);
+        }
+        let mask = self.mask_probability;
+        if !(mask > 0.0 && mask < 1.0) {
+            fault("mask_probability", format!("must lie between 0 and 1, found {mask}"));
+        }
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+
     /// What happens to a training image.
     ///
     /// # Errors

@@ -6,9 +6,9 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use super::faults::{Fault, RecipeError, nearest};
+use super::limits::{MOST_FAULTS, MOST_TOKENS, operator_fault};
 use super::shape::unknown_key;
-use super::stages::unknown_method;
-use super::{BUILTIN, CorpusSource, DataFacts, Pair, Recipe, builtin, everywhere};
+use super::{BUILTIN, CorpusSource, DataFacts, Pair, Recipe, builtin, everywhere, methods};
 
 /// Reads a recipe file or a built-in recipe, applies `--set key=value` overrides and checks everything.
 ///
@@ -136,6 +136,13 @@ fn set(table: &mut Table, given: &str) -> Result<(), RecipeError> {
 fn collect<T: DeserializeOwned>(mut table: Table, prefix: &str, faults: &mut Vec<Fault>) -> Option<T> {
     let before = faults.len();
     loop {
+        if faults.len() - before >= MOST_FAULTS {
+            faults.push(Fault {
+                key: if prefix.is_empty() { "recipe" } else { prefix }.to_owned(),
+                message: "and more, which are told when these are mended".into(),
+            });
+            return None;
+        }
         let deserializer = Value::Table(table.clone());
         let error = match serde_path_to_error::deserialize::<_, T>(deserializer) {
             Ok(value) => {
@@ -276,10 +283,13 @@ pub(super) fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
             message,
         });
     };
-    if recipe.name.is_empty() || recipe.name.contains(['/', '\\']) {
+    if !is_folder_name(&recipe.name) || recipe.name.contains('/') {
         fault(
             "name",
-            "must be a folder name, found an empty one or one with slashes".into(),
+            format!(
+                "must be a folder name, on one line and without any of \\ / : * ? \" < > |, found {:?}",
+                recipe.name
+            ),
         );
     }
     if recipe.corpus.source != CorpusSource::RustDocs && recipe.corpus.paths.is_empty() {
@@ -295,19 +305,6 @@ pub(super) fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
             format!("must lie between 0 and 1, found {fraction}"),
         );
     }
-    if recipe.data.seq_len < 8 {
-        fault(
-            "data.seq_len",
-            format!("must be at least 8, found {}", recipe.data.seq_len),
-        );
-    }
-    let mask = recipe.data.mask_probability;
-    if !(mask > 0.0 && mask < 1.0) {
-        fault(
-            "data.mask_probability",
-            format!("must lie between 0 and 1, found {mask}"),
-        );
-    }
     if recipe.tokenizer.path.is_none() && !(64..=1_000_000).contains(&recipe.tokenizer.vocab_size) {
         let found = recipe.tokenizer.vocab_size;
         fault(
@@ -321,11 +318,14 @@ pub(super) fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
             "at least one method is needed, for example [[methods]] name = \"ligo\"".into(),
         );
     }
+    faults.extend(recipe.data.check().err().into_iter().flatten());
     if recipe.corpus.source == CorpusSource::Images {
         faults.extend(recipe.data.augmentation().err().into_iter().flatten());
     }
-    let pair = check_models(recipe, faults);
-    check_methods(recipe, pair.as_ref(), faults);
+    // Samples that no model could read would be told once more for each of them.
+    let can_be_read = recipe.data.seq_len <= MOST_TOKENS;
+    let pair = can_be_read.then(|| check_models(recipe, faults)).flatten();
+    methods::check(recipe, pair.as_ref(), faults);
     recipe.search.check(recipe, faults);
     recipe.check_lengths(faults);
     faults.extend(recipe.variants().err().into_iter().flatten());
@@ -365,16 +365,15 @@ fn check_models(recipe: &Recipe, faults: &mut Vec<Fault>) -> Option<Pair> {
     for (key, train) in sections {
         check_train(key, train, faults);
     }
-    if let Err(error) = recipe.operator.ligo.validate() {
-        faults.push(Fault {
-            key: "operator.ligo".into(),
-            message: error.to_string(),
-        });
-    }
+    let operator = operator_fault(&recipe.operator.ligo);
+    faults.extend(operator.map(|message| Fault {
+        key: "operator.ligo".into(),
+        message,
+    }));
     pair
 }
 
-fn check_train(key: &str, train: &TrainConfig, faults: &mut Vec<Fault>) {
+pub(super) fn check_train(key: &str, train: &TrainConfig, faults: &mut Vec<Fault>) {
     match train.validate() {
         Ok(()) => {}
         Err(ligo_train::Error::Config { faults: found }) => faults.extend(found.into_iter().map(|message| Fault {
@@ -385,84 +384,6 @@ fn check_train(key: &str, train: &TrainConfig, faults: &mut Vec<Fault>) {
             key: key.into(),
             message: other.to_string(),
         }),
-    }
-}
-
-fn check_methods(recipe: &Recipe, pair: Option<&Pair>, faults: &mut Vec<Fault>) {
-    let facts = DataFacts::expected(recipe);
-    let mut ids: Vec<String> = Vec::new();
-    for (i, method) in recipe.methods.iter().enumerate() {
-        let before = faults.len();
-        let key = format!("methods[{i}]");
-        let id = method.id();
-        if !is_folder_name(&id) {
-            faults.push(Fault {
-                key: format!("{key}.id"),
-                message: format!("`{id}` is no name for a folder"),
-            });
-        }
-        if ids.contains(&id) {
-            faults.push(Fault {
-                key: format!("{key}.id"),
-                message: format!("`{id}` is used twice; give one of them another `id`"),
-            });
-        }
-        ids.push(id.clone());
-        // Runs that differ in their seed only are shown as one method; others would be mixed up with them.
-        let of_one_id = recipe.methods[..i].iter().find(|m| m.base_id() == method.base_id());
-        if let Some(other) = of_one_id
-            && !recipe.differ_in_seeds_only(other, method)
-        {
-            faults.push(Fault {
-                key: key.clone(),
-                message: format!(
-                    "`{}` and `{id}` differ in more than their seeds; give one of them another `id`",
-                    other.id()
-                ),
-            });
-        }
-        match recipe.operator_of(method) {
-            None => faults.push(Fault {
-                key: format!("{key}.name"),
-                message: match method.name.ends_with("-best") {
-                    true => format!(
-                        "`{}` is known only in a recipe with a [sweep] of that method",
-                        method.name
-                    ),
-                    false => unknown_method(&method.name),
-                },
-            }),
-            Some(ligo_growth::OperatorSpec::Ligo(config)) => {
-                if let Err(error) = config.validate() {
-                    faults.push(Fault {
-                        key: format!("{key}.operator"),
-                        message: error.to_string(),
-                    });
-                }
-            }
-            Some(_) => {}
-        }
-        for (base, changes, part) in [
-            (&recipe.large.train, &method.train, "train"),
-            (&recipe.operator.train, &method.learn, "learn"),
-        ] {
-            let key = format!("{key}.{part}");
-            match merged(base, changes, &key) {
-                Ok(_) if changes.is_empty() => {}
-                Ok(train) => check_train(&key, &train, faults),
-                Err(found) => faults.extend(found),
-            }
-        }
-        // One mistake is reported once: what was found already would show in the stages again.
-        if let Some(pair) = pair
-            && faults.len() == before
-            && recipe.large.train.validate().is_ok()
-        {
-            match recipe.stages_of(method, pair, &facts) {
-                Ok(stages) => stages.iter().for_each(|stage| check_train(&id, &stage.train, faults)),
-                Err(found) => faults.extend(found),
-            }
-        }
     }
 }
 

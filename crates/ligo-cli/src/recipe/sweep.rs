@@ -2,6 +2,7 @@ use ligo_growth::OperatorSpec;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::limits::operator_fault;
 use super::parse::{is_folder_name, overlay};
 use super::{Fault, MethodSection, Recipe, merged};
 
@@ -277,9 +278,7 @@ impl Recipe {
             None => return Err(fault("sweep.method", format!("unknown method `{}`", self.sweep.method))),
         };
         if let Some(OperatorSpec::Ligo(config)) = &variant.operator {
-            config
-                .validate()
-                .map_err(|error| fault("sweep.operator", error.to_string()))?;
+            operator_fault(config).map_or(Ok(()), |message| Err(fault("sweep.operator", message)))?;
         }
         for (base, changes, key) in [
             (&self.operator.train, &variant.learn, "sweep.learn"),

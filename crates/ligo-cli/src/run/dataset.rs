@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ligo_arch::{ModelConfig, Task};
+use ligo_checkpoint::RunLock;
 use ligo_data::{
     Batch, CausalLoader, CausalSettings, ImageLoader, ImageLoaderSettings, ImageSet, LoaderSettings, Masking,
-    MlmLoader, Preprocessor, TokenStore, Tokenizer,
+    MlmLoader, Preprocessor, TextFolder, TokenStore, Tokenizer,
 };
 use ligo_report::summary::Unit;
 use ligo_train::{BatchSource, TrainConfig};
 use serde_json::json;
 
 use super::stage::fingerprint;
+use super::text::damaged;
 use crate::Failure;
 use crate::recipe::{DataFacts, DataSection};
 
@@ -119,13 +121,16 @@ impl Dataset {
         }
     }
 
-    /// Refuses a finished model that was trained with another tokenizer or on other classes, as far as numbers can tell.
+    /// Refuses a finished model that was trained with another tokenizer or on other classes, as far as its numbers and the tokenizer beside it tell.
     ///
     /// # Errors
-    /// The numbers differ.
+    /// They differ.
     pub fn check_pretrained(&self, config: &ModelConfig, path: &Path) -> Result<(), Failure> {
         match (&self.content, config.task()) {
-            (Content::Text(tokens), _) => check_vocabulary(tokens.vocab_size, config, path),
+            (Content::Text(tokens), _) => {
+                check_vocabulary(tokens.vocab_size, config, path)?;
+                tokens.check_meaning(path)
+            }
             (Content::Images(images), Task::ImageClassification { labels }) if labels != images.train.num_classes() => {
                 Err(Failure::other(
                     format!(
@@ -231,20 +236,63 @@ fn eval_batches(train: &TrainConfig) -> usize {
     }
 }
 
+/// Finishes what a `ligo tokenize` left that was killed while it put new tokens in their place.
+fn finish_tokenizing(folder: &Path) -> Result<(), Failure> {
+    let texts = TextFolder::new(folder);
+    if texts.needs_recovery() {
+        let _lock = RunLock::acquire(folder)?;
+        texts.recover()?;
+    }
+    Ok(())
+}
+
 impl Tokens {
     /// Opens what a run or `ligo tokenize` left in a folder: `tokenizer/` and `tokens/`.
     ///
     /// # Errors
     /// It is not there, or damaged.
     pub fn open(folder: &Path) -> Result<Self, Failure> {
-        let tokenizer = folder.join("tokenizer");
-        let part = |name: &str| Ok::<_, Failure>(Arc::new(TokenStore::open(&folder.join("tokens").join(name))?));
+        finish_tokenizing(folder)?;
+        let tokenizer_dir = folder.join("tokenizer");
+        let tokens_dir = folder.join("tokens");
+        if !tokens_dir.is_dir() {
+            return Err(Failure::other(
+                format!("there is no {}", tokens_dir.display()),
+                "expected a folder that `ligo tokenize` or a run on text made",
+            ));
+        }
+        let tokenizer = Tokenizer::open(&tokenizer_dir)?;
+        let part = |name: &str| {
+            let store = TokenStore::open(&tokens_dir.join(name))?;
+            store.check_tokenizer(&tokenizer)?;
+            Ok::<_, ligo_data::Error>(Arc::new(store))
+        };
+        let open = |name: &str| part(name).map_err(damaged(&tokens_dir));
         Ok(Self {
-            train: part("train")?,
-            valid: part("valid")?,
-            vocab_size: Tokenizer::open(&tokenizer)?.vocab_size(),
-            tokenizer,
+            train: open("train")?,
+            valid: open("valid")?,
+            vocab_size: tokenizer.vocab_size(),
+            tokenizer: tokenizer_dir,
         })
+    }
+
+    /// Refuses a model beside which lies a tokenizer whose numbers stand for other tokens.
+    fn check_meaning(&self, model: &Path) -> Result<(), Failure> {
+        if !Tokenizer::is_in(model) {
+            return Ok(());
+        }
+        let (own, theirs) = (Tokenizer::open(&self.tokenizer)?, Tokenizer::open(model)?);
+        let Some((id, token, other)) = own.first_difference(&theirs) else {
+            return Ok(());
+        };
+        Err(Failure::other(
+            format!(
+                "the tokens were made with another tokenizer than the model in {}: id {id} is {token:?} in {} and {other:?} beside the model",
+                model.display(),
+                self.tokenizer.display()
+            ),
+            "tokenize the text with the model's own tokenizer: ligo tokenize --tokenizer MODEL_DIR",
+        ))
     }
 
     fn masked(&self, data: &DataSection, train: &TrainConfig) -> Result<Loaders, Failure> {

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use super::room::LESS_MEMORY;
 use crate::Failure;
 
 /// Does some work; what a GPU panics with becomes an error, and memory that ran out is explained.
@@ -33,9 +34,9 @@ fn explained(failure: Failure) -> Failure {
     match failure {
         Failure::Train(error @ ligo_train::Error::DeviceMemory { .. }) => Failure::other(
             error.to_string(),
-            "lower batch_size (and raise accumulation by as much, which leaves the step as it is) or data.seq_len: \
-             `--set large.train.batch_size=N`, for `ligo train` `--set batch_size=N` and `--seq-len N`; `ligo plan` says what a run needs.\n\
-             The last checkpoint is whole: where other programs filled the GPU, the same command goes on from it",
+            format!(
+                "{LESS_MEMORY}.\nThe last checkpoint is whole: where other programs filled the GPU, the same command goes on from it"
+            ),
         ),
         other => other,
     }

@@ -1,5 +1,6 @@
 //! The first stage of a run on images: decoding them into a set.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,12 +11,12 @@ use ligo_data::{
 use serde_json::json;
 
 use super::dataset::{Content, Dataset, Images};
-use super::stage::{stage, write_whole};
-use super::text::{modified, remove};
+use super::stage::{STAGE_JSON, stage, write_whole};
+use super::text::{damaged, listed, remove, remove_file};
 use crate::recipe::Recipe;
 use crate::stop::STOP;
 use crate::ui::follow;
-use crate::{Failure, Ui};
+use crate::{Failure, Ui, identity};
 
 /// Which images, and how they are decoded.
 pub struct Wanted<'a> {
@@ -61,16 +62,7 @@ pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> R
 /// # Errors
 /// As [`prepare`].
 pub fn decode(wanted: &Wanted<'_>, folder: &Path, ui: Ui) -> Result<Images, Failure> {
-    let split = match (wanted.paths, wanted.valid_paths) {
-        ([path], []) => ImageSplit::find(path, wanted.valid_fraction)?,
-        ([train], [valid]) => ImageSplit::from_paths(train, valid)?,
-        _ => {
-            return Err(Failure::other(
-                "images come from one folder or file, and at most one to validate on",
-                "--data FOLDER, or corpus.paths and corpus.valid_paths with one entry each",
-            ));
-        }
-    };
+    let split = find(wanted.paths, wanted.valid_paths, wanted.valid_fraction)?;
     let images = folder.join(FOLDER);
     std::fs::create_dir_all(&images).map_err(Failure::io("create", &images))?;
     let settings = ImageSetSettings {
@@ -78,14 +70,30 @@ pub fn decode(wanted: &Wanted<'_>, folder: &Path, ui: Ui) -> Result<Images, Fail
         damaged: wanted.damaged,
         ..ImageSetSettings::default()
     };
-    let files = |source: &ImageSource| json!([source.path(), source.total_bytes(), modified(source.path())]);
+    let hashes = hashes_of(&split)?;
+    let files = |source: &ImageSource| {
+        let named = source.files().map(|(name, path)| json!([name, hashes.get(path)]));
+        json!([source.class_names(), named.collect::<Vec<_>>()])
+    };
     let inputs =
         json!({"train": files(&split.train), "valid": files(&split.valid), "how": split.how, "settings": settings});
-    stage(ui, "images", &images, &inputs, || {
-        for (part, source) in [("train", &split.train), ("valid", &split.valid)] {
-            build(&images.join(part), source, &settings, part, ui)?;
+    told(&split, ui);
+    stage(ui, "images", &images, &inputs, &["train", "valid"], || {
+        // Aside, so that the sets there are stay until the new ones are whole.
+        let aside = images.join(UNFINISHED);
+        remove(&aside)?;
+        let parts = [("train", &split.train), ("valid", &split.valid)];
+        for (part, source) in parts {
+            build(&aside.join(part), source, &settings, part, ui)?;
         }
-        Ok(())
+        remove_file(&images.join(STAGE_JSON))?;
+        for (part, _) in parts {
+            let place = images.join(part);
+            remove(&place)?;
+            std::fs::rename(aside.join(part), &place).map_err(Failure::io("rename the finished folder to", &place))?;
+        }
+        ligo_data::sync_folder(&images)?;
+        remove(&aside)
     })?;
     let config = format!("{:#}\n", wanted.preprocessor.to_json(settings.channels));
     write_whole(&images.join(PREPROCESSOR_CONFIG), config.as_bytes())?;
@@ -115,6 +123,31 @@ pub fn decode(wanted: &Wanted<'_>, folder: &Path, ui: Ui) -> Result<Images, Fail
     Ok(images)
 }
 
+/// The images of one path, with some held out, or of two.
+///
+/// # Errors
+/// They cannot be found or read.
+pub fn find(paths: &[PathBuf], valid_paths: &[PathBuf], valid_fraction: f64) -> Result<ImageSplit, Failure> {
+    match (paths, valid_paths) {
+        ([path], []) => Ok(ImageSplit::find(path, valid_fraction)?),
+        ([train], [valid]) => Ok(ImageSplit::from_paths(train, valid)?),
+        _ => Err(Failure::other(
+            "images come from one folder or file, and at most one to validate on",
+            "--data FOLDER, or corpus.paths and corpus.valid_paths with one entry each",
+        )),
+    }
+}
+
+/// The content of all files of a set; those that training and validation images share are read once.
+fn hashes_of(split: &ImageSplit) -> Result<HashMap<PathBuf, String>, Failure> {
+    let all = split.train.files().chain(split.valid.files());
+    let mut paths: Vec<PathBuf> = all.map(|(_, path)| path.to_path_buf()).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let hashes = identity::of_files(&paths)?;
+    Ok(paths.into_iter().zip(hashes).collect())
+}
+
 /// Opens what [`decode`] left in a folder.
 ///
 /// # Errors
@@ -132,9 +165,10 @@ pub fn open(folder: &Path) -> Result<Images, Failure> {
             "expected a folder that `ligo images` or a run on images made",
         )
     })?;
+    let set = |part: &str| ImageSet::open(&folder.join(part)).map_err(damaged(&folder));
     Ok(Images {
-        train: Arc::new(ImageSet::open(&folder.join("train"))?),
-        valid: Arc::new(ImageSet::open(&folder.join("valid"))?),
+        train: Arc::new(set("train")?),
+        valid: Arc::new(set("valid")?),
         preprocessor,
         folder,
     })
@@ -142,6 +176,26 @@ pub fn open(folder: &Path) -> Result<Images, Failure> {
 
 /// Where the sets are inside a run's folder.
 const FOLDER: &str = "images";
+/// Where they are made.
+const UNFINISHED: &str = ".decoding";
+
+/// Says which files are not read.
+fn told(split: &ImageSplit, ui: Ui) {
+    let mut files: Vec<&PathBuf> = split
+        .train
+        .passed_over()
+        .iter()
+        .chain(split.valid.passed_over())
+        .collect();
+    files.sort();
+    files.dedup();
+    if !files.is_empty() {
+        let names = listed(files.iter().map(|path| path.display().to_string()));
+        ui.say(format!(
+            "images: left out: {names}: neither JPEG or PNG of a class nor part of what names call train, valid or test"
+        ));
+    }
+}
 
 /// The given small model's own preprocessing, or ImageNet's; at the model's size.
 fn preprocessor(recipe: &Recipe, model: &ModelConfig) -> Result<Preprocessor, Failure> {
@@ -154,7 +208,6 @@ fn preprocessor(recipe: &Recipe, model: &ModelConfig) -> Result<Preprocessor, Fa
 }
 
 fn build(folder: &Path, source: &ImageSource, settings: &ImageSetSettings, part: &str, ui: Ui) -> Result<(), Failure> {
-    remove(folder)?;
     let bar = ui.items_bar(&format!("decoding {part}"), 0);
     let report = follow(&bar);
     ImageSet::build(folder, source, settings, Watch::new(&report, &STOP)).map_err(|error| match error {

@@ -115,6 +115,7 @@ pub fn run(units: &[Unit], run: &Path, workers: &Workers, ui: Ui) -> Result<Vec<
             })
             .collect(),
         failed: Vec::new(),
+        unsaved: Vec::new(),
         board: Board::new(ui, units.len(), workers.places.len()),
         sender,
         receiver,
@@ -135,6 +136,8 @@ struct Job {
     child: Child,
     /// What the process said of its end.
     complaint: Option<Complaint>,
+    /// Whether it has done a step, which it saves when it is asked to stop.
+    has_trained: bool,
 }
 
 struct Complaint {
@@ -148,6 +151,8 @@ struct Pool<'a> {
     states: Vec<State>,
     places: Vec<Seat>,
     failed: Vec<Failed>,
+    /// What processes complained of when they were asked to stop.
+    unsaved: Vec<String>,
     board: Board,
     sender: Sender<(usize, Event)>,
     receiver: Receiver<(usize, Event)>,
@@ -180,7 +185,16 @@ impl Pool<'_> {
             }
         }
         if stop::requested() {
-            return Err(Failure::Interrupted);
+            return Err(match self.unsaved.is_empty() {
+                true => Failure::Interrupted,
+                false => Failure::other(
+                    format!(
+                        "stopped as asked, and not everything could be saved:\n{}",
+                        self.unsaved.join("\n")
+                    ),
+                    "the same command again continues from the last checkpoints",
+                ),
+            });
         }
         let waiting = self
             .units
@@ -253,8 +267,12 @@ impl Pool<'_> {
             Ok(child) => {
                 self.board.started(seat, name, device);
                 self.states[unit] = State::Running;
-                let complaint = None;
-                self.places[seat].job = Some(Job { unit, child, complaint });
+                self.places[seat].job = Some(Job {
+                    unit,
+                    child,
+                    complaint: None,
+                    has_trained: false,
+                });
             }
             Err(error) => self.fail(seat, unit, format!("could not be started: {error}"), true),
         }
@@ -263,7 +281,12 @@ impl Pool<'_> {
     fn told(&mut self, seat: usize, told: Told) {
         match told {
             Told::Say(line) => self.board.say(&line),
-            Told::At(position) => self.board.at(seat, &position),
+            Told::At(position) => {
+                if let Some(job) = &mut self.places[seat].job {
+                    job.has_trained |= position.step > 0;
+                }
+                self.board.at(seat, &position);
+            }
             Told::Failed { message, by_device } => {
                 if let Some(job) = &mut self.places[seat].job {
                     job.complaint = Some(Complaint { message, by_device });
@@ -273,18 +296,30 @@ impl Pool<'_> {
     }
 
     fn ended(&mut self, seat: usize, status: std::io::Result<ExitStatus>) {
-        let Some(Job { unit, complaint, .. }) = self.places[seat].job.take() else {
+        let Some(job) = self.places[seat].job.take() else {
             return;
         };
+        let Job { unit, complaint, .. } = job;
         self.board.left(seat);
         match status {
             Ok(status) if status.success() => {
                 self.places[seat].failures = 0;
                 self.states[unit] = State::Complete;
+                stop::note_saved();
                 self.board.ended(&self.units[unit].name, true);
             }
-            // Whatever ended it, the user asked for it, and what was saved is there.
-            _ if stop::requested() => self.states[unit] = State::Waiting,
+            // The user asked for it. What the process could not save on its way out is no part of what is saved.
+            status if stop::requested() => {
+                self.states[unit] = State::Waiting;
+                let left = status.is_ok_and(|status| status.code() == Some(i32::from(stop::INTERRUPTED)));
+                match complaint {
+                    Some(Complaint { message, .. }) => {
+                        self.unsaved.push(format!("{}: {message}", self.units[unit].name))
+                    }
+                    None if left && job.has_trained => stop::note_saved(),
+                    None => {}
+                }
+            }
             Ok(status) => match complaint {
                 Some(Complaint { message, by_device }) => self.fail(seat, unit, message, by_device),
                 // Drivers end processes without a word.

@@ -10,8 +10,8 @@ use ligo_train::{OperatorObjective, ParamInfo, Spent, TrainConfig};
 use serde_json::json;
 
 use super::dataset::Dataset;
-use super::training::{Extras, Session, Start, Steps, Training, read_result, save_result};
-use super::{Small, faults, moments, seeded};
+use super::training::{Extras, RESULT_JSON, Session, Start, Steps, Training, read_result, save_result};
+use super::{Small, faults, moments, seeded, stage};
 use crate::load::Source;
 use crate::recipe::{DataSection, KeepMoments, MethodSection, Pair, Recipe, Stage, merged};
 use crate::stop;
@@ -44,6 +44,7 @@ pub fn run(
         dir: small.model.clone(),
         config: small.config.clone(),
         fingerprint: small.fingerprint.clone(),
+        is_stage: false,
     };
     let mut before = teacher.clone();
     for (i, stage) in stages.iter().enumerate() {
@@ -82,12 +83,23 @@ pub(super) struct Before {
     dir: PathBuf,
     config: ModelConfig,
     fingerprint: String,
+    /// Whether a stage of the same method wrote it.
+    is_stage: bool,
 }
 
 impl Before {
     fn open(&self) -> Result<Source, Failure> {
-        Ok(open_source(&self.dir)?.at(&self.config)?)
+        let source = match self.is_stage {
+            true => open_own(&self.dir)?,
+            false => open_source(&self.dir)?,
+        };
+        Ok(source.at(&self.config)?)
     }
+}
+
+/// Opens a model that this run wrote, and can write again.
+fn open_own(dir: &Path) -> Result<Source, Failure> {
+    open_source(dir).map_err(|failure| stage::to_make_again(dir, &failure))
 }
 
 /// One stage: the operator, the grown model, its training.
@@ -125,6 +137,7 @@ impl Growing<'_> {
             dir: self.folder.join("model"),
             config: self.model(&operator.spec),
             fingerprint,
+            is_stage: true,
         })
     }
 
@@ -154,11 +167,15 @@ impl Growing<'_> {
         let model = self.model(&operator.spec);
         let grown = json!([operator.fingerprint, model.to_json()]);
         let growing = format!("{label}: growing");
-        session.stage(&growing, &folder.join("grow"), &grown, || {
+        session.stage(&growing, &folder.join("grow"), &grown, &["../start"], || {
             self.grow(operator, &start_dir)
         })?;
         let train = seeded(&stage.train, self.seed);
         let teacher = train.distillation.map(|_| self.teacher.open()).transpose()?;
+        let optional = match session.only_looks {
+            true => Vec::new(),
+            false => open_own(&start_dir)?.optional,
+        };
         let (_, fingerprint) = session.train(Training {
             label,
             folder,
@@ -168,7 +185,7 @@ impl Growing<'_> {
             dataset: self.dataset,
             data: &self.recipe.data,
             upstream: self.upstream(grown.clone(), spent),
-            optional: &open_source(&start_dir)?.optional,
+            optional: &optional,
             card: self.card(&format!("large model by {label}"), &operator.spec),
             extras: Extras {
                 teacher: teacher.as_ref(),
@@ -241,7 +258,7 @@ impl Growing<'_> {
             } else {
                 &before.config
             };
-            let fingerprint = session.stage(&label, &self.folder.join("map"), &upstream, || {
+            let fingerprint = session.stage(&label, &self.folder.join("map"), &upstream, &["../operator"], || {
                 let map = spec.build(
                     &small.table(),
                     &large.table(),
@@ -357,7 +374,13 @@ impl Learning<'_> {
         let inputs = json!({"train": self.train, "data": self.data, "upstream": self.upstream});
         let folder = self.folder.clone();
         let label = self.label.clone();
-        let print = session.stage(&label, &folder, &inputs, || self.learn(dataset, session, &inputs))?;
+        // The operator lies beside the folder.
+        let operator = self.operator_dir.file_name().unwrap_or_default();
+        let operator = format!("../{}", operator.to_string_lossy());
+        let outputs = [RESULT_JSON, &operator];
+        let print = session.stage(&label, &folder, &inputs, &outputs, || {
+            self.learn(dataset, session, &inputs)
+        })?;
         let result = read_result(&folder)?;
         session.ui.say(format!(
             "{label}: loss {:.3} → {:.3} in {} steps, {}",
@@ -373,6 +396,9 @@ impl Learning<'_> {
         let mut source = open_source(self.small_dir)?.at(self.small)?;
         let learned = self.operator.num_parameters();
         let config = self.operator.config().clone();
+        let pair = (self.small, self.large);
+        let memory = crate::plan::learning_memory(pair, &self.operator, &self.train, self.data);
+        session.check_memory(&self.label, &memory)?;
         let objective = OperatorObjective::new(self.operator, self.large, &mut source.dir, &session.device)?;
         let start = objective.start(&session.device)?;
         let dims = |config| cost::dims(config, self.data.seq_len, self.data.mask_probability);

@@ -5,15 +5,20 @@ pub mod dataset;
 mod folder;
 mod guard;
 pub mod images;
+mod inputs;
 mod jobs;
+mod leftovers;
 mod method;
 mod moments;
 mod operators;
+mod outputs;
 mod prediction;
 mod prepared;
 mod provenance;
+mod record;
 mod results;
 mod reuse;
+mod room;
 mod saving;
 mod search;
 mod select;
@@ -27,13 +32,13 @@ mod units;
 
 use std::path::{Path, PathBuf};
 
-use ligo_checkpoint::RunLock;
 use ligo_train::TrainConfig;
 
 pub use compare::compare;
 pub use dataset::Dataset;
 pub use folder::RunFolder;
 pub use jobs::Workers;
+pub use leftovers::claim;
 pub use method::Learning;
 pub use moments::lacks_moments;
 pub use show::show;
@@ -43,32 +48,15 @@ pub use training::{Extras, Session, Start, Training};
 pub use units::{Failed, Runner, Unit, units};
 
 use crate::device::{self, Picked};
-use crate::recipe::{self, CorpusSource, DataFacts, Recipe, SearchSection, SweepSection};
+use crate::recipe::{self, CorpusSource, DataFacts, Recipe};
 use crate::{Failure, Ui, stop};
 
-/// The resolved recipe in a run's folder.
-pub const RECIPE_TOML: &str = "recipe.toml";
-
-/// A folder holds any number of methods, variants of them and learning rates of a search, as long as everything else is the same.
-fn without_methods(recipe: &Recipe) -> Recipe {
-    Recipe {
-        methods: Vec::new(),
-        sweep: SweepSection::default(),
-        search: SearchSection {
-            peak_lr: match recipe.search.is_off() {
-                true => Vec::new(),
-                false => vec![0.0],
-            },
-            ..recipe.search.clone()
-        },
-        ..recipe.clone()
-    }
-}
+pub use record::RECIPE_TOML;
 
 /// Where a run's files go unless the user says otherwise: named by the recipe and a hash of all that its methods have in
 /// common, so that another setting never meets another run's files, and another method finds what can be used again.
 pub fn default_folder(recipe: &Recipe) -> PathBuf {
-    let settings = serde_json::to_value(without_methods(recipe)).unwrap_or_default();
+    let settings = serde_json::to_value(record::without_methods(recipe)).unwrap_or_default();
     let hash = stage::fingerprint(&settings);
     Path::new("runs").join(format!("{}-{}", recipe.name, &hash[..8]))
 }
@@ -87,14 +75,15 @@ pub enum Crew {
 /// # Errors
 /// What failed, after all the rest was done; [`Failure::Interrupted`] after a stop that was asked for.
 pub fn run(recipe: &Recipe, folder: &Path, others: &[PathBuf], crew: Crew, ui: Ui) -> Result<(), Failure> {
-    check_is_ours(folder)?;
+    record::check_is_ours(folder)?;
     reuse::check(others, folder)?;
     if let Crew::Here(picked) = &crew {
         device::check_precisions(picked, recipe)?;
     }
-    std::fs::create_dir_all(folder).map_err(Failure::io("create", folder))?;
-    let _lock = RunLock::acquire(folder)?;
-    write_recipe(recipe, folder)?;
+    inputs::check(recipe)?;
+    let _lock = claim(folder)?;
+    // With the methods of earlier comparisons in this folder, whose results stay in its tables.
+    let whole = record::write(recipe, folder, ui)?;
     ui.say(format!("run: {} in {}", recipe.name, folder.display()));
 
     // What kind of model it is, but for what comes with the data: the vocabulary, the number of classes.
@@ -121,7 +110,8 @@ pub fn run(recipe: &Recipe, folder: &Path, others: &[PathBuf], crew: Crew, ui: U
             failed.into_iter().map(|failed| (failed, None)).collect()
         }
     };
-    conclude(&RunFolder::new(recipe, folder, &dataset)?, &units, failures, ui)
+    let settled = record::settle(&RunFolder::new(&whole, folder, &dataset)?, recipe)?;
+    conclude(&RunFolder::new(&settled, folder, &dataset)?, &units, failures, ui)
 }
 
 /// What failed, and how as far as it is known.
@@ -167,63 +157,15 @@ fn conclude(run: &RunFolder<'_>, units: &[Unit], mut failures: Failures, ui: Ui)
             None => Ok(()),
         },
         _ => Err(Failure::Units {
+            rest: match units.len() - failures.len() {
+                0 => "",
+                _ if small_failed => "what else there was to do is complete; ",
+                _ => "the others are complete, and what can be compared is in the table; ",
+            },
             failed: failures.into_iter().map(|(failed, _)| failed.to_string()).collect(),
             total: units.len(),
         }),
     }
-}
-
-/// Refuses a folder with somebody's files in it.
-fn check_is_ours(folder: &Path) -> Result<(), Failure> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let names: Vec<_> = entries
-        .map(|entry| entry.file_name())
-        .filter(|name| name != ".lock")
-        .collect();
-    if names.is_empty() || folder.join(RECIPE_TOML).is_file() {
-        return Ok(());
-    }
-    Err(Failure::other(
-        format!(
-            "{} is no folder of a run: it holds {} and no {RECIPE_TOML}",
-            folder.display(),
-            names[0].display()
-        ),
-        "choose a new or empty folder with --out",
-    ))
-}
-
-fn write_recipe(recipe: &Recipe, folder: &Path) -> Result<(), Failure> {
-    let path = folder.join(RECIPE_TOML);
-    let fault = |e: toml::ser::Error| Failure::other(e.to_string(), "this is a fault of ligo; please report it");
-    let text = recipe.to_toml().map_err(fault)?;
-    if let Ok(old) = std::fs::read_to_string(&path) {
-        let old: Option<Recipe> = toml::from_str(&old).ok();
-        let changes = old.map(|old| changes(&old, recipe)).transpose().map_err(fault)?;
-        if changes.as_ref().is_none_or(|changes| !changes.is_empty()) {
-            let changes = changes
-                .map(|changes| format!(": {}", changes.join(", ")))
-                .unwrap_or_default();
-            return Err(Failure::other(
-                format!("{} holds a run with other settings{changes}", folder.display()),
-                "choose another folder with --out, or remove that one; its recipe.toml has all settings",
-            ));
-        }
-    }
-    write_whole(&path, text.as_bytes())
-}
-
-/// What tells two recipes apart that cannot share a folder.
-fn changes(old: &Recipe, now: &Recipe) -> Result<Vec<String>, toml::ser::Error> {
-    let table = |own: &Recipe, other: &Recipe| {
-        let mut settings = without_methods(own);
-        // What a search does has folders of its own, so one may come or go.
-        if other.search.is_off() {
-            settings.search = SearchSection::default();
-        }
-        toml::Table::try_from(settings)
-    };
-    Ok(recipe::differences(&table(old, now)?, &table(now, old)?))
 }
 
 /// Settings with the seeds of one run: its dropout and its order of data.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::dataset::{Content, Dataset, Tokens};
-use super::stage::write_whole;
+use super::stage::{self, write_whole};
 use super::training::read_json;
 use super::{faults, images};
 use crate::Failure;
@@ -41,7 +41,11 @@ impl Dataset {
         let Prepared { name, fingerprint } = read_json(&run.join(FILE))?;
         let content = match recipe.corpus.source {
             CorpusSource::Images => Content::Images(images::open(run)?),
-            CorpusSource::Files | CorpusSource::RustDocs => Content::Text(Tokens::open(run)?),
+            CorpusSource::Files | CorpusSource::RustDocs => {
+                // It goes into every model.
+                stage::check(&run.join("tokenizer"))?;
+                Content::Text(Tokens::open(run)?)
+            }
         };
         let task = recipe.pair(&DataFacts::expected(recipe)).map_err(faults)?.small.task();
         Ok(Self {

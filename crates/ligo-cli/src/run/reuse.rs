@@ -1,12 +1,15 @@
 //! Runs of other comparisons that are the same as ones of this: copied instead of made again.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ligo_checkpoint::MANIFEST_FILE;
 use serde::{Deserialize, Serialize};
 
+use super::leftovers::{LOCK, is_leftover};
 use super::stage::{self, write_json};
-use super::training::{Session, read_json};
+use super::training::{MODEL, Session, read_json};
 use super::units::{Unit, Work};
 use super::{RECIPE_TOML, RunFolder, Small, method, provenance, search, small};
 use crate::device::{self, DeviceChoice};
@@ -17,6 +20,11 @@ const TAKEN_OVER: &str = "taken-over.json";
 
 /// Begins the name of a folder in which a copy is made, before it is moved to where it belongs.
 const STAGING: &str = ".taking-over-";
+
+/// Whether a folder of this name is what a process left that was killed while it copied.
+pub fn is_staging(name: &OsStr) -> bool {
+    name.to_string_lossy().starts_with(STAGING)
+}
 
 #[derive(Serialize, Deserialize)]
 struct TakenOver {
@@ -75,15 +83,6 @@ pub fn take_over(run: &RunFolder<'_>, units: &[Unit], others: &[PathBuf], ui: Ui
     if others.is_empty() || units.iter().all(|unit| run.is_done(unit)) {
         return Ok(());
     }
-    // What a killed process left.
-    for folder in subfolders(run.path) {
-        if folder
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with(STAGING))
-        {
-            fs::remove_dir_all(&folder).map_err(Failure::io("remove", &folder))?;
-        }
-    }
     // Nothing is computed, so any device will do.
     let looking = Session::looking(&device::pick(DeviceChoice::Cpu)?);
     let others: Vec<Other> = others.into_iter().map(Other::open).collect();
@@ -98,8 +97,19 @@ pub fn take_over(run: &RunFolder<'_>, units: &[Unit], others: &[PathBuf], ui: Ui
             let Some((from, to)) = other.find(run, unit, &looking) else {
                 continue;
             };
-            if other.copy(&from, run.path, &to)? {
-                ui.say(format!("{}: taken over from {}", unit.name, from.display()));
+            match other.copy(&from, run.path, &to) {
+                Ok(true) => ui.say(format!("{}: taken over from {}", unit.name, from.display())),
+                Ok(false) => {}
+                // What is damaged there is made here; another folder may have it whole.
+                Err(Failure::Checkpoint(damage)) => {
+                    ui.say(format!(
+                        "{}: not taken over from {}: {damage}",
+                        unit.name,
+                        from.display()
+                    ));
+                    continue;
+                }
+                Err(failure) => return Err(failure),
             }
             break;
         }
@@ -160,6 +170,7 @@ impl<'a> Other<'a> {
         let staging = tempfile::Builder::new().prefix(STAGING).tempdir_in(run);
         let staging = staging.map_err(Failure::io("create a folder in", run))?;
         copy_folder(from, staging.path(), &|inside| !is_of_a_unit(inside))?;
+        check_models(staging.path())?;
         if self.path != run {
             // It may have been taken over there already.
             let earlier = origin_of(from).map(|origin| origin.computed_on);
@@ -176,12 +187,12 @@ impl<'a> Other<'a> {
 
 /// Whether a run is complete, and nobody removed its model to save space.
 fn is_whole(folder: &Path) -> bool {
-    stage::complete(folder).is_some() && folder.join("model").is_dir()
+    stage::complete(folder).is_some() && folder.join(MODEL).is_dir()
 }
 
 /// Whether a folder is that of a unit of its own, which leaves its lock there, and not part of another one's.
 fn is_of_a_unit(folder: &Path) -> bool {
-    folder.join(".lock").is_file() && stage::complete(folder).is_some()
+    folder.join(LOCK).is_file() && stage::complete(folder).is_some()
 }
 
 fn subfolders(folder: &Path) -> Vec<PathBuf> {
@@ -201,11 +212,20 @@ fn copy_folder(from: &Path, to: &Path, takes: &impl Fn(&Path) -> bool) -> Result
             if takes(&path) {
                 copy_folder(&path, &target, takes)?;
             }
-        } else if entry.file_name() != ".lock" {
+        } else if entry.file_name() != LOCK && !is_leftover(&entry.file_name()) {
             fs::copy(&path, &target).map_err(Failure::io("copy", &path))?;
         }
     }
     Ok(())
+}
+
+/// Checks the weights of all models, operators and checkpoints below a folder against their manifests. It is the copies that are checked,
+/// since it is they that must be right.
+fn check_models(folder: &Path) -> Result<(), ligo_checkpoint::Error> {
+    if folder.join(MANIFEST_FILE).is_file() {
+        ligo_checkpoint::verify_weights(folder)?;
+    }
+    subfolders(folder).iter().try_for_each(|inside| check_models(inside))
 }
 
 /// Whether something of a unit is there already.
@@ -213,7 +233,7 @@ fn is_begun(from: &Path, to: &Path) -> Result<bool, Failure> {
     let entries = fs::read_dir(from).map_err(Failure::io("read", from))?;
     let mut taken = entries
         .flatten()
-        .filter(|entry| entry.file_name() != ".lock" && !is_of_a_unit(&entry.path()));
+        .filter(|entry| entry.file_name() != LOCK && !is_of_a_unit(&entry.path()));
     Ok(taken.any(|entry| to.join(entry.file_name()).exists()))
 }
 
@@ -225,8 +245,24 @@ fn move_into(from: &Path, to: &Path) -> Result<(), Failure> {
     let target = |path: &Path| to.join(path.file_name().unwrap_or_default());
     let is_mark = |path: &Path| path.file_name().is_some_and(|name| name == stage::STAGE_JSON);
     entries.sort_by_key(|path| (is_mark(path), stage::complete(path).is_some()));
+    // Before anything is called complete.
+    sync(from)?;
     for path in entries {
         fs::rename(&path, target(&path)).map_err(Failure::io("move", &path))?;
     }
-    Ok(())
+    Ok(ligo_report::files::sync_folder(to)?)
+}
+
+/// Forces all that lies below a folder to the disk.
+fn sync(folder: &Path) -> Result<(), Failure> {
+    for entry in fs::read_dir(folder).map_err(Failure::io("read", folder))? {
+        let path = entry.map_err(Failure::io("read", folder))?.path();
+        match path.is_dir() {
+            true => sync(&path)?,
+            false => fs::File::open(&path)
+                .and_then(|file| file.sync_all())
+                .map_err(Failure::io("write", &path))?,
+        }
+    }
+    Ok(ligo_report::files::sync_folder(folder)?)
 }

@@ -48,13 +48,24 @@ pub fn show(summary: &Summary, folder: &Path, ui: Ui) -> Result<(), Failure> {
     ui.result(format!("\n{shown}"));
     ui.result(format!(
         "files: {}\n  report     {}\n  pictures   savings.svg and .png, curves.svg and .png\n  tables     table.txt, .md, .tex, .json\n  \
-         numbers    {}\n  models     {}",
+         numbers    {}{}",
         folder.display(),
         folder.join(REPORT).display(),
         numbers.join(", "),
-        folder.join("methods/*/model").display(),
+        match has_models(summary, folder) {
+            true => format!("\n  models     {}", folder.join("methods/*/model").display()),
+            false => String::new(),
+        },
     ));
     Ok(())
+}
+
+/// Whether a model of a method is there; people remove them to save space.
+fn has_models(summary: &Summary, folder: &Path) -> bool {
+    let models = summary.files.values().filter(|file| file.starts_with("methods/"));
+    models
+        .filter(|file| file.ends_with("/model"))
+        .any(|file| folder.join(file).is_dir())
 }
 
 /// The report's file.

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::dataset::Dataset;
 use super::seeded;
 use super::stage::{self, write_whole};
-use super::training::{Extras, Session, Training, read_json, read_result};
-use crate::Failure;
+use super::training::{Extras, MODEL, Session, Training, read_json, read_result};
 use crate::recipe::Recipe;
+use crate::{Failure, identity};
 
 /// The folder of the small model, or of what was measured of a given one, inside the run's own.
 pub const FOLDER: &str = "small";
@@ -48,6 +48,9 @@ impl Small {
 #[derive(Serialize, Deserialize)]
 struct Measured {
     loss: f64,
+    /// Of which content.
+    #[serde(default)]
+    model: Value,
 }
 
 /// Trains the small model, or measures the given one, unless that is done.
@@ -65,10 +68,12 @@ pub fn prepare(
     let train = seeded(&recipe.small.train, recipe.seed);
     if let Some(path) = &recipe.small.path {
         dataset.check_pretrained(config, path)?;
-        let inputs = json!({"data": [dataset.fingerprint, json!(recipe.data)], "train": train, "config": config.to_json(), "model": files_of(path)});
+        let source = crate::store::open_source(path)?;
+        let model = identity::of_model(&source)?;
+        let inputs = json!({"data": [dataset.fingerprint, json!(recipe.data)], "train": train, "config": config.to_json(), "model": model});
         // Measured once: another device may differ in the last bits, and all that follows hangs on them.
-        session.stage("small model", &folder, &inputs, || {
-            let source = crate::store::open_source(path)?.at(config)?;
+        session.stage("small model", &folder, &inputs, &[LOSS_JSON], || {
+            let source = source.at(config)?;
             let store = crate::store::read(&source, &session.device)?;
             let loss = session.evaluate(config, &store, dataset, &recipe.data, &train)?;
             if !loss.is_finite() {
@@ -77,7 +82,10 @@ pub fn prepare(
                     "its weights are not usable; `ligo inspect` shows what they hold",
                 ));
             }
-            write_whole(&folder.join(LOSS_JSON), json!(Measured { loss }).to_string().as_bytes())
+            write_whole(
+                &folder.join(LOSS_JSON),
+                json!(Measured { loss, model }).to_string().as_bytes(),
+            )
         })?;
         let small = read(recipe, config, run, dataset)?;
         session.ui.say(format!(
@@ -86,6 +94,16 @@ pub fn prepare(
             small.loss
         ));
         return Ok(());
+    }
+    // Everything is grown from it.
+    let model = folder.join(MODEL);
+    if !session.only_looks
+        && stage::complete(&folder).is_some()
+        && model.is_dir()
+        && let Err(damage) = ligo_checkpoint::verify_weights(&model)
+    {
+        session.ui.say(format!("small model: {damage}; it is made again"));
+        stage::unmark(&folder)?;
     }
     let table = config.table();
     let start = crate::host_store(
@@ -125,33 +143,20 @@ pub fn read(recipe: &Recipe, config: &ModelConfig, run: &Path, dataset: &Dataset
     let Some(path) = &recipe.small.path else {
         let result = read_result(&folder)?;
         return Ok(Small {
-            model: folder.join("model"),
+            model: folder.join(MODEL),
             config,
             loss: result.final_loss().unwrap_or(f64::NAN),
             trained: Some(result),
             fingerprint,
         });
     };
-    let Measured { loss } = read_json(&folder.join(LOSS_JSON))?;
+    stage::check_file(&folder, LOSS_JSON)?;
+    let Measured { loss, model } = read_json(&folder.join(LOSS_JSON))?;
     Ok(Small {
         model: path.clone(),
         loss,
         trained: None,
-        fingerprint: stage::fingerprint(&json!([dataset.fingerprint, path, config.to_json(), loss.to_bits()])),
+        fingerprint: stage::fingerprint(&json!([dataset.fingerprint, model, config.to_json(), loss.to_bits()])),
         config,
     })
-}
-
-/// What tells one content of a directory from another without reading it.
-fn files_of(path: &Path) -> Value {
-    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    let mut files: Vec<(String, u64, Option<u64>)> = entries
-        .filter_map(|entry| {
-            let bytes = entry.metadata().ok().filter(|m| m.is_file())?.len();
-            let name = entry.file_name().to_string_lossy().into_owned();
-            Some((name, bytes, super::text::modified(&entry.path())))
-        })
-        .collect();
-    files.sort();
-    json!([path, files])
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{Failure, Ui};
+use super::outputs::{Fault, Outputs};
+use crate::{Failure, Ui, stop};
 
 /// Marks a folder whose stage is complete.
 pub const STAGE_JSON: &str = "stage.json";
@@ -16,6 +17,9 @@ pub const STAGE_JSON: &str = "stage.json";
 struct Complete {
     fingerprint: String,
     inputs: Value,
+    /// What the stage wrote. Records of earlier versions do not say.
+    #[serde(default)]
+    outputs: Outputs,
 }
 
 /// A hash of everything that decides a stage's output.
@@ -24,7 +28,8 @@ pub fn fingerprint(inputs: &Value) -> String {
     hash.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Runs `work` unless the folder says that it is complete for these inputs; returns the fingerprint.
+/// Runs `work` unless the folder says that it is complete for these inputs and what it wrote, `outputs` by their paths from the folder, is
+/// still as it was; returns the fingerprint.
 ///
 /// # Errors
 /// Those of `work`, or the folder cannot be written.
@@ -33,47 +38,132 @@ pub fn stage(
     name: &str,
     folder: &Path,
     inputs: &Value,
+    outputs: &[&str],
     work: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<String, Failure> {
     let fingerprint = fingerprint(inputs);
-    if is_complete(folder, &fingerprint) {
-        ui.say(format!("{name}: complete, skipped"));
-        return Ok(fingerprint);
+    if let Some(found) = read(folder) {
+        match (found.fingerprint == fingerprint, found.outputs.check(folder)) {
+            (true, Ok(())) => {
+                stop::note_saved();
+                ui.say(format!("{name}: complete, skipped"));
+                return Ok(fingerprint);
+            }
+            (true, Err(fault)) => ui.say(format!("{name}: {fault}; it is made again")),
+            (false, _) => ui.say(format!("{name}: made again, {}", changes(&found.inputs, inputs))),
+        }
+        // From here on the folder holds neither the former outcome nor the new one.
+        unmark(folder)?;
     }
     work()?;
     std::fs::create_dir_all(folder).map_err(Failure::io("create", folder))?;
     let complete = Complete {
         fingerprint: fingerprint.clone(),
         inputs: inputs.clone(),
+        outputs: Outputs::written(folder, outputs)?,
     };
     write_json(&folder.join(STAGE_JSON), &complete)?;
+    stop::note_saved();
     Ok(fingerprint)
 }
 
-/// The fingerprint of a stage that is complete for these inputs; nothing is done.
+/// The fingerprint of a stage that is complete for these inputs; nothing is done. What was removed to save space does no harm.
 ///
 /// # Errors
-/// It is not.
-pub fn found(name: &str, folder: &Path, inputs: &Value) -> Result<String, Failure> {
+/// It is not complete, or what it wrote is damaged and that `matters`.
+pub fn found(name: &str, folder: &Path, inputs: &Value, matters: bool) -> Result<String, Failure> {
     let fingerprint = fingerprint(inputs);
-    if is_complete(folder, &fingerprint) {
-        return Ok(fingerprint);
-    }
-    Err(Failure::other(
-        format!("{name}: not complete for these settings in {}", folder.display()),
-        "it has to be run",
-    ))
+    let fault = match read(folder).filter(|found| found.fingerprint == fingerprint) {
+        Some(_) if !matters => return Ok(fingerprint),
+        Some(found) => match found.outputs.check(folder) {
+            Ok(()) | Err(Fault::Removed { .. }) => return Ok(fingerprint),
+            Err(fault) => fault.to_string(),
+        },
+        None => format!("not complete for these settings in {}", folder.display()),
+    };
+    Err(Failure::other(format!("{name}: {fault}"), "it has to be run"))
 }
 
-fn is_complete(folder: &Path, fingerprint: &str) -> bool {
-    complete(folder).is_some_and(|found| found == fingerprint)
+/// Whether the folder's stage is complete for these inputs and lacks nothing but `output`, which somebody removed.
+pub fn lacks_only(folder: &Path, inputs: &Value, output: &str) -> bool {
+    let found = read(folder).filter(|found| found.fingerprint == fingerprint(inputs));
+    found.is_some_and(|found| {
+        matches!(found.outputs.check(folder), Err(Fault::Removed { ref name, .. }) if name == output)
+            && found.outputs.without(output).check(folder).is_ok()
+    })
+}
+
+/// Refuses a folder's stage whose outputs are not as they were written.
+///
+/// # Errors
+/// One of them is missing or damaged.
+pub fn check(folder: &Path) -> Result<(), Failure> {
+    let Some(found) = read(folder) else { return Ok(()) };
+    found.outputs.check(folder).map_err(|fault| remedy(folder, &fault))
+}
+
+/// Refuses a file of a folder that is not as the folder's stage wrote it.
+///
+/// # Errors
+/// It is missing or damaged.
+pub fn check_file(folder: &Path, file: &str) -> Result<(), Failure> {
+    let Some(found) = read(folder) else { return Ok(()) };
+    let checked = found.outputs.only(file).check(folder);
+    checked.map_err(|fault| remedy(folder, &fault))
+}
+
+/// A failure to read a folder that a stage wrote, with what to do about it.
+pub fn to_make_again(folder: &Path, failure: &Failure) -> Failure {
+    Failure::other(
+        failure.to_string(),
+        format!("remove {}: the same command as before makes it again", folder.display()),
+    )
+}
+
+fn remedy(folder: &Path, fault: &Fault) -> Failure {
+    Failure::other(
+        fault.to_string(),
+        format!(
+            "the same command as before makes it again, from the last checkpoint where there is one; to begin anew, remove {}",
+            folder.display()
+        ),
+    )
+}
+
+fn read(folder: &Path) -> Option<Complete> {
+    let text = std::fs::read(folder.join(STAGE_JSON)).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+/// Calls a folder's stage complete no more.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn unmark(folder: &Path) -> Result<(), Failure> {
+    let path = folder.join(STAGE_JSON);
+    std::fs::remove_file(&path).map_err(Failure::io("remove", &path))?;
+    Ok(ligo_report::files::sync_folder(folder)?)
+}
+
+/// Which inputs are others than before, for people.
+fn changes(before: &Value, now: &Value) -> String {
+    let names = match (before, now) {
+        (Value::Object(before), Value::Object(now)) => {
+            let all = before.keys().chain(now.keys().filter(|key| !before.contains_key(*key)));
+            let changed = all.filter(|key| before.get(*key) != now.get(*key));
+            changed.map(String::as_str).collect::<Vec<_>>().join(", ")
+        }
+        _ => String::new(),
+    };
+    match names.as_str() {
+        "" => "since what it is made from has changed".into(),
+        names => format!("since what it is made from has changed ({names})"),
+    }
 }
 
 /// The fingerprint of what a folder holds, if that is complete.
 pub fn complete(folder: &Path) -> Option<String> {
-    let text = std::fs::read(folder.join(STAGE_JSON)).ok()?;
-    let complete: Complete = serde_json::from_slice(&text).ok()?;
-    Some(complete.fingerprint)
+    Some(read(folder)?.fingerprint)
 }
 
 /// When a folder's stage became complete.
@@ -96,11 +186,154 @@ pub fn write_json(path: &Path, content: &impl Serialize) -> Result<(), Failure> 
 /// # Errors
 /// The folder cannot be written.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    use std::io::Write;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Failure::io("create a file in", folder))?;
-    file.write_all(content).map_err(Failure::io("write", path))?;
-    file.as_file().sync_all().map_err(Failure::io("write", path))?;
-    file.persist(path).map_err(|e| Failure::io("write", path)(e.error))?;
-    Ok(())
+    Ok(ligo_report::files::replace(path, content)?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::cell::Cell;
+    use std::fs;
+    use std::path::PathBuf;
+
+    use serde_json::json;
+
+    use super::*;
+
+    struct Place {
+        _root: tempfile::TempDir,
+        folder: PathBuf,
+        runs: Cell<usize>,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let root = tempfile::tempdir().unwrap();
+            Self {
+                folder: root.path().join("method"),
+                _root: root,
+                runs: Cell::new(0),
+            }
+        }
+
+        /// A stage with a result, and a folder beside its own.
+        fn run(&self, input: u64) -> String {
+            let work = || {
+                self.runs.set(self.runs.get() + 1);
+                for (name, text) in [("result.json", "{\"loss\": 2.5}"), ("../start/config.json", "{}")] {
+                    let path = self.folder.join(name);
+                    fs::create_dir_all(&self.folder).unwrap();
+                    fs::create_dir_all(path.parent().unwrap()).unwrap();
+                    fs::write(path, text).unwrap();
+                }
+                Ok(())
+            };
+            let outputs = ["result.json", "../start"];
+            stage(
+                Ui::new(true),
+                "a stage",
+                &self.folder,
+                &json!({"input": input}),
+                &outputs,
+                work,
+            )
+            .unwrap()
+        }
+    }
+
+    #[test]
+    fn what_is_complete_is_not_run_again_and_what_is_damaged_or_removed_is() {
+        let place = Place::new();
+        let print = place.run(1);
+        assert_eq!(place.run(1), print);
+        assert_eq!(place.runs.get(), 1);
+        for name in ["result.json", "../start/config.json"] {
+            let file = place.folder.join(name);
+            let mut text = fs::read(&file).unwrap();
+            text[1] ^= 1;
+            fs::write(&file, text).unwrap();
+            let before = place.runs.get();
+            assert!(check(&place.folder).is_err(), "{name}");
+            assert_eq!(place.run(1), print);
+            fs::remove_file(&file).unwrap();
+            assert_eq!(place.run(1), print);
+            assert_eq!(place.runs.get(), before + 2, "{name}");
+            check(&place.folder).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_stage_that_is_made_again_is_not_complete_meanwhile() {
+        let place = Place::new();
+        place.run(1);
+        let killed = || Err(Failure::Interrupted);
+        let outcome = stage(
+            Ui::new(true),
+            "a stage",
+            &place.folder,
+            &json!({"input": 2}),
+            &[],
+            killed,
+        );
+        assert!(outcome.unwrap_err().is_interruption());
+        assert_eq!(complete(&place.folder), None);
+        place.run(1);
+        assert_eq!(
+            place.runs.get(),
+            2,
+            "half of other inputs' outcome was taken for complete"
+        );
+    }
+
+    #[test]
+    fn a_damaged_result_names_the_file_and_the_remedy() {
+        let place = Place::new();
+        place.run(1);
+        fs::write(place.folder.join("result.json"), "{\"loss\": 2.6}").unwrap();
+        check_file(&place.folder, "../start").unwrap();
+        let failure = check_file(&place.folder, "result.json").unwrap_err();
+        let help = miette::Diagnostic::help(&failure).unwrap().to_string();
+        assert!(failure.to_string().contains("result.json"), "{failure}");
+        assert!(help.contains("remove") && help.contains("last checkpoint"), "{help}");
+    }
+
+    #[test]
+    fn what_was_removed_to_save_space_is_told_apart_from_what_is_damaged() {
+        let place = Place::new();
+        place.run(1);
+        let inputs = json!({"input": 1});
+        assert!(!lacks_only(&place.folder, &inputs, "../start"));
+        fs::remove_dir_all(place.folder.join("../start")).unwrap();
+        assert!(lacks_only(&place.folder, &inputs, "../start"));
+        found("a stage", &place.folder, &inputs, true).unwrap();
+        fs::write(place.folder.join("result.json"), "{\"loss\": 2.6}").unwrap();
+        assert!(!lacks_only(&place.folder, &inputs, "../start"));
+        assert!(found("a stage", &place.folder, &inputs, true).is_err());
+        found("a stage", &place.folder, &inputs, false).unwrap();
+        assert!(found("a stage", &place.folder, &json!({"input": 2}), false).is_err());
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_version_still_counts() {
+        let place = Place::new();
+        let inputs = json!({"input": 1});
+        fs::create_dir_all(&place.folder).unwrap();
+        let record = json!({"fingerprint": fingerprint(&inputs), "inputs": inputs});
+        fs::write(place.folder.join(STAGE_JSON), record.to_string()).unwrap();
+        place.run(1);
+        assert_eq!(place.runs.get(), 0);
+        fs::write(place.folder.join(STAGE_JSON), &record.to_string()[1..]).unwrap();
+        place.run(1);
+        assert_eq!(place.runs.get(), 1, "a damaged record was taken as it is");
+    }
+
+    #[test]
+    fn the_inputs_that_changed_are_named() {
+        let said = changes(
+            &json!({"data": 1, "train": 2}),
+            &json!({"data": 1, "train": 3, "teacher": 4}),
+        );
+        assert!(said.ends_with("(train, teacher)"), "{said}");
+        assert!(changes(&json!([1]), &json!([2])).ends_with("has changed"));
+    }
 }

@@ -1,21 +1,24 @@
 //! The first stages: corpus, tokenizer, token store.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ligo_arch::ModelConfig;
 use ligo_cost::format;
 use ligo_data::{
-    BpeFlavour, BpeTraining, Corpus, Note, RustDocs, TokenStore, Tokenizer, TrainValid, Watch, WordPieceTraining, hub,
+    BpeFlavour, BpeTraining, Corpus, Note, RustDocs, TextSettings, TokenStore, Tokenizer, TrainValid, Watch,
+    WordPieceTraining, hub,
 };
 use serde_json::{Value, json};
 
 use super::dataset::{Content, Dataset, Tokens, check_vocabulary};
-use super::stage::stage;
+use super::stage::{STAGE_JSON, stage, to_make_again};
 use crate::recipe::{CorpusSource, Recipe, TrainedTokenizer};
 use crate::stop::STOP;
 use crate::ui::follow;
-use crate::{Failure, Ui};
+use crate::{Failure, Ui, identity, stop};
 
 /// Gathers text, trains or loads the tokenizer, and writes the token store, each unless it is there already.
 ///
@@ -28,24 +31,26 @@ pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> R
     let tokenizer_inputs = json!({
         "corpus": identity,
         "tokenizer": recipe.tokenizer,
-        "given": given,
+        "given": given.map(|path| tokenizer_identity(path)).transpose()?,
         "model_type": model.model_type(),
     });
-    stage(ui, "tokenizer", &tokenizer_dir, &tokenizer_inputs, || {
-        let tokenizer = match given {
+    stage(ui, "tokenizer", &tokenizer_dir, &tokenizer_inputs, &["."], || {
+        let opened = match given {
             Some(path) => open_tokenizer(path)?,
             None => {
                 let kind = recipe
                     .tokenizer
                     .kind
                     .unwrap_or(TrainedTokenizer::of(model.model_type()));
+                let corpus = settled(divided(&corpus, recipe, vec![kind.end_token().to_owned()]), ui)?;
                 let section = &recipe.tokenizer;
-                train_tokenizer(&corpus.train, kind, section.vocab_size, section.merges, ui)?
+                let tokenizer = train_tokenizer(&corpus.train, kind, section.vocab_size, section.merges, ui)?;
+                Opened { tokenizer, given: None }
             }
         };
-        std::fs::create_dir_all(&tokenizer_dir).map_err(Failure::io("create", &tokenizer_dir))?;
-        tokenizer.save(&tokenizer_dir)?;
-        Ok(())
+        // With its stage.json: a tokenizer that is half written is nobody's.
+        remove(&tokenizer_dir)?;
+        opened.save(&tokenizer_dir)
     })?;
     let tokenizer = Tokenizer::open(&tokenizer_dir)?;
     if let Some(path) = &recipe.small.path {
@@ -54,11 +59,14 @@ pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> R
     }
     let tokens_dir = folder.join("tokens");
     let tokens_inputs = json!({"corpus": identity, "tokenizer": tokenizer.hash()});
-    stage(ui, "tokens", &tokens_dir, &tokens_inputs, || {
+    stage(ui, "tokens", &tokens_dir, &tokens_inputs, &["train", "valid"], || {
+        // What is there is taken apart from here on, so it is not complete for its former inputs either.
+        remove_file(&tokens_dir.join(STAGE_JSON))?;
+        let corpus = settled(divided(&corpus, recipe, tokenizer.end_tokens()), ui)?;
         build_stores(&tokens_dir, &corpus, &tokenizer, ui)?;
         Ok(())
     })?;
-    let tokens = Tokens::open(folder)?;
+    let tokens = Tokens::open(folder).map_err(|failure| to_make_again(&tokens_dir, &failure))?;
     let (train, valid) = (Arc::clone(&tokens.train), Arc::clone(&tokens.valid));
     let vocab_size = tokens.vocab_size;
     let content = Content::Text(tokens);
@@ -86,8 +94,16 @@ pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> R
     })
 }
 
+/// The text with the lines that divide it. The demo's is divided by empty lines as it is written.
+fn divided(corpus: &TrainValid, recipe: &Recipe, end_tokens: Vec<String>) -> TrainValid {
+    match recipe.corpus.source {
+        CorpusSource::RustDocs => corpus.clone(),
+        CorpusSource::Files | CorpusSource::Images => corpus.clone().with_end_tokens(end_tokens),
+    }
+}
+
 /// The tokenizer that the recipe names, or else that of a finished small model, which has learned what its numbers stand for.
-fn given_tokenizer<'a>(recipe: &'a Recipe, small: &ModelConfig) -> Result<Option<&'a PathBuf>, Failure> {
+pub(super) fn given_tokenizer<'a>(recipe: &'a Recipe, small: &ModelConfig) -> Result<Option<&'a PathBuf>, Failure> {
     match (&recipe.tokenizer.path, &recipe.small.path) {
         (None, Some(path)) if !Tokenizer::is_in(path) => Err(Failure::other(
             format!(
@@ -111,20 +127,17 @@ fn open_corpus(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<(TrainValid, St
                 &section.paths,
                 &section.valid_paths,
                 section.valid_fraction,
-                &section.text_column,
+                &section.text_settings(),
                 ui,
             )?;
-            let files = |c: &Corpus| -> Vec<Value> {
-                c.files()
-                    .iter()
-                    .map(|f| json!([f.path, f.bytes, modified(&f.path)]))
-                    .collect()
-            };
-            let identity = json!({"train": files(&corpus.train), "valid": files(&corpus.valid), "how": corpus.how});
-            let used = |path: &Path| corpus.valid.files().iter().any(|f| f.path == path);
-            for skipped in corpus.train.skipped().iter().filter(|p| !used(p)) {
-                ui.say(format!("text: {} is left out", skipped.display()));
-            }
+            let identity = json!({
+                "train": files_of(&corpus.train)?,
+                "valid": files_of(&corpus.valid)?,
+                "how": corpus.how,
+                "column": section.text_column,
+                "documents": section.documents,
+                "missing": section.missing_text,
+            });
             let stems: Vec<&str> = corpus.train.files().iter().take(3).map(|f| f.stem()).collect();
             let more = if corpus.train.files().len() > 3 { " …" } else { "" };
             let name = format!("{}{more}", stems.join(", "));
@@ -134,7 +147,7 @@ fn open_corpus(recipe: &Recipe, folder: &Path, ui: Ui) -> Result<(TrainValid, St
     }
 }
 
-/// Finds training and validation text, on the disk or on the hub.
+/// Finds training and validation text, on the disk or on the hub, and says what plays which part and what is not read.
 ///
 /// # Errors
 /// A path is missing, holds no text or cannot be fetched.
@@ -142,7 +155,7 @@ pub fn open_texts<P: AsRef<Path>>(
     paths: &[P],
     valid_paths: &[P],
     valid_fraction: f64,
-    column: &str,
+    settings: &TextSettings,
     ui: Ui,
 ) -> Result<TrainValid, Failure> {
     let bar = ui.bytes_bar("fetching text");
@@ -155,39 +168,119 @@ pub fn open_texts<P: AsRef<Path>>(
     } else {
         TrainValid::from_paths(&train, &valid)?
     };
-    Ok(corpus.with_text_column(column))
+    let corpus = corpus.with_settings(settings);
+    told(&corpus, ui);
+    Ok(corpus)
+}
+
+/// Says which files are trained on and measured on, where their names decide it, and which are not read.
+fn told(corpus: &TrainValid, ui: Ui) {
+    let names = |c: &Corpus| listed(c.files().iter().map(|file| file.path.display().to_string()));
+    if corpus.train.files() != corpus.valid.files() {
+        ui.say(format!("text: to train on {}", names(&corpus.train)));
+        ui.say(format!("text: to validate on {}", names(&corpus.valid)));
+    }
+    let mut left_out = corpus.left_out();
+    left_out.sort_by_key(|file| file.why);
+    for group in left_out.chunk_by(|a, b| a.why == b.why) {
+        let names = listed(group.iter().map(|file| file.path.display().to_string()));
+        ui.say(format!("text: left out: {names}: {}", group[0].why));
+    }
+}
+
+/// "3 file(s): a, b, c", the first ones by name.
+pub(super) fn listed(names: impl Iterator<Item = String>) -> String {
+    let names: Vec<String> = names.collect();
+    let more = if names.len() > 5 { ", …" } else { "" };
+    format!(
+        "{} file(s): {}{more}",
+        names.len(),
+        names[..names.len().min(5)].join(", ")
+    )
+}
+
+/// Sees to it that there is text on both sides, and says so where whole documents do not do.
+///
+/// # Errors
+/// As [`TrainValid::settled`].
+pub fn settled(corpus: TrainValid, ui: Ui) -> Result<TrainValid, Failure> {
+    let corpus = corpus.settled()?;
+    if corpus.is_cut() {
+        ui.say(format!(
+            "text: validation by {}; if documents end otherwise than at empty lines, --documents line (corpus.documents = \"line\") takes each line for one",
+            corpus.how
+        ));
+    }
+    Ok(corpus)
+}
+
+/// A tokenizer, and where it was given.
+pub struct Opened {
+    /// The tokenizer.
+    pub tokenizer: Tokenizer,
+    /// Its folder or file on this disk; `None` for one that was trained.
+    pub given: Option<PathBuf>,
+}
+
+impl Opened {
+    /// Writes it into a new folder: a given one byte for byte.
+    ///
+    /// # Errors
+    /// The folder cannot be written, or a file of the given one not be taken along.
+    pub fn save(&self, folder: &Path) -> Result<(), Failure> {
+        std::fs::create_dir_all(folder).map_err(Failure::io("create", folder))?;
+        match &self.given {
+            Some(given) => self.tokenizer.save_as_given(given, folder)?,
+            None => self.tokenizer.save(folder)?,
+        }
+        Ok(())
+    }
 }
 
 /// A tokenizer on the disk or on the hub.
 ///
 /// # Errors
 /// It cannot be found, fetched or read.
-pub fn open_tokenizer(path: &Path) -> Result<Tokenizer, Failure> {
+pub fn open_tokenizer(path: &Path) -> Result<Opened, Failure> {
     let silent = |_: u64, _: u64| {};
-    Ok(Tokenizer::open(&hub::local_tokenizer(
-        path,
-        Watch::new(&silent, &STOP),
-    )?)?)
+    let local = hub::local_tokenizer(path, Watch::new(&silent, &STOP))?;
+    Ok(Opened {
+        tokenizer: Tokenizer::open(&local)?,
+        given: Some(local),
+    })
 }
 
-/// When a file was changed, in seconds since 1970.
-pub(super) fn modified(path: &Path) -> Option<u64> {
-    let time = std::fs::metadata(path).ok()?.modified().ok()?;
-    Some(time.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs())
+/// A tokenizer by its content.
+fn tokenizer_identity(path: &Path) -> Result<Value, Failure> {
+    let silent = |_: u64, _: u64| {};
+    identity::of_tokenizer(&hub::local_tokenizer(path, Watch::new(&silent, &STOP))?)
 }
 
-fn open_rust_docs(folder: &Path, ui: Ui) -> Result<(TrainValid, String, String, Value), Failure> {
+/// The texts of a corpus by their names and content.
+fn files_of(corpus: &Corpus) -> Result<Vec<Value>, Failure> {
+    let paths: Vec<PathBuf> = corpus.files().iter().map(|file| file.path.clone()).collect();
+    let hashes = identity::of_files(&paths)?;
+    let names = corpus.files().iter().map(|file| &file.name);
+    Ok(names.zip(hashes).map(|(name, hash)| json!([name, hash])).collect())
+}
+
+/// The project whose dependencies' documentation the demo reads.
+pub(super) fn workspace() -> Result<PathBuf, Failure> {
     let here = std::env::current_dir().map_err(Failure::io("read", Path::new(".")))?;
-    let workspace = ligo_data::rust_docs::find_workspace(&here).ok_or_else(|| {
+    ligo_data::rust_docs::find_workspace(&here).ok_or_else(|| {
         Failure::other(
             "the demo reads the documentation of this project's dependencies, and there is no Cargo workspace here",
             "start it in the project's folder, or bring your own text: ligo run --recipe bert-mini --data PATH",
         )
-    })?;
+    })
+}
+
+fn open_rust_docs(folder: &Path, ui: Ui) -> Result<(TrainValid, String, String, Value), Failure> {
+    let workspace = workspace()?;
     let corpus_dir = folder.join("corpus");
     let lock = std::fs::read(workspace.with_file_name("Cargo.lock")).unwrap_or_default();
     let inputs = json!({"rust-docs": super::stage::fingerprint(&json!(lock))});
-    let print = stage(ui, "corpus", &corpus_dir, &inputs, || {
+    let print = stage(ui, "corpus", &corpus_dir, &inputs, &["."], || {
         let bar = ui.items_bar("reading documentation", 0);
         let report = follow(&bar);
         let docs = RustDocs::gather(&workspace, Watch::new(&report, &STOP))?;
@@ -196,7 +289,7 @@ fn open_rust_docs(folder: &Path, ui: Ui) -> Result<(TrainValid, String, String, 
         docs.write(&corpus_dir)?;
         Ok(())
     })?;
-    let (corpus, report) = RustDocs::open(&corpus_dir)?;
+    let (corpus, report) = RustDocs::open(&corpus_dir).map_err(damaged(&corpus_dir))?;
     let name = format!("documentation of {} Rust packages", report.packages);
     let details = format!(
         "documentation of {} packages ({} files, {} paragraphs, {:.1} MB, sha256 {}…)",
@@ -214,8 +307,27 @@ fn open_rust_docs(folder: &Path, ui: Ui) -> Result<(TrainValid, String, String, 
     ))
 }
 
+/// What to do about data that are not as they were written: their folder goes, and with it the mark that they are complete.
+pub(super) fn damaged(folder: &Path) -> impl Fn(ligo_data::Error) -> Failure {
+    let folder = folder.display().to_string();
+    move |error| match error.is_damage() {
+        true => Failure::other(
+            error.to_string(),
+            format!("remove {folder}; the command that made it makes it again"),
+        ),
+        false => error.into(),
+    }
+}
+
+pub(super) fn remove_file(path: &Path) -> Result<(), Failure> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Failure::io("remove", path)(e)),
+        _ => Ok(()),
+    }
+}
+
 /// Removes a stage's former output, which belongs to other inputs.
-pub(super) fn remove(folder: &Path) -> Result<(), Failure> {
+pub(crate) fn remove(folder: &Path) -> Result<(), Failure> {
     match std::fs::remove_dir_all(folder) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Failure::io("remove", folder)(e)),
         _ => Ok(()),
@@ -271,9 +383,17 @@ pub fn build_stores(
     ui: Ui,
 ) -> Result<(TokenStore, TokenStore), Failure> {
     std::fs::create_dir_all(folder).map_err(Failure::io("create", folder))?;
+    // Both parts may come of the same files, and say the same of them.
+    let said = RefCell::new(HashSet::new());
+    let say = |note: &Note| {
+        let note = note.to_string();
+        if said.borrow_mut().insert(note.clone()) {
+            ui.say(format!("text: {note}"));
+        }
+    };
     // The small part first: it is built again after an interruption of the other one.
-    let valid = build_store(&folder.join("valid"), &corpus.valid, tokenizer, "valid", ui)?;
-    let train = build_store(&folder.join("train"), &corpus.train, tokenizer, "train", ui)?;
+    let valid = build_store(&folder.join("valid"), &corpus.valid, tokenizer, "valid", &say, ui)?;
+    let train = build_store(&folder.join("train"), &corpus.train, tokenizer, "train", &say, ui)?;
     Ok((train, valid))
 }
 
@@ -282,14 +402,19 @@ fn build_store(
     corpus: &Corpus,
     tokenizer: &Tokenizer,
     part: &str,
+    say: &dyn Fn(&Note),
     ui: Ui,
 ) -> Result<TokenStore, Failure> {
     remove(folder)?;
     let bar = ui.bytes_bar(&format!("tokenising {part}"));
     let report = follow(&bar);
-    let say = |note: &Note| bar.suspend(|| ui.say(note.to_string()));
+    let say = |note: &Note| bar.suspend(|| say(note));
     let watch = Watch::new(&report, &STOP).with_notes(&say);
-    let store = TokenStore::build(folder, corpus, tokenizer, watch)?;
+    let store = TokenStore::build(folder, corpus, tokenizer, watch);
+    if matches!(store, Err(ligo_data::Error::Interrupted)) && folder.with_file_name(format!(".partial-{part}")).exists()
+    {
+        stop::note_saved();
+    }
     bar.finish_and_clear();
-    Ok(store)
+    Ok(store?)
 }

@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::Card;
 use ligo_cost::format;
+use ligo_cost::memory::Memory;
 use ligo_ops::{Precision, with_precision};
 use ligo_train::{
     DistillObjective, HostMoments, NewMasks, Objective, ParamStore, PretrainObjective, RunData, Spent, StepCost,
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::dataset::Dataset;
 use super::guard::guarded;
+use super::room::{self, Computer};
 use super::stage::{self, fingerprint, write_json};
 use crate::cost::TrainingCost;
 use crate::device::{self, Picked};
@@ -26,7 +28,10 @@ use crate::recipe::{DataSection, Recipe};
 use crate::stop::STOP;
 use crate::{Failure, Ui, cost};
 
-const RESULT_JSON: &str = "result.json";
+/// What a training run did.
+pub(super) const RESULT_JSON: &str = "result.json";
+/// The trained model.
+pub(super) const MODEL: &str = "model";
 
 /// What all stages of a session share.
 pub struct Session {
@@ -40,6 +45,8 @@ pub struct Session {
     pub machine: Machine,
     /// Stages that are not complete are errors, and nothing is written.
     pub only_looks: bool,
+    /// When only looking: whether it is all the same what became of the files that complete stages wrote.
+    pub only_inputs: bool,
 }
 
 /// One training run of a model.
@@ -145,6 +152,7 @@ impl Session {
             peak_flops,
             machine: Machine::new(picked, peak_flops),
             only_looks: false,
+            only_inputs: false,
         }
     }
 
@@ -156,10 +164,19 @@ impl Session {
             peak_flops: 0.0,
             machine: Machine::new(picked, 0.0),
             only_looks: true,
+            only_inputs: false,
         }
     }
 
-    /// Runs `work` unless the folder says that it is complete for these inputs; returns the fingerprint.
+    /// Finds out whether work was done for the same inputs, whatever became of its files.
+    pub fn looking_at_inputs(picked: &Picked) -> Self {
+        Self {
+            only_inputs: true,
+            ..Self::looking(picked)
+        }
+    }
+
+    /// Runs `work` unless the folder says that it is complete for these inputs and holds its `outputs`; returns the fingerprint.
     ///
     /// # Errors
     /// Those of `work`, or the folder cannot be written; in a session that only looks: it is not complete.
@@ -168,11 +185,14 @@ impl Session {
         name: &str,
         folder: &Path,
         inputs: &Value,
+        outputs: &[&str],
         work: impl FnOnce() -> Result<(), Failure>,
     ) -> Result<String, Failure> {
         match self.only_looks {
-            true => stage::found(name, folder, inputs),
-            false => stage::stage(self.ui, name, folder, inputs, || guarded(self.machine.is_gpu, work)),
+            true => stage::found(name, folder, inputs, !self.only_inputs),
+            false => stage::stage(self.ui, name, folder, inputs, outputs, || {
+                guarded(self.machine.is_gpu, work)
+            }),
         }
     }
 
@@ -229,7 +249,21 @@ impl Session {
         if let Some(until) = extras.until {
             inputs["until"] = until.into();
         }
-        let print = self.stage(label, folder, &inputs, || {
+        if !self.only_looks && stage::lacks_only(folder, &inputs, MODEL) && !has_checkpoint(folder) {
+            // Hours of work, perhaps, for a model that somebody removed on purpose.
+            self.ui.say(format!(
+                "{label}: complete, skipped; its model is not there any more, and to have it again, remove {}",
+                folder.display()
+            ));
+            return Ok((read_result(folder)?, fingerprint(&inputs)));
+        }
+        let outputs = match extras.until {
+            Some(_) => &[RESULT_JSON][..],
+            None => &[RESULT_JSON, MODEL],
+        };
+        let print = self.stage(label, folder, &inputs, outputs, || {
+            let memory = crate::plan::training_memory(config, train, data);
+            self.check_memory(label, &memory)?;
             let names: Vec<&str> = optional.iter().map(String::as_str).collect();
             let objective = PretrainObjective::new(config, &names, &self.device)?;
             let teacher = extras.teacher.filter(|_| train.distillation.is_some());
@@ -256,7 +290,7 @@ impl Session {
                 crate::save_model(
                     &store,
                     config,
-                    &folder.join("model"),
+                    &folder.join(MODEL),
                     Some(dataset.tokenizer()),
                     Some(card),
                 )?;
@@ -274,12 +308,31 @@ impl Session {
         Ok((result, print))
     }
 
+    /// Says when the steps of a run will not fit into the computer's memory. What is free on a GPU is not known.
+    ///
+    /// # Errors
+    /// They cannot fit.
+    pub fn check_memory(&self, label: &str, needed: &Memory) -> Result<(), Failure> {
+        match self.machine.is_gpu {
+            true => Ok(()),
+            false => Computer::now().check(label, needed, self.ui),
+        }
+    }
+
     /// The steps of a run, from wherever it stands.
     ///
     /// # Errors
     /// As [`Session::train`].
     pub fn steps(&self, steps: Steps<'_>) -> Result<(ParamStore, TrainResult), Failure> {
         let Steps { config, train, .. } = steps;
+        let parameters = steps.start.store.num_parameters();
+        room::check_disk(
+            steps.label,
+            steps.folder,
+            parameters,
+            train,
+            steps.extras.until.is_none(),
+        )?;
         let (loader, valid) = steps.dataset.batches(config, steps.data, train)?;
         let run = RunData {
             train: loader.as_ref(),
@@ -314,10 +367,22 @@ impl Session {
     }
 }
 
-/// A hash for each part of a stage's inputs, so that a run which cannot go on says which of them changed.
+/// Whether a run's folder holds a checkpoint.
+fn has_checkpoint(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder.join("checkpoints")).into_iter().flatten();
+    let mut names = entries.flatten().map(|entry| entry.file_name());
+    names.any(|name| name.to_string_lossy().starts_with("step-"))
+}
+
+/// A hash for each part of a stage's inputs, so that a run which cannot go on says which of them changed. What a run starts from is told
+/// apart by its own parts, where they have names.
 fn identity(inputs: &Value) -> Value {
     let parts = inputs.as_object().into_iter().flatten();
-    parts
+    let named = parts.flat_map(|(name, part)| match part.as_object() {
+        Some(inner) if name == "upstream" => inner.iter().collect(),
+        _ => vec![(name, part)],
+    });
+    named
         .map(|(name, part)| (name.clone(), Value::from(&fingerprint(part)[..12])))
         .collect()
 }
@@ -326,7 +391,8 @@ fn explained(error: ligo_train::Error) -> Failure {
     match error {
         ligo_train::Error::OtherRun { ref dir, .. } => {
             let help = format!(
-                "to begin anew, remove {}; to keep both, give another --out",
+                "what a run starts from (upstream: its data, and the models that --init, --teacher or --small name) counts by its content; \
+                 to begin anew, remove {}; to keep both, give another --out",
                 dir.display()
             );
             Failure::other(error.to_string(), help)
@@ -348,6 +414,7 @@ pub fn save_result(folder: &Path, result: &TrainResult) -> Result<(), Failure> {
 /// # Errors
 /// The file is missing or damaged.
 pub fn read_result(folder: &Path) -> Result<TrainResult, Failure> {
+    stage::check_file(folder, RESULT_JSON)?;
     read_json(&folder.join(RESULT_JSON))
 }
 
@@ -356,11 +423,8 @@ pub fn read_result(folder: &Path) -> Result<TrainResult, Failure> {
 /// # Errors
 /// As [`read_result`].
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
-    let text = std::fs::read(path).map_err(Failure::io("read", path))?;
-    serde_json::from_slice(&text).map_err(|e| {
-        Failure::other(
-            format!("{} is damaged: {e}", path.display()),
-            "remove the folder that holds it; that stage then runs again",
-        )
-    })
+    let remedy = "remove stage.json beside it: the same command as before then does that part again, from its last checkpoint where there is one";
+    let text = std::fs::read(path)
+        .map_err(|error| Failure::other(format!("cannot read {}: {error}", path.display()), remedy))?;
+    serde_json::from_slice(&text).map_err(|e| Failure::other(format!("{} is damaged: {e}", path.display()), remedy))
 }

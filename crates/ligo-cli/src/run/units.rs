@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use ligo_checkpoint::RunLock;
 
 use super::training::Session;
-use super::{RunFolder, faults, method, search, small, stage};
+use super::{RunFolder, Small, faults, leftovers, method, search, small, stage};
+use crate::device::{self, DeviceChoice};
 use crate::recipe::{MethodSection, Recipe};
 use crate::{Failure, Ui, stop};
 
@@ -124,6 +125,17 @@ impl RunFolder<'_> {
         };
         folder.is_ok_and(|folder| search::has_diverged(&folder) || stage::complete(&folder).is_some())
     }
+
+    /// Whether a method, as it is run in a folder, was completed for the inputs of today.
+    ///
+    /// # Errors
+    /// There is no CPU to look with.
+    pub fn holds(&self, method: &MethodSection, folder: &Path, small: &Small) -> Result<bool, Failure> {
+        // Nothing is computed, so any device will do.
+        let looking = Session::looking_at_inputs(&device::pick(DeviceChoice::Cpu)?);
+        let found = method::run(self.recipe, method, &self.pair, folder, self.dataset, small, &looking);
+        Ok(found.is_ok())
+    }
 }
 
 /// What all pieces of work in this process share.
@@ -176,15 +188,12 @@ impl<'a> Runner<'a> {
     fn method(&self, method: &MethodSection, folder: &Path) -> Result<(), Failure> {
         let Self { run, session } = self;
         let _lock = lock(folder, session.ui)?;
-        method::run(
-            run.recipe,
-            method,
-            &run.pair,
-            folder,
-            run.dataset,
-            &run.small()?,
-            session,
-        )
+        let small = run.small()?;
+        if stage::complete(folder).is_some() && stage::check(folder).is_ok() && !run.holds(method, folder, &small)? {
+            // Whatever comes of this: what was made from other inputs is no outcome of these.
+            stage::unmark(folder)?;
+        }
+        method::run(run.recipe, method, &run.pair, folder, run.dataset, &small, session)
     }
 
     /// Takes a loss that is no number for an outcome.
@@ -228,7 +237,11 @@ fn lock(folder: &Path, ui: Ui) -> Result<RunLock, Failure> {
                 }
                 std::thread::sleep(Duration::from_millis(200));
             }
-            outcome => return Ok(outcome?),
+            outcome => {
+                let lock = outcome?;
+                leftovers::sweep(folder)?;
+                return Ok(lock);
+            }
         }
     }
 }

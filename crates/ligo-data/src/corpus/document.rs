@@ -1,10 +1,13 @@
 //! Cutting a stream of bytes into documents.
 
-use std::io::{BufRead, Read};
+use std::io::{BufRead, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::file::Layout;
+use super::json;
+use super::settings::{MissingText, TextDocuments, TextSettings};
 use crate::{Error, Result};
 
 /// A text document that grows beyond this is handed out in pieces, cut at line ends, so memory stays bounded:
@@ -12,14 +15,27 @@ use crate::{Error, Result};
 pub(super) const MAX_DOCUMENT_BYTES: usize = 1 << 20;
 /// A JSON object cannot be parsed in pieces, so its line has a limit.
 pub(super) const MAX_JSON_LINE_BYTES: u64 = 256 << 20;
+/// How far a text is looked through for a line that is an end token.
+const HEAD_BYTES: u64 = 1 << 20;
+
+/// What ends a document of plain text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    EmptyLine,
+    Line,
+    EndToken,
+}
 
 /// The documents of one file that is read line by line.
 pub(super) struct LineDocuments {
     path: PathBuf,
     source: Box<dyn BufRead + Send>,
     layout: Layout,
-    /// The key of a JSON object that holds the document.
-    field: Arc<str>,
+    settings: Arc<TextSettings>,
+    /// Known once the beginning of a text was seen.
+    end: Option<End>,
+    /// JSON lines without text that were left out, of all files.
+    without_text: Arc<AtomicU64>,
     /// Bytes of unpacked text consumed, for error messages.
     offset: u64,
     line: u64,
@@ -28,12 +44,20 @@ pub(super) struct LineDocuments {
 }
 
 impl LineDocuments {
-    pub(super) fn new(path: &Path, source: Box<dyn BufRead + Send>, layout: Layout, field: Arc<str>) -> Self {
+    pub(super) fn new(
+        path: &Path,
+        source: Box<dyn BufRead + Send>,
+        layout: Layout,
+        settings: Arc<TextSettings>,
+        without_text: Arc<AtomicU64>,
+    ) -> Self {
         Self {
             path: path.to_path_buf(),
             source,
             layout,
-            field,
+            settings,
+            end: None,
+            without_text,
             offset: 0,
             line: 0,
             carried: Vec::new(),
@@ -50,19 +74,54 @@ impl LineDocuments {
     }
 
     fn next_text(&mut self) -> Result<Option<String>> {
+        let end = match self.end {
+            Some(end) => end,
+            None => {
+                let end = self.find_end()?;
+                *self.end.insert(end)
+            }
+        };
         let mut document = String::new();
         while document.len() < MAX_DOCUMENT_BYTES {
             let Some(line) = self.read_line(MAX_DOCUMENT_BYTES as u64)? else {
                 break;
             };
-            if !line.trim().is_empty() {
+            let is_blank = line.trim().is_empty();
+            if self.settings.is_end(&line) || is_blank && end != End::EndToken {
+                if !document.is_empty() {
+                    break;
+                }
+            } else if !is_blank || !document.is_empty() {
                 document.push_str(&line);
-            } else if !document.is_empty() {
-                break;
+                if end == End::Line {
+                    break;
+                }
             }
         }
         document.truncate(document.trim_end().len());
         Ok((!document.is_empty()).then_some(document))
+    }
+
+    /// Looks into the beginning of a text.
+    fn find_end(&mut self) -> Result<End> {
+        if self.settings.documents == TextDocuments::Line {
+            return Ok(End::Line);
+        }
+        if self.settings.end_tokens.is_empty() {
+            return Ok(End::EmptyLine);
+        }
+        let mut head = Vec::new();
+        let mut source = std::mem::replace(&mut self.source, Box::new(std::io::empty()));
+        source
+            .by_ref()
+            .take(HEAD_BYTES)
+            .read_to_end(&mut head)
+            .map_err(Error::io("read", &self.path))?;
+        let tokens = &self.settings.end_tokens;
+        let is_end = |line: &[u8]| tokens.iter().any(|token| line.trim_ascii() == token.as_bytes());
+        let divided = head.split(|&byte| byte == b'\n').any(is_end);
+        self.source = Box::new(Cursor::new(head).chain(source));
+        Ok(if divided { End::EndToken } else { End::EmptyLine })
     }
 
     fn next_json(&mut self) -> Result<Option<String>> {
@@ -77,7 +136,13 @@ impl LineDocuments {
             if line.trim().is_empty() {
                 continue;
             }
-            let text = self.text_field(&line)?;
+            let text = match self.text_field(&line) {
+                Err(Error::MissingText { .. }) if self.settings.missing_text == MissingText::Skip => {
+                    self.without_text.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
+                other => other?,
+            };
             if !text.trim().is_empty() {
                 return Ok(Some(text));
             }
@@ -87,21 +152,25 @@ impl LineDocuments {
 
     fn text_field(&self, line: &str) -> Result<String> {
         use serde_json::Value;
+        let column = self.settings.text_column.as_str();
         let bad = |reason: String| Error::BadJsonLine {
             path: self.path.clone(),
             line: self.line,
             reason,
         };
-        let value = serde_json::from_str(line).map_err(|error| bad(error.to_string()))?;
-        let Value::Object(mut object) = value else {
-            return Err(bad(format!("found a {}", kind(&value))));
-        };
-        if let Some(Value::String(text)) = object.get_mut(&*self.field) {
+        let mut value = json::parse(line).map_err(|error| bad(error.to_string()))?;
+        let skips = self.settings.missing_text == MissingText::Skip;
+        if !value.is_object() && !skips {
+            return Err(bad(format!("found a {}", json::kind(&value))));
+        }
+        if let Some(Value::String(text)) = json::field(&mut value, column) {
             return Ok(std::mem::take(text));
         }
-        let keys: Vec<String> = object
-            .iter()
-            .map(|(key, value)| format!("`{key}` ({})", kind(value)))
+        let keys: Vec<String> = value
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| format!("`{key}` ({})", json::kind(value)))
             .collect();
         let keys = if keys.is_empty() {
             "(none)".to_owned()
@@ -111,7 +180,7 @@ impl LineDocuments {
         Err(Error::MissingText {
             path: self.path.clone(),
             line: self.line,
-            field: self.field.to_string(),
+            field: column.to_owned(),
             keys,
         })
     }
@@ -156,17 +225,5 @@ impl LineDocuments {
                 Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
             }
         }
-    }
-}
-
-fn kind(value: &serde_json::Value) -> &'static str {
-    use serde_json::Value;
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "list",
-        Value::Object(_) => "object",
     }
 }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result};
+use crate::role::Role;
+use crate::{Error, Result, input};
 
 /// What a file's bytes are before they are text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,56 @@ pub struct CorpusFile {
     pub layout: Layout,
     /// How it is packed.
     pub packing: Packing,
+    /// For what it is, by its name and those of its folders below the one that was named.
+    pub role: Role,
+}
+
+/// A file that is not read, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Why it is not read.
+    pub why: Skipped,
+}
+
+/// Why a file is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Skipped {
+    /// Its name ends in nothing that is known to be text.
+    OtherKind,
+    /// It is a `.json` in a folder, which says something about the data more often than it is data.
+    Description,
+    /// It is a pipe or a device.
+    NoFile,
+    /// It is for tests, by its name.
+    Test,
+    /// It is for validation, by its name, and there is other validation text.
+    Valid,
+    /// It is for training, by its name, and validation text was looked for.
+    Train,
+    /// Other files are called train and valid, this one neither.
+    Unnamed,
+    /// It is validation text already.
+    InValid,
+}
+
+impl std::fmt::Display for Skipped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::OtherKind => "not .txt, .jsonl or .parquet",
+            Self::Description => {
+                "a .json in a folder may be a description; one that is named itself is read, a JSON object a line"
+            }
+            Self::NoFile => "no regular file",
+            Self::Test => "test text by its name, which nothing is trained on",
+            Self::Valid => "validation text by its name, which nothing is trained on",
+            Self::Train => "training text by its name",
+            Self::Unnamed => "beside files that are called train and valid",
+            Self::InValid => "the same file is validation text",
+        })
+    }
 }
 
 impl CorpusFile {
@@ -55,7 +106,7 @@ impl CorpusFile {
         };
         if rest.ends_with(".txt") {
             Some((Layout::Text, packing))
-        } else if rest.ends_with(".jsonl") || rest.ends_with(".json") {
+        } else if [".jsonl", ".ndjson", ".json"].iter().any(|end| rest.ends_with(end)) {
             Some((Layout::JsonLines, packing))
         } else if rest.ends_with(".parquet") && packing == Packing::Plain {
             Some((Layout::Parquet, packing))
@@ -71,39 +122,63 @@ impl CorpusFile {
     }
 }
 
-/// Files of all `paths` in the order given, folders recursively in sorted order; and the files of folders that were passed over because
-/// of their extension.
-pub(super) fn find(paths: &[PathBuf]) -> Result<(Vec<CorpusFile>, Vec<PathBuf>)> {
+/// Files of all `paths` in the order given, folders recursively in sorted order; and the files of folders that are not read.
+pub(super) fn find(paths: &[PathBuf]) -> Result<(Vec<CorpusFile>, Vec<SkippedFile>)> {
     let (mut files, mut skipped) = (Vec::new(), Vec::new());
+    let mut named = Vec::new();
     for path in paths {
         let metadata = std::fs::metadata(path).map_err(Error::io("open", path))?;
         if metadata.is_dir() {
             walk(path, "", &mut files, &mut skipped)?;
-        } else {
-            let (layout, packing) = CorpusFile::kind(path).ok_or_else(|| Error::UnknownExtension {
-                path: path.clone(),
-                extension: path
-                    .extension()
-                    .map(|e| e.to_string_lossy().into_owned())
-                    .unwrap_or_default(),
-            })?;
-            let name = path
-                .file_name()
-                .map(|n| n.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            files.push(CorpusFile {
-                path: path.clone(),
-                name,
-                bytes: metadata.len(),
-                layout,
-                packing,
-            });
+            continue;
         }
+        let (layout, packing) = CorpusFile::kind(path).ok_or_else(|| Error::UnknownExtension {
+            path: path.clone(),
+            extension: path
+                .extension()
+                .map(|e| e.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+        })?;
+        input::open(path)?;
+        let name = path
+            .file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        named.push(files.len());
+        files.push(CorpusFile {
+            path: path.clone(),
+            role: Role::of(&name),
+            name,
+            bytes: metadata.len(),
+            layout,
+            packing,
+        });
     }
+    look_at_folders(&mut files, &named);
     Ok((files, skipped))
 }
 
-fn walk(folder: &Path, prefix: &str, files: &mut Vec<CorpusFile>, skipped: &mut Vec<PathBuf>) -> Result<()> {
+/// Files that were named one by one (`data/*/0000.txt`) may lie in folders that say what they are. Only those folders count in which they
+/// differ: where all of them lie says nothing.
+fn look_at_folders(files: &mut [CorpusFile], named: &[usize]) {
+    let folders = |file: &CorpusFile| -> Vec<String> {
+        let parent = file.path.parent().into_iter().flat_map(Path::components);
+        parent
+            .map(|part| part.as_os_str().to_string_lossy().into_owned())
+            .collect()
+    };
+    let all: Vec<Vec<String>> = named.iter().map(|&index| folders(&files[index])).collect();
+    let Some(first) = all.first() else { return };
+    let common = |other: &Vec<String>| first.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let common = all.iter().map(common).min().unwrap_or(0);
+    for (&index, folders) in named.iter().zip(&all) {
+        if files[index].role == Role::Unknown {
+            files[index].role = Role::of_path(&folders[common..].join("/"));
+        }
+    }
+}
+
+fn walk(folder: &Path, prefix: &str, files: &mut Vec<CorpusFile>, skipped: &mut Vec<SkippedFile>) -> Result<()> {
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(Error::io("list", folder))? {
         let entry = entry.map_err(Error::io("list", folder))?;
@@ -123,16 +198,24 @@ fn walk(folder: &Path, prefix: &str, files: &mut Vec<CorpusFile>, skipped: &mut 
         let metadata = std::fs::metadata(&path).map_err(Error::io("open", &path))?;
         if metadata.is_dir() {
             walk(&path, &relative, files, skipped)?;
-        } else if let Some((layout, packing)) = CorpusFile::kind(&path).filter(|_| !is_description(&path)) {
-            files.push(CorpusFile {
+            continue;
+        }
+        let kind = match CorpusFile::kind(&path) {
+            Some(_) if !metadata.is_file() => Err(Skipped::NoFile),
+            Some(_) if is_description(&path) => Err(Skipped::Description),
+            Some(kind) => Ok(kind),
+            None => Err(Skipped::OtherKind),
+        };
+        match kind {
+            Ok((layout, packing)) => files.push(CorpusFile {
                 path,
+                role: Role::of_path(&relative),
                 name: relative,
                 bytes: metadata.len(),
                 layout,
                 packing,
-            });
-        } else {
-            skipped.push(path);
+            }),
+            Err(why) => skipped.push(SkippedFile { path, why }),
         }
     }
     Ok(())

@@ -4,18 +4,22 @@
 
 mod document;
 mod file;
+mod json;
 mod parquet;
-mod reader;
+mod part;
+mod settings;
 mod split;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use file::{CorpusFile, Layout, Packing};
-pub use split::{Part, TrainValid};
+pub use file::{CorpusFile, Layout, Packing, Skipped, SkippedFile};
+pub use part::Part;
+pub use settings::{MissingText, TextDocuments, TextSettings};
+pub use split::{Side, TrainValid};
 
-use crate::{Error, Result};
+use crate::{Error, Result, unpack};
 use document::LineDocuments;
 use parquet::ParquetDocuments;
 pub(crate) use parquet::{bad as bad_parquet, describe as describe_column, guarded};
@@ -43,46 +47,60 @@ pub struct Document {
 #[derive(Debug, Clone)]
 pub struct Corpus {
     files: Vec<CorpusFile>,
-    skipped: Vec<PathBuf>,
+    skipped: Vec<SkippedFile>,
     part: Part,
-    text_column: Arc<str>,
+    settings: Arc<TextSettings>,
+    /// What it is for, where that is known.
+    side: Option<Side>,
 }
 
-/// What the text is called in JSONL and parquet files, unless said otherwise.
-const TEXT_COLUMN: &str = "text";
-
 impl Corpus {
-    /// Finds the files of a corpus. Each path is a file (`.txt`, `.jsonl` or `.json` with one object a line, alone or packed as `.gz` or
-    /// `.zst`; or `.parquet`) or a folder, which is searched recursively in sorted order; files of folders with other extensions, unpacked
-    /// `.json` files of folders, and names that begin with a dot, are passed over.
+    /// Finds the files of a corpus. Each path is a file (`.txt`, `.jsonl`, `.ndjson` or `.json` with one object a line, alone or packed as `.gz`
+    /// or `.zst`; or `.parquet`) or a folder, which is searched recursively in sorted order; files of folders with other extensions, unpacked
+    /// `.json` files of folders, and names that begin with a dot, are passed over, see [`Self::skipped`].
     ///
     /// # Errors
-    /// [`Error::Io`] for a path that cannot be opened, [`Error::UnknownExtension`] for a file named directly, [`Error::EmptyCorpus`] when no
-    /// file is found.
+    /// [`Error::Io`] for a path that cannot be opened, [`Error::UnknownExtension`] and [`Error::NotAFile`] for a file named directly,
+    /// [`Error::NoTextFiles`] when no file is found.
     pub fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Self> {
         let paths: Vec<PathBuf> = paths.iter().map(|path| path.as_ref().to_path_buf()).collect();
         let (files, skipped) = file::find(&paths)?;
         if files.is_empty() {
-            return Err(Error::EmptyCorpus {
+            return Err(Error::NoTextFiles {
                 paths: quoted(paths.iter().map(PathBuf::as_path)),
+                skipped: described(&skipped),
             });
         }
         Ok(Self {
             files,
             skipped,
             part: Part::All,
-            text_column: TEXT_COLUMN.into(),
+            settings: Arc::default(),
+            side: None,
         })
     }
 
-    /// The same files with the text in another field of JSONL and column of parquet files than `text`. A field of a parquet struct is named
-    /// with a dot: `article.body`.
+    /// The same files, read in another way.
     #[must_use]
-    pub fn with_text_column(&self, name: &str) -> Self {
+    pub fn with_settings(&self, settings: TextSettings) -> Self {
         Self {
-            text_column: name.into(),
+            settings: Arc::new(settings),
             ..self.clone()
         }
+    }
+
+    /// The same files with the text in another field of JSONL and column of parquet files, see [`TextSettings::text_column`].
+    #[must_use]
+    pub fn with_text_column(&self, name: &str) -> Self {
+        self.with_settings(TextSettings {
+            text_column: name.to_owned(),
+            ..self.settings().clone()
+        })
+    }
+
+    /// How documents are read.
+    pub fn settings(&self) -> &TextSettings {
+        &self.settings
     }
 
     /// The same files with another choice of documents.
@@ -96,8 +114,8 @@ impl Corpus {
         &self.files
     }
 
-    /// Files of the folders that were passed over because of their extension.
-    pub fn skipped(&self) -> &[PathBuf] {
+    /// Files that are not read, and why. Those whose names begin with a dot are not among them.
+    pub fn skipped(&self) -> &[SkippedFile] {
         &self.skipped
     }
 
@@ -113,13 +131,19 @@ impl Corpus {
             next_file: 0,
             current: None,
             bytes_read: Arc::default(),
+            without_text: Arc::default(),
             ended: false,
         }
     }
 
     pub(crate) fn empty_error(&self) -> Error {
-        Error::EmptyCorpus {
-            paths: quoted(self.files.iter().map(|file| file.path.as_path())),
+        let paths = quoted(self.files.iter().map(|file| file.path.as_path()));
+        match self.side {
+            None => Error::EmptyCorpus { paths },
+            Some(side) => Error::EmptySide {
+                side: side.name(),
+                reason: format!("no document of {paths} gives any"),
+            },
         }
     }
 }
@@ -131,13 +155,17 @@ enum FileDocuments {
 }
 
 impl FileDocuments {
-    fn open(file: &CorpusFile, column: &Arc<str>, bytes_read: Arc<AtomicU64>) -> Result<Self> {
+    fn open(file: &CorpusFile, documents: &Documents) -> Result<Self> {
+        let settings = &documents.corpus.settings;
+        let (bytes_read, without_text) = (Arc::clone(&documents.bytes_read), Arc::clone(&documents.without_text));
         if file.layout == Layout::Parquet {
-            let documents = ParquetDocuments::open(&file.path, column, file.bytes, bytes_read)?;
+            let column = &settings.text_column;
+            let documents = ParquetDocuments::open(&file.path, column, file.bytes, bytes_read, without_text)?;
             return Ok(Self::Parquet(Box::new(documents)));
         }
-        let source = reader::open(&file.path, file.packing, bytes_read)?;
-        let documents = LineDocuments::new(&file.path, source, file.layout, Arc::clone(column));
+        let source = unpack::open(&file.path, file.packing, bytes_read)?;
+        let settings = Arc::clone(settings);
+        let documents = LineDocuments::new(&file.path, source, file.layout, settings, without_text);
         Ok(Self::Lines(documents))
     }
 
@@ -155,6 +183,7 @@ pub struct Documents {
     next_file: usize,
     current: Option<FileDocuments>,
     bytes_read: Arc<AtomicU64>,
+    without_text: Arc<AtomicU64>,
     ended: bool,
 }
 
@@ -162,6 +191,11 @@ impl Documents {
     /// Bytes taken from disk so far, to be compared with [`Corpus::total_bytes`].
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read.load(Ordering::Relaxed)
+    }
+
+    /// Lines of JSONL and rows of parquet without text so far, which were left out.
+    pub fn without_text(&self) -> u64 {
+        self.without_text.load(Ordering::Relaxed)
     }
 
     fn step(&mut self) -> Result<Option<Document>> {
@@ -172,21 +206,21 @@ impl Documents {
                 };
                 self.next_file += 1;
                 if self.corpus.part.keeps_file(file) {
-                    let bytes_read = Arc::clone(&self.bytes_read);
-                    self.current = Some(FileDocuments::open(file, &self.corpus.text_column, bytes_read)?);
+                    self.current = Some(FileDocuments::open(file, self)?);
                 } else {
                     self.bytes_read.fetch_add(file.bytes, Ordering::Relaxed);
                 }
                 continue;
             };
             match current.next_document()? {
-                Some(text) if self.corpus.part.keeps_document(&text) => {
-                    return Ok(Some(Document {
-                        text,
-                        file: self.next_file - 1,
-                    }));
+                Some(text) => {
+                    if let Some(text) = self.corpus.part.of_document(text) {
+                        return Ok(Some(Document {
+                            text,
+                            file: self.next_file - 1,
+                        }));
+                    }
                 }
-                Some(_) => {}
                 None => self.current = None,
             }
         }
@@ -203,6 +237,20 @@ impl Iterator for Documents {
         let step = self.step().transpose();
         self.ended = !matches!(step, Some(Ok(_)));
         step
+    }
+}
+
+/// The first of the files that are not read, with the reasons, for messages; empty when there are none.
+fn described(skipped: &[SkippedFile]) -> String {
+    let names: Vec<String> = skipped
+        .iter()
+        .take(4)
+        .map(|file| format!("`{}` ({})", file.path.display(), file.why))
+        .collect();
+    match skipped.len() {
+        0 => String::new(),
+        n if n > names.len() => format!("; left out are {} and {} more", names.join(", "), n - names.len()),
+        _ => format!("; left out are {}", names.join(", ")),
     }
 }
 

@@ -3,7 +3,6 @@
 //! Only that column is read, a few rows at a time, so memory holds one page of it. Rows without text are passed over.
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +13,8 @@ use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
-use crate::{Error, Result};
+use crate::guard::guarded as caught;
+use crate::{Error, Result, input};
 
 /// Rows decoded at once.
 const ROWS: usize = 64;
@@ -29,12 +29,21 @@ pub(super) struct ParquetDocuments {
     /// Decoded rows, the next one last.
     waiting: Vec<ByteArray>,
     progress: Progress,
+    /// Rows without text, of all files.
+    without_text: Arc<AtomicU64>,
 }
 
 impl ParquetDocuments {
-    /// Opens a file. `bytes_read` is increased by the file's share of the rows read, as other columns are never taken from disk.
-    pub(super) fn open(path: &Path, column: &str, bytes: u64, bytes_read: Arc<AtomicU64>) -> Result<Self> {
-        let handle = File::open(path).map_err(Error::io("open", path))?;
+    /// Opens a file. `bytes_read` is increased by the file's share of the rows read, as other columns are never taken from disk;
+    /// `without_text` by the rows that have none.
+    pub(super) fn open(
+        path: &Path,
+        column: &str,
+        bytes: u64,
+        bytes_read: Arc<AtomicU64>,
+        without_text: Arc<AtomicU64>,
+    ) -> Result<Self> {
+        let handle = input::open(path)?;
         let file = guarded(path, || SerializedFileReader::new(handle))?;
         let metadata = file.metadata().file_metadata();
         let columns = metadata.schema_descr().columns();
@@ -64,6 +73,7 @@ impl ParquetDocuments {
                 total_rows,
                 rows: 0,
             },
+            without_text,
         })
     }
 
@@ -114,6 +124,8 @@ impl ParquetDocuments {
                 continue;
             }
             self.progress.rows(rows as u64);
+            let missing = rows.saturating_sub(values.len());
+            self.without_text.fetch_add(missing as u64, Ordering::Relaxed);
             values.reverse();
             self.waiting = values;
             return Ok(true);
@@ -157,14 +169,9 @@ pub(crate) fn bad(path: &Path, reason: impl ToString) -> Error {
 
 /// Runs code of the `parquet` crate, which takes some contradictions in a damaged file for its own mistakes and panics.
 pub(crate) fn guarded<T>(path: &Path, run: impl FnOnce() -> parquet::errors::Result<T>) -> Result<T> {
-    // Nothing that a panic may leave half done is used again: the error ends the reading of this file.
-    match catch_unwind(AssertUnwindSafe(run)) {
+    match caught(run) {
         Ok(result) => result.map_err(|error| bad(path, error)),
-        Err(panic) => {
-            let message = panic.downcast_ref::<String>().map(String::as_str);
-            let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
-            Err(bad(path, message.unwrap_or("it contradicts itself")))
-        }
+        Err(panic) => Err(bad(path, panic)),
     }
 }
 

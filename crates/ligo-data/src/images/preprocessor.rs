@@ -1,6 +1,5 @@
 //! How a picture becomes the numbers a model expects.
 
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use super::augment::SMALL_SIDE;
 use super::image::Image;
 use super::resize::{Filter, resize_shorter};
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 
 /// The file of a model directory that says how its pictures are prepared.
 pub const PREPROCESSOR_CONFIG: &str = "preprocessor_config.json";
@@ -84,13 +83,12 @@ impl Preprocessor {
         } else {
             path.to_path_buf()
         };
-        match fs::read_to_string(&file) {
-            Ok(text) => Self::from_json(&text)
-                .map(Some)
-                .map_err(|reason| Error::BadPreprocessor { path: file, reason }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && path.is_dir() => Ok(None),
-            Err(error) => Err(Error::io("read", &file)(error)),
+        if path.is_dir() && !file.exists() {
+            return Ok(None);
         }
+        Self::from_json(&input::read_text(&file, input::CONFIG)?)
+            .map(Some)
+            .map_err(|reason| Error::BadPreprocessor { path: file, reason })
     }
 
     /// The file's keys as `transformers` defines them for `ViTImageProcessor` and `DeiTImageProcessor`.
@@ -275,6 +273,8 @@ fn channel_numbers(name: &str, value: &Value) -> std::result::Result<Vec<f32>, S
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use std::fs;
+
     use super::*;
 
     #[test]

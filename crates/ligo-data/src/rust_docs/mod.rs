@@ -16,14 +16,14 @@ mod prose;
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::hash::{sha256_hex, unit_hash};
-use crate::{Error, Result, TrainValid, Watch};
+use crate::hash::{Promise, sha256_hex, unit_hash};
+use crate::store::{in_new_folder, write_synced};
+use crate::{Error, Result, TrainValid, Watch, input};
 
 /// Share of the files whose text goes to validation.
 const VALID_FRACTION: f64 = 0.05;
@@ -94,32 +94,31 @@ impl RustDocs {
             path: folder.join(REPORT_JSON),
             reason: error.to_string(),
         })?;
-        crate::store::in_new_folder(folder, |temporary| {
+        in_new_folder(folder, |temporary| {
             for (name, text) in [
                 (TRAIN_TXT, &self.train),
                 (VALID_TXT, &self.valid),
                 (REPORT_JSON, &(report + "\n")),
             ] {
-                let path = temporary.join(name);
-                let mut file = fs::File::create(&path).map_err(Error::io("create", &path))?;
-                file.write_all(text.as_bytes()).map_err(Error::io("write", &path))?;
-                file.sync_all().map_err(Error::io("write", &path))?;
+                write_synced(&temporary.join(name), text.as_bytes())?;
             }
             Ok(())
         })
     }
 
-    /// The corpora of a folder that [`Self::write`] made, and its report.
+    /// The corpora of a folder that [`Self::write`] made, and its report, whose hashes both texts must have.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::BadStore`] when the report cannot be understood.
+    /// [`Error::Io`]; [`Error::BadStore`] when the report cannot be understood; [`Error::StoreSize`], [`Error::StoreHash`] when a text is damaged.
     pub fn open(folder: &Path) -> Result<(TrainValid, RustDocsReport)> {
         let path = folder.join(REPORT_JSON);
-        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        let report = serde_json::from_str(&text).map_err(|error| Error::BadStore {
+        let json = input::read(&path, input::LIST)?;
+        let report: RustDocsReport = serde_json::from_slice(&json).map_err(|error| Error::BadStore {
             path,
             reason: error.to_string(),
         })?;
+        check_text(&folder.join(TRAIN_TXT), report.train_bytes, &report.train_sha256)?;
+        check_text(&folder.join(VALID_TXT), report.valid_bytes, &report.valid_sha256)?;
         let corpora = TrainValid::from_paths(&[folder.join(TRAIN_TXT)], &[folder.join(VALID_TXT)])?;
         Ok((
             TrainValid {
@@ -129,6 +128,20 @@ impl RustDocs {
             report,
         ))
     }
+}
+
+fn check_text(path: &Path, expected_bytes: usize, whole: &str) -> Result<()> {
+    let found_bytes = input::open(path)?.metadata().map_err(Error::io("open", path))?.len();
+    let expected_bytes = expected_bytes as u64;
+    if found_bytes != expected_bytes {
+        return Err(Error::StoreSize {
+            path: path.to_path_buf(),
+            expected_bytes,
+            found_bytes,
+        });
+    }
+    let promise = Promise { whole, blocks: None };
+    promise.check(path, &input::read(path, expected_bytes)?)
 }
 
 /// The prose of each file of a package, with the file's path inside it.

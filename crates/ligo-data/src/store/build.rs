@@ -108,7 +108,7 @@ fn fill(
     drop(build);
     if !partial.is_locked() {
         // Nothing kept another process from writing to the same files.
-        TokenStore::open(&store)?.verify()?;
+        TokenStore::open(&store)?;
     }
     Ok(())
 }
@@ -181,10 +181,15 @@ impl Build<'_> {
             }
             other => other,
         };
-        if let Err(error) = ended.and_then(|_| self.watch.check()) {
-            // The reason for the end matters more than a record that cannot be written; the one before it still holds.
-            let _ = self.record();
-            return Err(error);
+        let ended = ended.and_then(|reading| self.watch.check().map(|()| reading));
+        match ended {
+            Err(error) => {
+                // The reason for the end matters more than a record that cannot be written; the one before it still holds.
+                let _ = self.record();
+                return Err(error);
+            }
+            Ok(Reading::Whole { without_text: count }) if count > 0 => self.watch.note(&Note::WithoutText { count }),
+            Ok(_) => {}
         }
         let total = self.corpus.total_bytes();
         self.watch.report(total, total);

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::{Error, Result};
 
@@ -10,6 +11,10 @@ use crate::{Error, Result};
 pub(super) const UNFINISHED: &str = ".unfinished-";
 /// Locked by whoever fills the folder.
 pub(super) const LOCK: &str = ".lock";
+/// What becomes the finished folder.
+const CONTENT: &str = "content";
+/// Between a folder and its lock lies an instant. One that is without it for longer was abandoned.
+const WITHOUT_LOCK: Duration = Duration::from_secs(60);
 
 /// Lets `write` fill a temporary folder beside `folder` and renames it when that worked; otherwise nothing is left. Folders that a killed
 /// process left unfinished there are removed.
@@ -20,13 +25,11 @@ pub(crate) fn in_new_folder(folder: &Path, write: impl FnOnce(&Path) -> Result<(
     let lock = File::create(&lock_path).map_err(Error::io("create", &lock_path))?;
     // A file system without locks has no one who could take this folder for an abandoned one either.
     let _ = lock.try_lock();
-    write(temporary.path())?;
-    drop(lock);
-    fs::remove_file(&lock_path).map_err(Error::io("remove", &lock_path))?;
-    appear(temporary.path(), folder)?;
-    // Renamed away: there is nothing left to remove.
-    let _ = temporary.keep();
-    Ok(())
+    // One below, so that the lock lies there until the very end.
+    let content = temporary.path().join(CONTENT);
+    fs::create_dir(&content).map_err(Error::io("create", &content))?;
+    write(&content)?;
+    appear(&content, folder)
 }
 
 /// Makes sure that `folder` can appear: it is not there yet, and the folder around it is. Returns the latter, cleared of what killed
@@ -57,14 +60,17 @@ pub(super) fn refuse_existing(folder: &Path) -> Result<()> {
 }
 
 /// Writes a file and waits until it is on the disk.
-pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = File::create(path).map_err(Error::io("create", path))?;
     file.write_all(bytes).map_err(Error::io("write", path))?;
     file.sync_all().map_err(Error::io("write", path))
 }
 
 /// Waits until the names in a folder are on the disk.
-pub(super) fn sync_folder(folder: &Path) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn sync_folder(folder: &Path) -> Result<()> {
     // Windows cannot open a folder as a file; its rename is durable enough for data that can be made again.
     if cfg!(unix) {
         File::open(folder)
@@ -81,17 +87,21 @@ fn parent_of(folder: &Path) -> PathBuf {
     }
 }
 
-/// Removes unfinished folders whose lock nobody holds. One without a lock file was made or finished this moment, and is left alone; so is
-/// what cannot be removed.
+/// Removes unfinished folders whose lock nobody holds. One without a lock file may have been made this moment, and is left alone while it is
+/// young; so is what cannot be removed.
 fn remove_abandoned(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         if !entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
             continue;
         }
-        let Ok(lock) = File::open(entry.path().join(LOCK)) else {
-            continue;
+        let is_abandoned = match File::open(entry.path().join(LOCK)) {
+            Ok(lock) => lock.try_lock().is_ok(),
+            Err(_) => entry
+                .metadata()
+                .and_then(|metadata| metadata.modified())
+                .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > WITHOUT_LOCK)),
         };
-        if lock.try_lock().is_ok() {
+        if is_abandoned {
             let _ = fs::remove_dir_all(entry.path());
         }
     }

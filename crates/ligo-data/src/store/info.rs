@@ -2,11 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::hash::{BlockHashes, Promise, sha256_hex};
 use crate::{Error, Masking, Result, SpecialIds};
 use std::path::Path;
 
 /// The version of the layout described in [`crate::TokenStore`].
-pub(super) const FORMAT_VERSION: u32 = 1;
+pub(super) const FORMAT_VERSION: u32 = 2;
+/// The layout without hashes of blocks and of the description itself. Its stores are still read.
+const FORMAT_WITHOUT_BLOCKS: u32 = 1;
 
 /// Width of one token in `tokens.bin`, little endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +39,7 @@ impl TokenWidth {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoreInfo {
-    /// Version of the layout; 1.
+    /// Version of the layout; 2, or 1 in stores of earlier versions.
     pub format_version: u32,
     /// Width of one token.
     pub dtype: TokenWidth,
@@ -61,6 +64,12 @@ pub struct StoreInfo {
     pub tokens_sha256: String,
     /// How often each id occurs.
     pub unigram_counts: Vec<u64>,
+    /// SHA-256 of the blocks of `tokens.bin`; none in version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_blocks: Option<BlockHashes>,
+    /// SHA-256 of this description without this field; none in version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description_sha256: Option<String>,
 }
 
 impl StoreInfo {
@@ -147,17 +156,62 @@ impl StoreInfo {
         })
     }
 
-    pub(super) fn from_json(path: &Path, text: &str) -> Result<Self> {
+    /// With the hash of itself, which makes a changed digit anywhere show.
+    pub(super) fn sealed(self) -> Self {
+        let description_sha256 = Some(self.own_hash());
+        Self {
+            description_sha256,
+            ..self
+        }
+    }
+
+    fn own_hash(&self) -> String {
+        let bare = Self {
+            description_sha256: None,
+            ..self.clone()
+        };
+        // Numbers and strings always become JSON.
+        sha256_hex(&serde_json::to_vec(&bare).unwrap_or_default())
+    }
+
+    /// What `tokens.bin` must be.
+    pub(super) fn tokens_promise(&self) -> Promise<'_> {
+        Promise {
+            whole: &self.tokens_sha256,
+            blocks: self.tokens_blocks.as_ref(),
+        }
+    }
+
+    /// Why the description cannot be the one that was written.
+    fn damage(&self) -> Option<String> {
+        let bytes = self.tokens.saturating_mul(self.dtype.bytes() as u64);
+        match (self.format_version, &self.tokens_blocks, &self.description_sha256) {
+            (FORMAT_WITHOUT_BLOCKS, None, None) => {}
+            (FORMAT_VERSION, Some(blocks), Some(hash)) => {
+                if *hash != self.own_hash() {
+                    return Some("it is damaged: it does not have the SHA-256 that stands in it".to_owned());
+                }
+                if !blocks.cover(bytes) {
+                    return Some(format!("its hashes of blocks are not those of {bytes} bytes"));
+                }
+            }
+            (FORMAT_WITHOUT_BLOCKS | FORMAT_VERSION, ..) => {
+                return Some("its hashes are not those of its format version".to_owned());
+            }
+            (found, ..) => return Some(format!("expected format version {FORMAT_VERSION}, found {found}")),
+        }
+        let counted = self.unigram_counts.iter().try_fold(0_u64, |sum, &n| sum.checked_add(n));
+        (counted != Some(self.tokens)).then(|| format!("its unigram counts do not sum to the {} tokens", self.tokens))
+    }
+
+    pub(super) fn from_json(path: &Path, json: &[u8]) -> Result<Self> {
         let bad = |reason: String| Error::BadStore {
             path: path.to_path_buf(),
             reason,
         };
-        let info: Self = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
-        if info.format_version != FORMAT_VERSION {
-            return Err(bad(format!(
-                "expected format version {FORMAT_VERSION}, found {}",
-                info.format_version
-            )));
+        let info: Self = serde_json::from_slice(json).map_err(|error| bad(error.to_string()))?;
+        if let Some(damage) = info.damage() {
+            return Err(bad(damage));
         }
         if info.unigram_counts.len() != info.vocab_size {
             let found = info.unigram_counts.len();
@@ -205,6 +259,8 @@ mod tests {
             corpus_sha256: String::new(),
             tokens_sha256: String::new(),
             unigram_counts,
+            tokens_blocks: None,
+            description_sha256: None,
         }
     }
 

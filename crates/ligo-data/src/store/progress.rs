@@ -54,7 +54,8 @@ impl Progress {
         let Some(progress) = Self::parse(&bytes) else {
             return Ok(Some(Err("the record of its progress is damaged")));
         };
-        Ok(Some(if progress.made_by != MADE_BY {
+        let same_format = progress.store.format_version == store.format_version;
+        Ok(Some(if progress.made_by != MADE_BY || !same_format {
             Err("it was begun by another version of this program")
         } else if !progress.store.is_made_like(store) {
             Err("it was begun with another tokenizer")

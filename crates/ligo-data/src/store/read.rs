@@ -21,7 +21,10 @@ pub(super) struct Batch {
 /// How reading ended, when it did not fail.
 pub(super) enum Reading {
     /// At the end of the corpus.
-    Whole,
+    Whole {
+        /// Lines and rows without text, which were left out.
+        without_text: u64,
+    },
     /// The corpus does not begin with the text that is tokenised already.
     Changed,
 }
@@ -75,7 +78,9 @@ pub(super) fn read_batches(
             }
         }
         if ended {
-            return Ok(Reading::Whole);
+            return Ok(Reading::Whole {
+                without_text: documents.without_text(),
+            });
         }
     }
 }

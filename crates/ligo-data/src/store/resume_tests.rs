@@ -123,7 +123,7 @@ fn is_continued(notes: &[Note]) -> bool {
 fn reasons(notes: &[Note]) -> Vec<&'static str> {
     let reason = |note: &Note| match note {
         Note::BegunAnew { reason, .. } => Some(*reason),
-        Note::Continued { .. } => None,
+        Note::Continued { .. } | Note::WithoutText { .. } => None,
     };
     notes.iter().filter_map(reason).collect()
 }

@@ -4,11 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::info::{FORMAT_VERSION, StoreInfo, TokenWidth};
 use super::progress::Progress;
-use crate::hash::hex;
+use crate::hash::FileHasher;
 use crate::{Error, Result, SpecialIds, Tokenizer, Watch};
 
 const BUFFER_BYTES: usize = 1 << 20;
@@ -41,7 +39,7 @@ pub(super) struct TokenWriter {
     setting: Setting,
     file: BufWriter<File>,
     width: TokenWidth,
-    hash: Sha256,
+    hash: FileHasher,
     tokens: u64,
     documents: u64,
     unigram_counts: Vec<u64>,
@@ -65,7 +63,7 @@ impl TokenWriter {
         Ok(Self {
             file: BufWriter::with_capacity(BUFFER_BYTES, file),
             width: TokenWidth::for_vocab(vocab_size),
-            hash: Sha256::new(),
+            hash: FileHasher::default(),
             tokens: 0,
             documents: 0,
             unigram_counts: vec![0; vocab_size],
@@ -88,7 +86,7 @@ impl TokenWriter {
     /// Empties the file.
     pub(super) fn restart(&mut self) -> Result<()> {
         self.cut(0)?;
-        self.hash = Sha256::new();
+        self.hash = FileHasher::default();
         (self.tokens, self.documents) = (0, 0);
         self.unigram_counts.fill(0);
         Ok(())
@@ -123,7 +121,7 @@ impl TokenWriter {
             self.hash.update(&piece[..read]);
             left -= read as u64;
         }
-        if hex(&self.hash.clone().finalize()) != progress.store.tokens_sha256 {
+        if self.hash.whole() != progress.store.tokens_sha256 {
             return Ok(Err("its tokens.bin is damaged"));
         }
         self.cut(bytes)?;
@@ -198,8 +196,11 @@ impl TokenWriter {
             document_start: self.setting.document_start,
             tokenizer_sha256: self.setting.tokenizer_sha256.clone(),
             corpus_sha256: place.corpus_sha256.clone(),
-            tokens_sha256: hex(&self.hash.clone().finalize()),
+            tokens_sha256: self.hash.whole(),
             unigram_counts: self.unigram_counts.clone(),
+            tokens_blocks: Some(self.hash.blocks()),
+            description_sha256: None,
         }
+        .sealed()
     }
 }

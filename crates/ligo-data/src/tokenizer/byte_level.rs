@@ -35,6 +35,14 @@ impl BpeFlavour {
         }
     }
 
+    /// The token that ends a document.
+    pub fn end_token(self) -> &'static str {
+        match self {
+            Self::Gpt2 => END_OF_TEXT,
+            Self::Roberta => "</s>",
+        }
+    }
+
     /// The kind of tokenizer that follows these conventions.
     pub fn kind(self) -> TokenizerKind {
         match self {

@@ -1,7 +1,6 @@
 //! Reading tokenizer files as Hugging Face lays them out.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
@@ -9,13 +8,15 @@ use serde_json::Value;
 use super::Tokenizer;
 use super::bert::BertStyle;
 use super::byte_level::{Bpe, BpeFlavour, END_OF_TEXT};
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 
 pub(super) const TOKENIZER_JSON: &str = "tokenizer.json";
 pub(super) const VOCAB_TXT: &str = "vocab.txt";
 pub(super) const VOCAB_JSON: &str = "vocab.json";
 pub(super) const MERGES_TXT: &str = "merges.txt";
 pub(super) const TOKENIZER_CONFIG_JSON: &str = "tokenizer_config.json";
+pub(super) const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
+pub(super) const ADDED_TOKENS: &str = "added_tokens.json";
 const CONFIG_JSON: &str = "config.json";
 /// What is looked for in a folder, in this order.
 const OPENED: [&str; 3] = [TOKENIZER_JSON, VOCAB_JSON, VOCAB_TXT];
@@ -28,7 +29,7 @@ impl Tokenizer {
     /// Opens a tokenizer: a folder with `tokenizer.json` (preferred), GPT-2's or RoBERTa's `vocab.json` and `merges.txt`, or a BERT
     /// `vocab.txt`; or one of these files itself.
     ///
-    /// The `tokenizer_config.json` beside it, if any, says which special tokens there are, for `vocab.txt` also `do_lower_case` (default true),
+    /// The `tokenizer_config.json` beside it, if any, says which special tokens there are (and `special_tokens_map.json` where that says nothing), for `vocab.txt` also `do_lower_case` (default true),
     /// `strip_accents` and `tokenize_chinese_chars`, and for `vocab.json` `add_prefix_space` (default false). Whether a `vocab.json` is
     /// GPT-2's or RoBERTa's is told by the class named there, else by the model type in `config.json`, else by its special tokens.
     ///
@@ -45,11 +46,11 @@ impl Tokenizer {
         } else {
             path.to_path_buf()
         };
-        let config = read_json(&file.with_file_name(TOKENIZER_CONFIG_JSON))?.unwrap_or_default();
+        let config = config_beside(&file)?;
         match file.file_name().and_then(|name| name.to_str()) {
             Some(VOCAB_JSON | MERGES_TXT) => Self::open_bpe(&file.with_file_name(VOCAB_JSON), &config),
             Some(name) if name.ends_with(".json") => {
-                let bytes = fs::read(&file).map_err(Error::io("read", &file))?;
+                let bytes = input::read(&file, input::VOCABULARY)?;
                 Self::read(&file, &bytes, &config)
             }
             _ => Self::open_vocab(&file, &config),
@@ -62,7 +63,7 @@ impl Tokenizer {
     }
 
     fn open_vocab(path: &Path, config: &Value) -> Result<Self> {
-        let text = read_text(path)?;
+        let text = input::read_text(path, input::VOCABULARY)?;
         let mut first_lines = HashMap::new();
         let mut tokens = Vec::new();
         for (index, line) in text.lines().enumerate() {
@@ -120,7 +121,7 @@ fn read_vocab(path: &Path) -> Result<Vec<(String, u32)>> {
         path: path.to_path_buf(),
         reason,
     };
-    let text = read_text(path)?;
+    let text = input::read_text(path, input::VOCABULARY)?;
     let entries: serde_json::Map<String, Value> =
         serde_json::from_str(&text).map_err(|error| bad(format!("expected one object, token to id: {error}")))?;
     let mut vocab = Vec::with_capacity(entries.len());
@@ -138,7 +139,7 @@ fn read_vocab(path: &Path) -> Result<Vec<(String, u32)>> {
 
 /// `merges.txt`: two tokens a line; a first line `#version: …` is a comment.
 fn read_merges(path: &Path) -> Result<Vec<(String, String)>> {
-    let text = read_text(path)?;
+    let text = input::read_text(path, input::VOCABULARY)?;
     let mut merges = Vec::new();
     for (index, line) in text.lines().enumerate() {
         if line.is_empty() || index == 0 && line.starts_with("#version") {
@@ -157,12 +158,23 @@ fn read_merges(path: &Path) -> Result<Vec<(String, String)>> {
     Ok(merges)
 }
 
-fn read_text(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
-    String::from_utf8(bytes).map_err(|error| Error::NotUtf8 {
-        path: path.to_path_buf(),
-        offset: error.utf8_error().valid_up_to() as u64,
-    })
+/// What `tokenizer_config.json` says, with the special tokens that only `special_tokens_map.json` names.
+fn config_beside(file: &Path) -> Result<Value> {
+    let config = read_json(&file.with_file_name(TOKENIZER_CONFIG_JSON))?;
+    let Some(Value::Object(map)) = read_json(&file.with_file_name(SPECIAL_TOKENS_MAP))? else {
+        return Ok(config.unwrap_or_default());
+    };
+    let mut config = match config {
+        Some(Value::Object(config)) => config,
+        _ => serde_json::Map::new(),
+    };
+    for (role, token) in map {
+        let said = config.entry(role).or_insert(Value::Null);
+        if said.is_null() {
+            *said = token;
+        }
+    }
+    Ok(Value::Object(config))
 }
 
 /// The contents of a JSON file; `None` when it is not there.
@@ -170,7 +182,7 @@ fn read_json(path: &Path) -> Result<Option<Value>> {
     if !path.is_file() {
         return Ok(None);
     }
-    let text = read_text(path)?;
+    let text = input::read_text(path, input::CONFIG)?;
     let value = serde_json::from_str(&text).map_err(|error| Error::BadTokenizer {
         path: path.to_path_buf(),
         reason: error.to_string(),

@@ -3,10 +3,13 @@
 mod around;
 mod bert;
 mod byte_level;
+mod check;
 mod chunk;
+mod class;
 mod count;
 mod files;
 mod fit;
+mod given;
 mod kind;
 mod merge;
 mod save;
@@ -15,6 +18,7 @@ mod template;
 mod train;
 mod wordpiece;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -24,11 +28,12 @@ use tokenizers::processors::PostProcessorWrapper;
 
 pub use byte_level::BpeFlavour;
 pub use fit::check_vocab_size;
+pub use given::TOKENIZER_FILES;
 pub use kind::TokenizerKind;
-pub use save::TOKENIZER_FILES;
 pub use special::SpecialIds;
 pub use train::{BpeTraining, SPECIAL_TOKENS, WordPieceTraining};
 
+use crate::guard::guarded;
 use crate::hash::sha256_hex;
 use crate::{Error, Result};
 use around::Around;
@@ -72,6 +77,17 @@ impl Tokenizer {
 
     /// [`Self::from_json`] with what `tokenizer_config.json` says about the special tokens, or null.
     fn read(path: &Path, json: &[u8], config: &Value) -> Result<Self> {
+        check::check(path, json)?;
+        let read = guarded(|| Self::read_checked(path, json, config));
+        read.unwrap_or_else(|panic| {
+            Err(Error::BadTokenizer {
+                path: path.to_path_buf(),
+                reason: format!("the `tokenizers` library fails on it: {panic}"),
+            })
+        })
+    }
+
+    fn read_checked(path: &Path, json: &[u8], config: &Value) -> Result<Self> {
         let bad = |reason: String| Error::BadTokenizer {
             path: path.to_path_buf(),
             reason,
@@ -123,10 +139,7 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Encode`].
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self
-            .inner
-            .encode_fast(text, true)
-            .map_err(|error| encode_error(text, &error))?;
+        let encoding = caught(text, || self.inner.encode_fast(text, true))?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -160,10 +173,7 @@ impl Tokenizer {
     }
 
     fn encode_piece(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
-        let encoding = self
-            .plain
-            .encode_fast(text, false)
-            .map_err(|error| encode_error(text, &error))?;
+        let encoding = caught(text, || self.plain.encode_fast(text, false))?;
         ids.extend_from_slice(encoding.get_ids());
         Ok(())
     }
@@ -173,9 +183,7 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Encode`].
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.inner
-            .decode(ids, true)
-            .map_err(|error| encode_error("(ids)", &error))
+        caught("(ids)", || self.inner.decode(ids, true))
     }
 
     /// The token with this id.
@@ -208,6 +216,34 @@ impl Tokenizer {
         }
     }
 
+    /// The lines that divide plain text into documents, for [`crate::TextSettings::end_tokens`]: the tokens that end a document or a text.
+    pub fn end_tokens(&self) -> Vec<String> {
+        let mut tokens: Vec<String> = [self.special.eos, self.special.sep]
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.token(id))
+            .collect();
+        tokens.dedup();
+        tokens
+    }
+
+    /// The first id, by number, that stands for different tokens here and in `other`, with both tokens. Ids that only one of them has do not count.
+    pub fn first_difference(&self, other: &Self) -> Option<(u32, String, String)> {
+        let by_id = |tokenizer: &Self| {
+            let vocab = guarded(|| tokenizer.inner.get_vocab(true)).unwrap_or_default();
+            vocab
+                .into_iter()
+                .map(|(token, id)| (id, token))
+                .collect::<HashMap<_, _>>()
+        };
+        let (own, theirs) = (by_id(self), by_id(other));
+        let differing = own.into_iter().filter_map(|(id, token)| {
+            let found = theirs.get(&id).filter(|found| **found != token)?;
+            Some((id, token, found.clone()))
+        });
+        differing.min()
+    }
+
     /// Largest id plus one: the rows an embedding needs.
     pub fn vocab_size(&self) -> usize {
         self.vocab_size
@@ -219,9 +255,11 @@ impl Tokenizer {
     }
 }
 
-fn encode_error(text: &str, error: &tokenizers::Error) -> Error {
-    Error::Encode {
+/// Runs code of `tokenizers`, which panics on some tokenizers that contradict themselves.
+fn caught<T>(text: &str, run: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+    let result = guarded(run).and_then(|result| result.map_err(|error| error.to_string()));
+    result.map_err(|reason| Error::Encode {
         start: text.chars().take(40).collect(),
-        reason: error.to_string(),
-    }
+        reason,
+    })
 }

@@ -1,47 +1,45 @@
 //! Writing tokenizer files as `transformers` reads them.
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use super::around::ADD_BOS;
-use super::files::{MERGES_TXT, TOKENIZER_CONFIG_JSON, TOKENIZER_JSON, VOCAB_JSON, VOCAB_TXT};
-use super::{SpecialIds, Tokenizer, TokenizerKind};
+use super::files::{MERGES_TXT, SPECIAL_TOKENS_MAP, TOKENIZER_CONFIG_JSON, TOKENIZER_JSON, VOCAB_JSON, VOCAB_TXT};
+use super::{SpecialIds, Tokenizer, TokenizerKind, class};
+use crate::store::{sync_folder, write_synced};
 use crate::{Error, Result};
 
-const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
-
-/// The names of the files that [`Tokenizer::save`] may write; useful when a model folder is copied.
-pub const TOKENIZER_FILES: [&str; 6] = [
-    TOKENIZER_JSON,
-    VOCAB_TXT,
-    VOCAB_JSON,
-    MERGES_TXT,
-    TOKENIZER_CONFIG_JSON,
-    SPECIAL_TOKENS_MAP,
-];
+/// A file's name and what it holds.
+pub(super) type Written = (&'static str, String);
 
 impl Tokenizer {
-    /// Writes `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json` and, for a WordPiece tokenizer, `vocab.txt`, for
-    /// GPT-2's and RoBERTa's `vocab.json` and `merges.txt` into an existing folder, so that
-    /// `transformers.AutoTokenizer.from_pretrained(folder)` gives the same ids. The files are written in place: put them into a folder that
-    /// is renamed when whole.
+    /// Writes `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json` and, for a tokenizer as BERT's, `vocab.txt`, as GPT-2's and
+    /// RoBERTa's `vocab.json` and `merges.txt` into an existing folder, so that
+    /// `transformers.AutoTokenizer.from_pretrained(folder)` gives the same ids. A class is named only where it makes the same tokenizer of the vocabulary
+    /// alone; all others are a `PreTrainedTokenizerFast`. The files are written in place, and are on the disk when this returns: put them into a folder
+    /// that is renamed when whole. A tokenizer that was given goes along unchanged with [`Self::save_as_given`].
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::BadTokenizer`] when `tokenizers` cannot write its own description.
     pub fn save(&self, folder: &Path) -> Result<()> {
-        let write = |name: &str, text: String| {
-            let path = folder.join(name);
-            fs::write(&path, text).map_err(Error::io("write", &path))
-        };
+        for (name, text) in self.written()? {
+            write_synced(&folder.join(name), text.as_bytes())?;
+        }
+        sync_folder(folder)
+    }
+
+    /// The files that [`Self::save`] writes.
+    pub(super) fn written(&self) -> Result<Vec<Written>> {
+        let mut files = Vec::new();
+        let mut write = |name: &'static str, text: String| files.push((name, text));
         let bad = |reason: String| Error::BadTokenizer {
-            path: folder.join(TOKENIZER_JSON),
+            path: TOKENIZER_JSON.into(),
             reason,
         };
         let description = self.inner.to_string(true).map_err(|error| bad(error.to_string()))?;
         let value: Value = serde_json::from_str(&description).map_err(|error| bad(error.to_string()))?;
-        write(TOKENIZER_JSON, description)?;
+        write(TOKENIZER_JSON, description);
         let mut names = Map::new();
         for (role, id) in self.special().roles() {
             if let Some(token) = id.and_then(|id| self.token(id)) {
@@ -49,35 +47,31 @@ impl Tokenizer {
             }
         }
         mark_lstrip(&mut names, &value["added_tokens"]);
-        write(SPECIAL_TOKENS_MAP, pretty(&Value::Object(names.clone())))?;
+        write(SPECIAL_TOKENS_MAP, pretty(&Value::Object(names.clone())));
         let mut config = names;
         for token in config.values_mut().filter_map(Value::as_object_mut) {
             token.insert("__type".to_owned(), "AddedToken".into());
         }
         self.deny_spellings(&mut config);
-        match self.kind() {
-            TokenizerKind::WordPiece => {
-                write(VOCAB_TXT, self.vocab_lines())?;
+        match class::of(&value, self.kind()) {
+            Some(class @ "BertTokenizer") => {
+                write(VOCAB_TXT, self.vocab_lines());
                 let normalizer = &value["normalizer"];
                 let flag = |name: &str| normalizer[name].as_bool().unwrap_or(false);
-                config.insert("tokenizer_class".to_owned(), "BertTokenizer".into());
+                config.insert("tokenizer_class".to_owned(), class.into());
                 config.insert("do_lower_case".to_owned(), flag("lowercase").into());
                 config.insert("strip_accents".to_owned(), normalizer["strip_accents"].clone());
                 let chinese = flag("handle_chinese_chars");
                 config.insert("tokenize_chinese_chars".to_owned(), chinese.into());
             }
-            kind @ (TokenizerKind::Gpt2 | TokenizerKind::Roberta) => {
-                write(VOCAB_JSON, compact(&value["model"]["vocab"], &value["added_tokens"]))?;
-                write(MERGES_TXT, merge_lines(&value["model"]["merges"]))?;
-                let class = match kind {
-                    TokenizerKind::Gpt2 => "GPT2Tokenizer",
-                    _ => "RobertaTokenizer",
-                };
+            Some(class) => {
+                write(VOCAB_JSON, compact(&value["model"]["vocab"], &value["added_tokens"]));
+                write(MERGES_TXT, merge_lines(&value["model"]["merges"]));
                 config.insert("tokenizer_class".to_owned(), class.into());
                 let prefix = value["pre_tokenizer"]["add_prefix_space"] == true;
                 config.insert("add_prefix_space".to_owned(), prefix.into());
             }
-            TokenizerKind::Other => {
+            None => {
                 config.insert("tokenizer_class".to_owned(), "PreTrainedTokenizerFast".into());
             }
         }
@@ -86,7 +80,8 @@ impl Tokenizer {
         }
         let byte_level = matches!(self.kind(), TokenizerKind::Gpt2 | TokenizerKind::Roberta);
         config.insert("clean_up_tokenization_spaces".to_owned(), json!(!byte_level));
-        write(TOKENIZER_CONFIG_JSON, pretty(&Value::Object(config)))
+        write(TOKENIZER_CONFIG_JSON, pretty(&Value::Object(config)));
+        Ok(files)
     }
 
     /// Says `null` for parts that a reader would guess by a token's spelling though this tokenizer has no such part.

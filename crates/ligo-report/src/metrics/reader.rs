@@ -14,10 +14,7 @@ use crate::{Error, Result};
 pub fn read(path: impl AsRef<Path>) -> Result<Vec<Record>> {
     let path = path.as_ref();
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-    Ok(complete_lines(path, &bytes)?
-        .into_iter()
-        .map(|line| line.record)
-        .collect())
+    complete_lines(path, &bytes).map(|line| Ok(line?.record)).collect()
 }
 
 /// A record and where its line ends in the file.
@@ -26,21 +23,23 @@ pub(super) struct Line {
     pub end: u64,
 }
 
-/// The records of all lines that end in a line break.
-pub(super) fn complete_lines(path: &Path, bytes: &[u8]) -> Result<Vec<Line>> {
-    let mut lines = Vec::new();
-    let mut start = 0;
-    while let Some(length) = bytes[start..].iter().position(|&byte| byte == b'\n') {
+/// The records of all lines that end in a line break; nothing after the first one that is no record.
+pub(super) fn complete_lines(path: &Path, bytes: &[u8]) -> impl Iterator<Item = Result<Line>> {
+    let (mut start, mut number, mut ended) = (0, 0, false);
+    std::iter::from_fn(move || {
+        if ended {
+            return None;
+        }
+        let length = bytes[start..].iter().position(|&byte| byte == b'\n')?;
+        number += 1;
         let record = serde_json::from_slice(&bytes[start..start + length]).map_err(|source| Error::BadRecord {
             path: path.to_path_buf(),
-            line: lines.len() + 1,
+            line: number,
             source,
-        })?;
-        start += length + 1;
-        lines.push(Line {
-            record,
-            end: start as u64,
         });
-    }
-    Ok(lines)
+        ended = record.is_err();
+        start += length + 1;
+        let end = start as u64;
+        Some(record.map(|record| Line { record, end }))
+    })
 }

@@ -19,6 +19,8 @@ pub struct MetricsWriter {
     /// Bytes of complete lines.
     length: u64,
     last: Last,
+    /// The line that a resume was cut at because it is no record.
+    damaged: Option<usize>,
 }
 
 /// The last step of each kind.
@@ -42,15 +44,16 @@ impl MetricsWriter {
             file,
             length: 0,
             last: Last::default(),
+            damaged: None,
         })
     }
 
-    /// Continues a file after `step`: every record of a later step, and a torn last line, are cut off.
+    /// Continues a file after `step`: every record of a later step, and a torn last line, are cut off. So is all from the first line on
+    /// that is no record, which [`Self::damaged`] then names: a run is in its checkpoints, and must not be held up by its log.
     /// A file that does not exist is started.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be opened or cut, [`Error::BadRecord`] when it is no metrics file; it is
-    /// left as it was then.
+    /// [`Error::Io`] when the file cannot be opened or cut.
     pub fn resume(path: impl AsRef<Path>, step: u64) -> Result<Self> {
         let path = path.as_ref();
         let mut file = OpenOptions::new()
@@ -67,8 +70,17 @@ impl MetricsWriter {
             file,
             length: 0,
             last: Last::default(),
+            damaged: None,
         };
-        for line in complete_lines(path, &bytes)? {
+        for line in complete_lines(path, &bytes) {
+            let line = match line {
+                Ok(line) => line,
+                Err(Error::BadRecord { line, .. }) => {
+                    writer.damaged = Some(line);
+                    break;
+                }
+                Err(other) => return Err(other),
+            };
             if line.record.step() > step {
                 break;
             }
@@ -77,6 +89,12 @@ impl MetricsWriter {
         }
         writer.cut().map_err(Error::io("shorten", path))?;
         Ok(writer)
+    }
+
+    /// The line, from 1, that a resumed file was cut at because it is no record.
+    #[must_use]
+    pub fn damaged(&self) -> Option<usize> {
+        self.damaged
     }
 
     /// Appends one record. After an error the file holds complete lines only, as before the call.

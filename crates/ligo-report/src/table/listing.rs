@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::csv::quoted;
+use super::markdown::{escaped, plain};
 use super::text::ascii;
-use super::{NEVER, NONE};
+use super::{NEVER, NONE, one_line};
 use crate::summary::{Cost, Search, Sweep, Trial};
 use crate::units;
 
@@ -52,7 +53,7 @@ impl Listing {
                     format!("{}{star}", loss(trial))
                 })
             };
-            let name = std::iter::once(search.label.clone());
+            let name = std::iter::once(one_line(&search.label));
             listing.rows.push(name.chain(rates.iter().map(cell)).collect());
             for Trial {
                 learning_rate,
@@ -166,13 +167,18 @@ impl Listing {
     /// The same in Markdown.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | ").replace('\n', " "));
-        let mut text = format!("{}:\n\n{}| --- |", self.title, line(&self.headings));
+        let line = |cells: &[String]| {
+            let cells: Vec<String> = cells.iter().map(|cell| escaped(cell)).collect();
+            format!("| {} |\n", cells.join(" | "))
+        };
+        let mut text = format!("{}:\n\n{}| --- |", plain(&self.title), line(&self.headings));
         (1..self.headings.len()).for_each(|_| text += " ---: |");
         text.push('\n');
         self.rows.iter().for_each(|row| text += &line(row));
         text.push('\n');
-        self.notes.iter().for_each(|note| _ = writeln!(text, "* {note}"));
+        self.notes
+            .iter()
+            .for_each(|note| _ = writeln!(text, "* {}", plain(note)));
         text
     }
 

@@ -19,11 +19,29 @@ pub(super) fn markdown(table: &Table) -> String {
     if !table.notes.is_empty() {
         text.push('\n');
     }
-    table.notes.iter().for_each(|note| _ = writeln!(text, "* {note}"));
+    table
+        .notes
+        .iter()
+        .for_each(|note| _ = writeln!(text, "* {}", plain(note)));
     text
 }
 
-/// A cell's text; a bar would end the cell, and a line's end the table.
-fn escaped(cell: &str) -> String {
-    cell.replace('|', "\\|").replace(['\n', '\r'], " ")
+/// A cell's text; a bar would end the cell.
+pub(super) fn escaped(cell: &str) -> String {
+    plain(cell).replace('|', "\\|")
+}
+
+/// Text of a line: labels and file names are no markup of the page that shows it, and a line's end would end the table.
+pub(super) fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for sign in text.chars() {
+        match sign {
+            '<' => plain += "&lt;",
+            '>' => plain += "&gt;",
+            '&' => plain += "&amp;",
+            sign if sign.is_control() => plain.push(' '),
+            sign => plain.push(sign),
+        }
+    }
+    plain
 }

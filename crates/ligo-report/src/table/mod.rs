@@ -153,7 +153,12 @@ pub(crate) fn labels(groups: &[Group]) -> Vec<String> {
         Some(&count) if count > 1 && group.key != group.label => format!("{} ({})", group.label, group.key),
         _ => group.label.clone(),
     };
-    groups.iter().map(label).collect()
+    groups.iter().map(label).map(|label| one_line(&label)).collect()
+}
+
+/// A name without what would break a line or speak to a terminal.
+pub(crate) fn one_line(name: &str) -> String {
+    name.replace(char::is_control, " ")
 }
 
 /// A loss over seeds.

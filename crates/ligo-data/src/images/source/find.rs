@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{ImageFormat, ImagePart, ImageSource, Labels, Role, SourceFile, folder, idx, parquet, records};
+use super::{ImageFormat, ImagePart, ImageSource, Labels, SourceFile, folder, idx, parquet, records};
+use crate::role::Role;
 use crate::{Error, Result};
 
 /// An entry of a folder.

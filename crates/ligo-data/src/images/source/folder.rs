@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::find::entries;
-use super::{Content, Labels, Role, Sample, SourceFile};
+use super::{Content, Labels, Sample, SourceFile};
 use crate::Result;
+use crate::role::Role;
 
 const EXTENSIONS: [&str; 3] = ["jpg", "jpeg", "png"];
 

@@ -1,6 +1,6 @@
 //! IDX files, the format of MNIST (<http://yann.lecun.com/exdb/mnist/>): big-endian sizes, then bytes; pictures and labels in two files.
 
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -50,7 +50,7 @@ pub(super) fn labels_beside(images: &Path) -> Option<PathBuf> {
 
 /// An opened file behind its header.
 struct Body {
-    source: Box<dyn Read + Send>,
+    source: Box<dyn BufRead + Send>,
     /// The sizes of its dimensions.
     sizes: Vec<u32>,
 }
@@ -111,7 +111,7 @@ pub(super) fn highest_label(path: &Path) -> Result<u32> {
 
 /// A pair of files while it is read.
 struct Pair {
-    images: Box<dyn Read + Send>,
+    images: Box<dyn BufRead + Send>,
     labels: std::vec::IntoIter<u8>,
     height: usize,
     width: usize,

@@ -20,6 +20,7 @@ pub use split::{ImagePart, ImageSplit};
 
 use super::image::Image;
 use crate::Result;
+use crate::role::Role;
 
 /// How pictures and labels are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,15 +36,6 @@ pub enum ImageFormat {
     Idx,
     /// Encoded pictures and labels in columns: sets of the Hugging Face hub.
     Parquet,
-}
-
-/// What a file's name says about its use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Train,
-    Valid,
-    Test,
-    Unknown,
 }
 
 /// One file with one picture (class folders) or many.
@@ -143,6 +135,18 @@ impl ImageSource {
     /// Files that were passed over because of their extension or because they belong to no class.
     pub fn passed_over(&self) -> &[PathBuf] {
         &self.passed_over
+    }
+
+    /// All files that pictures and labels are read from, each with its path below the named one.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.files.iter().flat_map(|file| {
+            let labels = match &file.labels {
+                Labels::Beside(labels) => Some(labels.as_path()),
+                _ => None,
+            };
+            let all = std::iter::once(file.path.as_path()).chain(labels);
+            all.map(|path| (file.name.as_str(), path))
+        })
     }
 
     /// Bytes of all files as they lie on disk.

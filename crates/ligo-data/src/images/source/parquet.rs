@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::{Content, Sample, SourceFile};
 use crate::corpus::{bad_parquet, describe_column, guarded};
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 
 /// Rows decoded at once.
 const ROWS: usize = 64;
@@ -39,7 +39,7 @@ struct Opened {
 }
 
 fn open(path: &Path) -> Result<Opened> {
-    let handle = File::open(path).map_err(Error::io("open", path))?;
+    let handle = input::open(path)?;
     let file = guarded(path, || SerializedFileReader::new(handle))?;
     let columns = file.metadata().file_metadata().schema_descr().columns();
     let find = |names: &[&str], types: &[Type], wanted: &'static str| {

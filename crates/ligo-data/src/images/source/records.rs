@@ -2,13 +2,14 @@
 //! (<https://www.cs.toronto.edu/~kriz/cifar.html>).
 
 use std::fs;
+use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::{Content, ImageFormat, Sample, SourceFile, unpack};
 use crate::images::image::Image;
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 
 const SIDE: usize = 32;
 const PLANE: usize = SIDE * SIDE;
@@ -35,7 +36,7 @@ pub(super) fn class_names(folder: &Path) -> Result<Option<Vec<String>>> {
     for name in NAME_FILES {
         let path = folder.join(name);
         if path.is_file() {
-            let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+            let text = input::read_text(&path, input::LIST)?;
             let names = text.lines().map(str::trim).filter(|line| !line.is_empty());
             return Ok(Some(names.map(str::to_owned).collect()));
         }
@@ -61,12 +62,15 @@ fn check_size(path: &Path, label_bytes: usize, found_bytes: u64) -> Result<()> {
 
 /// The highest label of a file.
 pub(super) fn highest_label(path: &Path, label_bytes: usize) -> Result<u32> {
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
-    check_size(path, label_bytes, bytes.len() as u64)?;
-    let labels = bytes
-        .chunks_exact(record_bytes(label_bytes))
-        .map(|record| record[label_bytes - 1]);
-    Ok(u32::from(labels.max().unwrap_or(0)))
+    let mut source = BufReader::with_capacity(1 << 20, input::open(path)?);
+    let found = source.get_ref().metadata().map_err(Error::io("open", path))?.len();
+    check_size(path, label_bytes, found)?;
+    let mut record = vec![0; record_bytes(label_bytes)];
+    let mut highest = 0;
+    while unpack::fill(&mut source, &mut record).map_err(Error::io("read", path))? == record.len() {
+        highest = highest.max(record[label_bytes - 1]);
+    }
+    Ok(u32::from(highest))
 }
 
 pub(super) fn samples(

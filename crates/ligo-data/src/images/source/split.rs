@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::{ImageFormat, ImageSource, Role, SourceFile};
+use super::{ImageFormat, ImageSource, SourceFile};
 use crate::hash::unit_hash;
+use crate::role::Role;
 use crate::{Error, Result};
 
 /// Which pictures of a source are meant. The choice depends on a picture's path below the source (class folders) or on its bytes, never on
@@ -24,28 +25,6 @@ impl ImagePart {
             Self::All => true,
             Self::Train(fraction) => unit_hash(identity) >= fraction,
             Self::Valid(fraction) => unit_hash(identity) < fraction,
-        }
-    }
-}
-
-impl Role {
-    /// Reads the use of a file or folder off its name: `train`, `train-00001`, `data_batch_1`, `t10k-images-idx3-ubyte`.
-    pub(super) fn of(name: &str) -> Self {
-        let name = name.to_ascii_lowercase();
-        let is_called = |names: &[&str]| {
-            names.iter().any(|known| {
-                name.strip_prefix(known)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_', '.']))
-            })
-        };
-        if is_called(&["train", "training", "data_batch"]) {
-            Self::Train
-        } else if is_called(&["valid", "val", "validation", "dev"]) {
-            Self::Valid
-        } else if is_called(&["test", "t10k"]) {
-            Self::Test
-        } else {
-            Self::Unknown
         }
     }
 }
@@ -83,9 +62,9 @@ impl ImageSplit {
         })
     }
 
-    /// One source, divided: by the names of its files or folders (`train…`, `data_batch…`; `valid…`, `val…`, `validation…`, `dev…`, and only
-    /// where there is none of these `test…` or `t10k…`; others are left out), else `valid_fraction` of the pictures of its training files (of
-    /// all files when none is called so), chosen by hash.
+    /// One source, divided by the names of its files or folders (see [`Role`]): trained on is what is for training (or, without such names, for nothing
+    /// in particular), measured on what is for validation, and only where there is nothing for that what is for tests. Without either, `valid_fraction` of
+    /// the pictures to train on are held out, chosen by hash. All other files are left out.
     ///
     /// # Errors
     /// As [`ImageSource::open`]; [`Error::BadSetting`] when the fraction is not between 0 and 1.
@@ -98,7 +77,7 @@ impl ImageSplit {
             });
         }
         let source = ImageSource::open(path)?;
-        let train = source.only(Role::Train);
+        let train = source.only(Role::Train).or_else(|| source.only(Role::Unknown));
         let valid = source.only(Role::Valid).or_else(|| source.only(Role::Test));
         let (train, valid) = match (train, valid) {
             (Some(train), Some(valid)) => {

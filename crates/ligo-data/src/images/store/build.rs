@@ -12,13 +12,13 @@ use sha2::{Digest, Sha256};
 
 use super::info::{FORMAT_VERSION, ImageSetInfo, SkippedImage};
 use super::{IMAGES_BIN, IMAGES_JSON, ImageSet, LABELS_BIN};
-use crate::hash::hex;
+use crate::hash::{FileHasher, hex};
 use crate::images::decode::decode;
 use crate::images::image::Image;
 use crate::images::resize::{Filter, resize_shorter};
 use crate::images::source::{Content, ImagePart, ImageSource, Sample};
-use crate::store::in_new_folder;
-use crate::{Error, Result, Watch};
+use crate::store::{in_new_folder, write_synced};
+use crate::{Error, Result, Watch, input};
 
 /// Samples handed to the pool at once, which bounds the memory.
 const CHUNK: usize = 128;
@@ -99,9 +99,7 @@ impl ImageSet {
                 path: folder.join(IMAGES_JSON),
                 reason: error.to_string(),
             })?;
-            let mut file = File::create(&path).map_err(Error::io("create", &path))?;
-            file.write_all(&json).map_err(Error::io("write", &path))?;
-            file.sync_all().map_err(Error::io("write", &path))?;
+            write_synced(&path, &json)?;
             watch.check()
         })?;
         Self::open(folder)
@@ -145,7 +143,7 @@ fn prepare(sample: Sample, part: ImagePart, settings: &ImageSetSettings) -> Resu
                 let length = fs::metadata(&path).map_err(Error::io("open", &path))?.len();
                 return Ok((Outcome::LeftOut, length));
             }
-            let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+            let bytes = input::read(&path, input::IMAGE)?;
             Ok((decoded(name, label, &bytes, settings), bytes.len() as u64))
         }
     }
@@ -170,7 +168,7 @@ fn decoded(name: String, label: u32, bytes: &[u8], settings: &ImageSetSettings) 
 struct HashedFile {
     path: PathBuf,
     file: BufWriter<File>,
-    hash: Sha256,
+    hash: FileHasher,
 }
 
 impl HashedFile {
@@ -179,7 +177,7 @@ impl HashedFile {
         Ok(Self {
             path,
             file: BufWriter::with_capacity(1 << 20, file),
-            hash: Sha256::new(),
+            hash: FileHasher::default(),
         })
     }
 
@@ -188,13 +186,13 @@ impl HashedFile {
         self.file.write_all(bytes).map_err(Error::io("write", &self.path))
     }
 
-    fn finish(self) -> Result<String> {
+    fn finish(self) -> Result<FileHasher> {
         let file = self
             .file
             .into_inner()
             .map_err(|error| Error::io("write", &self.path)(error.into_error()))?;
         file.sync_all().map_err(Error::io("write", &self.path))?;
-        Ok(hex(&self.hash.finalize()))
+        Ok(self.hash)
     }
 }
 
@@ -286,7 +284,8 @@ impl Writer {
                 path: source.path().to_path_buf(),
             });
         };
-        Ok(ImageSetInfo {
+        let images = self.images.finish()?;
+        let info = ImageSetInfo {
             format_version: FORMAT_VERSION,
             images: self.class_counts.iter().sum(),
             height,
@@ -297,8 +296,11 @@ impl Writer {
             class_counts: self.class_counts,
             skipped: self.skipped,
             source_sha256: hex(&self.source_hash.finalize()),
-            images_sha256: self.images.finish()?,
-            labels_sha256: self.labels.finish()?,
-        })
+            images_sha256: images.whole(),
+            labels_sha256: self.labels.finish()?.whole(),
+            images_blocks: Some(images.blocks()),
+            description_sha256: None,
+        };
+        Ok(info.sealed())
     }
 }

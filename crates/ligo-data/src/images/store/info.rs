@@ -4,11 +4,14 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hash::{BlockHashes, Promise, sha256_hex};
 use crate::images::source::ImageFormat;
 use crate::{Error, Result};
 
 /// The version of the layout described in [`crate::ImageSet`].
-pub(super) const FORMAT_VERSION: u32 = 1;
+pub(super) const FORMAT_VERSION: u32 = 2;
+/// The layout without hashes of blocks and of the description itself. Its sets are still read.
+const FORMAT_WITHOUT_BLOCKS: u32 = 1;
 
 /// A picture that could not be read and was left out, as the settings asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +27,7 @@ pub struct SkippedImage {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageSetInfo {
-    /// Version of the layout; 1.
+    /// Version of the layout; 2, or 1 in sets of earlier versions.
     pub format_version: u32,
     /// Pictures in `images.bin`.
     pub images: u64,
@@ -48,6 +51,12 @@ pub struct ImageSetInfo {
     pub images_sha256: String,
     /// SHA-256 of `labels.bin`.
     pub labels_sha256: String,
+    /// SHA-256 of the blocks of `images.bin`; none in version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images_blocks: Option<BlockHashes>,
+    /// SHA-256 of this description without this field; none in version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description_sha256: Option<String>,
 }
 
 impl ImageSetInfo {
@@ -81,17 +90,66 @@ impl ImageSetInfo {
         (measured > 0.0).then(|| loss / measured)
     }
 
-    pub(super) fn from_json(path: &Path, text: &str) -> Result<Self> {
+    /// With the hash of itself, which makes a changed digit anywhere show.
+    pub(super) fn sealed(self) -> Self {
+        let description_sha256 = Some(self.own_hash());
+        Self {
+            description_sha256,
+            ..self
+        }
+    }
+
+    fn own_hash(&self) -> String {
+        let bare = Self {
+            description_sha256: None,
+            ..self.clone()
+        };
+        // Numbers and strings always become JSON.
+        sha256_hex(&serde_json::to_vec(&bare).unwrap_or_default())
+    }
+
+    /// What `images.bin` must be.
+    pub(super) fn images_promise(&self) -> Promise<'_> {
+        Promise {
+            whole: &self.images_sha256,
+            blocks: self.images_blocks.as_ref(),
+        }
+    }
+
+    /// What `labels.bin` must be.
+    pub(super) fn labels_promise(&self) -> Promise<'_> {
+        Promise {
+            whole: &self.labels_sha256,
+            blocks: None,
+        }
+    }
+
+    /// Why the hashes cannot be those that were written.
+    fn damage(&self) -> Option<String> {
+        let bytes = self.images.saturating_mul(self.image_bytes() as u64);
+        match (self.format_version, &self.images_blocks, &self.description_sha256) {
+            (FORMAT_WITHOUT_BLOCKS, None, None) => None,
+            (FORMAT_VERSION, Some(_), Some(hash)) if *hash != self.own_hash() => {
+                Some("it is damaged: it does not have the SHA-256 that stands in it".to_owned())
+            }
+            (FORMAT_VERSION, Some(blocks), Some(_)) => {
+                (!blocks.cover(bytes)).then(|| format!("its hashes of blocks are not those of {bytes} bytes"))
+            }
+            (FORMAT_WITHOUT_BLOCKS | FORMAT_VERSION, ..) => {
+                Some("its hashes are not those of its format version".to_owned())
+            }
+            (found, ..) => Some(format!("expected format version {FORMAT_VERSION}, found {found}")),
+        }
+    }
+
+    pub(super) fn from_json(path: &Path, json: &[u8]) -> Result<Self> {
         let bad = |reason: String| Error::BadStore {
             path: path.to_path_buf(),
             reason,
         };
-        let info: Self = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
-        if info.format_version != FORMAT_VERSION {
-            return Err(bad(format!(
-                "expected format version {FORMAT_VERSION}, found {}",
-                info.format_version
-            )));
+        let info: Self = serde_json::from_slice(json).map_err(|error| bad(error.to_string()))?;
+        if let Some(damage) = info.damage() {
+            return Err(bad(damage));
         }
         if info.class_counts.len() != info.class_names.len() {
             return Err(bad(format!(
@@ -125,6 +183,7 @@ impl ImageSetInfo {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
+    use crate::hash::FileHasher;
 
     fn info(counts: &[u64]) -> ImageSetInfo {
         ImageSetInfo {
@@ -140,6 +199,8 @@ mod tests {
             source_sha256: String::new(),
             images_sha256: String::new(),
             labels_sha256: String::new(),
+            images_blocks: None,
+            description_sha256: None,
         }
     }
 
@@ -159,14 +220,35 @@ mod tests {
     #[test]
     fn a_description_that_contradicts_itself_is_refused() {
         let read = |info: &ImageSetInfo| {
-            ImageSetInfo::from_json(Path::new("images.json"), &serde_json::to_string(info).unwrap())
+            ImageSetInfo::from_json(Path::new("images.json"), &&serde_json::to_vec(info).unwrap())
         };
         let good = info(&[2, 3]);
         assert_eq!(read(&good).unwrap(), good);
+        let mut hasher = FileHasher::default();
+        hasher.update(&[0; 5]);
+        let sealed = ImageSetInfo {
+            format_version: FORMAT_VERSION,
+            images_blocks: Some(hasher.blocks()),
+            ..good.clone()
+        }
+        .sealed();
+        assert_eq!(read(&sealed).unwrap(), sealed);
         let bad = [
+            ImageSetInfo {
+                format_version: 3,
+                ..good.clone()
+            },
             ImageSetInfo {
                 format_version: 2,
                 ..good.clone()
+            },
+            ImageSetInfo {
+                format_version: 1,
+                ..sealed.clone()
+            },
+            ImageSetInfo {
+                class_names: vec!["a".to_owned(), "b".to_owned()],
+                ..sealed.clone()
             },
             ImageSetInfo {
                 images: 6,

@@ -3,7 +3,6 @@
 mod build;
 mod info;
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -12,8 +11,7 @@ pub use build::{DamagedImages, ImageSetSettings};
 pub use info::{ImageSetInfo, SkippedImage};
 
 use super::image::Image;
-use crate::hash::sha256_hex;
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 
 const IMAGES_BIN: &str = "images.bin";
 const LABELS_BIN: &str = "labels.bin";
@@ -34,17 +32,16 @@ pub struct ImageSet {
 }
 
 impl ImageSet {
-    /// Opens a set and compares the lengths of its files with the description and the labels with the classes; [`Self::verify`] also reads
-    /// every picture.
+    /// Opens a set and reads all of it, on all cores: the hashes of its files must be those of the description, which has one of its own, and
+    /// every label a class. So what is damaged is found here and not trained on.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::BadStore`], [`Error::StoreSize`], [`Error::ImageLabelOutOfRange`].
+    /// [`Error::Io`], [`Error::BadStore`], [`Error::StoreSize`], [`Error::StoreHash`], [`Error::ImageLabelOutOfRange`].
     pub fn open(folder: &Path) -> Result<Self> {
         let json_path = folder.join(IMAGES_JSON);
-        let text = fs::read_to_string(&json_path).map_err(Error::io("read", &json_path))?;
-        let info = ImageSetInfo::from_json(&json_path, &text)?;
+        let info = ImageSetInfo::from_json(&json_path, &input::read(&json_path, input::STORE_JSON)?)?;
         let path = folder.join(IMAGES_BIN);
-        let file = File::open(&path).map_err(Error::io("open", &path))?;
+        let file = input::open(&path)?;
         let found_bytes = file.metadata().map_err(Error::io("open", &path))?.len();
         check_size(
             path.clone(),
@@ -55,12 +52,14 @@ impl ImageSet {
         // reference into the map outlives `self`. Another program that truncates the file meanwhile would raise SIGBUS.
         let images = unsafe { Mmap::map(&file) }.map_err(Error::io("map", &path))?;
         let labels = read_labels(&folder.join(LABELS_BIN), &info)?;
-        Ok(Self {
+        let set = Self {
             path: folder.to_path_buf(),
             info,
             images,
             labels,
-        })
+        };
+        set.verify()?;
+        Ok(set)
     }
 
     /// The description.
@@ -106,28 +105,15 @@ impl ImageSet {
         self.labels.get(usize::try_from(index).ok()?).copied()
     }
 
-    /// Reads every picture and label: their hashes must be those of the description.
+    /// Reads every picture and label again: their hashes must be those of the description.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::StoreHash`].
+    /// [`Error::StoreHash`].
     pub fn verify(&self) -> Result<()> {
-        let labels_path = self.path.join(LABELS_BIN);
-        let labels = fs::read(&labels_path).map_err(Error::io("read", &labels_path))?;
-        let files = [
-            (self.path.join(IMAGES_BIN), &self.images[..], &self.info.images_sha256),
-            (labels_path, &labels[..], &self.info.labels_sha256),
-        ];
-        for (path, bytes, expected) in files {
-            let found = sha256_hex(bytes);
-            if found != *expected {
-                return Err(Error::StoreHash {
-                    path,
-                    expected: expected.clone(),
-                    found,
-                });
-            }
-        }
-        Ok(())
+        let images = self.path.join(IMAGES_BIN);
+        self.info.images_promise().check(&images, &self.images)?;
+        let labels: Vec<u8> = self.labels.iter().flat_map(|label| label.to_le_bytes()).collect();
+        self.info.labels_promise().check(&self.path.join(LABELS_BIN), &labels)
     }
 }
 
@@ -143,12 +129,10 @@ fn check_size(path: PathBuf, expected_bytes: u64, found_bytes: u64) -> Result<()
 }
 
 fn read_labels(path: &Path, info: &ImageSetInfo) -> Result<Vec<u32>> {
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
-    check_size(
-        path.to_path_buf(),
-        info.images.saturating_mul(LABEL_BYTES as u64),
-        bytes.len() as u64,
-    )?;
+    let expected_bytes = info.images.saturating_mul(LABEL_BYTES as u64);
+    let found_bytes = input::open(path)?.metadata().map_err(Error::io("open", path))?.len();
+    check_size(path.to_path_buf(), expected_bytes, found_bytes)?;
+    let bytes = input::read(path, expected_bytes)?;
     let labels = bytes
         .chunks_exact(LABEL_BYTES)
         .map(|label| label.iter().rev().fold(0, |sum, &byte| sum << 8 | u32::from(byte)));

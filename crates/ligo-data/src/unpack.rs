@@ -6,24 +6,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use super::file::Packing;
-use crate::{Error, Result};
+use crate::{Packing, Result, input};
 
 /// `zstd --long` makes windows of 128 MiB; larger ones would let a small file ask for any amount of memory.
 const MAX_ZSTD_WINDOW_BYTES: u64 = 128 << 20;
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// Opens a file and unpacks it. `bytes_read` is increased by the bytes taken from disk.
-pub(super) fn open(path: &Path, packing: Packing, bytes_read: Arc<AtomicU64>) -> Result<Box<dyn BufRead + Send>> {
-    let file = File::open(path).map_err(Error::io("open", path))?;
+pub(crate) fn open(path: &Path, packing: Packing, bytes_read: Arc<AtomicU64>) -> Result<Box<dyn BufRead + Send>> {
+    let file = input::open(path)?;
     let source = BufReader::with_capacity(BUFFER_BYTES, Counted { file, bytes_read });
     Ok(match packing {
         Packing::Plain => Box::new(source),
-        Packing::Gzip => Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(source))),
+        Packing::Gzip => Box::new(BufReader::with_capacity(BUFFER_BYTES, Gzip::new(source))),
         Packing::Zstd => Box::new(BufReader::with_capacity(BUFFER_BYTES, Zstd::new(source))),
     })
 }
@@ -38,6 +37,64 @@ impl Read for Counted {
         let count = self.file.read(buffer)?;
         self.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
+    }
+}
+
+/// All members of a gzip file, one after another. Zeros behind a member are nothing, as `gzip` and Python's `gzip` have it: tapes and some
+/// file systems fill files up with them.
+struct Gzip<R> {
+    /// Between two members.
+    source: Option<R>,
+    member: Option<GzDecoder<R>>,
+}
+
+impl<R: BufRead> Gzip<R> {
+    fn new(source: R) -> Self {
+        Self {
+            source: None,
+            // The first one must be there.
+            member: Some(GzDecoder::new(source)),
+        }
+    }
+
+    /// Moves to the next member; false at the end of the file.
+    fn next_member(&mut self) -> io::Result<bool> {
+        let Some(source) = &mut self.source else {
+            return Ok(false);
+        };
+        loop {
+            let waiting = source.fill_buf()?;
+            let zeros = waiting.iter().take_while(|&&byte| byte == 0).count();
+            if zeros == 0 {
+                break;
+            }
+            source.consume(zeros);
+        }
+        let goes_on = !source.fill_buf()?.is_empty();
+        if goes_on {
+            self.member = self.source.take().map(GzDecoder::new);
+        }
+        Ok(goes_on)
+    }
+}
+
+impl<R: BufRead> Read for Gzip<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            if let Some(member) = &mut self.member {
+                let count = member.read(buffer)?;
+                if count > 0 {
+                    return Ok(count);
+                }
+                self.source = self.member.take().map(GzDecoder::into_inner);
+            }
+            if !self.next_member()? {
+                return Ok(0);
+            }
+        }
     }
 }
 
