@@ -132,7 +132,13 @@ fn set(table: &mut Table, given: &str) -> Result<(), RecipeError> {
     Ok(())
 }
 
-/// Deserialises a table and collects every fault: each one found is noted, its key taken out, and the rest tried again.
+/// So many faults are listed: each costs a walk over the whole table, and nobody reads more.
+pub(super) const MOST_FAULTS: usize = 50;
+/// A longer sample, or more methods in one run, is a slip of the pen.
+const LONGEST_SAMPLE: usize = 1 << 20;
+const MOST_METHODS: usize = 1000;
+
+/// Deserialises a table and collects its faults: each one found is noted, its key taken out, and the rest tried again.
 fn collect<T: DeserializeOwned>(mut table: Table, prefix: &str, faults: &mut Vec<Fault>) -> Option<T> {
     let before = faults.len();
     loop {
@@ -168,6 +174,13 @@ fn collect<T: DeserializeOwned>(mut table: Table, prefix: &str, faults: &mut Vec
             });
         }
         if !remove(&mut table, &path) {
+            return None;
+        }
+        if faults.len() - before == MOST_FAULTS {
+            faults.push(Fault {
+                key: dotted(prefix, &path[..path.len().saturating_sub(1)]),
+                message: format!("more than {MOST_FAULTS} faults; the others are not listed"),
+            });
             return None;
         }
     }
@@ -295,11 +308,16 @@ pub(super) fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
             format!("must lie between 0 and 1, found {fraction}"),
         );
     }
-    if recipe.data.seq_len < 8 {
+    if !(8..=LONGEST_SAMPLE).contains(&recipe.data.seq_len) {
+        let found = recipe.data.seq_len;
         fault(
             "data.seq_len",
-            format!("must be at least 8, found {}", recipe.data.seq_len),
+            format!("must be at least 8 and at most {LONGEST_SAMPLE}, found {found}"),
         );
+        if found > LONGEST_SAMPLE {
+            // Models are made for it.
+            return;
+        }
     }
     let mask = recipe.data.mask_probability;
     if !(mask > 0.0 && mask < 1.0) {
@@ -320,6 +338,10 @@ pub(super) fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
             "methods",
             "at least one method is needed, for example [[methods]] name = \"ligo\"".into(),
         );
+    }
+    if recipe.methods.len() > MOST_METHODS {
+        let found = recipe.methods.len();
+        return fault("methods", format!("must be at most {MOST_METHODS}, found {found}"));
     }
     if recipe.corpus.source == CorpusSource::Images {
         faults.extend(recipe.data.augmentation().err().into_iter().flatten());
