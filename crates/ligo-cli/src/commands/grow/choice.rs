@@ -136,6 +136,10 @@ mod tests {
         assert_eq!(found.spec.name(), "lemon");
         let found = propose(&small, &large, |spec| spec.name() == "interpose");
         assert_eq!(found.spec.name(), "stackbert");
-        assert!(found.reason.contains("has to be trained") && found.reason.ends_with(": interpose"), "{}", found.reason);
+        assert!(
+            found.reason.contains("has to be trained") && found.reason.ends_with(": interpose"),
+            "{}",
+            found.reason
+        );
     }
 }

@@ -6,8 +6,8 @@ use burn::tensor::Device;
 use ligo_report::units;
 
 use crate::Failure;
-use crate::commands::verify::{Inputs, Values};
-use crate::load::open_model;
+use crate::commands::verify::{self, Inputs, Values};
+use crate::load::{LoadError, Source, open_model};
 
 /// Differences of logits up to this share of the largest one are rounding.
 const ROUNDING: f64 = 1e-4;
@@ -55,18 +55,26 @@ impl Effect {
 /// # Errors
 /// One of them cannot be read or computed.
 pub fn measure(small: &Path, large: &Path, device: &Device) -> Result<Option<Effect>, Failure> {
-    let fault = |e: crate::commands::verify::Error| Failure::other(e.to_string(), "pass --no-check to grow without looking");
     let small = open_model(small)?;
     let large = open_model(large)?;
     let inputs = Inputs::fixed(&small.config);
-    let same = small.config.vocab_size() == large.config.vocab_size() && small.config.image_shape() == large.config.image_shape();
+    let same = small.config.vocab_size() == large.config.vocab_size()
+        && small.config.image_shape() == large.config.image_shape();
     if !same {
         return Ok(None);
     }
     let features = inputs.features(device);
-    let logits = |source: &crate::load::Source| {
-        let logits = source.model(device)?.logits(&features).map_err(crate::load::LoadError::from)?;
-        Values::of(logits).map_err(fault)
+    let logits = |source: &Source| -> Result<Values, verify::Error> {
+        let logits = source.model(device)?.logits(&features).map_err(LoadError::from)?;
+        Values::of(logits)
+    };
+    let logits = |source| {
+        logits(source).map_err(|e| {
+            Failure::other(
+                e.to_string(),
+                "the grown model is written; --no-check leaves the comparison out",
+            )
+        })
     };
     let (before, after) = (logits(&small)?, logits(&large)?);
     Ok((before.shape == after.shape).then(|| Effect::of(&before.values, &after.values)))
@@ -80,10 +88,18 @@ mod tests {
     fn rounding_is_told_from_a_change() {
         let small = [1.0, -4.0, 2.0];
         let same = Effect::of(&small, &[1.0, -4.000_01, 2.0]);
-        assert!(same.text().starts_with("computes what the small model does"), "{}", same.text());
+        assert!(
+            same.text().starts_with("computes what the small model does"),
+            "{}",
+            same.text()
+        );
         let other = Effect::of(&small, &[1.0, -3.0, 2.0]);
         assert_eq!((other.largest, other.scale), (1.0, 4.0));
-        assert!(other.text().contains("differ by 1.000 at most and 0.333 in the mean"), "{}", other.text());
+        assert!(
+            other.text().contains("differ by 1.000 at most and 0.333 in the mean"),
+            "{}",
+            other.text()
+        );
         let broken = Effect::of(&small, &[1.0, f32::NAN, 2.0]);
         assert_eq!(broken.largest, f64::INFINITY);
         assert!(broken.text().contains("something else"));
