@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Asks `transformers` what a model directory computes and compares it with what ligo computed.
+"""Asks `transformers` (of a CaiT, `timm`) what a model directory computes and compares it with what ligo computed.
 
-    python verify_hf.py MODEL_DIR DUMP.safetensors [--tolerance 1e-4]
+    python verify_hf.py MODEL_DIR DUMP.safetensors [--tolerance 1e-4] [--class BertForMaskedLM]
+
+The class is the one that computes what ligo does; the one in config.json may be a body without a head, or have the head of another task.
 
 DUMP holds `input_ids` and, where they were used, `attention_mask` and `token_type_ids`, or `pixel_values`; with `logits`
 and optionally `hidden.0`, `hidden.1`, ... (0: after the embeddings, k: after layer k and before any final norm).
@@ -32,7 +34,7 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids", "pixel_values")
 FINAL_NORMS = ("transformer.ln_f", "model.norm", "vit.layernorm", "deit.layernorm")
 
 
-def load_cait(model_dir):
+def load_cait(model_dir, _):
     """A CaiT is not in `transformers`; `timm` is its reference."""
     import timm.models.cait
 
@@ -77,10 +79,12 @@ def is_cait(model_dir):
         return json.load(file).get("model_type") == "cait"
 
 
-def load(model_dir):
+def load(model_dir, class_name):
     """The model in f32 with eager attention, and what `transformers` had to say about its keys."""
     config = transformers.AutoConfig.from_pretrained(model_dir)
     named = (config.architectures or [""])[0]
+    if class_name and not named.endswith("ForPreTraining"):  # which computes the same, and has a use for all that is there
+        named = class_name
     loader = getattr(transformers, named, None) or transformers.AutoModelForMaskedLM
     model, info = loader.from_pretrained(
         model_dir,
@@ -130,10 +134,10 @@ def names(keys):
     return sorted(key if isinstance(key, str) else str(key[0]) for key in keys)
 
 
-def verify(model_dir, dump_file, tolerance):
+def verify(model_dir, dump_file, tolerance, class_name):
     dump = load_file(dump_file)
     reference, loaded = (compute_cait, load_cait) if is_cait(model_dir) else (compute, load)
-    model, info = loaded(model_dir)
+    model, info = loaded(model_dir, class_name)
     report = {
         "missing": names(info["missing_keys"]),
         "unexpected": names(info["unexpected_keys"]),
@@ -144,6 +148,8 @@ def verify(model_dir, dump_file, tolerance):
         "transformers": transformers.__version__,
         "torch": torch.__version__,
     }
+    if is_cait(model_dir):
+        report["timm"] = sys.modules["timm"].__version__
     keys_agree = not (report["missing"] or report["unexpected"] or report["mismatched"])
     inputs = {name: dump[name] for name in INPUTS if name in dump}
     theirs = reference(model, inputs)
@@ -162,11 +168,12 @@ def main():
     parser.add_argument("model_dir")
     parser.add_argument("dump")
     parser.add_argument("--tolerance", type=float, default=1e-4, help="largest allowed logit difference")
+    parser.add_argument("--class", dest="class_name", help="the class of transformers that computes what ligo does")
     arguments = parser.parse_args()
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     try:
-        report, agrees = verify(arguments.model_dir, arguments.dump, arguments.tolerance)
+        report, agrees = verify(arguments.model_dir, arguments.dump, arguments.tolerance, arguments.class_name)
     except ImportError as error:
         print(json.dumps({"error": f"cannot import {error.name}"}))
         sys.exit(3)

@@ -87,6 +87,14 @@ pub enum Error {
         /// What can be used instead.
         supported: &'static str,
     },
+    /// A size of a larger model does not come out.
+    #[error("{what}: {reason}")]
+    Resize {
+        /// The size.
+        what: &'static str,
+        /// Why, and what would.
+        reason: String,
+    },
     /// The family has no head for this task.
     #[error("a `{model_type}` model cannot predict {task}")]
     NoSuchTask {

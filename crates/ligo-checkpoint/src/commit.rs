@@ -4,6 +4,8 @@
 //! last. Then the sibling is renamed. A directory that is replaced is first renamed to `.NAME.old` and deleted only when
 //! the new one is in its place. So at any moment, also after a crash, at least one complete directory exists under one of the
 //! three names, and [`recover`] puts it back under its own.
+//!
+//! A directory whose writing takes long can be gone on with: see [`Progress`](crate::Progress).
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,8 @@ use crate::{Disk, DiskFile, Error, MANIFEST_FILE, Manifest, verify};
 
 const PARTIAL: &str = "partial";
 const OLD: &str = "old";
+const PROGRESS: &str = "progress";
+const LOCK: &str = "lock";
 pub(crate) const TRASH: &str = "trash";
 
 /// A directory that is being written and does not exist under its name until [`AtomicDir::commit`].
@@ -44,13 +48,15 @@ pub struct AtomicDir {
     discard: bool,
 }
 
-/// The three names of one directory.
+/// The names of one directory, and of what lies beside it while it is written.
 #[derive(Debug)]
 pub(crate) struct Names {
     pub target: PathBuf,
     pub parent: PathBuf,
     pub partial: PathBuf,
     pub old: PathBuf,
+    pub progress: PathBuf,
+    pub lock: PathBuf,
 }
 
 impl Names {
@@ -77,6 +83,8 @@ impl Names {
             target: target.to_path_buf(),
             partial: sibling(PARTIAL),
             old: sibling(OLD),
+            progress: sibling(PROGRESS),
+            lock: sibling(LOCK),
             parent,
         })
     }
@@ -122,6 +130,34 @@ impl AtomicDir {
             disk: disk.clone(),
             discard: true,
         })
+    }
+
+    /// Goes on with a directory whose writing was interrupted; of what is there, the files stay for which `keep` holds.
+    pub(crate) fn resume_on(disk: &Disk, target: &Path, keep: impl Fn(&str) -> bool) -> Result<Self, Error> {
+        let names = Names::of(target)?;
+        restore_on(disk, &names)?;
+        if names.target.exists() {
+            check_replaceable(&names.target)?;
+        }
+        disk.create_dir_all(&names.partial)?;
+        for entry in std::fs::read_dir(&names.partial).map_err(Error::io("list", &names.partial))? {
+            let entry = entry.map_err(Error::io("list", &names.partial))?;
+            let is_kept =
+                entry.file_type().is_ok_and(|kind| kind.is_file()) && entry.file_name().to_str().is_some_and(&keep);
+            if !is_kept {
+                disk.remove_tree(&entry.path())?;
+            }
+        }
+        Ok(Self {
+            names,
+            disk: disk.clone(),
+            discard: true,
+        })
+    }
+
+    /// Stops writing and leaves what was written for [`Progress::resume`](crate::Progress::resume).
+    pub fn leave(mut self) {
+        self.discard = false;
     }
 
     /// The directory's name once it is committed.
@@ -177,6 +213,7 @@ impl AtomicDir {
             parent,
             partial,
             old,
+            ..
         } = &self.names;
         let files = list(partial)?;
         for path in files.values() {
@@ -258,39 +295,63 @@ pub fn recover(target: impl AsRef<Path>) -> Result<Recovery, Error> {
     recover_on(&Disk::default(), target.as_ref())
 }
 
+/// As [`recover`], but what was written of a directory that is not complete stays, for [`Progress::resume`](crate::Progress::resume).
+///
+/// # Errors
+///
+/// As [`recover`].
+pub fn restore(target: impl AsRef<Path>) -> Result<Recovery, Error> {
+    restore_on(&Disk::default(), &Names::of(target.as_ref())?)
+}
+
 pub(crate) fn recover_on(disk: &Disk, target: &Path) -> Result<Recovery, Error> {
+    let names = Names::of(target)?;
+    let mut outcome = restore_on(disk, &names)?;
+    for leftover in [&names.partial, &names.progress] {
+        if exists(leftover) {
+            disk.remove_tree(leftover)?;
+            if outcome == Recovery::Clean {
+                outcome = Recovery::RemovedLeftovers;
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Settles which of two directories is the right one, where one was to be replaced by the other.
+fn restore_on(disk: &Disk, names: &Names) -> Result<Recovery, Error> {
     let Names {
         target,
         parent,
         partial,
         old,
-    } = &Names::of(target)?;
-    let exists = |path: &Path| path.symlink_metadata().is_ok();
-    if !exists(partial) && !exists(old) {
+        ..
+    } = names;
+    if !exists(old) {
         return Ok(Recovery::Clean);
     }
     let mut outcome = Recovery::RemovedLeftovers;
-    if exists(old) {
-        if !exists(target) {
-            // The crash came between the two renames. The new directory was complete by then.
-            let complete = verify(partial).is_ok();
-            disk.rename(if complete { partial } else { old }, target)?;
-            outcome = if complete {
-                Recovery::Completed
-            } else {
-                Recovery::Restored
-            };
-        } else if verify(target).is_err() && verify(old).is_ok() {
-            disk.remove_tree(target)?;
-            disk.rename(old, target)?;
-            outcome = Recovery::Restored;
-        }
-        disk.sync_dir(parent)?;
+    if !exists(target) {
+        // The crash came between the two renames. The new directory was complete by then.
+        let complete = verify(partial).is_ok();
+        disk.rename(if complete { partial } else { old }, target)?;
+        outcome = if complete {
+            Recovery::Completed
+        } else {
+            Recovery::Restored
+        };
+    } else if verify(target).is_err() && verify(old).is_ok() {
+        disk.remove_tree(target)?;
+        disk.rename(old, target)?;
+        outcome = Recovery::Restored;
     }
-    for leftover in [partial, old] {
-        if exists(leftover) {
-            disk.remove_tree(leftover)?;
-        }
+    disk.sync_dir(parent)?;
+    if exists(old) {
+        disk.remove_tree(old)?;
     }
     Ok(outcome)
 }
@@ -316,7 +377,7 @@ pub fn recover_all(folder: impl AsRef<Path>) -> Result<Vec<(PathBuf, Recovery)>,
             continue;
         };
         match hidden.rsplit_once('.') {
-            Some((stem, PARTIAL | OLD)) if !stem.is_empty() => {
+            Some((stem, PARTIAL | OLD | PROGRESS)) if !stem.is_empty() => {
                 targets.insert(folder.join(stem));
             }
             Some((_, TRASH)) => disk.remove_tree(&entry.path())?,

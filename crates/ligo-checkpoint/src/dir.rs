@@ -1,6 +1,6 @@
 //! A model directory opened for reading.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::check::{Report, TensorSpec, compare};
 use crate::index::{INDEX_FILE, open_shards};
-use crate::strict::read_json_bytes;
+use crate::manifest::fingerprint;
+use crate::strict::{JsonFile, read_json};
 use crate::{Error, TensorFile, TensorInfo};
 
 pub(crate) const CONFIG_FILE: &str = "config.json";
@@ -81,8 +82,11 @@ impl ModelDir {
     }
 
     fn assemble(path: &Path, config: Option<Value>, files: Vec<TensorFile>) -> Result<Self, Error> {
+        let repeated = repeated(&files)?;
         let stored = files.iter().enumerate().flat_map(|(file, content)| {
-            content.tensors().iter().map(move |info| {
+            let once = |info: &&TensorInfo| !repeated.contains(&(file, info.name.clone()));
+            let tensors: Vec<&TensorInfo> = content.tensors().iter().filter(once).collect();
+            tensors.into_iter().map(move |info| {
                 let place = Place {
                     file,
                     stored: info.name.clone(),
@@ -204,6 +208,31 @@ impl ModelDir {
         self.files[place.file].read_bytes(&place.stored)
     }
 
+    /// How many elements of a tensor are NaN or infinite as `f32`; 0 for dtypes that are no floating-point numbers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTensor`].
+    pub fn not_finite(&self, name: &str) -> Result<usize, Error> {
+        let stored = self.parts.get(name).map_or(name, |part| &part.of);
+        let place = self.require(stored)?;
+        self.files[place.file].not_finite(&place.stored)
+    }
+
+    /// A hash of what decides the model: configuration and weights, whatever else lies beside them and wherever they are.
+    ///
+    /// Hashes come from the manifest where there is one, which is not checked here; otherwise every byte is read.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Manifest::read`]; [`Error::Io`].
+    pub fn fingerprint(&self) -> Result<String, Error> {
+        let config = self.path.join(CONFIG_FILE);
+        let config = (self.path.is_dir() && config.exists()).then_some(config.as_path());
+        let files = config.into_iter().chain(self.files.iter().map(TensorFile::path));
+        fingerprint(&self.path, files)
+    }
+
     /// Compares the model with a family's table; tensors beyond the table are reported and accepted.
     ///
     /// # Errors
@@ -240,6 +269,30 @@ impl ModelDir {
     }
 }
 
+/// What a shard holds that an earlier one holds already, to the byte.
+fn repeated(files: &[TensorFile]) -> Result<HashSet<(usize, String)>, Error> {
+    let mut first: HashMap<&str, usize> = HashMap::new();
+    let mut repeated = HashSet::new();
+    for (file, content) in files.iter().enumerate() {
+        for info in content.tensors() {
+            let earlier = *first.entry(&info.name).or_insert(file);
+            let of = |at: usize| files[at].info(&info.name).map(|info| (info.dtype, &info.shape));
+            if earlier == file {
+                continue;
+            }
+            if of(earlier) != of(file) || files[earlier].read_bytes(&info.name)? != content.read_bytes(&info.name)? {
+                return Err(Error::Contradiction {
+                    tensor: info.name.clone(),
+                    first: files[earlier].path().to_path_buf(),
+                    second: content.path().to_path_buf(),
+                });
+            }
+            repeated.insert((file, info.name.clone()));
+        }
+    }
+    Ok(repeated)
+}
+
 /// The present name of a LayerNorm parameter of the first BERT checkpoints.
 fn old_layer_norm(name: &str) -> Option<String> {
     let rename = |old, new| name.strip_suffix(old).map(|stem| format!("{stem}{new}"));
@@ -264,7 +317,7 @@ fn rename(path: &Path, named: impl Iterator<Item = (String, Place)>) -> Result<B
 }
 
 fn read_config(file: &Path) -> Result<Value, Error> {
-    let config: Value = serde_json::from_slice(&read_json_bytes(file)?).map_err(|error| Error::json(file, error))?;
+    let config = read_json(file, JsonFile::Config)?;
     if !config.is_object() {
         return Err(Error::json(file, "expected a JSON object"));
     }

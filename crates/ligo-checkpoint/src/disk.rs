@@ -176,13 +176,18 @@ impl DiskFile {
         Ok(())
     }
 
+    /// Forces the content to the disk.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        let sync = || self.file.sync_all();
+        self.disk.change("sync", &self.path, Change::SyncFile(&self.path), sync)
+    }
+
     /// Forces the content to the disk and closes the file.
     ///
     /// # Errors
     ///
     /// [`Error::Write`].
     pub fn finish(self) -> Result<(), Error> {
-        let Self { disk, path, file, .. } = self;
-        disk.change("sync", &path, Change::SyncFile(&path), || file.sync_all())
+        self.sync()
     }
 }

@@ -95,6 +95,16 @@ impl Dtype {
         matches!(self, Dtype::F32 | Dtype::F64 | Dtype::F16 | Dtype::Bf16)
     }
 
+    /// A dtype that holds the numbers of both, among those that weights are written in. What is read as `f32` is not written any wider.
+    #[must_use]
+    pub fn joined(self, other: Self) -> Self {
+        if self == other && self.config_name().is_some() {
+            self
+        } else {
+            Dtype::F32
+        }
+    }
+
     /// What `dtype` of a `config.json` calls it, for the three that weights are written in.
     pub(crate) fn config_name(self) -> Option<&'static str> {
         match self {
@@ -151,6 +161,20 @@ where
         block.as_slice().convert_to_f32_slice(target);
     }
     out
+}
+
+/// How many elements are NaN or infinite as `f32`; 0 for dtypes that [`decode`] does not read.
+pub(crate) fn count_not_finite(dtype: Dtype, bytes: &[u8]) -> usize {
+    fn count<const N: usize>(bytes: &[u8], is_finite: impl Fn([u8; N]) -> bool) -> usize {
+        bytes.as_chunks::<N>().0.iter().filter(|&&le| !is_finite(le)).count()
+    }
+    match dtype {
+        Dtype::F32 => count(bytes, |le| f32::from_le_bytes(le).is_finite()),
+        Dtype::F64 => count(bytes, |le| (f64::from_le_bytes(le) as f32).is_finite()),
+        Dtype::F16 => count(bytes, |le| f16::from_le_bytes(le).is_finite()),
+        Dtype::Bf16 => count(bytes, |le| bf16::from_le_bytes(le).is_finite()),
+        _ => 0,
+    }
 }
 
 /// Why values could not be encoded.
@@ -249,6 +273,38 @@ mod tests {
         let result = encode(Dtype::F16, &[1.0, 70_000.0], |_| Ok(()));
         assert!(matches!(result, Err(EncodeFault::Overflow { element: 1, .. })));
         assert!(encode(Dtype::F16, &[f32::INFINITY, f32::NAN], |_| Ok(())).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_finite_f32_is_counted() {
+        let all = |dtype, bytes: &[u8]| {
+            let values = decode(dtype, bytes).unwrap();
+            let expected = values.iter().filter(|value| !value.is_finite()).count();
+            assert_eq!(count_not_finite(dtype, bytes), expected, "{dtype}");
+            expected
+        };
+        let halves: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
+        assert_eq!(all(Dtype::F16, &halves), 2 * 1024);
+        assert_eq!(all(Dtype::Bf16, &halves), 2 * 128);
+        let doubles = [0.0, 1e39, f64::NAN, f64::NEG_INFINITY, -1e300]
+            .map(f64::to_le_bytes)
+            .concat();
+        assert_eq!(all(Dtype::F64, &doubles), 4);
+        let singles = [f32::MAX, f32::INFINITY, f32::NAN].map(f32::to_le_bytes).concat();
+        assert_eq!(all(Dtype::F32, &singles), 2);
+        assert_eq!(count_not_finite(Dtype::U8, &[255; 8]), 0);
+    }
+
+    #[test]
+    fn what_holds_the_numbers_of_two_dtypes_is_no_wider_than_needed() {
+        for (a, b, joined) in [
+            (Dtype::Bf16, Dtype::Bf16, Dtype::Bf16),
+            (Dtype::Bf16, Dtype::F16, Dtype::F32),
+            (Dtype::F32, Dtype::Bf16, Dtype::F32),
+            (Dtype::F64, Dtype::F64, Dtype::F32),
+        ] {
+            assert_eq!(a.joined(b), joined, "{a} {b}");
+        }
     }
 
     #[test]

@@ -64,6 +64,35 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A file is larger than any file of its kind.
+    #[error("{}: {found} bytes, and a file of this kind has at most {most}", path.display())]
+    FileTooLong {
+        /// The file.
+        path: PathBuf,
+        /// Its length in bytes.
+        found: u64,
+        /// The most that is read.
+        most: u64,
+    },
+    /// A file is something else than its name says.
+    #[error("{}: this is {found}; {help}", file.display())]
+    Disguised {
+        /// The file.
+        file: PathBuf,
+        /// What it is.
+        found: String,
+        /// What to do.
+        help: String,
+    },
+    /// A link in a model's folder leads out of it.
+    #[error("{} is a link to {}, outside of the model's folder; copy the file there if it belongs to the model", path.display(), target.display())]
+    LinkOutside {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+
     // One safetensors file.
     /// The file is too short to hold the length of its header.
     #[error("{}: expected at least 8 bytes, found {found}", file.display())]
@@ -229,25 +258,15 @@ pub enum Error {
         /// The shard.
         shard: String,
     },
-    /// The index says that a tensor is in a shard, and it is not.
-    #[error("{}: tensor `{tensor}` is not in shard `{shard}`", index.display())]
-    NotInShard {
-        /// The index.
-        index: PathBuf,
+    /// Two shards hold a tensor, and it is not the same.
+    #[error("tensor `{tensor}` is in {} and in {}, and they differ", first.display(), second.display())]
+    Contradiction {
         /// The tensor.
         tensor: String,
-        /// The shard.
-        shard: String,
-    },
-    /// A shard holds a tensor that the index does not place there.
-    #[error("{}: shard `{shard}` holds tensor `{tensor}`, which the index does not place there", index.display())]
-    NotInIndex {
-        /// The index.
-        index: PathBuf,
-        /// The tensor.
-        tensor: String,
-        /// The shard.
-        shard: String,
+        /// One shard.
+        first: PathBuf,
+        /// The other one.
+        second: PathBuf,
     },
     /// Two tensors have the same name once aliases are applied.
     #[error("{}: tensors `{first}` and `{second}` both map to `{tensor}`", path.display())]
@@ -430,7 +449,16 @@ impl Error {
     pub(crate) fn json(path: &Path, message: impl ToString) -> Error {
         Error::Json {
             path: path.to_path_buf(),
-            message: message.to_string(),
+            message: message.to_string().chars().map(escaped).collect(),
         }
+    }
+}
+
+/// Messages of parsers may quote the file.
+fn escaped(c: char) -> String {
+    if c.is_control() {
+        c.escape_debug().to_string()
+    } else {
+        c.into()
     }
 }

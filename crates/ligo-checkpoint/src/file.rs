@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
-use crate::dtype::decode;
+use crate::disguise::recognise_tensors;
+use crate::dtype::{count_not_finite, decode};
 use crate::header::{self, TensorInfo};
+use crate::strict::require_file;
 use crate::{Dtype, Error};
 
 /// A safetensors file whose header has been validated and whose payload is read on demand.
@@ -47,13 +49,7 @@ impl TensorFile {
     /// An I/O error, or the first fault of the header, naming the file and the tensor.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        // Before opening: opening a named pipe would wait for a writer.
-        let metadata = std::fs::metadata(path).map_err(Error::io("open", path))?;
-        if !metadata.is_file() {
-            return Err(Error::NotAFile {
-                path: path.to_path_buf(),
-            });
-        }
+        let metadata = require_file(path)?;
         if metadata.len() < 8 {
             return Err(Error::FileTooShort {
                 file: path.to_path_buf(),
@@ -77,7 +73,8 @@ impl TensorFile {
     }
 
     fn new(path: &Path, content: Content) -> Result<Self, Error> {
-        let header = header::parse(path, content.bytes())?;
+        let bytes = content.bytes();
+        let header = header::parse(path, bytes).map_err(|error| recognise_tensors(path, bytes).unwrap_or(error))?;
         let by_name = header
             .tensors
             .iter()
@@ -135,6 +132,16 @@ impl TensorFile {
         let info = self.require(name)?;
         let bytes = &self.content.bytes()[info.range.clone()];
         decode(info.dtype, bytes).ok_or_else(|| self.not_float(&info.name, info.dtype))
+    }
+
+    /// How many elements are NaN or infinite as `f32`; 0 for dtypes that are no floating-point numbers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTensor`].
+    pub fn not_finite(&self, name: &str) -> Result<usize, Error> {
+        let info = self.require(name)?;
+        Ok(count_not_finite(info.dtype, &self.content.bytes()[info.range.clone()]))
     }
 
     fn require(&self, name: &str) -> Result<&TensorInfo, Error> {

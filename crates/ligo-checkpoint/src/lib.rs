@@ -5,9 +5,10 @@
 //! * [`ModelWriter`] writes tensors one after another into one file or several shards in bounded memory;
 //!   [`write_model`] does the whole directory in one call.
 //! * [`AtomicDir`] makes a directory appear by one rename, with a [`Manifest`] of hashes written last;
-//!   [`verify`], [`recover`] and [`latest_valid`] are its counterparts at the next start. [`RunLock`] keeps a second process out.
+//!   [`verify`], [`recover`] and [`latest_valid`] are its counterparts at the next start. [`RunLock`] keeps a second process out, and
+//!   with [`Progress`] a directory of many files is gone on with where its writing was killed.
 //! * [`state`] stores named `f32` tensors and a JSON value with their exact bits, for training checkpoints.
-//! * [`Card`] and [`copy_tokenizer`] add what else a model directory needs.
+//! * [`Card`], [`copy_tokenizer`] and [`copy_side_files`] add what else a model directory needs.
 //!
 //! Use the `safetensors` crate instead when the files are your own and a fault in them may be a panic away: this crate is
 //! stricter and slower to say yes. It holds no tensors, knows no model family, and does not download anything.
@@ -41,6 +42,7 @@ mod card;
 mod check;
 mod commit;
 mod dir;
+mod disguise;
 mod disk;
 mod dtype;
 mod error;
@@ -49,16 +51,17 @@ mod header;
 mod index;
 mod lock;
 mod manifest;
+mod progress;
+mod side_files;
 mod space;
 pub mod state;
 mod steps;
 mod strict;
-mod tokenizer;
 mod writer;
 
 pub use card::Card;
 pub use check::{Misshapen, Report, TensorSpec, Unreadable};
-pub use commit::{AtomicDir, Recovery, recover, recover_all};
+pub use commit::{AtomicDir, Recovery, recover, recover_all, restore};
 pub use dir::{Extract, ModelDir};
 pub use disk::{Change, Disk, DiskFile};
 pub use dtype::Dtype;
@@ -66,8 +69,12 @@ pub use error::Error;
 pub use file::TensorFile;
 pub use header::TensorInfo;
 pub use lock::RunLock;
-pub use manifest::{FileEntry, MANIFEST_FILE, MANIFEST_VERSION, Manifest, verify, verify_weights};
+pub use manifest::{FileEntry, MANIFEST_FILE, MANIFEST_VERSION, Manifest, verify, verify_model};
+pub use progress::Progress;
+pub use side_files::{
+    GROWTH_FILE, SideFiles, TOKENIZER_FILES, copy_side_files, copy_tokenizer, side_files_fingerprint,
+};
 pub use space::require_free_space;
 pub use steps::{Latest, Rejected, Step, latest_valid, prune};
-pub use tokenizer::{TOKENIZER_FILES, copy_tokenizer};
+pub use strict::{JsonFile, read_json};
 pub use writer::{Declared, ModelWriter, WriteOptions, write_model};

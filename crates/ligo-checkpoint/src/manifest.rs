@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::Error;
-use crate::strict::{is_plain_file_name, printable, read_json_bytes};
+use crate::card::CARD_FILE;
+use crate::strict::{JsonFile, is_plain_file_name, printable, read_json_bytes};
 
 /// The manifest's file name.
 pub const MANIFEST_FILE: &str = "manifest.json";
@@ -53,7 +54,7 @@ impl Manifest {
                 path: dir.to_path_buf(),
             });
         }
-        let bytes = read_json_bytes(&path)?;
+        let bytes = read_json_bytes(&path, JsonFile::Manifest)?;
         let bad = |message: String| Error::BadManifest {
             path: path.clone(),
             message,
@@ -92,8 +93,7 @@ impl Manifest {
     pub(crate) fn of(dir: &Path) -> Result<Self, Error> {
         let mut files = BTreeMap::new();
         for (name, path) in list(dir)? {
-            let (bytes, sha256) = hash(&path)?;
-            files.insert(name, FileEntry { bytes, sha256 });
+            files.insert(name, FileEntry::of(&path)?);
         }
         Ok(Self {
             format: FORMAT.to_string(),
@@ -150,24 +150,59 @@ pub fn verify(dir: impl AsRef<Path>) -> Result<(), Error> {
         .try_for_each(|(name, entry)| check_hash(&dir.join(name), entry))
 }
 
-/// Checks the safetensors files that a model directory's manifest lists, and nothing else: people edit model cards and
-/// add files, and a damaged weight is what no one would notice.
+/// Checks what a model directory's manifest lists, but for the model card: people edit cards and add files, and a damaged weight, size or
+/// tokenizer is what no one would notice.
 ///
 /// # Errors
 ///
 /// The errors of [`Manifest::read`]; [`Error::FileMissing`], [`Error::FileSize`], [`Error::FileHash`]; [`Error::Io`].
-pub fn verify_weights(dir: impl AsRef<Path>) -> Result<(), Error> {
+pub fn verify_model(dir: impl AsRef<Path>) -> Result<(), Error> {
     let dir = dir.as_ref();
     let manifest = Manifest::read(dir)?;
-    let weights = || manifest.files.iter().filter(|(name, _)| name.ends_with(".safetensors"));
-    for (name, entry) in weights() {
+    let deciding = || manifest.files.iter().filter(|(name, _)| *name != CARD_FILE);
+    for (name, entry) in deciding() {
         let path = dir.join(name);
         if !path.exists() {
             return Err(Error::FileMissing { path });
         }
         check_size(&path, entry)?;
     }
-    weights().try_for_each(|(name, entry)| check_hash(&dir.join(name), entry))
+    deciding().try_for_each(|(name, entry)| check_hash(&dir.join(name), entry))
+}
+
+/// A hash over names and hashes of some files of a directory; those that its manifest lists are not read.
+pub(crate) fn fingerprint<'a>(dir: &Path, files: impl Iterator<Item = &'a Path>) -> Result<String, Error> {
+    let listed = match Manifest::read(dir) {
+        Ok(manifest) => manifest.files,
+        Err(Error::NoManifest { .. }) => BTreeMap::new(),
+        Err(error) => return Err(error),
+    };
+    let mut hasher = Sha256::new();
+    for path in files {
+        // As a manifest lists it, on any system.
+        let inside = path.strip_prefix(dir).unwrap_or(path).components();
+        let parts: Vec<_> = inside.map(|part| part.as_os_str().to_string_lossy()).collect();
+        let name = parts.join("/");
+        let sha256 = match listed.get(&name) {
+            Some(entry) => entry.sha256.clone(),
+            None => hash(path)?.1,
+        };
+        hasher.update(format!("{}:{name}:{sha256};", name.len()));
+    }
+    Ok(hexadecimal(&hasher.finalize()))
+}
+
+impl FileEntry {
+    /// Size and hash of a file as it is now.
+    pub(crate) fn of(path: &Path) -> Result<Self, Error> {
+        let (bytes, sha256) = hash(path)?;
+        Ok(Self { bytes, sha256 })
+    }
+
+    /// Whether a file is the one that was hashed.
+    pub(crate) fn holds(&self, path: &Path) -> bool {
+        check_size(path, self).and_then(|()| check_hash(path, self)).is_ok()
+    }
 }
 
 fn check_size(path: &Path, entry: &FileEntry) -> Result<(), Error> {
@@ -238,8 +273,9 @@ fn hash(path: &Path) -> Result<(u64, String), Error> {
         hasher.update(&block[..read]);
         total += read as u64;
     }
-    Ok((
-        total,
-        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
-    ))
+    Ok((total, hexadecimal(&hasher.finalize())))
+}
+
+fn hexadecimal(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

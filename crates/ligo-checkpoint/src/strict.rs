@@ -1,20 +1,53 @@
 //! JSON objects whose duplicate keys are kept, so that they can be refused, and whose size is limited.
 
 use std::fmt;
+use std::io::Read;
 use std::marker::PhantomData;
 use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 
 use crate::Error;
+use crate::disguise::recognise;
 
 /// The most entries of one object.
 ///
 /// It bounds memory: an entry costs more in memory than in JSON. The largest published indexes have about 100,000.
 pub(crate) const MAX_ENTRIES: usize = 400_000;
 
-/// The largest JSON file that is read whole.
-const MAX_JSON_BYTES: u64 = 100_000_000;
+/// Kinds of JSON files, each with a largest size: a value takes many times its bytes in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JsonFile {
+    /// A `config.json`. The longest published ones name some ten thousand classes.
+    Config,
+    /// The index of a sharded model.
+    Index,
+    /// A manifest of hashes.
+    Manifest,
+    /// What `ligo` writes down about an operator or a checkpoint.
+    Record,
+}
+
+impl JsonFile {
+    /// The most bytes that are read.
+    pub fn most(self) -> u64 {
+        match self {
+            Self::Config => 4 << 20,
+            Self::Index => 64 << 20,
+            Self::Manifest | Self::Record => 16 << 20,
+        }
+    }
+}
+
+/// Reads a JSON file: a regular file of plausible size.
+///
+/// # Errors
+///
+/// [`Error::NotAFile`] for folders, devices and pipes; [`Error::FileTooLong`]; [`Error::Disguised`]; [`Error::Json`].
+pub fn read_json(path: impl AsRef<Path>, kind: JsonFile) -> Result<serde_json::Value, Error> {
+    let path = path.as_ref();
+    serde_json::from_slice(&read_json_bytes(path, kind)?).map_err(|error| Error::json(path, error))
+}
 
 /// A JSON object as pairs in file order.
 pub(crate) struct Pairs<V>(pub Vec<(String, V)>);
@@ -45,20 +78,37 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Pairs<V> {
 }
 
 /// The content of a JSON file of plausible size.
-pub(crate) fn read_json_bytes(path: &Path) -> Result<Vec<u8>, Error> {
+pub(crate) fn read_json_bytes(path: &Path, kind: JsonFile) -> Result<Vec<u8>, Error> {
+    let most = kind.most();
+    let too_long = |found| Error::FileTooLong {
+        path: path.to_path_buf(),
+        found,
+        most,
+    };
+    let metadata = require_file(path)?;
+    if metadata.len() > most {
+        return Err(too_long(metadata.len()));
+    }
+    let file = std::fs::File::open(path).map_err(Error::io("open", path))?;
+    // Some files tell no length, and some grow.
+    let mut content = Vec::with_capacity(metadata.len() as usize);
+    let read = file.take(most + 1).read_to_end(&mut content);
+    read.map_err(Error::io("read", path))?;
+    if content.len() as u64 > most {
+        return Err(too_long(content.len() as u64));
+    }
+    recognise(path, &content).map_or(Ok(content), Err)
+}
+
+/// Refuses what is no regular file, before it is opened: a named pipe would wait for a writer.
+pub(crate) fn require_file(path: &Path) -> Result<std::fs::Metadata, Error> {
     let metadata = std::fs::metadata(path).map_err(Error::io("open", path))?;
-    if !metadata.is_file() {
-        return Err(Error::NotAFile {
-            path: path.to_path_buf(),
-        });
+    if metadata.is_file() {
+        return Ok(metadata);
     }
-    if metadata.len() > MAX_JSON_BYTES {
-        return Err(Error::json(
-            path,
-            format!("{} bytes, at most {MAX_JSON_BYTES} are read", metadata.len()),
-        ));
-    }
-    std::fs::read(path).map_err(Error::io("read", path))
+    Err(Error::NotAFile {
+        path: path.to_path_buf(),
+    })
 }
 
 /// A name made safe to print: control characters escaped, at most 80 characters.

@@ -15,7 +15,7 @@ use crate::index::{INDEX_FILE, index_json};
 use crate::strict::printable;
 use crate::{AtomicDir, Disk, DiskFile, Dtype, Error, Manifest, copy_tokenizer, require_free_space};
 
-/// Room asked for beyond the payload and its headers: index, manifest, configuration, counters.
+/// Room asked for beyond payload and headers: index, manifest, configuration, card.
 const SLACK_BYTES: u64 = 64 << 10;
 
 /// A tensor that will be written.
@@ -128,12 +128,15 @@ impl<'a> ModelWriter<'a> {
             places.extend(ranges.into_iter().map(|bytes| (shards.len(), bytes)));
             shards.push(Shard { name, head });
         }
-        let payload: u64 = places
+        let payload = places.iter().map(|(_, bytes)| bytes.len() as u64);
+        let heads = shards.iter().map(|shard: &Shard| shard.head.len() as u64);
+        let needed = payload.chain(heads).fold(SLACK_BYTES, u64::saturating_add);
+        // Files that were complete when an earlier process was killed.
+        let there = shards
             .iter()
-            .map(|(_, bytes)| bytes.len() as u64)
-            .fold(0, u64::saturating_add);
-        let heads: u64 = shards.iter().map(|shard: &Shard| shard.head.len() as u64).sum();
-        require_free_space(dir.path(), payload.saturating_add(heads).saturating_add(SLACK_BYTES))?;
+            .filter_map(|shard| std::fs::metadata(dir.path().join(&shard.name)).ok());
+        let there: u64 = there.map(|metadata| metadata.len()).sum();
+        require_free_space(dir.path(), needed.saturating_sub(there))?;
         Ok(Self {
             dir,
             tensors,
@@ -157,8 +160,12 @@ impl<'a> ModelWriter<'a> {
     /// [`Error::Write`].
     pub fn write_config(&self, config: &Value) -> Result<(), Error> {
         let mut config = config.clone();
-        let written = self.tensors.iter().find_map(|tensor| tensor.dtype.config_name());
-        if let (Some(fields), Some(written)) = (config.as_object_mut(), written) {
+        // The one that holds all of them: a narrower one would round the wider ones when the model is read.
+        let dtypes = self.tensors.iter().map(|tensor| tensor.dtype);
+        let written = dtypes
+            .filter(|dtype| dtype.config_name().is_some())
+            .reduce(Dtype::joined);
+        if let (Some(fields), Some(written)) = (config.as_object_mut(), written.and_then(Dtype::config_name)) {
             for key in ["dtype", "torch_dtype"] {
                 if let Some(name @ Value::String(_)) = fields.get_mut(key) {
                     *name = written.into();
@@ -166,6 +173,42 @@ impl<'a> ModelWriter<'a> {
             }
         }
         self.dir.write(CONFIG_FILE, format!("{config:#}\n").as_bytes())
+    }
+
+    /// The file that the next tensor belongs into; `None` when all are written.
+    pub fn next_file(&self) -> Option<&str> {
+        let (shard, _) = self.places.get(self.next)?;
+        Some(&self.shards[*shard].name)
+    }
+
+    /// Passes over the tensors of the next tensor's file, which is complete already; returns how many they are.
+    pub fn skip_file(&mut self) -> usize {
+        let Some(shard) = self.places.get(self.next).map(|(shard, _)| *shard) else {
+            return 0;
+        };
+        let rest = self.places[self.next..].iter();
+        let skipped = rest.take_while(|(other, _)| *other == shard).count();
+        self.next += skipped;
+        skipped
+    }
+
+    /// Forces a file to the disk whose last tensor was just written, and returns its name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`].
+    pub fn close_complete(&mut self) -> Result<Option<String>, Error> {
+        let next = self.places.get(self.next).map(|(shard, _)| *shard);
+        match self.open.take() {
+            Some((shard, file)) if next != Some(shard) => {
+                file.finish()?;
+                Ok(Some(self.shards[shard].name.clone()))
+            }
+            other => {
+                self.open = other;
+                Ok(None)
+            }
+        }
     }
 
     /// Writes the next tensor, converted to its declared dtype.

@@ -5,7 +5,7 @@ mod support;
 
 use std::path::Path;
 
-use ligo_checkpoint::{Error, ModelDir, TensorFile};
+use ligo_checkpoint::{Error, JsonFile, ModelDir, TensorFile, read_json};
 use support::raw_file;
 
 /// The error for a file with this content, with its name checked and taken out of the message.
@@ -136,16 +136,164 @@ dir_refused! {
         => Error::ShardOutside { .. }, "DIR/model.safetensors.index.json: tensor `a`: shard `s\\0` is not a file name inside this folder";
     a_shard_that_does_not_exist: &[(INDEX, index(r#"{"a":"s.safetensors"}"#).as_bytes())]
         => Error::ShardMissing { .. }, "DIR/model.safetensors.index.json: shard `s.safetensors` does not exist; tensor `a` should be in it";
-    a_tensor_that_is_not_in_its_shard: &[(INDEX, index(r#"{"a":"s","b":"s"}"#).as_bytes()), ("s", &raw_file(&format!("{{{A}}}"), 4))]
-        => Error::NotInShard { .. }, "DIR/model.safetensors.index.json: tensor `b` is not in shard `s`";
-    a_shard_with_a_tensor_beyond_the_index: &[(INDEX, index(r#"{"b":"s"}"#).as_bytes()),
-        ("s", &raw_file(&format!("{{{A},{}}}", A.replace("\"a\"", "\"b\"").replace("[0,4]", "[4,8]")), 8))]
-        => Error::NotInIndex { .. }, "DIR/model.safetensors.index.json: shard `s` holds tensor `a`, which the index does not place there";
     a_shard_that_is_truncated: &[(INDEX, index(r#"{"a":"s"}"#).as_bytes()), ("s", &raw_file(&format!("{{{A}}}"), 1))]
         => Error::OutOfRange { .. }, "DIR/s: tensor `a` ends at byte 4 of the data, the file holds 1";
     an_old_and_a_new_name_of_the_same_tensor: &[("model.safetensors", &raw_file(&format!("{{{},{}}}",
         A.replace("\"a\"", "\"LayerNorm.gamma\""), A.replace("\"a\"", "\"LayerNorm.weight\"").replace("[0,4]", "[4,8]")), 8))]
         => Error::AliasClash { .. }, "DIR: tensors `LayerNorm.gamma` and `LayerNorm.weight` both map to `LayerNorm.weight`";
+}
+
+fn two_tensors() -> Vec<u8> {
+    let b = A.replace("\"a\"", "\"b\"").replace("[0,4]", "[4,8]");
+    raw_file(&format!("{{{A},{b}}}"), 8)
+}
+
+/// The names in a directory with these files.
+fn names_of(files: &[(&str, &[u8])]) -> Result<Vec<String>, Error> {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    Ok(ModelDir::open(folder.path())?.names().map(str::to_owned).collect())
+}
+
+#[test]
+fn what_the_shards_hold_counts_whatever_the_index_says_of_it() {
+    let one = raw_file(&format!("{{{A}}}"), 4);
+    for (map, shards, expected) in [
+        // An entry without a tensor, a tensor without an entry, and an entry that names another shard than the tensor's.
+        (r#"{"a":"s","b":"s"}"#, vec![("s", one.clone())], vec!["a"]),
+        (r#"{"b":"s"}"#, vec![("s", two_tensors())], vec!["a", "b"]),
+        (
+            r#"{"b":"s","a":"t"}"#,
+            vec![("s", two_tensors()), ("t", raw_file("{}", 0))],
+            vec!["a", "b"],
+        ),
+        // The same tensor twice.
+        (
+            r#"{"a":"s","b":"t"}"#,
+            vec![("s", one.clone()), ("t", two_tensors())],
+            vec!["a", "b"],
+        ),
+    ] {
+        let index = index(map);
+        let mut files = vec![(INDEX, index.as_bytes())];
+        files.extend(shards.iter().map(|(name, content)| (*name, content.as_slice())));
+        assert_eq!(names_of(&files).unwrap(), expected, "{map}");
+    }
+}
+
+#[test]
+fn two_shards_that_contradict_each_other_are_refused() {
+    let one = raw_file(&format!("{{{A}}}"), 4);
+    let mut other = one.clone();
+    *other.last_mut().unwrap() ^= 1;
+    let index = index(r#"{"a":"s","b":"t"}"#);
+    let error = names_of(&[(INDEX, index.as_bytes()), ("s", &one), ("t", &other)]).unwrap_err();
+    assert!(
+        matches!(&error, Error::Contradiction { tensor, .. } if tensor == "a"),
+        "{error}"
+    );
+    for name in ["`a`", "/s", "/t"] {
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+#[test]
+fn what_a_failed_download_leaves_is_called_what_it_is() {
+    let pointer = format!(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 123456\n",
+        "ab".repeat(32)
+    );
+    let zip = b"PK\x03\x04\x00\x00\x08\x08archive/data.pkl";
+    for (content, found, help) in [
+        (pointer.as_bytes(), "Git LFS pointer", "git lfs pull"),
+        (
+            b"<!DOCTYPE html>\n<html><body>Sign in</body></html>",
+            "web page",
+            "download",
+        ),
+        (b"\n <HTML>", "web page", "download"),
+        (
+            b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
+            "web page",
+            "download",
+        ),
+        (b"Entry not found", "\"Entry not found\"", "download"),
+        (
+            b"{\"error\":\"Repository not found\"}",
+            "Repository not found",
+            "download",
+        ),
+        (zip, "torch.save", "python -c"),
+        (b"GGUF\x03\x00\x00\x00\x00\x00\x00\x00", "GGUF", "safetensors"),
+        (b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03", "gzip", "unpack"),
+    ] {
+        let (error, message) = dir_refusal(&[("model.safetensors", content)]);
+        assert!(matches!(error, Error::Disguised { .. }), "{error:?}");
+        assert!(
+            message.starts_with("DIR/model.safetensors: this is ") && message.contains(found),
+            "{message}"
+        );
+        assert!(message.contains(help) && !message.contains('\n'), "{message}");
+    }
+    let weights = ("model.safetensors", raw_file("{}", 0));
+    for (content, found) in [
+        (pointer.as_bytes(), "Git LFS pointer"),
+        (b"<html></html>".as_slice(), "web page"),
+    ] {
+        for file in ["config.json", INDEX] {
+            let mut files = vec![(file, content)];
+            files.extend((file == "config.json").then_some((weights.0, weights.1.as_slice())));
+            let (_, message) = dir_refusal(&files);
+            assert!(
+                message.contains(&format!("DIR/{file}: this is")) && message.contains(found),
+                "{message}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_configuration_is_no_huge_file_and_no_device() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("model.safetensors"), raw_file("{}", 0)).unwrap();
+    let config = folder.path().join("config.json");
+    // Sparse: it takes no room.
+    std::fs::File::create(&config).unwrap().set_len(96 << 20).unwrap();
+    let error = ModelDir::open(folder.path()).unwrap_err();
+    assert!(
+        matches!(error, Error::FileTooLong { found, .. } if found == 96 << 20),
+        "{error}"
+    );
+    std::fs::remove_file(&config).unwrap();
+    std::fs::create_dir(&config).unwrap();
+    assert!(matches!(ModelDir::open(folder.path()), Err(Error::NotAFile { .. })));
+    if Path::new("/dev/zero").exists() {
+        let error = read_json("/dev/zero", JsonFile::Config).unwrap_err();
+        assert!(matches!(error, Error::NotAFile { .. }), "{error}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_named_pipe_is_refused_instead_of_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("config.json");
+    let status = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(status.success());
+    assert!(matches!(
+        read_json(&pipe, JsonFile::Config),
+        Err(Error::NotAFile { .. })
+    ));
+    assert!(matches!(TensorFile::open(&pipe), Err(Error::NotAFile { .. })));
+}
+
+#[test]
+fn a_parsers_words_reach_nobody_as_an_escape_sequence() {
+    let index = index("{\"a\": \"s\"}").replace("weight_map", "weight\u{1b}[31m_map");
+    let (_, message) = dir_refusal(&[(INDEX, index.as_bytes())]);
+    assert!(!message.chars().any(char::is_control), "{message:?}");
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub mod load;
 mod matrices;
 mod observer;
 mod peak;
+mod plain;
 pub mod plan;
 pub mod power;
 pub mod recipe;

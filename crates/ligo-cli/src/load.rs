@@ -1,5 +1,7 @@
 //! From a model directory to a model with weights.
 
+mod complaint;
+
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -8,6 +10,8 @@ use ligo_arch::{ModelConfig, ParamTable, Role};
 use ligo_checkpoint::{MANIFEST_FILE, ModelDir, Report, TensorSpec};
 use ligo_models::Model;
 use thiserror::Error;
+
+use complaint::complaint;
 
 /// A model with its weights.
 #[derive(Clone, Debug)]
@@ -61,6 +65,35 @@ pub enum LoadError {
         /// The family of the tensors.
         found: String,
     },
+    /// A file is not the one that was written.
+    #[error(
+        "{source}; the file is damaged or was changed. If the change is meant, remove {} there: nothing is checked without it",
+        MANIFEST_FILE
+    )]
+    Changed {
+        /// The file.
+        source: ligo_checkpoint::Error,
+    },
+    /// There is the body of a model, and not the head that ligo trains it with.
+    #[error(
+        "{}: the {family} model here has no {head} head{named}: `{missing}` and what belongs to it are not in the file. \
+         ligo reads models with their head; transformers can add a fresh one: {class}.from_pretrained(DIR).save_pretrained(NEW)",
+        path.display()
+    )]
+    NoHead {
+        /// The directory.
+        path: PathBuf,
+        /// The family.
+        family: String,
+        /// What the head would predict.
+        head: String,
+        /// What `architectures` says.
+        named: String,
+        /// The first tensor of the head.
+        missing: String,
+        /// The class of `transformers` that has it.
+        class: String,
+    },
     /// The weights do not fit the model.
     #[error(transparent)]
     Model(#[from] ligo_models::Error),
@@ -104,7 +137,7 @@ impl Source {
 
 /// Opens a model directory, checks it and gives its tensors today's names.
 ///
-/// Checked are the manifest's hashes of the weights when there is a manifest, and every tensor's presence, shape and dtype; payloads
+/// Checked are the manifest's hashes of all that decides the model when there is a manifest, and every tensor's presence, shape and dtype; payloads
 /// are read later. `…gamma`/`…beta`, `cls.predictions.decoder.bias` and a tied decoder's weight are known under the
 /// names of the table.
 ///
@@ -112,12 +145,21 @@ impl Source {
 /// See [`LoadError`]; all missing and misshapen tensors are named together.
 pub fn open_model(path: &Path) -> Result<Source, LoadError> {
     if path.join(MANIFEST_FILE).exists() {
-        ligo_checkpoint::verify_weights(path)?;
+        ligo_checkpoint::verify_model(path).map_err(changed)?;
     }
     let dir = ModelDir::open(path)?;
     let config = read_config(&dir)?;
     let (dir, optional, _) = fit(dir, &config)?;
     Ok(Source { config, dir, optional })
+}
+
+fn changed(source: ligo_checkpoint::Error) -> LoadError {
+    match source {
+        ligo_checkpoint::Error::FileHash { .. } | ligo_checkpoint::Error::FileSize { .. } => {
+            LoadError::Changed { source }
+        }
+        other => other.into(),
+    }
 }
 
 /// Loads a model onto a device.
@@ -156,25 +198,10 @@ pub(crate) fn fit(dir: ModelDir, config: &ModelConfig) -> Result<(ModelDir, Vec<
     let specs: Vec<TensorSpec> = tensors.map(|t| TensorSpec::new(t.name, t.shape)).collect();
     let mut report = dir
         .check(&specs)
-        .map_err(|error| other_family(&dir, config).unwrap_or(error.into()))?;
+        .map_err(|error| complaint(error, &dir, config, &table))?;
     // Neither a tied tensor's second name nor a buffer of old checkpoints is anything that gets lost.
-    let is_alias = |name: &String| table.ties().iter().any(|(alias, _)| alias == name);
-    report.extra.retain(|name| !is_alias(name) && !table.is_buffer(name));
+    report.extra = ligo_growth::files::beyond(&dir, &table);
     Ok((dir, optional, report))
-}
-
-/// The plainer complaint when hundreds of tensors are missing since they are another family's.
-fn other_family(dir: &ModelDir, config: &ModelConfig) -> Option<LoadError> {
-    let found = ModelConfig::recognise(dir.names())?;
-    let table = config.table();
-    let params: Vec<_> = table.params().collect();
-    let own = table.file_tensors(&params);
-    let expected = ModelConfig::recognise(own.iter().map(|t| t.name.as_str()))?;
-    (found != expected).then(|| LoadError::OtherFamily {
-        path: dir.path().to_path_buf(),
-        says: family_name(config.model_type()).into(),
-        found: family_name(found).into(),
-    })
 }
 
 /// Gives the tensors of a bare model the names that they have under a head.
@@ -380,10 +407,54 @@ mod tests {
         *bytes.last_mut().unwrap() ^= 1;
         std::fs::write(&file, bytes).unwrap();
         let error = open_model(&folder.path().join("m")).unwrap_err();
-        assert!(
-            matches!(error, LoadError::Checkpoint(ligo_checkpoint::Error::FileHash { .. })),
-            "{error}"
-        );
+        assert!(matches!(error, LoadError::Changed { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_flipped_bit_of_the_configuration_is_noticed_and_named() {
+        let folder = directory(tensors());
+        let file = folder.path().join("m/config.json");
+        let text = std::fs::read_to_string(&file).unwrap();
+        // One bit: 0x32 and 0x30 differ in it; no size of the tensors does.
+        let changed = text.replace("\"num_attention_heads\": 2", "\"num_attention_heads\": 4");
+        assert_ne!(text, changed);
+        std::fs::write(&file, changed).unwrap();
+        let message = open_model(&folder.path().join("m")).unwrap_err().to_string();
+        for part in ["config.json", "sha256", "manifest.json"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        std::fs::remove_file(folder.path().join("m/manifest.json")).unwrap();
+        open_model(&folder.path().join("m")).unwrap();
+    }
+
+    #[test]
+    fn a_manifest_that_does_not_list_the_configuration_still_reads() {
+        let folder = directory(tensors());
+        let path = folder.path().join("m/manifest.json");
+        let mut manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        manifest["files"]
+            .as_object_mut()
+            .unwrap()
+            .remove("config.json")
+            .unwrap();
+        std::fs::write(&path, format!("{manifest:#}\n")).unwrap();
+        open_model(&folder.path().join("m")).unwrap();
+    }
+
+    #[test]
+    fn a_bare_encoder_is_called_that() {
+        let mut tensors = tensors();
+        tensors.retain(|(name, ..)| name.starts_with("bert."));
+        let message = open(tensors.clone()).unwrap_err().to_string();
+        for part in ["BERT", "no language-model head", "BertForMaskedLM.from_pretrained"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        // With the names that a bare model's file has.
+        for (name, ..) in &mut tensors {
+            *name = name.trim_start_matches("bert.").to_owned();
+        }
+        let message = open(tensors).unwrap_err().to_string();
+        assert!(message.contains("no language-model head"), "{message}");
     }
 
     #[test]

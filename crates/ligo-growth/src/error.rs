@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use thiserror::Error;
 
 /// What can go wrong while a model is grown.
@@ -60,7 +62,41 @@ pub enum Error {
         /// The matrix.
         name: String,
     },
+    /// Weights of the small model are no numbers.
+    #[error("NaN or infinity in the small model's weights: {}", listed(tensors))]
+    NotFinite {
+        /// Tensors, and how many of their elements.
+        tensors: Vec<(String, usize)>,
+    },
+    /// The map makes NaN or infinity of numbers.
+    #[error("the operator makes NaN or infinity of the small model's weights, in `{name}` first")]
+    MapNotFinite {
+        /// The first tensor.
+        name: String,
+    },
+    /// There is a model already, and it is not to be replaced.
+    #[error("{} exists already, and was not grown from the same", path.display())]
+    Exists {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Growth was stopped by the caller.
-    #[error("growing was stopped before the last tensor; nothing was written")]
+    #[error("growing was stopped before the last tensor")]
     Interrupted,
+}
+
+/// Tensors that are named one by one.
+const LISTED: usize = 6;
+
+/// Tensors with the number of their elements that are no numbers.
+pub fn listed(tensors: &[(String, usize)]) -> String {
+    let mut list: Vec<String> = tensors
+        .iter()
+        .take(LISTED)
+        .map(|(name, count)| format!("`{name}` ({count} of its values)"))
+        .collect();
+    if let Some(more) = tensors.len().checked_sub(LISTED).filter(|more| *more > 0) {
+        list.push(format!("and {more} tensors more"));
+    }
+    list.join(", ")
 }

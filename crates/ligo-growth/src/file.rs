@@ -3,7 +3,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ligo_arch::{Axis, ModelConfig, ParamSpec, ParamTable, Role, StackName};
-use ligo_checkpoint::{AtomicDir, TensorFile, state};
+use ligo_checkpoint::{AtomicDir, JsonFile, TensorFile, state};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -191,8 +191,10 @@ pub fn load_operator(path: &Path, device: &Device) -> Result<(LinearMap, Operato
         reason,
     };
     ligo_checkpoint::verify(path)?;
-    let json = std::fs::read(path.join(OPERATOR_JSON)).map_err(|e| bad(format!("{OPERATOR_JSON}: {e}")))?;
-    let info: OperatorInfo = serde_json::from_slice(&json).map_err(|e| bad(format!("{OPERATOR_JSON}: {e}")))?;
+    let json = ligo_checkpoint::read_json(path.join(OPERATOR_JSON), JsonFile::Record)?;
+    let reason = |e: serde_json::Error| e.to_string().escape_debug().to_string();
+    let info: OperatorInfo =
+        serde_json::from_value(json).map_err(|e| bad(format!("{OPERATOR_JSON}: {}", reason(e))))?;
     if info.format_version != FORMAT_VERSION {
         let found = info.format_version;
         return Err(bad(format!(

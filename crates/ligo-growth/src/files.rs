@@ -1,7 +1,7 @@
 //! Between a table's parameters and the tensors of files, where these differ.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use ligo_arch::{ModelConfig, Param, ParamTable};
 use ligo_checkpoint::{Extract, ModelDir};
@@ -39,6 +39,37 @@ pub fn at_resolution(
     let name = table.tensor.clone();
     let extract: Extract = Box::new(move |values| table.resample(values, to.grid));
     Ok((dir.with_parts([(name.clone(), name, extract)]), resized))
+}
+
+/// The tensors of a file that the table has no place for: no parameters, no second names of tied ones, no buffers of older files.
+pub fn beyond(dir: &ModelDir, table: &ParamTable) -> Vec<String> {
+    let params: Vec<Param<'_>> = table.params().collect();
+    let known: HashSet<String> = table
+        .file_tensors(&params)
+        .into_iter()
+        .map(|tensor| tensor.name)
+        .collect();
+    let is_alias = |name: &str| table.ties().iter().any(|(alias, _)| alias == name);
+    dir.names()
+        .filter(|name| !known.contains(*name) && !is_alias(name) && !table.is_buffer(name))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The parameters of a file that hold NaN or infinity, with the number of such elements; buffers may hold them.
+///
+/// # Errors
+/// A tensor cannot be read.
+pub fn not_finite(dir: &ModelDir, table: &ParamTable) -> Result<Vec<(String, usize)>, Error> {
+    let params: Vec<Param<'_>> = table.params().collect();
+    let mut found = Vec::new();
+    for tensor in table.file_tensors(&params) {
+        if dir.info(&tensor.name).is_some() {
+            let count = dir.not_finite(&tensor.name)?;
+            found.extend((count > 0).then_some((tensor.name, count)));
+        }
+    }
+    Ok(found)
 }
 
 /// A tensor as files hold it: name, shape, values.

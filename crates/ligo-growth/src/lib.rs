@@ -47,6 +47,7 @@ mod map;
 mod moments;
 mod novelty;
 pub mod operators;
+mod plan;
 mod source;
 mod starts;
 pub mod stream;
@@ -54,7 +55,7 @@ mod term;
 mod width;
 
 pub use depth::DepthInit;
-pub use error::Error;
+pub use error::{Error, listed};
 pub use factors::{Factors, Sharing};
 pub use file::{OPERATOR_JSON, OPERATOR_TENSORS, OperatorInfo, load_operator, save_operator};
 pub use fill::Fill;

@@ -40,6 +40,9 @@ pub struct LigoConfig {
     pub tune_depth: bool,
 }
 
+/// Each term has matrices of its own; more than a few were never of use.
+const MOST_TERMS: usize = 64;
+
 /// How the terms after the first start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -84,6 +87,7 @@ impl LigoConfig {
         }
         let faults = [
             (self.terms == 0, "terms must be at least 1"),
+            (self.terms > MOST_TERMS, "terms must be at most 64"),
             (
                 self.fixed_identity && !self.tied,
                 "fixed_identity = true needs tied = true: columns of their own have no identity block",

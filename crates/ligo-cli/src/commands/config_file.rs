@@ -2,36 +2,85 @@
 
 use std::path::Path;
 
-use ligo_arch::{ModelConfig, Task};
+use ligo_arch::{Change, ModelConfig};
+use ligo_checkpoint::JsonFile;
+use serde_json::{Map, Value};
 
 use crate::Failure;
-
-/// What does not grow, as a field that the large model's file may leave out, and its value.
-pub fn kept(small: &ModelConfig) -> (&'static str, usize) {
-    match small.task() {
-        Task::ImageClassification { labels } => ("num_labels", labels),
-        _ => ("vocab_size", small.vocab_size()),
-    }
-}
+use crate::load::LoadError;
+use crate::recipe::inherit;
 
 /// Reads a configuration file and adds one field, such as the vocabulary size, when the file leaves it out.
 ///
 /// # Errors
 /// The file cannot be read or is not a valid configuration.
 pub fn read_config(path: &Path, (field, value): (&str, usize)) -> Result<ModelConfig, Failure> {
-    let text = std::fs::read(path).map_err(Failure::io("read", path))?;
-    let not_json = |e: serde_json::Error| {
+    let mut fields = read_fields(path)?;
+    let named = field == "num_labels" && fields.contains_key("id2label");
+    if !named {
+        fields.entry(field).or_insert_with(|| value.into());
+    }
+    config(path, fields)
+}
+
+/// Reads the configuration of the model that a small one becomes: what the file leaves out is as it is there, as in a recipe.
+///
+/// Returned with it are the changes, no sizes, by which the large model would compute something else with the same weights; all of them are among `allowed`.
+///
+/// # Errors
+/// As [`read_config`]; the file asks for a change that is not allowed.
+pub fn read_large(path: &Path, small: &ModelConfig, allowed: &[String]) -> Result<(ModelConfig, Vec<Change>), Failure> {
+    let mut fields = read_fields(path)?;
+    if let Some(other) = fields.get("model_type").and_then(Value::as_str)
+        && ModelConfig::MODEL_TYPES.contains(&other)
+        && other != small.model_type()
+    {
+        return Err(Failure::Arch(ligo_arch::Error::FamiliesDiffer {
+            small: small.model_type().into(),
+            large: other.into(),
+        }));
+    }
+    inherit(&mut fields, &small.to_json());
+    let large = config(path, fields)?;
+    let changes = small.changes_to(&large);
+    let is_allowed = |change: &&Change| allowed.iter().any(|field| field == change.field);
+    let refused: Vec<&Change> = changes.iter().filter(|change| !is_allowed(change)).collect();
+    if refused.is_empty() {
+        return Ok((large, changes));
+    }
+    let names: Vec<&str> = refused.iter().map(|change| change.field).collect();
+    let list: Vec<String> = refused.iter().map(ToString::to_string).collect();
+    Err(Failure::other(
+        format!(
+            "{} changes what the model computes, beside its size: {}",
+            path.display(),
+            list.join(", ")
+        ),
+        format!(
+            "leave {} out to have the small model's value, or pass --allow-change {}",
+            if names.len() == 1 { "the field" } else { "the fields" },
+            names.join(",")
+        ),
+    ))
+}
+
+fn read_fields(path: &Path) -> Result<Map<String, Value>, Failure> {
+    let not_json = |message: String| {
         Failure::other(
-            format!("{} is not JSON: {e}", path.display()),
+            format!("{} is not JSON: {message}", path.display()),
             "expected a Hugging Face config.json",
         )
     };
-    let mut json: serde_json::Value = serde_json::from_slice(&text).map_err(not_json)?;
-    if let Some(fields) = json.as_object_mut() {
-        let named = field == "num_labels" && fields.contains_key("id2label");
-        if !named {
-            fields.entry(field).or_insert_with(|| value.into());
-        }
+    match ligo_checkpoint::read_json(path, JsonFile::Config) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(not_json("it holds no object".into())),
+        Err(ligo_checkpoint::Error::Json { message, .. }) => Err(not_json(message)),
+        Err(other) => Err(other.into()),
     }
-    Ok(ModelConfig::from_json(&json)?)
+}
+
+fn config(path: &Path, fields: Map<String, Value>) -> Result<ModelConfig, Failure> {
+    let config = ModelConfig::from_json(&Value::Object(fields));
+    let path = path.to_path_buf();
+    config.map_err(|source| Failure::Load(LoadError::Config { path, source }))
 }

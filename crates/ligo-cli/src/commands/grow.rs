@@ -1,42 +1,49 @@
 //! `ligo grow`: apply an operator, from file to file.
 
-use std::path::PathBuf;
+mod choice;
+mod effect;
+mod sizes;
+
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::ValueEnum;
+use ligo_arch::{Change, ModelConfig};
 use ligo_checkpoint::{Card, Dtype};
-use ligo_growth::OperatorSpec;
-use ligo_growth::stream::{GrowOptions, grow_directory};
+use ligo_growth::stream::{GrowOptions, Grown, grow_directory};
+use ligo_growth::{LinearMap, OperatorSpec};
+use serde_json::{Value, json};
 
-use super::config_file::{kept, read_config};
+use super::config_file::read_large;
 use crate::device::Picked;
+use crate::load::Source;
+use crate::plain::plain;
 use crate::recipe::nearest;
 use crate::{Failure, Ui, stop};
 
 /// Arguments of `ligo grow`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  ligo grow --small bert-small --operator operator --out bert-base-start\n  ligo grow --small bert-small --large bert-base.json --method stackbert --out start\n  ligo grow --small bert-small --large deep.json --layers 0,1,2,3,2,3,4,5 --out start --dtype bf16 --max-shard-mb 2000\n  ligo grow --small bert-small --large wide.json --method fpi --set choice=balanced --out start\n\nWorks tensor by tensor: memory does not grow with the number of layers."
+    after_help = "Examples:\n  ligo grow --small qwen3 --layers 2x --out bigger\n  ligo grow --small bert-small --width 1.5x --layers 12 --out bigger\n  ligo grow --small bert-small --operator operator --out bert-base-start\n  ligo grow --small bert-small --large bert-base.json --method stackbert --out start\n  ligo grow --small bert-small --large deep.json --layers 0,1,2,3,2,3,4,5 --out start --dtype bf16 --max-shard-mb 2000\n  ligo grow --small bert-small --large wide.json --method fpi --set choice=balanced --out start\n\nSizes that are not asked for follow from the width, or stay. Without --method the one that keeps what the model computes is taken, where one does.\nAfterwards both models run on the same inputs, and what they compute is compared.\n\nWorks tensor by tensor: memory does not grow with the number of layers. What the large model's file leaves out is as in the small model. With\n--max-shard-mb, the same command after an interruption goes on behind the last complete shard."
 )]
 pub struct GrowArgs {
     /// The small model's directory.
     #[arg(long, value_name = "DIR")]
     pub small: PathBuf,
     /// An operator that `ligo learn` (or a run) wrote.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["method", "layers"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["method", "layers", "width", "heads", "ffn"])]
     pub operator: Option<PathBuf>,
-    /// The large model's config.json; a learned operator knows it already.
-    #[arg(long, value_name = "FILE", required_unless_present = "operator")]
+    /// The large model's config.json, instead of sizes; a learned operator knows it already.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["width", "heads", "ffn"])]
     pub large: Option<PathBuf>,
-    /// A fixed operator, such as stackbert, fpi or lemon; an unknown name lists all of them.
-    #[arg(long, value_name = "NAME", required_unless_present_any = ["operator", "layers"])]
+    #[command(flatten)]
+    pub sizes: sizes::SizeArgs,
+    /// A fixed operator, such as stackbert, fpi or lemon; an unknown name lists all of them. One is proposed where none is named.
+    #[arg(long, value_name = "NAME")]
     pub method: Option<String>,
     /// Change a setting of the method, such as form=noisy of hyper-cloning or choice=balanced of fpi.
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "method")]
     pub settings: Vec<String>,
-    /// Source layers, one for each layer of the large model, such as 0,1,0,1.
-    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "method")]
-    pub layers: Option<Vec<usize>>,
     /// Seed of fresh entries.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -46,9 +53,24 @@ pub struct GrowArgs {
     /// Cut the weights into shards of at most so many megabytes.
     #[arg(long, value_name = "MB")]
     pub max_shard_mb: Option<u64>,
+    /// Grow by the starting values of a method that is learned.
+    #[arg(long, requires = "method")]
+    pub unlearned: bool,
+    /// Fields of the large model's file that may change what the model computes beside its size, such as rope_theta.
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    pub allow_change: Vec<String>,
+    /// Grow a model also when its weights hold NaN or infinity.
+    #[arg(long)]
+    pub allow_not_finite: bool,
+    /// Do not compare what the two models compute afterwards; for models that do not fit into memory.
+    #[arg(long)]
+    pub no_check: bool,
     /// Where the grown model is written.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Replace a model that is there already.
+    #[arg(long)]
+    pub replace: bool,
 }
 
 /// Number types that can be written.
@@ -67,43 +89,21 @@ pub enum DtypeArg {
 /// # Errors
 /// The pair cannot be grown, or files cannot be read or written.
 pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
+    check_target(args)?;
+    args.sizes
+        .check(args.large.is_some(), args.operator.is_some(), args.method.is_some())?;
     let source = crate::store::open_source(&args.small)?;
-    let (mut source, map, large, name) = match &args.operator {
-        Some(dir) => {
-            let (map, info) = ligo_growth::load_operator(dir, &picked.device)?;
-            let large = info.large()?;
-            let source = source.at(&large)?;
-            if info.small()?.table() != source.config.table() {
-                return Err(Failure::other(
-                    format!(
-                        "the operator in {} was made for another small model than {}",
-                        dir.display(),
-                        args.small.display()
-                    ),
-                    "ligo inspect shows the sizes of both",
-                ));
-            }
-            (source, map, large, info.operator.name())
-        }
-        None => {
-            let spec = spec(args)?;
-            let file = args
-                .large
-                .as_ref()
-                .ok_or_else(|| Failure::other("--large is missing", "see `ligo grow --help`"))?;
-            let large = read_config(file, kept(&source.config))?;
-            let source = source.at(&large)?;
-            let large = spec.adjust(&source.config, &large);
-            let map = spec.build(
-                &source.config.table(),
-                &large.table(),
-                &picked.device,
-                large.initializer_range(),
-                args.seed,
-            )?;
-            (source, map, large, spec.name())
-        }
+    let Prepared {
+        mut source,
+        map,
+        large,
+        name,
+        identity,
+    } = match &args.operator {
+        Some(dir) => learned(args, dir, source, picked)?,
+        None => fixed(args, source, picked, ui)?,
     };
+    let large = complete(&large)?;
     let options = GrowOptions {
         dtype: args.dtype.map(|d| match d {
             DtypeArg::F32 => Dtype::F32,
@@ -114,11 +114,16 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         card: Some(Card {
             title: "grown model before its first step".into(),
             base_model: Some(args.small.display().to_string()),
-            method: Some(name.into()),
+            method: Some(name.clone()),
             ..Card::default()
         }),
         tokenizer: None,
+        // Devices differ in the last bits: shards of two of them do not belong together.
+        identity: Some(json!([identity, picked.name])),
+        keep_existing: !args.replace,
+        allow_not_finite: args.allow_not_finite,
     };
+    let _lock = ligo_checkpoint::RunLock::beside(&args.out)?;
     let bar = ui.items_bar("growing", 0);
     let start = Instant::now();
     let result = grow_directory(
@@ -136,23 +141,208 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         },
     );
     bar.finish_and_clear();
-    result?;
+    let grown = result.map_err(explained)?;
+    tell(&grown, ui);
+    let (small, out) = (args.small.display(), args.out.display());
+    if grown.was_there {
+        ui.result(format!(
+            "{out} was grown from {small} by {name} already; nothing was left to do"
+        ));
+        return Ok(());
+    }
     ui.result(format!(
-        "grew {} into {} by {name}: {} → {} parameters in {}",
-        args.small.display(),
-        args.out.display(),
+        "grew {small} into {out} by {name}: {} → {} parameters in {}",
         source.config.table().num_parameters(),
         large.table().num_parameters(),
         crate::ui::duration(start.elapsed().as_secs_f64()),
     ));
+    if args.no_check {
+        return Ok(());
+    }
+    match effect::measure(&args.small, &args.out, &picked.device)? {
+        Some(effect) => ui.result(effect.text()),
+        None => ui.say("the two models do not read the same inputs, so what they compute is not compared"),
+    }
     Ok(())
 }
 
-fn spec(args: &GrowArgs) -> Result<OperatorSpec, Failure> {
-    if let Some(layers) = &args.layers {
-        return Ok(OperatorSpec::Layers { layers: layers.clone() });
+/// What growing needs.
+struct Prepared {
+    source: Source,
+    map: LinearMap,
+    large: ModelConfig,
+    /// For people.
+    name: String,
+    /// What decides the map.
+    identity: Value,
+}
+
+/// By an operator that was learned.
+fn learned(args: &GrowArgs, dir: &Path, source: Source, picked: &Picked) -> Result<Prepared, Failure> {
+    let (map, info) = ligo_growth::load_operator(dir, &picked.device)?;
+    let large = info.large()?;
+    let source = source.at(&large)?;
+    if info.small()?.table() != source.config.table() {
+        return Err(Failure::other(
+            format!(
+                "the operator in {} was made for another small model than {}",
+                dir.display(),
+                args.small.display()
+            ),
+            "ligo inspect shows the sizes of both",
+        ));
     }
-    let name = args.method.as_deref().unwrap_or_default();
+    let files = ligo_checkpoint::Manifest::read(dir)?;
+    let identity = files.files().iter().map(|(file, entry)| json!([file, entry.sha256]));
+    Ok(Prepared {
+        source,
+        map,
+        large,
+        name: info.operator.name().into(),
+        identity: identity.collect(),
+    })
+}
+
+/// By a fixed operator, or by the starting values of a learned one.
+fn fixed(args: &GrowArgs, source: Source, picked: &Picked, ui: Ui) -> Result<Prepared, Failure> {
+    let (large, changes) = larger(args, &source.config)?;
+    changes
+        .iter()
+        .for_each(|change| ui.say(format!("changed as asked: {change}")));
+    let source = source.at(&large)?;
+    let spec = spec(args, &source.config, &large, picked, ui)?;
+    let is_learned = matches!(spec, OperatorSpec::Ligo(_));
+    if is_learned && !args.unlearned {
+        return Err(Failure::other(
+            format!("{} is an operator that is learned, and none is given", spec.name()),
+            "learn one with `ligo learn` and pass --operator DIR, or pass --unlearned to grow by its starting values",
+        ));
+    }
+    let large = spec.adjust(&source.config, &large);
+    let map = spec.build(
+        &source.config.table(),
+        &large.table(),
+        &picked.device,
+        large.initializer_range(),
+        args.seed,
+    )?;
+    let unlearned = if is_learned { ", not learned" } else { "" };
+    Ok(Prepared {
+        source,
+        map,
+        large,
+        name: format!("{}{unlearned}", spec.name()),
+        identity: json!([spec, args.seed]),
+    })
+}
+
+/// Adds to the configuration what other programs ask it for: the class of the model and the dtype of its weights, which is set when they are written.
+fn complete(large: &ModelConfig) -> Result<ModelConfig, Failure> {
+    let mut json = large.to_json();
+    if let Some(fields) = json.as_object_mut() {
+        if let (false, Some(class)) = (fields.contains_key("architectures"), large.architecture()) {
+            fields.insert("architectures".into(), json!([class]));
+        }
+        let is_text = |key: &str| fields.get(key).is_some_and(Value::is_string);
+        if !is_text("dtype") && !is_text("torch_dtype") {
+            fields.insert("dtype".into(), json!("float32"));
+        }
+    }
+    Ok(ModelConfig::from_json(&json)?)
+}
+
+/// Refuses to write over what is read, whatever --replace says.
+fn check_target(args: &GrowArgs) -> Result<(), Failure> {
+    // What does not exist holds nothing.
+    let Ok(out) = args.out.canonicalize() else {
+        return Ok(());
+    };
+    for read in [Some(&args.small), args.operator.as_ref(), args.large.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        if read.canonicalize().is_ok_and(|read| read.starts_with(&out)) {
+            return Err(Failure::other(
+                format!(
+                    "--out {} would replace {}, which is read",
+                    args.out.display(),
+                    read.display()
+                ),
+                "choose another folder",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What the command's options have to do with a failure.
+fn explained(error: ligo_growth::Error) -> Failure {
+    let help = match &error {
+        ligo_growth::Error::Exists { .. } => "pass --replace to replace it, or choose another --out",
+        ligo_growth::Error::NotFinite { .. } | ligo_growth::Error::MapNotFinite { .. } => {
+            "such a model computes nothing but NaN; pass --allow-not-finite to grow it all the same"
+        }
+        _ => return error.into(),
+    };
+    Failure::other(error.to_string(), help)
+}
+
+/// Says what is otherwise than in the small model.
+fn tell(grown: &Grown, ui: Ui) {
+    let list = |names: &[String]| plain(&names.join(", "));
+    if grown.resumed > 0 {
+        ui.say(format!(
+            "{} shards were complete from an interrupted call",
+            grown.resumed
+        ));
+    }
+    if grown.narrowed > 0 {
+        ui.say(format!("{} tensors of float64 were written as float32", grown.narrowed));
+    }
+    if !grown.carried.is_empty() {
+        ui.say(format!(
+            "do not grow, and were taken over as they are: {}",
+            list(&grown.carried)
+        ));
+    }
+    if !grown.left_out.is_empty() {
+        ui.say(format!("do not grow, and were left out: {}", list(&grown.left_out)));
+    }
+    if !grown.side_files.left.is_empty() {
+        ui.say(format!("files that stayed behind: {}", list(&grown.side_files.left)));
+    }
+}
+
+/// The large model: that of the file, or the small one with the sizes that are asked for.
+fn larger(args: &GrowArgs, small: &ModelConfig) -> Result<(ModelConfig, Vec<Change>), Failure> {
+    match &args.large {
+        Some(file) => read_large(file, small, &args.allow_change),
+        None => Ok((small.resized(&args.sizes.resize())?, Vec::new())),
+    }
+}
+
+/// The method that is asked for, or a proposal.
+fn spec(
+    args: &GrowArgs,
+    small: &ModelConfig,
+    large: &ModelConfig,
+    picked: &Picked,
+    ui: Ui,
+) -> Result<OperatorSpec, Failure> {
+    if let Some(layers) = args.sizes.sources() {
+        return Ok(OperatorSpec::Layers { layers });
+    }
+    let Some(name) = args.method.as_deref() else {
+        let builds = |spec: &OperatorSpec| {
+            let large = spec.adjust(small, large);
+            let range = large.initializer_range();
+            spec.build(&small.table(), &large.table(), &picked.device, range, args.seed)
+                .is_ok()
+        };
+        let choice::Proposal { spec, reason } = choice::propose(small, large, builds);
+        ui.say(format!("by {} ({}): {reason}", spec.label(), spec.name()));
+        return Ok(spec);
+    };
     let spec = OperatorSpec::from_name(name).ok_or_else(|| {
         let near = nearest(name, OperatorSpec::NAMES)
             .map(|n| format!("did you mean `{n}`? "))

@@ -16,6 +16,7 @@ use ligo_report::units::count;
 use serde_json::Value;
 
 use crate::load::LoadError;
+use crate::plain::{Plain, plain};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -23,7 +24,7 @@ Examples:
   ligo inspect runs/demo/methods/ligo/operator --picture operator.svg
   ligo inspect runs/demo/small/checkpoints/step-500
 
-The exit code is 1 when hashes do not hold or tensors are missing; everything that can be read is printed all the same.";
+The exit code is 1 when hashes do not hold, tensors are missing or weights are NaN or infinite; everything that can be read is printed all the same.";
 
 /// Print what a model directory, a safetensors file, a growth operator or a training checkpoint holds.
 ///
@@ -53,6 +54,9 @@ pub enum Error {
     /// A directory is no model, or a tensor is missing or misshapen.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// Weights cannot be read.
+    #[error(transparent)]
+    Growth(#[from] ligo_growth::Error),
     /// The picture cannot be drawn or written.
     #[error(transparent)]
     Report(#[from] ligo_report::Error),
@@ -65,7 +69,7 @@ pub enum Error {
         source: ligo_arch::Error,
     },
     /// A JSON file is not what it should be.
-    #[error("{}: {reason}", path.display())]
+    #[error("{}: {}", path.display(), plain(reason))]
     BadJson {
         /// The file.
         path: PathBuf,
@@ -77,6 +81,14 @@ pub enum Error {
     Nothing {
         /// The path.
         path: PathBuf,
+    },
+    /// Weights are no numbers.
+    #[error("{}: NaN or infinity in {}", path.display(), ligo_growth::listed(tensors))]
+    NotFinite {
+        /// The model.
+        path: PathBuf,
+        /// Tensors, and how many of their elements.
+        tensors: Vec<(String, usize)>,
     },
     /// Only operators are drawn.
     #[error("--picture draws operators (directories with {}); {} is something else", OPERATOR_JSON, path.display())]
@@ -106,7 +118,7 @@ impl From<std::io::Error> for Error {
 /// # Errors
 /// See [`Error`]. Faults of the content are returned after everything was printed.
 pub fn run(args: &InspectArgs) -> Result<(), Error> {
-    match run_to(args, &mut std::io::stdout().lock()) {
+    match run_to(args, &mut Plain(std::io::stdout().lock())) {
         // `ligo inspect … | head` is no error.
         Err(Error::Print(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other,
@@ -216,8 +228,9 @@ fn leaves(value: &Value, prefix: &str, out: &mut dyn Write) -> Result<(), Error>
     match value {
         Value::Object(map) => {
             for (key, value) in map {
+                let key = plain(key);
                 let prefix = if prefix.is_empty() {
-                    key.clone()
+                    key
                 } else {
                     format!("{prefix}.{key}")
                 };
@@ -229,18 +242,9 @@ fn leaves(value: &Value, prefix: &str, out: &mut dyn Write) -> Result<(), Error>
         Value::Array(items) if items.len() > 16 || items.iter().any(Value::is_object) => {
             Ok(writeln!(out, "  {prefix} = [{} entries]", items.len())?)
         }
-        Value::String(text) => Ok(writeln!(out, "  {prefix} = {text}")?),
+        Value::String(text) => Ok(writeln!(out, "  {prefix} = {}", plain(text))?),
         other => Ok(writeln!(out, "  {prefix} = {other}")?),
     }
-}
-
-fn read_json(path: &Path) -> Result<Value, Error> {
-    let bad = |reason: String| Error::BadJson {
-        path: path.to_path_buf(),
-        reason,
-    };
-    let bytes = std::fs::read(path).map_err(|error| bad(format!("cannot be read: {error}")))?;
-    serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))
 }
 
 /// A size as people read it: `50.3 kB`.
@@ -276,6 +280,16 @@ mod tests {
             text,
             "  steps = 100\n  loss.first = 4.5\n  loss.curve = [1,2]\n  points = [1 entries]\n"
         );
+    }
+
+    #[test]
+    fn what_a_file_says_forges_no_line_and_no_color() {
+        let value = json!({"ke\u{1b}[31my": "fine\nmanifest     all hashes hold", "list": ["\u{9b}2J"]});
+        let mut out = Vec::new();
+        leaves(&value, "", &mut Plain(&mut out)).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ligo_growth::{LigoOperator, OperatorSpec};
 use serde_json::json;
 
-use super::config_file::{kept, read_config};
+use super::config_file::read_large;
 use super::data_args::DataArgs;
 use crate::device::{self, Picked};
 use crate::recipe::{OperatorSection, merged};
@@ -24,6 +24,9 @@ pub struct LearnArgs {
     /// The large model's config.json.
     #[arg(long, value_name = "FILE")]
     pub large: PathBuf,
+    /// Fields of the large model's file that may change what the model computes beside its size, such as rope_theta.
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    pub allow_change: Vec<String>,
     /// Data and training settings.
     #[command(flatten)]
     pub data: DataArgs,
@@ -51,7 +54,10 @@ pub fn run(args: &LearnArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     let identity = identity::of_model(&source)?;
     let small = source.config;
     let data = args.data.open()?;
-    let large = read_config(&args.large, kept(&small))?;
+    let (large, changes) = read_large(&args.large, &small, &args.allow_change)?;
+    changes
+        .iter()
+        .for_each(|change| ui.say(format!("changed as asked: {change}")));
     let small = small.at_resolution_of(&large)?;
     let dataset = data.dataset(small.task());
     let changes = crate::recipe::overrides(&args.operator)?;

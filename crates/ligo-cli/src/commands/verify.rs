@@ -4,7 +4,7 @@ mod dump;
 mod inputs;
 mod python;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
@@ -12,10 +12,12 @@ use clap::Args;
 use ligo_report::units::count;
 use sha2::{Digest, Sha256};
 
-use crate::load::{LoadError, describe, load_model};
-use dump::{Dump, Values};
-use inputs::Inputs;
-use python::{Answer, Comparison};
+use crate::load::{LoadError, Source, describe, open_model};
+use crate::plain::{Plain, plain};
+use dump::Dump;
+pub(crate) use dump::Values;
+pub(crate) use inputs::Inputs;
+use python::{Answer, Comparison, Question};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -24,7 +26,7 @@ Examples:
   ligo verify model --device gpu --against cpu.safetensors --tolerance 1e-3
 
 The token ids are always the same for models of the same vocabulary and length, so two runs can be compared.
-`transformers` is asked when --python, LIGO_PYTHON, python3 or python has it.";
+`transformers` (of a CaiT, `timm`) is asked when --python, LIGO_PYTHON, python3 or python has it.";
 
 /// Run a model on fixed inputs and compare it with `transformers`.
 ///
@@ -106,11 +108,11 @@ pub enum Error {
         /// The largest allowed difference.
         tolerance: f64,
     },
-    /// `transformers` reads other tensors from the directory than ligo.
-    #[error(
-        "transformers finds missing keys [{missing}], unexpected keys [{unexpected}], misshapen keys [{mismatched}]"
-    )]
+    /// The reference reads other tensors from the directory than ligo.
+    #[error("{library} finds missing keys [{missing}], unexpected keys [{unexpected}], misshapen keys [{mismatched}]")]
     Keys {
+        /// `transformers` or `timm`.
+        library: &'static str,
         /// Keys that it lacks.
         missing: String,
         /// Keys that it has no place for.
@@ -137,14 +139,19 @@ fn number(value: Option<f64>) -> String {
 /// # Errors
 /// See [`Error`]; a difference beyond the tolerance is one.
 pub fn run(args: &VerifyArgs, device: &Device) -> Result<(), Error> {
-    run_to(args, device, &mut std::io::stdout().lock())
+    match run_to(args, device, &mut Plain(std::io::stdout().lock())) {
+        // `ligo verify … | head` is no error.
+        Err(Error::Print(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
 }
 
 fn run_to(args: &VerifyArgs, device: &Device, out: &mut dyn Write) -> Result<(), Error> {
-    let loaded = load_model(&args.dir, device)?;
-    let shapes = loaded.model.param_shapes();
+    let source = open_model(&args.dir)?;
+    let model = source.model(device)?;
+    let shapes = model.param_shapes();
     let parameters: usize = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-    writeln!(out, "{}", describe(&loaded.config))?;
+    writeln!(out, "{}", describe(&source.config))?;
     writeln!(
         out,
         "{} parameters in {} tensors",
@@ -154,14 +161,14 @@ fn run_to(args: &VerifyArgs, device: &Device, out: &mut dyn Write) -> Result<(),
 
     let other = args.against.as_deref().map(Dump::open).transpose()?;
     let inputs = match &other {
-        Some(other) => other.inputs(&loaded.config)?,
-        None => Inputs::fixed(&loaded.config),
+        Some(other) => other.inputs(&source.config)?,
+        None => Inputs::fixed(&source.config),
     };
     writeln!(out, "inputs: {inputs}")?;
     let features = inputs.features(device);
-    let states = loaded.model.hidden_states(&features).map_err(LoadError::from)?;
+    let states = model.hidden_states(&features).map_err(LoadError::from)?;
     let hidden = states.into_iter().map(Values::of).collect::<Result<Vec<_>, _>>()?;
-    let logits = Values::of(loaded.model.logits(&features).map_err(LoadError::from)?)?;
+    let logits = Values::of(model.logits(&features).map_err(LoadError::from)?)?;
     summarise(&logits, out)?;
     if let Some(path) = &args.dump {
         dump::write(path, &inputs, &logits, &hidden)?;
@@ -179,7 +186,7 @@ fn run_to(args: &VerifyArgs, device: &Device, out: &mut dyn Write) -> Result<(),
         let comparison = other.compare(&logits, &hidden)?;
         judge(&comparison, args.tolerance, out)?;
     }
-    ask_transformers(args, &loaded.optional, &inputs, &logits, &hidden, out)
+    ask_reference(args, &source, &inputs, &logits, &hidden, out)
 }
 
 fn summarise(logits: &Values, out: &mut dyn Write) -> Result<(), Error> {
@@ -241,9 +248,9 @@ fn judge(comparison: &Comparison, tolerance: f64, out: &mut dyn Write) -> Result
     })
 }
 
-fn ask_transformers(
+fn ask_reference(
     args: &VerifyArgs,
-    optional: &[String],
+    source: &Source,
     inputs: &Inputs,
     logits: &Values,
     hidden: &[Values],
@@ -253,9 +260,21 @@ fn ask_transformers(
     let dump = scratch.path().join("dump.safetensors");
     dump::write(&dump, inputs, logits, hidden)?;
     out.flush()?;
-    let python = args.python.as_deref();
-    match python::ask(&args.dir, optional, &dump, scratch.path(), python, args.tolerance)? {
-        Answer::Nobody(reason) => writeln!(out, "not compared with transformers: {reason}")?,
+    let table = source.config.table();
+    let beyond = ligo_growth::files::beyond(&source.dir, &table);
+    let class = source.config.architecture();
+    // A CaiT is none of the models of `transformers`.
+    let library = if class.is_some() { "transformers" } else { "timm" };
+    let question = Question {
+        model: &args.dir,
+        class: class.as_deref(),
+        library,
+        is_carried: &|key| source.optional.iter().chain(&beyond).any(|name| name == key),
+        is_buffer: &|key| table.is_buffer(key),
+        tolerance: args.tolerance,
+    };
+    match python::ask(&question, &dump, scratch.path(), args.python.as_deref())? {
+        Answer::Nobody(reason) => writeln!(out, "not compared with {library}: {reason}")?,
         Answer::Compared {
             comparison,
             keys,
@@ -266,12 +285,12 @@ fn ask_transformers(
                 return Err(error);
             }
             if carried.is_empty() {
-                writeln!(out, "transformers finds no missing and no unexpected key")?;
+                writeln!(out, "{library} finds no missing and no unexpected key")?;
             } else {
-                let carried = carried.join(", ");
+                let carried = plain(&carried.join(", "));
                 writeln!(
                     out,
-                    "transformers finds no missing key, and none that the class in config.json should have; carried along: {carried}"
+                    "{library} finds no missing key, and none that its class should have; carried along: {carried}"
                 )?;
             }
         }

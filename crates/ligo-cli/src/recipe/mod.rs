@@ -39,6 +39,7 @@ pub use precision::precision_overrides;
 pub use presets::{PRESETS, Preset};
 pub use search::{SearchSection, rate_name};
 pub use select::{Candidate, SelectSection, Selection};
+pub(crate) use shape::inherit;
 pub use shape::{DataFacts, ModelSection};
 pub use stages::{Stage, StageSchedule, StageSection, use_small_model};
 pub use sweep::{Settings, SweepMode, SweepSection};

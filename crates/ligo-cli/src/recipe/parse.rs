@@ -132,7 +132,10 @@ fn set(table: &mut Table, given: &str) -> Result<(), RecipeError> {
     Ok(())
 }
 
-/// Deserialises a table and collects every fault: each one found is noted, its key taken out, and the rest tried again.
+/// So many faults are listed: each costs a walk over the whole table, and nobody reads more.
+pub(super) const MOST_FAULTS: usize = 50;
+
+/// Deserialises a table and collects its faults: each one found is noted, its key taken out, and the rest tried again.
 fn collect<T: DeserializeOwned>(mut table: Table, prefix: &str, faults: &mut Vec<Fault>) -> Option<T> {
     let before = faults.len();
     loop {
@@ -175,6 +178,13 @@ fn collect<T: DeserializeOwned>(mut table: Table, prefix: &str, faults: &mut Vec
             });
         }
         if !remove(&mut table, &path) {
+            return None;
+        }
+        if faults.len() - before == MOST_FAULTS {
+            faults.push(Fault {
+                key: dotted(prefix, &path[..path.len().saturating_sub(1)]),
+                message: format!("more than {MOST_FAULTS} faults; the others are not listed"),
+            });
             return None;
         }
     }

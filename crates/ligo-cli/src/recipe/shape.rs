@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::faults::{Fault, nearest};
+use super::parse::MOST_FAULTS;
 use super::{CorpusSource, Recipe};
 
 /// The family of a model section that names none.
@@ -140,6 +141,7 @@ impl ModelSection {
         let known = || known.iter().map(String::as_str);
         let unknown = fields.keys().filter(|k| !known().any(|name| name == k.as_str()));
         let mut faults: Vec<Fault> = unknown
+            .take(MOST_FAULTS)
             .map(|k| {
                 fault(
                     k,
@@ -191,15 +193,28 @@ fn positions_field(example: &ModelConfig) -> &'static str {
     }
 }
 
+/// Fields that say the same in files of different ages: where one of them is given, none is taken over.
+const ALTERNATIVES: [&[&str]; 2] = [
+    &["rope_parameters", "rope_theta", "rope_scaling"],
+    &["dtype", "torch_dtype"],
+];
+
 /// Adds what a finished small model says, but for the size of the feed-forward part where another width was asked for.
-fn inherit(fields: &mut Map<String, Value>, small: &Value) {
+pub(crate) fn inherit(fields: &mut Map<String, Value>, small: &Value) {
     let widths = ["hidden_size", "n_embd"];
     let widened = widths
         .iter()
         .any(|k| fields.get(*k).is_some_and(|v| small.get(k) != Some(v)));
+    let is_given = |key: &&str| fields.get(*key).is_some_and(|value| !value.is_null());
+    let given: Vec<&str> = ALTERNATIVES
+        .into_iter()
+        .filter(|names| names.iter().any(|key| is_given(key)))
+        .flatten()
+        .copied()
+        .collect();
     for (key, value) in small.as_object().into_iter().flatten() {
         let follows_width = ["intermediate_size", "n_inner"].contains(&key.as_str());
-        let left_out = follows_width && widened;
+        let left_out = (follows_width && widened) || given.contains(&key.as_str());
         if !left_out && !fields.contains_key(key) {
             fields.insert(key.clone(), value.clone());
         }
@@ -220,7 +235,9 @@ fn complete(fields: &mut Map<String, Value>, example: &ModelConfig, facts: &Data
     if let Some(hidden) = fields.get("hidden_size").and_then(Value::as_u64)
         && ["bert", "roberta", "vit", "deit", "cait"].contains(&example.model_type())
     {
-        fields.entry("intermediate_size").or_insert_with(|| (4 * hidden).into());
+        fields
+            .entry("intermediate_size")
+            .or_insert_with(|| hidden.saturating_mul(4).into());
     }
     if example.image_shape().is_some() {
         if let (Some(labels), None) = (facts.labels, fields.get("id2label")) {
@@ -235,7 +252,7 @@ fn complete(fields: &mut Map<String, Value>, example: &ModelConfig, facts: &Data
     let unused = rows.saturating_sub(example.max_sequence_tokens());
     fields
         .entry(positions)
-        .or_insert_with(|| (facts.seq_len + unused).into());
+        .or_insert_with(|| facts.seq_len.saturating_add(unused).into());
 }
 
 /// The message for a key that nothing reads.

@@ -399,3 +399,34 @@ fn methods_of_one_id_differ_in_their_seeds_only() {
     let named = "methods=[{name=\"ligo\", label=\"ours\"}, {name=\"ligo\", seed=2, label=\"ours\"}, {name=\"ligo\", id=\"long\", learn={steps=7}}]";
     assert!(own(&[named]).is_ok());
 }
+
+#[test]
+fn absurd_sizes_are_refused_by_key_and_many_faults_at_once() {
+    use std::time::{Duration, Instant};
+    let start = Instant::now();
+    let most = i64::MAX;
+    for (key, named) in [
+        ("data.seq_len", "data.seq_len"),
+        ("small.model.num_hidden_layers", "num_hidden_layers"),
+        ("large.model.hidden_size", "hidden_size"),
+        ("large.model.intermediate_size", "intermediate_size"),
+    ] {
+        let error = own(&[&format!("{key}={most}")]).unwrap_err().to_string();
+        assert!(error.contains(named), "{key}: {error}");
+    }
+    let error = own(&[&format!(
+        "methods=[{{name=\"ligo\", operator={{kind=\"ligo\", terms={most}}}}}]"
+    )]);
+    assert!(error.unwrap_err().to_string().contains("terms must be at most"));
+    let keys: Vec<String> = (0..20_000).map(|i| format!("unknown_{i} = {i}")).collect();
+    let error = parse(&keys.join("\n"), "many.toml", &[]).unwrap_err().to_string();
+    assert!(
+        error.contains("more than 50 faults") && error.len() < 1 << 16,
+        "{} bytes",
+        error.len()
+    );
+    let methods = "[[methods]]\nname = \"stackbert\"\n".repeat(10_000);
+    let error = parse(&methods, "many.toml", &[]).unwrap_err().to_string();
+    assert!(error.contains("at most 1000, found 10000"), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}

@@ -1,10 +1,11 @@
 use std::io::Write;
 use std::path::Path;
 
-use ligo_checkpoint::TensorFile;
+use ligo_checkpoint::{JsonFile, TensorFile, read_json};
 use serde_json::Value;
 
-use super::{Error, field, leaves, list, manifest, read_json, summary};
+use super::{Error, field, leaves, list, manifest, summary};
+use crate::plain::plain;
 
 const COUNTERS: &str = "state.json";
 const TENSORS: &str = "state.safetensors";
@@ -33,7 +34,7 @@ pub fn inspect(path: &Path, tensors: bool, out: &mut dyn Write) -> Result<(), Er
     let damage = manifest(path, out)?;
     let counters = path.join(COUNTERS);
     if counters.exists() {
-        print_counters(&read_json(&counters)?, out)?;
+        print_counters(&read_json(&counters, JsonFile::Record)?, out)?;
     }
     if tensors {
         list(file.tensors().iter().map(|tensor| (tensor.name.as_str(), tensor)), out)?;
@@ -49,7 +50,7 @@ fn print_counters(counters: &Value, out: &mut dyn Write) -> Result<(), Error> {
     ] {
         match counters.pointer(pointer) {
             None => {}
-            Some(Value::String(text)) => field(out, title, text)?,
+            Some(Value::String(text)) => field(out, title, plain(text))?,
             Some(value) => {
                 writeln!(out, "{title}")?;
                 leaves(value, "", out)?;

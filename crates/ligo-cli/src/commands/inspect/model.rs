@@ -39,7 +39,7 @@ pub fn inspect(path: &Path, tensors: bool, out: &mut dyn Write) -> Result<(), Er
     )?;
     let damage = if path.is_dir() { manifest(path, out)? } else { None };
 
-    let mut fault = None;
+    let (mut fault, mut known) = (None, None);
     match config {
         None => {}
         Some(Err(error)) => {
@@ -52,6 +52,7 @@ pub fn inspect(path: &Path, tensors: bool, out: &mut dyn Write) -> Result<(), Er
                 Ok((renamed, optional, report)) => {
                     dir = renamed;
                     print_fit(&optional, &report, out)?;
+                    known = Some(config);
                 }
                 Err(error) => {
                     field(out, "fit", error.to_string())?;
@@ -59,6 +60,10 @@ pub fn inspect(path: &Path, tensors: bool, out: &mut dyn Write) -> Result<(), Er
                 }
             }
         }
+    }
+    let not_finite = not_finite(&dir, known.as_ref())?;
+    if !not_finite.is_empty() {
+        field(out, "not finite", ligo_growth::listed(&not_finite))?;
     }
     if tensors {
         list(dir.names().filter_map(|name| Some((name, dir.info(name)?))), out)?;
@@ -68,8 +73,25 @@ pub fn inspect(path: &Path, tensors: bool, out: &mut dyn Write) -> Result<(), Er
     match (damage, fault) {
         (Some(damage), _) => Err(damage.into()),
         (None, Some(fault)) => Err(fault.into()),
+        (None, None) if !not_finite.is_empty() => Err(Error::NotFinite {
+            path: path.to_path_buf(),
+            tensors: not_finite,
+        }),
         (None, None) => Ok(()),
     }
+}
+
+/// Tensors with NaN or infinity: of a model its parameters, since buffers may hold them, of other files any.
+fn not_finite(dir: &ModelDir, config: Option<&ModelConfig>) -> Result<Vec<(String, usize)>, Error> {
+    if let Some(config) = config {
+        return Ok(ligo_growth::files::not_finite(dir, &config.table())?);
+    }
+    let mut found = Vec::new();
+    for name in dir.names() {
+        let count = dir.not_finite(name)?;
+        found.extend((count > 0).then(|| (name.to_owned(), count)));
+    }
+    Ok(found)
 }
 
 fn decoder(config: &ModelConfig, dir: &ModelDir) -> String {
@@ -151,6 +173,38 @@ mod tests {
         let (text, result) = shown(&fixture("tied_4_heads/reference.safetensors"), true);
         result.unwrap();
         assert!(text.contains("logits") && text.contains("[2, 12, 61]"), "{text}");
+    }
+
+    #[test]
+    fn weights_that_are_no_numbers_are_named_and_buffers_may_hold_them() {
+        let config = ModelConfig::Gpt2(ligo_arch::Gpt2Config::new(11, 8, 1, 2));
+        let written = |buffer: f32, weight: f32| {
+            let folder = tempfile::tempdir().unwrap();
+            let tensors = ligo_growth::init::initial_values(&config.table(), 0.02, 1);
+            let mut values: std::collections::HashMap<String, Vec<f32>> =
+                tensors.map(|(name, _, values)| (name, values)).collect();
+            values.get_mut("transformer.ln_f.weight").unwrap()[3] = weight;
+            let table = config.table();
+            let params: Vec<_> = table.params().collect();
+            let mut tensors = ligo_growth::files::to_files(&table, &params, &values).unwrap();
+            tensors.push(("transformer.h.0.attn.masked_bias".into(), vec![1], vec![buffer].into()));
+            let path = folder.path().join("m");
+            ligo_checkpoint::write_model(&path, &config.to_json(), tensors, &Default::default()).unwrap();
+            shown(&path, false)
+        };
+        let (text, result) = written(f32::NEG_INFINITY, 1.0);
+        assert!(result.is_ok() && !text.contains("not finite"), "{text}");
+        for weight in [f32::NAN, f32::INFINITY] {
+            let (text, result) = written(0.0, weight);
+            let error = result.unwrap_err();
+            assert!(matches!(error, Error::NotFinite { .. }), "{error}");
+            for message in [text, error.to_string()] {
+                assert!(
+                    message.contains("`transformer.ln_f.weight` (1 of its values)"),
+                    "{message}"
+                );
+            }
+        }
     }
 
     #[test]

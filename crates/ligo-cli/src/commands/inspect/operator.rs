@@ -2,23 +2,24 @@ use std::io::Write;
 use std::path::Path;
 
 use ligo_arch::ModelConfig;
-use ligo_checkpoint::state;
+use ligo_checkpoint::{JsonFile, read_json, state};
 use ligo_growth::{OPERATOR_JSON, OPERATOR_TENSORS, OperatorInfo};
 use ligo_report::plot::{self, Matrix, OperatorPicture};
 use serde_json::{Value, json};
 
 use super::norms::RowNorms;
-use super::{Error, field, heat_map, leaves, list, manifest, read_json, summary};
+use super::{Error, field, heat_map, leaves, list, manifest, summary};
 use crate::load::describe;
 use crate::matrices::Matrices;
 
 /// Prints an operator directory, and draws it as `STEM.svg` and `STEM.png` when asked to.
 pub fn inspect(path: &Path, picture: Option<&Path>, tensors: bool, out: &mut dyn Write) -> Result<(), Error> {
     let json = path.join(OPERATOR_JSON);
-    let info: OperatorInfo = serde_json::from_value(read_json(&json)?).map_err(|error| Error::BadJson {
-        path: json,
-        reason: error.to_string(),
-    })?;
+    let info: OperatorInfo =
+        serde_json::from_value(read_json(&json, JsonFile::Record)?).map_err(|error| Error::BadJson {
+            path: json,
+            reason: error.to_string(),
+        })?;
     let config = |value: &Value| {
         ModelConfig::from_json(value).map_err(|source| Error::Config {
             path: path.to_path_buf(),

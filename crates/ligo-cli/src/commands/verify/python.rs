@@ -49,7 +49,16 @@ struct Line {
     max_abs_diff: Option<f64>,
     per_layer: Vec<Layer>,
     transformers: String,
+    timm: String,
     torch: String,
+}
+
+impl Line {
+    /// The library with its version.
+    fn library(&self, name: &str) -> String {
+        let version = if name == "timm" { &self.timm } else { &self.transformers };
+        format!("{name} {version}").trim_end().to_owned()
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,37 +67,42 @@ struct Layer {
     max_abs_diff: Option<f64>,
 }
 
-/// Lets `transformers` compute the dump's inputs with the model.
+/// What the reference is asked.
+pub struct Question<'a> {
+    /// The model's directory.
+    pub model: &'a Path,
+    /// The class that computes what ligo computes, whatever `architectures` says of the file: a body without a head, or the head of another task.
+    pub class: Option<&'a str>,
+    /// Whose answer it is: `transformers` or `timm`.
+    pub library: &'static str,
+    /// Whether a key is one that the class need not have a use for.
+    pub is_carried: &'a dyn Fn(&str) -> bool,
+    /// Whether a key is a buffer of older files, which means nothing.
+    pub is_buffer: &'a dyn Fn(&str) -> bool,
+    /// The largest difference of a logit.
+    pub tolerance: f64,
+}
+
+/// Lets the reference compute the dump's inputs with the model.
 ///
-/// Tried are `named`, or else `LIGO_PYTHON`, `python3` and `python`, until one has `transformers`. `optional` are the tensors that
-/// some classes of the family lack, such as a pooler's.
-pub fn ask(
-    model: &Path,
-    optional: &[String],
-    dump: &Path,
-    scratch: &Path,
-    named: Option<&Path>,
-    tolerance: f64,
-) -> Result<Answer, Error> {
+/// Tried are `named`, or else `LIGO_PYTHON`, `python3` and `python`, until one has the library.
+pub fn ask(question: &Question<'_>, dump: &Path, scratch: &Path, named: Option<&Path>) -> Result<Answer, Error> {
     let script = scratch.join("verify_hf.py");
     std::fs::write(&script, SCRIPT).map_err(write_error(&script))?;
-    // A relative path may look like the name of a model on the hub.
-    let model = model.canonicalize()?;
-    let line = ask_with(&script, &model, dump, named, tolerance)?;
-    Ok(line.map_or_else(Answer::Nobody, |line| answer(line, optional)))
+    let line = ask_with(question, &script, dump, named)?;
+    Ok(line.map_or_else(Answer::Nobody, |line| answer(line, question)))
 }
 
 /// The script's line; in words why there is none, when no Python here can run it.
 fn ask_with(
+    question: &Question<'_>,
     script: &Path,
-    model: &Path,
     dump: &Path,
     named: Option<&Path>,
-    tolerance: f64,
 ) -> Result<Result<Line, String>, Error> {
     let mut reasons = Vec::new();
     for program in programs(named) {
-        let reason = match run(&program, script, model, dump, tolerance) {
+        let reason = match run(&program, question, script, dump) {
             Ok(line) => return line.map(Ok),
             Err(reason) => reason,
         };
@@ -110,18 +124,20 @@ fn programs(named: Option<&Path>) -> Vec<PathBuf> {
 }
 
 /// The script's answer; a reason when this Python cannot run it at all.
-fn run(
-    program: &Path,
-    script: &Path,
-    model: &Path,
-    dump: &Path,
-    tolerance: f64,
-) -> Result<Result<Line, Error>, String> {
-    let output = Command::new(program)
+fn run(program: &Path, question: &Question<'_>, script: &Path, dump: &Path) -> Result<Result<Line, Error>, String> {
+    // A relative path may look like the name of a model on the hub.
+    let model = question.model.canonicalize();
+    let model = model.map_err(|error| format!("cannot be given {} ({error})", question.model.display()))?;
+    let mut command = Command::new(program);
+    command
         .arg(script)
         .arg(model)
         .arg(dump)
-        .args(["--tolerance", &format!("{tolerance:e}")])
+        .args(["--tolerance", &format!("{:e}", question.tolerance)]);
+    if let Some(class) = question.class {
+        command.args(["--class", class]);
+    }
+    let output = command
         .output()
         .map_err(|error| format!("cannot be started ({error})"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -141,29 +157,34 @@ fn run(
             last.unwrap_or("it said nothing")
         ));
     };
-    Ok(match line.error {
+    Ok(match line.error.clone() {
         Some(error) => Err(Error::Python {
-            program: format!("transformers {}", line.transformers),
+            program: line.library(question.library),
             reason: error,
         }),
         None => Ok(line),
     })
 }
 
-fn answer(mut line: Line, optional: &[String]) -> Answer {
-    let carried = line.unexpected.extract_if(.., |key| optional.contains(key)).collect();
+fn answer(mut line: Line, question: &Question<'_>) -> Answer {
+    line.unexpected.retain(|key| !(question.is_buffer)(key));
+    let carried = line
+        .unexpected
+        .extract_if(.., |key| (question.is_carried)(key))
+        .collect();
     let lists = [&line.missing, &line.unexpected, &line.mismatched];
     let [missing, unexpected, mismatched] = lists.map(|list| list.join(", "));
     let differ = lists.iter().any(|list| !list.is_empty());
     Answer::Compared {
         keys: differ.then_some(Error::Keys {
+            library: question.library,
             missing,
             unexpected,
             mismatched,
         }),
         carried,
         comparison: Comparison {
-            other: format!("transformers {} (torch {})", line.transformers, line.torch),
+            other: format!("{} (torch {})", line.library(question.library), line.torch),
             difference: line.max_abs_diff,
             per_layer: line.per_layer.into_iter().map(|l| (l.name, l.max_abs_diff)).collect(),
         },
@@ -176,12 +197,57 @@ mod tests {
     use super::*;
 
     /// Asks a shell with a script that stands for ours.
-    fn asked(body: &str) -> Result<Answer, Error> {
+    fn asked_of(library: &'static str, body: &str) -> Result<Answer, Error> {
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("script");
         std::fs::write(&script, body).unwrap();
-        let line = ask_with(&script, folder.path(), Path::new("dump"), Some(Path::new("sh")), 1e-4)?;
-        Ok(answer(line.unwrap(), &["pooler.bias".to_owned()]))
+        let question = Question {
+            model: folder.path(),
+            class: Some("GPT2LMHeadModel"),
+            library,
+            is_carried: &|key| key == "pooler.bias",
+            is_buffer: &|key| key.ends_with(".attn.masked_bias"),
+            tolerance: 1e-4,
+        };
+        let line = ask_with(&question, &script, Path::new("dump"), Some(Path::new("sh")))?;
+        Ok(answer(line.unwrap(), &question))
+    }
+
+    fn asked(body: &str) -> Result<Answer, Error> {
+        asked_of("transformers", body)
+    }
+
+    #[test]
+    fn the_class_that_computes_the_same_is_asked_for() {
+        // The script's arguments are model, dump, and options.
+        match asked(r#"shift 4; echo "{\"missing\": [\"$1 $2\"]}""#).unwrap() {
+            Answer::Compared { keys: Some(error), .. } => {
+                assert!(error.to_string().contains("[--class GPT2LMHeadModel]"), "{error}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn masks_of_older_files_are_no_fault() {
+        let line = r#"{"unexpected": ["h.0.attn.masked_bias"], "max_abs_diff": 0.0}"#;
+        match asked(&format!("echo '{line}'")).unwrap() {
+            Answer::Compared { keys, carried, .. } => assert!(keys.is_none() && carried.is_empty()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_reference_is_called_by_its_own_name() {
+        let line = r#"{"missing": ["a"], "max_abs_diff": 0.0, "transformers": "5.0", "timm": "1.0.9", "torch": "2.9"}"#;
+        match asked_of("timm", &format!("echo '{line}'")).unwrap() {
+            Answer::Compared { comparison, keys, .. } => {
+                assert_eq!(comparison.other, "timm 1.0.9 (torch 2.9)");
+                let message = keys.unwrap().to_string();
+                assert!(message.starts_with("timm finds missing keys [a]"), "{message}");
+            }
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

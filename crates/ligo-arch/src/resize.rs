@@ -1,0 +1,304 @@
+//! A larger model of the same family, from the sizes that are asked for.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::{Map, Value};
+
+use crate::{Error, ModelConfig};
+
+/// A size that is asked for: a number, or a multiple of what there is.
+///
+/// ```
+/// use ligo_arch::Size;
+///
+/// assert_eq!("24".parse(), Ok(Size::Exactly(24)));
+/// assert_eq!("1.5x".parse(), Ok(Size::Times(1.5)));
+/// assert!("much".parse::<Size>().is_err());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Size {
+    /// This many.
+    Exactly(usize),
+    /// So many times as many.
+    Times(f64),
+}
+
+impl Size {
+    /// The size by this one of what has `now`; `None` where that is no whole number.
+    fn of(self, now: usize) -> Option<usize> {
+        match self {
+            Self::Exactly(size) => Some(size),
+            Self::Times(factor) => whole(now as f64 * factor),
+        }
+    }
+
+    /// Who has `now` becomes so many times as large.
+    fn factor(self, now: usize) -> f64 {
+        match self {
+            Self::Exactly(size) => size as f64 / now.max(1) as f64,
+            Self::Times(factor) => factor,
+        }
+    }
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || format!("expected a number such as 24 or a multiple such as 1.5x, found `{text}`");
+        let multiple = text.strip_suffix(['x', 'X', '×']);
+        match multiple {
+            None => text.parse().map(Self::Exactly).map_err(|_| expected()),
+            Some(factor) => match factor.trim().parse::<f64>() {
+                Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(Self::Times(factor)),
+                _ => Err(expected()),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exactly(size) => write!(f, "{size}"),
+            Self::Times(factor) => write!(f, "{factor}x"),
+        }
+    }
+}
+
+/// The sizes of a larger model; what is not asked for follows from the rest, or stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Resize {
+    /// Layers; of a CaiT those of its first stack.
+    pub layers: Option<Size>,
+    /// The residual stream. Heads keep their width, so that their number grows with it; neurons do too.
+    pub width: Option<Size>,
+    /// Query heads. Groups of them keep their size.
+    pub heads: Option<Size>,
+    /// Neurons of each feed-forward layer.
+    pub ffn: Option<Size>,
+}
+
+/// What a family calls its sizes.
+struct Fields {
+    layers: &'static str,
+    width: &'static str,
+    heads: &'static str,
+    ffn: &'static str,
+}
+
+impl ModelConfig {
+    fn fields(&self) -> Fields {
+        match self {
+            Self::Gpt2(_) => Fields {
+                layers: "n_layer",
+                width: "n_embd",
+                heads: "n_head",
+                ffn: "n_inner",
+            },
+            _ => Fields {
+                layers: "num_hidden_layers",
+                width: "hidden_size",
+                heads: "num_attention_heads",
+                ffn: "intermediate_size",
+            },
+        }
+    }
+
+    /// The same model with other sizes. All else is as it is here.
+    ///
+    /// # Errors
+    /// [`Error::Resize`] where a size is no whole number or heads do not come out; those of [`ModelConfig::from_json`].
+    pub fn resized(&self, resize: &Resize) -> Result<Self, Error> {
+        let sizes = self.sizes();
+        let fields = self.fields();
+        let mut json = self.to_json();
+        let Some(object) = json.as_object_mut() else {
+            return Ok(self.clone());
+        };
+        let mut set = |field: &str, size: usize| object.insert(field.into(), size.into());
+        if let Some(layers) = resize.layers {
+            set(fields.layers, asked("layers", layers, sizes.layers)?);
+        }
+        let width = match resize.width {
+            Some(width) => asked("width", width, sizes.hidden)?,
+            None => sizes.hidden,
+        };
+        set(fields.width, width);
+        let factor = width as f64 / sizes.hidden as f64;
+
+        // Neurons keep their ratio to the width, rounded where that is no whole number.
+        let ffn = resize.ffn.or((factor != 1.0).then_some(Size::Times(factor)));
+        if let Some(ffn) = ffn {
+            let rounded = (sizes.ffn as f64 * ffn.factor(sizes.ffn)).round() as usize;
+            let size = if resize.ffn.is_some() {
+                asked("ffn", ffn, sizes.ffn)?
+            } else {
+                rounded
+            };
+            // What follows from the width goes on to do so.
+            let follows = object.get(fields.ffn).is_none_or(Value::is_null);
+            if resize.ffn.is_some() || !follows {
+                object.insert(fields.ffn.into(), size.into());
+            }
+        }
+        let heads = resize.heads.or((factor != 1.0).then_some(Size::Times(factor)));
+        if let Some(heads) = heads {
+            set_heads(object, &fields, self, heads, width)?;
+        }
+        Self::from_json(&json)
+    }
+}
+
+/// Query heads, key-value heads and, where a file says it, the width of a head.
+fn set_heads(
+    object: &mut Map<String, Value>,
+    fields: &Fields,
+    config: &ModelConfig,
+    heads: Size,
+    width: usize,
+) -> Result<(), Error> {
+    let sizes = config.sizes();
+    let head = sizes.query / sizes.heads.max(1);
+    let groups = (sizes.key_value / head.max(1)).max(1);
+    let shared = sizes.heads / groups;
+    // Where heads fill the residual stream, they are as many as fit into it.
+    let fills = object.get("head_dim").is_none_or(Value::is_null);
+    let wrong = |reason: String| Err(Error::Resize { what: "heads", reason });
+    let Some(count) = heads.of(sizes.heads) else {
+        let step = head * shared;
+        let below = width / step * step;
+        return wrong(format!(
+            "a width of {width} holds no whole number of heads of {head} in groups of {shared}; {below} and {} do",
+            below + step
+        ));
+    };
+    if !count.is_multiple_of(shared) {
+        return wrong(format!(
+            "{count} query heads are no whole number of groups of {shared}; {} and {} are",
+            count / shared * shared,
+            (count / shared + 1) * shared
+        ));
+    }
+    if fills && !width.is_multiple_of(count) {
+        return wrong(format!("{count} heads do not divide a width of {width}"));
+    }
+    object.insert(fields.heads.into(), count.into());
+    if object.get("num_key_value_heads").is_some_and(|heads| !heads.is_null()) {
+        object.insert("num_key_value_heads".into(), (count / shared).into());
+    }
+    Ok(())
+}
+
+fn asked(what: &'static str, size: Size, now: usize) -> Result<usize, Error> {
+    let found = size.of(now).filter(|found| *found > 0);
+    found.ok_or_else(|| Error::Resize {
+        what,
+        reason: format!("{size} of {now} is no whole number"),
+    })
+}
+
+/// A whole number, as far as a product with a decimal fraction can be one.
+fn whole(value: f64) -> Option<usize> {
+    let rounded = value.round();
+    ((value - rounded).abs() < 1e-9 * value.max(1.0) && rounded < 1e15).then_some(rounded as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+    use crate::Axis;
+
+    fn config(more: Value) -> ModelConfig {
+        let mut json = json!({"vocab_size": 50, "hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 8, "intermediate_size": 172,
+            "max_position_embeddings": 32});
+        json.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        ModelConfig::from_json(&json).unwrap()
+    }
+
+    fn resize(layers: &str, width: &str, heads: &str, ffn: &str) -> Resize {
+        let size = |text: &str| (!text.is_empty()).then(|| text.parse().unwrap());
+        Resize {
+            layers: size(layers),
+            width: size(width),
+            heads: size(heads),
+            ffn: size(ffn),
+        }
+    }
+
+    fn sizes(config: &ModelConfig) -> [usize; 5] {
+        let sizes = config.sizes();
+        [sizes.layers, sizes.hidden, sizes.heads, sizes.key_value, sizes.ffn]
+    }
+
+    #[test]
+    fn what_is_not_asked_for_follows_the_width_or_stays() {
+        let bert = config(json!({"model_type": "bert", "hidden_act": "relu"}));
+        let with = |a, b, c, d| sizes(&bert.resized(&resize(a, b, c, d)).unwrap());
+        assert_eq!(with("", "", "", ""), [4, 64, 8, 64, 172]);
+        assert_eq!(with("2x", "", "", ""), [8, 64, 8, 64, 172]);
+        assert_eq!(with("6", "1.5x", "", ""), [6, 96, 12, 96, 258]);
+        assert_eq!(with("", "96", "4", "300"), [4, 96, 4, 96, 300]);
+        assert_eq!(with("", "", "", "2x"), [4, 64, 8, 64, 344]);
+        let larger = bert.resized(&resize("2x", "", "", "")).unwrap().to_json();
+        assert_eq!(larger["hidden_act"], "relu");
+    }
+
+    #[test]
+    fn groups_and_heads_keep_their_sizes() {
+        let grouped = config(json!({"model_type": "llama", "num_key_value_heads": 2}));
+        let with = |width: &str| grouped.resized(&resize("", width, "", ""));
+        assert_eq!(sizes(&with("2x").unwrap()), [4, 128, 16, 32, 344]);
+        let fault = with("1.25x").unwrap_err().to_string();
+        assert!(
+            fault.contains("10 query heads") && fault.contains("8 and 12"),
+            "{fault}"
+        );
+        let fault = with("70").unwrap_err().to_string();
+        assert!(fault.contains("64 and 96"), "{fault}");
+        // Heads with a width of their own.
+        let wide = config(json!({"model_type": "qwen3", "head_dim": 16, "num_key_value_heads": 4}));
+        let larger = wide.resized(&resize("", "2x", "", "")).unwrap();
+        assert_eq!(sizes(&larger), [4, 128, 16, 128, 344]);
+        assert_eq!(larger.table().size(Axis::QUERY), 256);
+        // As many as query heads where the file says none.
+        let plain = config(json!({"model_type": "llama"}));
+        assert_eq!(
+            sizes(&plain.resized(&resize("", "2x", "", "")).unwrap()),
+            [4, 128, 16, 128, 344]
+        );
+    }
+
+    #[test]
+    fn gpt2_has_names_of_its_own_and_neurons_that_follow_the_width() {
+        let json =
+            json!({"model_type": "gpt2", "vocab_size": 50, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 16});
+        let gpt2 = ModelConfig::from_json(&json).unwrap();
+        let larger = gpt2.resized(&resize("3x", "64", "", "")).unwrap();
+        assert_eq!(sizes(&larger), [6, 64, 8, 64, 256]);
+        assert!(larger.to_json()["n_inner"].is_null());
+        let more = gpt2.resized(&resize("", "", "", "200")).unwrap();
+        assert_eq!(more.to_json()["n_inner"], 200);
+    }
+
+    #[test]
+    fn sizes_that_do_not_come_out_are_refused() {
+        let bert = config(json!({"model_type": "bert"}));
+        for (asked, says) in [
+            (resize("1.1x", "", "", ""), "layers: 1.1x of 4 is no whole number"),
+            (resize("0", "", "", ""), "layers: 0 of 4"),
+            (resize("", "", "5", ""), "5 heads do not divide a width of 64"),
+            (resize("", "", "", "1.001x"), "ffn"),
+        ] {
+            let fault = bert.resized(&asked).unwrap_err().to_string();
+            assert!(fault.contains(says), "{fault}");
+        }
+        for text in ["", "x", "-1x", "0x", "infx", "1.5", "two"] {
+            assert!(text.parse::<Size>().is_err(), "{text}");
+        }
+    }
+}

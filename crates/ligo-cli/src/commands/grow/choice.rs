@@ -1,0 +1,145 @@
+//! The method that a pair is grown by when nobody says one.
+
+use ligo_arch::{Axis, ModelConfig, ParamTable};
+use ligo_growth::{Growth, OperatorSpec};
+
+/// A method, and why it is taken.
+#[derive(Debug)]
+pub struct Proposal {
+    /// The method with its default settings.
+    pub spec: OperatorSpec,
+    /// A sentence for people.
+    pub reason: String,
+}
+
+/// Methods that keep a function somewhere, the one to take first: layers alone by the method made for them, whole multiples without fresh
+/// numbers, then whatever else fits.
+const KEEPING: [&str; 5] = ["zero-blocks", "hyper-cloning", "lemon", "expansions", "fpi"];
+
+/// What is taken where nothing keeps the function: depth growth by stacking trains best among the fixed methods (docs/RESULTS.md).
+const OTHERWISE: &str = "stackbert";
+
+/// The method to grow this pair by: one that keeps the function where there is one.
+///
+/// `builds` tells whether a method takes the pair with all its sizes.
+pub fn propose(small: &ModelConfig, large: &ModelConfig, builds: impl Fn(&OperatorSpec) -> bool) -> Proposal {
+    let kinds = kinds(&small.table(), &large.table());
+    let table = small.table();
+    let fits = |name: &str, keeps: bool| {
+        let spec = OperatorSpec::from_name(name).filter(|spec| !spec.facts().learned)?;
+        let facts = spec.facts();
+        let held = kinds.iter().all(|kind| match keeps {
+            true => facts.keeps(*kind).holds(&table),
+            false => facts.takes(*kind).holds(&table),
+        });
+        (held && builds(&spec)).then_some(spec)
+    };
+    let keeping: Vec<OperatorSpec> = KEEPING.iter().filter_map(|name| fits(name, true)).collect();
+    let names = |specs: &[OperatorSpec]| specs.iter().map(OperatorSpec::name).collect::<Vec<_>>().join(", ");
+    match keeping.split_first() {
+        Some((first, others)) => Proposal {
+            spec: first.clone(),
+            reason: match others {
+                [] => "the method that keeps what the model computes".into(),
+                others => format!("a method that keeps what the model computes; so do {}", names(others)),
+            },
+        },
+        None => {
+            let others: Vec<OperatorSpec> = OperatorSpec::NAMES
+                .into_iter()
+                .filter(|name| ![OTHERWISE, "scratch"].contains(name))
+                .filter_map(|name| fits(name, false))
+                .collect();
+            Proposal {
+                spec: OperatorSpec::from_name(OTHERWISE).unwrap_or(OperatorSpec::Stackbert),
+                reason: format!(
+                    "no fixed method keeps what this model computes, so it has to be trained; others that can grow it: {}",
+                    names(&others)
+                ),
+            }
+        }
+    }
+}
+
+/// The kinds of growth that lead from one model to the other.
+fn kinds(small: &ParamTable, large: &ParamTable) -> Vec<Growth> {
+    let mut kinds = Vec::new();
+    if large.depths().any(|(stack, depth)| depth > small.depth(stack)) {
+        kinds.push(Growth::Layers);
+    }
+    let grown: Vec<(usize, usize)> = large
+        .sizes()
+        .map(|(axis, size)| (small.size(axis), size))
+        .filter(|(before, after)| after > before)
+        .collect();
+    if small.size(Axis::HIDDEN) < large.size(Axis::HIDDEN) {
+        // Whole multiples of everything, the same everywhere, are the easy case.
+        let twice = grown.iter().all(|(before, after)| after.is_multiple_of(*before));
+        kinds.push(if twice { Growth::Doubled } else { Growth::Widened });
+    } else if !grown.is_empty() {
+        kinds.push(Growth::Inner);
+    }
+    kinds
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use ligo_arch::{Resize, Size};
+
+    use super::*;
+
+    fn proposed(model_type: &str, resize: Resize) -> (&'static str, String) {
+        let mut json = ModelConfig::example(model_type).unwrap().to_json();
+        json["num_hidden_layers"] = 2.into();
+        let small = ModelConfig::from_json(&json).unwrap();
+        let large = small.resized(&resize).unwrap();
+        let found = propose(&small, &large, |_| true);
+        (found.spec.name(), found.reason)
+    }
+
+    #[test]
+    fn a_method_that_keeps_the_function_is_taken_where_there_is_one() {
+        let layers = Resize {
+            layers: Some(Size::Times(2.0)),
+            ..Resize::default()
+        };
+        let width = Resize {
+            width: Some(Size::Times(2.0)),
+            ..Resize::default()
+        };
+        let both = Resize {
+            layers: layers.layers,
+            ..width
+        };
+        assert_eq!(proposed("llama", layers).0, "zero-blocks");
+        assert_eq!(proposed("llama", width).0, "hyper-cloning");
+        assert_eq!(proposed("llama", both).0, "hyper-cloning");
+        assert_eq!(proposed("bert", width).0, "hyper-cloning");
+        let neurons = Resize {
+            ffn: Some(Size::Times(1.5)),
+            ..Resize::default()
+        };
+        assert_eq!(proposed("llama", neurons).0, "lemon");
+        assert_eq!(proposed("bert", neurons).0, "expansions");
+    }
+
+    #[test]
+    fn methods_that_do_not_take_the_pair_are_passed_by() {
+        let small = ModelConfig::example("llama").unwrap();
+        let resize = Resize {
+            width: Some(Size::Times(2.0)),
+            ..Resize::default()
+        };
+        let large = small.resized(&resize).unwrap();
+        let found = propose(&small, &large, |spec| spec.name() != "hyper-cloning");
+        assert_eq!(found.spec.name(), "lemon");
+        let found = propose(&small, &large, |spec| spec.name() == "interpose");
+        assert_eq!(found.spec.name(), "stackbert");
+        assert!(
+            found.reason.contains("has to be trained") && found.reason.ends_with(": interpose"),
+            "{}",
+            found.reason
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! The sizes of a larger model on the command line.
+
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use ligo_arch::{Resize, Size};
+
+use crate::Failure;
+
+/// Sizes of the large model.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct SizeArgs {
+    /// Layers: 24, 2x, or the source of each one, such as 0,1,0,1 or 0-5,4-11.
+    #[arg(long, value_name = "N|Nx|LIST")]
+    pub layers: Option<Layers>,
+    /// Width of the residual stream: 1024 or 1.5x. Heads keep their width and neurons their ratio.
+    #[arg(long, value_name = "N|Nx")]
+    pub width: Option<Size>,
+    /// Query heads; groups of them keep their size.
+    #[arg(long, value_name = "N|Nx")]
+    pub heads: Option<Size>,
+    /// Neurons of a feed-forward layer.
+    #[arg(long, value_name = "N|Nx")]
+    pub ffn: Option<Size>,
+}
+
+/// How many layers, or where each comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Layers {
+    /// A number of them.
+    Count(Size),
+    /// The small model's layer that each is.
+    Sources(Vec<usize>),
+}
+
+impl FromStr for Layers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if !text.contains([',', '-']) {
+            return text.parse().map(Self::Count);
+        }
+        let ranges = text.split(',').map(range).collect::<Result<Vec<_>, _>>()?;
+        let layers = ranges.iter().map(|range| range.end() - range.start() + 1);
+        if layers.fold(0, usize::saturating_add) > MOST_LAYERS {
+            return Err(format!("expected at most {MOST_LAYERS} layers"));
+        }
+        Ok(Self::Sources(ranges.into_iter().flatten().collect()))
+    }
+}
+
+const MOST_LAYERS: usize = 10_000;
+
+/// `4` or `4-11`, both ends included.
+fn range(text: &str) -> Result<RangeInclusive<usize>, String> {
+    let expected = || format!("expected layers such as 0,1,0,1 or 0-5,4-11, found `{text}`");
+    let number = |text: &str| text.trim().parse::<usize>().map_err(|_| expected());
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let range = number(first)?..=number(last)?;
+    if range.is_empty() { Err(expected()) } else { Ok(range) }
+}
+
+impl SizeArgs {
+    /// Refuses what does not go together.
+    ///
+    /// # Errors
+    /// Nothing says how large the model is to be, or two things do.
+    pub fn check(&self, has_file: bool, has_operator: bool, has_method: bool) -> Result<(), Failure> {
+        let count = matches!(self.layers, Some(Layers::Count(_)));
+        if has_file && count {
+            return Err(Failure::other(
+                "--large says how many layers there are, and --layers too",
+                "leave one of them out, or give --layers the source of each layer, such as 0,1,0,1",
+            ));
+        }
+        if has_method && self.sources().is_some() {
+            return Err(Failure::other(
+                "a list of --layers is a method of its own",
+                "leave --method out, or say how many layers: --layers 2x",
+            ));
+        }
+        if !has_file && !has_operator && self.resize() == Resize::default() {
+            return Err(Failure::other(
+                "nothing says how large the model is to be",
+                "pass sizes, such as --layers 2x or --width 1.5x, or --large config.json",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The sizes.
+    pub fn resize(&self) -> Resize {
+        let layers = self.layers.as_ref().map(|layers| match layers {
+            Layers::Count(size) => *size,
+            Layers::Sources(sources) => Size::Exactly(sources.len()),
+        });
+        Resize {
+            layers,
+            width: self.width,
+            heads: self.heads,
+            ffn: self.ffn,
+        }
+    }
+
+    /// Where each layer comes from, where that is said.
+    pub fn sources(&self) -> Option<Vec<usize>> {
+        match &self.layers {
+            Some(Layers::Sources(sources)) => Some(sources.clone()),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_a_number_or_a_list_with_ranges() {
+        let sources = |list: &[usize]| Ok(Layers::Sources(list.to_vec()));
+        assert_eq!("24".parse(), Ok(Layers::Count(Size::Exactly(24))));
+        assert_eq!("2x".parse(), Ok(Layers::Count(Size::Times(2.0))));
+        assert_eq!("0,1,0,1".parse(), sources(&[0, 1, 0, 1]));
+        assert_eq!("0-2,1-3,3".parse(), sources(&[0, 1, 2, 1, 2, 3, 3]));
+        for wrong in ["", "3-1", "0,,1", "a-b", "-1", "0-99999999"] {
+            assert!(wrong.parse::<Layers>().is_err(), "{wrong}");
+        }
+    }
+}
