@@ -123,6 +123,22 @@ fn cifar_records_are_read_with_the_names_beside_them() {
 }
 
 #[test]
+fn test_pictures_are_not_trained_on_where_nothing_is_called_train() {
+    let data = folder();
+    write(data.path().join("a.bin"), &records(&[1, 0, 1], 1));
+    write(data.path().join("my_test_set.bin"), &records(&[0, 1], 1));
+    let split = ImageSplit::find(data.path(), 0.1).unwrap();
+    let (_folder, train) = build(&split.train, &settings(8)).unwrap();
+    let (_folder, valid) = build(&split.valid, &settings(8)).unwrap();
+    assert_eq!((train.len(), valid.len()), (3, 2));
+    // With validation pictures there, test ones are for nothing.
+    write(data.path().join("val.bin"), &records(&[0], 1));
+    let split = ImageSplit::find(data.path(), 0.1).unwrap();
+    let (_folder, valid) = build(&split.valid, &settings(8)).unwrap();
+    assert_eq!(valid.len(), 1);
+}
+
+#[test]
 fn cifar_100_takes_the_fine_label_and_records_without_names_count_their_classes() {
     let data = folder();
     write(data.path().join("train.bin"), &records(&[3, 1], 2));

@@ -1,10 +1,11 @@
 //! The demo corpus, on the workspace this crate belongs to.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use ligo_data::{Error, RustDocs, Watch, rust_docs};
+use ligo_data::{Error, RustDocs, RustDocsReport, Watch, rust_docs};
 
 #[test]
 fn the_documentation_of_this_workspace_is_a_corpus() {
@@ -51,4 +52,46 @@ fn a_manifest_that_is_not_there_and_a_stop_are_typed_errors() {
         RustDocs::gather(&manifest, Watch::new(&|_, _| {}, &stop)),
         Err(Error::Interrupted)
     ));
+}
+
+#[test]
+fn a_text_that_is_not_as_it_was_written_is_named() {
+    use sha2::{Digest, Sha256};
+    let (train, valid) = ("One paragraph.\n\nAnother.\n".to_owned(), "A third.\n".to_owned());
+    let hash = |text: &str| Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let docs = RustDocs {
+        report: RustDocsReport {
+            packages: 1,
+            files: 2,
+            paragraphs: 3,
+            duplicates: 0,
+            train_bytes: train.len(),
+            valid_bytes: valid.len(),
+            train_sha256: hash(&train),
+            valid_sha256: hash(&valid),
+        },
+        train,
+        valid,
+    };
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("corpus");
+    docs.write(&folder).unwrap();
+    let (corpora, report) = RustDocs::open(&folder).unwrap();
+    assert_eq!(report, docs.report);
+    assert_eq!(corpora.train.documents().count() + corpora.valid.documents().count(), 3);
+    for name in ["train.txt", "valid.txt"] {
+        let path = folder.join(name);
+        let good = fs::read(&path).unwrap();
+        let mut bad = good.clone();
+        bad[3] ^= 1;
+        fs::write(&path, &bad).unwrap();
+        let error = RustDocs::open(&folder).unwrap_err();
+        assert!(
+            matches!(&error, Error::StoreHash { path: named, .. } if *named == path),
+            "{error}"
+        );
+        fs::write(&path, &good[1..]).unwrap();
+        assert!(matches!(RustDocs::open(&folder), Err(Error::StoreSize { .. })));
+        fs::write(&path, good).unwrap();
+    }
 }

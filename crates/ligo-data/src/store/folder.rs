@@ -120,3 +120,34 @@ fn temporary_folder(parent: &Path) -> Result<tempfile::TempDir> {
         .tempdir_in(parent)
         .map_err(Error::io("create a temporary folder in", parent))
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_without_a_lock_is_removed_once_it_is_old() {
+        let home = tempfile::tempdir().unwrap();
+        for name in ["old", "young"] {
+            fs::create_dir(home.path().join(format!("{UNFINISHED}{name}"))).unwrap();
+        }
+        let long_ago = SystemTime::now() - 2 * WITHOUT_LOCK;
+        let old = File::open(home.path().join(format!("{UNFINISHED}old"))).unwrap();
+        old.set_modified(long_ago).unwrap();
+        in_new_folder(&home.path().join("new"), |folder| write_synced(&folder.join("a"), b"b")).unwrap();
+        let mut names: Vec<String> = fs::read_dir(home.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names, [".unfinished-young", "new"]);
+        assert_eq!(
+            fs::read_dir(home.path().join("new")).unwrap().count(),
+            1,
+            "the lock is not in it"
+        );
+    }
+}
