@@ -105,7 +105,7 @@ mod tests {
         let units = crate::run::units(&compared).unwrap();
         assert_eq!((compared.methods.len(), units.len()), (10_001, 10_002));
         // It was over a minute where every method was compared with every other one.
-        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+        assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
     }
 
     #[test]
@@ -125,6 +125,6 @@ mod tests {
             "{:?}",
             faults.last()
         );
-        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+        assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
     }
 }
