@@ -51,7 +51,7 @@ pub enum FurtherInit {
     #[default]
     NearZero,
     /// The second term takes the new rows over from the first and fills them from the layer above, as bert2BERT's AKI does
-    /// (with `width_init = "fpi"` it is AKI).
+    /// (with `width_init = "fpi"` it is AKI, but for new entries of normalisations, which AKI copies within the layer).
     Above,
 }
 

@@ -70,7 +70,7 @@ pub(super) fn fpi(small: &ParamTable, large: &ParamTable, device: &Device, confi
 }
 
 /// Advanced knowledge initialisation: as [`fpi`], but new rows come from the layer above, `Out_2 W[l + 1] Inᵀ` with
-/// `Out_1 = [I; 0]` and `Out_2 = [0; S]`. The last layer, and what stands outside all layers, use themselves.
+/// `Out_1 = [I; 0]` and `Out_2 = [0; S]`. The last layer, what stands outside all layers, and normalisations use themselves.
 ///
 /// Does not keep the function, and copies of a neuron are not alike.
 pub(super) fn aki(small: &ParamTable, large: &ParamTable, device: &Device, config: CopyConfig, seed: u64) -> LinearMap {
