@@ -205,7 +205,8 @@ fn configurations(count: usize) {
 fn tokenizers(count: usize) {
     let place = Place::new();
     place.shown(&["tokenize", "--data", "text.txt", "--vocab-size", "200", "--out", "data"]);
-    let original: Value = serde_json::from_slice(&fs::read(place.path("data/tokenizer/tokenizer.json")).unwrap()).unwrap();
+    let original: Value =
+        serde_json::from_slice(&fs::read(place.path("data/tokenizer/tokenizer.json")).unwrap()).unwrap();
     let mut draw = draws(29);
     let mut faults = Faults(Vec::new());
     for _ in 0..count {

@@ -70,7 +70,11 @@ fn jobs() -> Vec<Job> {
         },
         Job {
             arguments: tokenize.to_vec(),
-            results: &["tokenizer/tokenizer.json", "tokens/train/tokens.bin", "tokens/valid/tokens.bin"],
+            results: &[
+                "tokenizer/tokenizer.json",
+                "tokens/train/tokens.bin",
+                "tokens/valid/tokens.bin",
+            ],
         },
         Job {
             arguments: grow.to_vec(),

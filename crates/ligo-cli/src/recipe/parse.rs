@@ -132,9 +132,6 @@ fn set(table: &mut Table, given: &str) -> Result<(), RecipeError> {
     Ok(())
 }
 
-/// So many faults are listed: each costs a walk over the whole table, and nobody reads more.
-pub(super) const MOST_FAULTS: usize = 50;
-
 /// Deserialises a table and collects its faults: each one found is noted, its key taken out, and the rest tried again.
 fn collect<T: DeserializeOwned>(mut table: Table, prefix: &str, faults: &mut Vec<Fault>) -> Option<T> {
     let before = faults.len();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::faults::{Fault, nearest};
-use super::parse::MOST_FAULTS;
+use super::limits::MOST_FAULTS;
 use super::{CorpusSource, Recipe};
 
 /// The family of a model section that names none.

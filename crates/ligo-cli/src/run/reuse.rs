@@ -219,11 +219,11 @@ fn copy_folder(from: &Path, to: &Path, takes: &impl Fn(&Path) -> bool) -> Result
     Ok(())
 }
 
-/// Checks the weights of all models, operators and checkpoints below a folder against their manifests. It is the copies that are checked,
+/// Checks all models, operators and checkpoints below a folder against their manifests. It is the copies that are checked,
 /// since it is they that must be right.
 fn check_models(folder: &Path) -> Result<(), ligo_checkpoint::Error> {
     if folder.join(MANIFEST_FILE).is_file() {
-        ligo_checkpoint::verify_weights(folder)?;
+        ligo_checkpoint::verify_model(folder)?;
     }
     subfolders(folder).iter().try_for_each(|inside| check_models(inside))
 }

@@ -100,7 +100,7 @@ pub fn prepare(
     if !session.only_looks
         && stage::complete(&folder).is_some()
         && model.is_dir()
-        && let Err(damage) = ligo_checkpoint::verify_weights(&model)
+        && let Err(damage) = ligo_checkpoint::verify_model(&model)
     {
         session.ui.say(format!("small model: {damage}; it is made again"));
         stage::unmark(&folder)?;

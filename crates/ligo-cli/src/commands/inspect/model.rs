@@ -180,7 +180,8 @@ mod tests {
         let config = ModelConfig::Gpt2(ligo_arch::Gpt2Config::new(11, 8, 1, 2));
         let written = |buffer: f32, weight: f32| {
             let folder = tempfile::tempdir().unwrap();
-            let tensors = ligo_growth::init::initial_values(&config.table(), 0.02, 1);
+            let table = config.table();
+            let tensors = ligo_growth::init::initial_values(&table, 0.02, 1);
             let mut values: std::collections::HashMap<String, Vec<f32>> =
                 tensors.map(|(name, _, values)| (name, values)).collect();
             values.get_mut("transformer.ln_f.weight").unwrap()[3] = weight;
