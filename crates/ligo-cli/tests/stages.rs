@@ -253,7 +253,7 @@ fn tokenising_goes_on_where_a_fault_in_the_text_ended_it() {
         let said = common::said(&output);
         assert!(output.status.success(), "{said}");
         assert_eq!(
-            said.contains("tokens/train` was begun earlier: continuing behind its"),
+            said.contains("/.tokenizing/tokens/train` was begun earlier: continuing behind its"),
             begun,
             "{said}"
         );
