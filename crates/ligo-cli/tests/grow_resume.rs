@@ -24,7 +24,8 @@ fn bert(hidden: usize, layers: usize, heads: usize) -> ModelConfig {
 fn place() -> Place {
     let place = Place::new();
     let small = bert(96, 3, 3);
-    let tensors = ligo_growth::init::initial_values(&small.table(), 0.02, 1);
+    let table = small.table();
+    let tensors = ligo_growth::init::initial_values(&table, 0.02, 1);
     let tensors = tensors.map(|(name, shape, values)| (name, shape, values.into()));
     write_model(place.path("small"), &small.to_json(), tensors, &WriteOptions::default()).unwrap();
     place.write("large.json", bert(128, 10, 4).to_json().to_string());
