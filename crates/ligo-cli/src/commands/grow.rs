@@ -36,6 +36,7 @@ pub struct GrowArgs {
     /// The large model's config.json, instead of sizes; a learned operator knows it already.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["width", "heads", "ffn"])]
     pub large: Option<PathBuf>,
+    /// The large model by its sizes.
     #[command(flatten)]
     pub sizes: sizes::SizeArgs,
     /// A fixed operator, such as stackbert, fpi or lemon; an unknown name lists all of them. One is proposed where none is named.
