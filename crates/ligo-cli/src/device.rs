@@ -86,6 +86,17 @@ pub struct Picked {
     pub backend: Option<&'static str>,
 }
 
+impl Picked {
+    /// What computes, as far as it decides the last bits of results: a part of a run's identity.
+    pub fn kernels(&self) -> String {
+        match (self.is_gpu, self.backend) {
+            (true, Some(backend)) => backend.into(),
+            (true, None) => "gpu".into(),
+            (false, _) => processor::kernels(),
+        }
+    }
+}
+
 impl fmt::Display for Picked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.name, self.reason)

@@ -61,6 +61,7 @@ fn bytes_of(tensor: &Stored) -> Vec<u8> {
 
 /// Writes a directory as it comes from the hub: without a manifest.
 fn publish(place: &Place, name: &str, config: &Value, tensors: &[Stored]) {
+    let _ = fs::remove_dir_all(place.path(name));
     let dir = AtomicDir::begin(place.path(name)).unwrap();
     let declared = |t: &Stored| Declared {
         name: t.name.clone(),
@@ -144,7 +145,7 @@ fn a_change_of_the_function_is_refused_unless_it_is_asked_for() {
     let named = [
         "rope_theta: 10000.0 → 500000.0",
         "rms_norm_eps: 1e-6 → 0.001",
-        "--allow-change rope_theta,rms_norm_eps",
+        "change rope_theta,rms_norm_eps",
     ];
     assert_says(&message, &named);
     assert!(!place.path("grown").exists());

@@ -90,3 +90,51 @@ fn a_method_that_cannot_grow_the_pair_names_those_that_can() {
     assert!(!refusal.contains("zero-blocks"), "{refusal}");
     assert!(!place.path("grown").exists());
 }
+
+#[test]
+fn a_model_grows_by_factors_and_says_what_it_computes() {
+    let place = Place::new();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
+    let grow = |model: &str, sizes: &[&str], out: &str| {
+        let model = fixtures.join(model);
+        let arguments = [&["grow", "--small", model.to_str().unwrap()], sizes, &["--out", out]].concat();
+        place.shown(&arguments)
+    };
+    let said = grow("llama/qwen3", &["--layers", "2x", "--width", "2x"], "twice");
+    assert_says(
+        &said,
+        &[
+            "by HyperCloning (hyper-cloning)",
+            "so do",
+            "computes what the small model does",
+        ],
+    );
+    assert_says(&place.shown(&["inspect", "twice"]), &["4 layers, hidden 64, 8 heads"]);
+    let said = grow("gpt_neox/pythia", &["--layers", "0-1,0-1"], "stacked");
+    assert_says(
+        &said,
+        &["by layers", "computes something else than the small model", "train it"],
+    );
+    let said = grow("bert/tied_4_heads", &["--width", "1.5x", "--no-check"], "wide");
+    assert_says(
+        &said,
+        &["no fixed method keeps what this model computes", "by stackbert"],
+    );
+    assert!(!said.contains("computes something else"), "{said}");
+
+    let model = fixtures.join("llama/qwen3");
+    let model = model.to_str().unwrap();
+    for (sizes, says) in [
+        (&[][..], "nothing says how large the model is to be"),
+        (&["--width", "1.3x"], "width: 1.3x of 32 is no whole number"),
+        (&["--layers", "1"], "layers"),
+        (
+            &["--layers", "0,1", "--method", "stackbert"],
+            "a list of --layers is a method of its own",
+        ),
+    ] {
+        let arguments = [&["grow", "--small", model], sizes, &["--out", "no"]].concat();
+        assert_says(&place.refused(&arguments), &[says]);
+        assert!(!place.path("no").exists());
+    }
+}

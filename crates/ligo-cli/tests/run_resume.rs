@@ -185,12 +185,12 @@ fn what_was_damaged_in_a_runs_folder_is_found_and_made_again() {
         &["vocab.txt is damaged", "sha256", "shown from run/summary.json"],
     );
     let said = place.shown(&RUN);
-    for (stage, file) in [
-        ("tokenizer", "vocab.txt"),
-        ("small model", "config.json"),
-        ("ligo", "result.json"),
+    for named in [
+        "tokenizer: run/tokenizer/vocab.txt is damaged",
+        "small model: run/small/model/config.json: expected sha256",
+        "ligo: run/methods/ligo/result.json is damaged",
     ] {
-        assert_says(&said, &[&format!("{stage}: run/"), &format!("{file} is damaged")]);
+        assert_says(&said, &[named]);
     }
     assert_says(
         &said,

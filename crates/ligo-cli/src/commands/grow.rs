@@ -161,8 +161,8 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         return Ok(());
     }
     match effect::measure(&args.small, &args.out, &picked.device)? {
-        Some(effect) => ui.result(effect.text()),
-        None => ui.say("the two models do not read the same inputs, so what they compute is not compared"),
+        Ok(effect) => ui.result(effect.text()),
+        Err(reason) => ui.say(format!("what they compute is not compared: {reason}")),
     }
     Ok(())
 }

@@ -96,6 +96,34 @@ fn asked() -> Vec<String> {
     }
 }
 
+/// The vector instructions that decide the last bits of what is computed here: those of matrix products, which the program was built with, and
+/// those of everything else, which are the processor's best.
+pub fn kernels() -> String {
+    let [products, others] = levels();
+    match products == others {
+        true => format!("cpu: {products}"),
+        false => format!("cpu: {products}, {others} but for products"),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn levels() -> [&'static str; 2] {
+    use std::arch::is_x86_feature_detected as has;
+    let avx2 = has!("avx2") && has!("fma");
+    let avx512 = avx2 && has!("avx512f") && has!("avx512vl") && has!("avx512dq") && has!("avx512bw");
+    let level = |wide: bool| match (avx2, wide) {
+        (_, true) => "AVX-512",
+        (true, false) => "AVX2",
+        (false, false) => "SSE2",
+    };
+    [level(avx512 && cfg!(feature = "avx512")), level(avx512)]
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn levels() -> [&'static str; 2] {
+    [std::env::consts::ARCH; 2]
+}
+
 /// The first value of a field of `/proc/cpuinfo`.
 fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     let fields = info.lines().filter_map(|line| line.split_once(':'));

@@ -3,6 +3,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::limits::MOST_FAULTS;
+
 /// One thing that is wrong with a recipe.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
@@ -73,7 +75,11 @@ fn suggestion(nearest: &Option<String>) -> String {
 }
 
 fn listed(faults: &[Fault]) -> String {
-    let lines: Vec<String> = faults.iter().map(|f| format!("  - {f}")).collect();
+    let lines = faults.iter().take(MOST_FAULTS).map(|fault| format!("  - {fault}"));
+    let mut lines: Vec<String> = lines.collect();
+    if let Some(more) = faults.len().checked_sub(MOST_FAULTS).filter(|more| *more > 0) {
+        lines.push(format!("  … and {more} more"));
+    }
     lines.join("\n")
 }
 

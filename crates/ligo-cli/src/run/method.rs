@@ -371,7 +371,8 @@ impl Learning<'_> {
     /// # Errors
     /// Whatever training ends with.
     pub fn run(self, dataset: &Dataset, session: &Session) -> Result<String, Failure> {
-        let inputs = json!({"train": self.train, "data": self.data, "upstream": self.upstream});
+        let inputs =
+            json!({"train": self.train, "data": self.data, "upstream": self.upstream, stage::KERNELS: session.kernels});
         let folder = self.folder.clone();
         let label = self.label.clone();
         // The operator lies beside the folder.

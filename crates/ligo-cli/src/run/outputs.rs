@@ -61,7 +61,7 @@ impl Outputs {
     pub fn written(folder: &Path, outputs: &[&str]) -> Result<Self, Failure> {
         let mut written = BTreeMap::new();
         for output in outputs {
-            let path = folder.join(output);
+            let path = at(folder, output);
             let mut entries = BTreeMap::new();
             for name in files_of(&path)? {
                 let file = path_of(&path, &name);
@@ -100,7 +100,7 @@ impl Outputs {
     pub fn check(&self, folder: &Path) -> Result<(), Fault> {
         let mut removed = None;
         for (output, entries) in &self.0 {
-            let path = folder.join(output);
+            let path = at(folder, output);
             if path.symlink_metadata().is_err() {
                 removed.get_or_insert(Fault::Removed {
                     name: output.clone(),
@@ -117,6 +117,11 @@ impl Outputs {
         }
         removed.map_or(Ok(()), Err)
     }
+}
+
+/// An output, which may be the folder itself, as people would write its path.
+fn at(folder: &Path, output: &str) -> PathBuf {
+    folder.join(output).components().collect()
 }
 
 impl Entry {

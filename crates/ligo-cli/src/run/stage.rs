@@ -13,6 +13,9 @@ use crate::{Failure, Ui, stop};
 /// Marks a folder whose stage is complete.
 pub const STAGE_JSON: &str = "stage.json";
 
+/// The input that says what computes. It decides last bits, so that it belongs to a run's identity; but work of hours is not done again for them.
+pub const KERNELS: &str = "kernels";
+
 #[derive(Serialize, Deserialize)]
 struct Complete {
     fingerprint: String,
@@ -20,6 +23,29 @@ struct Complete {
     /// What the stage wrote. Records of earlier versions do not say.
     #[serde(default)]
     outputs: Outputs,
+}
+
+impl Complete {
+    /// Whether it was made from these inputs, by whatever kernels.
+    fn is_of(&self, inputs: &Value) -> bool {
+        let rest = |inputs: &Value| {
+            let mut inputs = inputs.clone();
+            inputs.as_object_mut().map(|inputs| inputs.remove(KERNELS));
+            inputs
+        };
+        self.fingerprint == fingerprint(inputs) || rest(&self.inputs) == rest(inputs)
+    }
+
+    /// What is worth saying of the kernels that computed it.
+    fn computed_by(&self, inputs: &Value) -> String {
+        let (then, now) = (self.inputs.get(KERNELS), inputs.get(KERNELS));
+        match (then.and_then(Value::as_str), now.and_then(Value::as_str)) {
+            (Some(then), Some(now)) if then != now => {
+                format!("; it was computed by {then}, and {now} would give other last bits")
+            }
+            _ => String::new(),
+        }
+    }
 }
 
 /// A hash of everything that decides a stage's output.
@@ -43,11 +69,11 @@ pub fn stage(
 ) -> Result<String, Failure> {
     let fingerprint = fingerprint(inputs);
     if let Some(found) = read(folder) {
-        match (found.fingerprint == fingerprint, found.outputs.check(folder)) {
+        match (found.is_of(inputs), found.outputs.check(folder)) {
             (true, Ok(())) => {
                 stop::note_saved();
-                ui.say(format!("{name}: complete, skipped"));
-                return Ok(fingerprint);
+                ui.say(format!("{name}: complete, skipped{}", found.computed_by(inputs)));
+                return Ok(found.fingerprint);
             }
             (true, Err(fault)) => ui.say(format!("{name}: {fault}; it is made again")),
             (false, _) => ui.say(format!("{name}: made again, {}", changes(&found.inputs, inputs))),
@@ -72,11 +98,10 @@ pub fn stage(
 /// # Errors
 /// It is not complete, or what it wrote is damaged and that `matters`.
 pub fn found(name: &str, folder: &Path, inputs: &Value, matters: bool) -> Result<String, Failure> {
-    let fingerprint = fingerprint(inputs);
-    let fault = match read(folder).filter(|found| found.fingerprint == fingerprint) {
-        Some(_) if !matters => return Ok(fingerprint),
+    let fault = match read(folder).filter(|found| found.is_of(inputs)) {
+        Some(found) if !matters => return Ok(found.fingerprint),
         Some(found) => match found.outputs.check(folder) {
-            Ok(()) | Err(Fault::Removed { .. }) => return Ok(fingerprint),
+            Ok(()) | Err(Fault::Removed { .. }) => return Ok(found.fingerprint),
             Err(fault) => fault.to_string(),
         },
         None => format!("not complete for these settings in {}", folder.display()),
@@ -86,7 +111,7 @@ pub fn found(name: &str, folder: &Path, inputs: &Value, matters: bool) -> Result
 
 /// Whether the folder's stage is complete for these inputs and lacks nothing but `output`, which somebody removed.
 pub fn lacks_only(folder: &Path, inputs: &Value, output: &str) -> bool {
-    let found = read(folder).filter(|found| found.fingerprint == fingerprint(inputs));
+    let found = read(folder).filter(|found| found.is_of(inputs));
     found.is_some_and(|found| {
         matches!(found.outputs.check(folder), Err(Fault::Removed { ref name, .. }) if name == output)
             && found.outputs.without(output).check(folder).is_ok()
@@ -325,6 +350,34 @@ mod tests {
         fs::write(place.folder.join(STAGE_JSON), &record.to_string()[1..]).unwrap();
         place.run(1);
         assert_eq!(place.runs.get(), 1, "a damaged record was taken as it is");
+    }
+
+    #[test]
+    fn other_kernels_are_another_identity_and_no_reason_to_compute_again() {
+        let place = Place::new();
+        let runs = Cell::new(0);
+        let made = |kernels: &str, steps: u64| {
+            let inputs = json!({"steps": steps, KERNELS: kernels});
+            let work = || {
+                runs.set(runs.get() + 1);
+                Ok(())
+            };
+            stage(Ui::new(true), "a stage", &place.folder, &inputs, &[], work).unwrap()
+        };
+        let first = made("AVX2", 1);
+        assert_eq!(made("AVX-512", 1), first, "what hangs on it would be made again");
+        assert_eq!(runs.get(), 1);
+        let found = read(&place.folder).unwrap();
+        let now = json!({"steps": 1, KERNELS: "AVX-512"});
+        assert_ne!(fingerprint(&now), first);
+        assert!(
+            found.computed_by(&now).contains("computed by AVX2"),
+            "{}",
+            found.computed_by(&now)
+        );
+        assert_eq!(found.computed_by(&json!({"steps": 1, KERNELS: "AVX2"})), "");
+        made("AVX-512", 2);
+        assert_eq!(runs.get(), 2);
     }
 
     #[test]

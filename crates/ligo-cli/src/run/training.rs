@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::dataset::Dataset;
 use super::guard::guarded;
 use super::room::{self, Computer};
-use super::stage::{self, fingerprint, write_json};
+use super::stage::{self, KERNELS, fingerprint, write_json};
 use crate::cost::TrainingCost;
 use crate::device::{self, Picked};
 use crate::load::Source;
@@ -41,6 +41,8 @@ pub struct Session {
     pub device: Device,
     /// Its matmul peak in FLOP/s.
     pub peak_flops: f64,
+    /// What computes, as a run's identity has it.
+    pub kernels: String,
     /// The same device as plans and meters see it.
     pub machine: Machine,
     /// Stages that are not complete are errors, and nothing is written.
@@ -150,6 +152,7 @@ impl Session {
             ui,
             device: picked.device.clone(),
             peak_flops,
+            kernels: picked.kernels(),
             machine: Machine::new(picked, peak_flops),
             only_looks: false,
             only_inputs: false,
@@ -162,6 +165,7 @@ impl Session {
             ui: Ui::new(true),
             device: picked.device.clone(),
             peak_flops: 0.0,
+            kernels: picked.kernels(),
             machine: Machine::new(picked, 0.0),
             only_looks: true,
             only_inputs: false,
@@ -245,7 +249,7 @@ impl Session {
             card,
             extras,
         } = training;
-        let mut inputs = json!({"config": config.to_json(), "train": train, "data": data, "upstream": upstream});
+        let mut inputs = json!({"config": config.to_json(), "train": train, "data": data, "upstream": upstream, KERNELS: self.kernels});
         if let Some(until) = extras.until {
             inputs["until"] = until.into();
         }
@@ -255,7 +259,8 @@ impl Session {
                 "{label}: complete, skipped; its model is not there any more, and to have it again, remove {}",
                 folder.display()
             ));
-            return Ok((read_result(folder)?, fingerprint(&inputs)));
+            let print = stage::complete(folder).unwrap_or_else(|| fingerprint(&inputs));
+            return Ok((read_result(folder)?, print));
         }
         let outputs = match extras.until {
             Some(_) => &[RESULT_JSON][..],
@@ -382,9 +387,12 @@ fn identity(inputs: &Value) -> Value {
         Some(inner) if name == "upstream" => inner.iter().collect(),
         _ => vec![(name, part)],
     });
-    named
-        .map(|(name, part)| (name.clone(), Value::from(&fingerprint(part)[..12])))
-        .collect()
+    let told = |(name, part): (&String, &Value)| match part {
+        // Short, and people know what it means.
+        Value::String(kernels) if name == KERNELS => (name.clone(), kernels.as_str().into()),
+        part => (name.clone(), Value::from(&fingerprint(part)[..12])),
+    };
+    named.map(told).collect()
 }
 
 fn explained(error: ligo_train::Error) -> Failure {

@@ -89,8 +89,8 @@ fn names_and_shapes_are_those_of_the_table() {
 
 #[test]
 fn a_skeleton_allocates_nothing() {
-    // 2^40 token vectors of 2^20 numbers: no machine could hold them.
-    let config = ModelConfig::Llama(LlamaConfig::new(1 << 40, 1 << 20, 3, 1 << 14, 1 << 22));
+    // 2^26 token vectors of 2^20 numbers: no machine could hold them.
+    let config = ModelConfig::Llama(LlamaConfig::new(1 << 26, 1 << 20, 3, 1 << 14, 1 << 22));
     let skeleton = Model::skeleton(&config, &Device::flex().autodiff()).unwrap();
     assert_eq!(skeleton.clone().param_shapes().len(), 2 + 3 * 9 + 1);
 }
@@ -106,6 +106,8 @@ fn heads_grow_by_whole_groups() {
         ModelConfig::Llama(config).table()
     };
     assert_eq!(check_growable(&table(4, 2), &table(8, 4)), Ok(()));
-    let fault = check_growable(&table(4, 2), &table(8, 2)).unwrap_err();
+    // Whole multiples of a group are for the operators to take or refuse.
+    assert_eq!(check_growable(&table(4, 2), &table(8, 2)), Ok(()));
+    let fault = check_growable(&table(4, 2), &table(6, 2)).unwrap_err();
     assert!(fault.to_string().contains("heads grow by whole groups"), "{fault}");
 }

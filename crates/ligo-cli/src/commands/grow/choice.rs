@@ -121,7 +121,17 @@ mod tests {
             ..Resize::default()
         };
         assert_eq!(proposed("llama", neurons).0, "lemon");
-        assert_eq!(proposed("bert", neurons).0, "expansions");
+        assert_eq!(proposed("bert", neurons).0, "lemon");
+        let wider = Resize {
+            width: Some(Size::Times(3.0)),
+            ffn: Some(Size::Times(4.5)),
+            ..Resize::default()
+        };
+        let (name, reason) = proposed("bert", wider);
+        assert!(
+            name == "stackbert" && reason.contains("has to be trained"),
+            "{name}: {reason}"
+        );
     }
 
     #[test]

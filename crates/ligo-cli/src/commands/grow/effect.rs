@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use burn::tensor::Device;
+use ligo_cost::format;
 use ligo_report::units;
 
-use crate::Failure;
 use crate::commands::verify::{self, Inputs, Values};
 use crate::load::{LoadError, Source, open_model};
+use crate::{Failure, power};
 
 /// Differences of logits up to this share of the largest one are rounding.
 const ROUNDING: f64 = 1e-4;
@@ -50,18 +51,25 @@ impl Effect {
     }
 }
 
-/// Runs both models on the same inputs. `None` where they do not read the same ones.
+/// Runs both models on the same inputs. `Err` of a sentence where that cannot be done.
 ///
 /// # Errors
 /// One of them cannot be read or computed.
-pub fn measure(small: &Path, large: &Path, device: &Device) -> Result<Option<Effect>, Failure> {
+pub fn measure(small: &Path, large: &Path, device: &Device) -> Result<Result<Effect, String>, Failure> {
     let small = open_model(small)?;
     let large = open_model(large)?;
     let inputs = Inputs::fixed(&small.config);
     let same = small.config.vocab_size() == large.config.vocab_size()
         && small.config.image_shape() == large.config.image_shape();
     if !same {
-        return Ok(None);
+        return Ok(Err("the two models do not read the same inputs".into()));
+    }
+    // Both at once, in f32, and as much again while they are read.
+    let parameters = small.config.table().num_parameters() + large.config.table().num_parameters();
+    let needed = 2.0 * 4.0 * parameters as f64;
+    if let Some(free) = power::available_bytes().filter(|free| needed > *free as f64) {
+        let [needed, free] = [needed, free as f64].map(format::bytes);
+        return Ok(Err(format!("both models together take {needed}, and {free} are free")));
     }
     let features = inputs.features(device);
     let logits = |source: &Source| -> Result<Values, verify::Error> {
@@ -77,7 +85,10 @@ pub fn measure(small: &Path, large: &Path, device: &Device) -> Result<Option<Eff
         })
     };
     let (before, after) = (logits(&small)?, logits(&large)?);
-    Ok((before.shape == after.shape).then(|| Effect::of(&before.values, &after.values)))
+    Ok(match before.shape == after.shape {
+        true => Ok(Effect::of(&before.values, &after.values)),
+        false => Err("the two models do not compute as many numbers".into()),
+    })
 }
 
 #[cfg(test)]
