@@ -1,4 +1,4 @@
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::family::FamilyConfig;
 use crate::settings::Setting;
@@ -91,6 +91,26 @@ impl ModelConfig {
         let config = Self::parse(model_type, &json)?;
         config.validate()?;
         Ok(config)
+    }
+
+    /// The same model of images with these names for its classes, where it has as many and none of them has a name.
+    #[must_use]
+    pub fn with_class_names(&self, names: &[String]) -> Self {
+        let is_nameless = self.task() == Task::ImageClassification { labels: names.len() };
+        let mut json = self.to_json();
+        let fields = json
+            .as_object_mut()
+            .filter(|fields| is_nameless && !fields.contains_key("id2label"));
+        let Some(fields) = fields else { return self.clone() };
+        fields.remove("num_labels");
+        let numbered = || names.iter().enumerate();
+        let by_number: Map<String, Value> = numbered()
+            .map(|(i, name)| (i.to_string(), name.as_str().into()))
+            .collect();
+        let by_name: Map<String, Value> = numbered().map(|(i, name)| (name.clone(), i.into())).collect();
+        fields.insert("id2label".into(), by_number.into());
+        fields.insert("label2id".into(), by_name.into());
+        Self::from_json(&json).unwrap_or_else(|_| self.clone())
     }
 
     /// Checks sizes and features.
@@ -222,4 +242,35 @@ fn parse<T: serde::de::DeserializeOwned>(model_type: &str, json: &Value) -> Resu
             reason: reason.chars().map(escaped).collect(),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn classes_get_their_names_where_they_have_none() {
+        let with = |field: &str, value: Value| {
+            let mut json = ModelConfig::example("vit").unwrap().to_json();
+            json.as_object_mut().unwrap().remove("num_labels");
+            json[field] = value;
+            ModelConfig::from_json(&json).unwrap()
+        };
+        let names = ["cat".to_owned(), "dog".to_owned()];
+        let named = with("num_labels", 2.into()).with_class_names(&names).to_json();
+        assert_eq!(named["id2label"], json!({"0": "cat", "1": "dog"}));
+        assert_eq!(named["label2id"], json!({"cat": 0, "dog": 1}));
+        assert_eq!(named.get("num_labels"), None);
+        for other in [
+            with("num_labels", 3.into()),
+            with("id2label", json!({"0": "a", "1": "b"})),
+        ] {
+            assert_eq!(other.with_class_names(&names), other);
+        }
+        let text = ModelConfig::example("gpt2").unwrap();
+        assert_eq!(text.with_class_names(&names), text);
+    }
 }

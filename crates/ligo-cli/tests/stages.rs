@@ -130,7 +130,7 @@ fn pictures_to_a_grown_model_of_images() {
     place.write("pictures/classes.txt", "dark\ngrey\nbright\n");
     let images = place.shown(&["images", "--data", "pictures", "--size", "16", "--out", "data"]);
     assert_says(&images, &["40 images of 3 classes", "9 images"]);
-    // The number of classes comes with the images.
+    // The number of classes comes with the images, and their names.
     let config = |hidden: usize, layers: usize| {
         format!(
             r#"{{"model_type": "vit", "hidden_size": {hidden}, "num_hidden_layers": {layers}, "num_attention_heads": 2,
@@ -143,6 +143,11 @@ fn pictures_to_a_grown_model_of_images() {
     road(&place, "--images", &["--augmentation", "light"]);
     let head = ModelDir::open(place.path("large/model")).unwrap();
     assert_eq!(head.info("classifier.weight").unwrap().shape, [3, 24]);
+    let json = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(place.path("large/model").join(name)).unwrap()).unwrap()
+    };
+    assert_eq!(json("config.json")["id2label"]["2"], "bright");
+    assert_eq!(json("preprocessor_config.json")["size"]["shortest_edge"], 16);
     assert_says(
         &place.refused(&["train", "--init", "start", "--images", "pictures", "--out", "no"]),
         &["pictures/images", "ligo images"],

@@ -128,6 +128,14 @@ impl OpenedData {
         }
     }
 
+    /// A configuration with the names of the classes that the data have.
+    pub fn named(&self, config: &ModelConfig) -> ModelConfig {
+        match &self.content {
+            Content::Text(_) => config.clone(),
+            Content::Images(images) => config.with_class_names(&images.train.info().class_names),
+        }
+    }
+
     /// The data, for models of this task.
     pub fn dataset(self, task: Task) -> Dataset {
         let baselines = self.content.baselines(task);

@@ -61,7 +61,7 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
             (source.config.clone(), Some(source), upstream)
         }
         (None, Some(file)) => {
-            let config = read_config(file, data.decides())?;
+            let config = data.named(&read_config(file, data.decides())?);
             (config, None, json!({"seed": args.seed}))
         }
         (None, None) => {

@@ -5,6 +5,9 @@ use thiserror::Error;
 
 use super::limits::MOST_FAULTS;
 
+/// Faults that are shown: those of one section, with the word that it has more, and a few of others.
+const LISTED: usize = MOST_FAULTS + 10;
+
 /// One thing that is wrong with a recipe.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
@@ -75,9 +78,9 @@ fn suggestion(nearest: &Option<String>) -> String {
 }
 
 fn listed(faults: &[Fault]) -> String {
-    let lines = faults.iter().take(MOST_FAULTS).map(|fault| format!("  - {fault}"));
+    let lines = faults.iter().take(LISTED).map(|fault| format!("  - {fault}"));
     let mut lines: Vec<String> = lines.collect();
-    if let Some(more) = faults.len().checked_sub(MOST_FAULTS).filter(|more| *more > 0) {
+    if let Some(more) = faults.len().checked_sub(LISTED).filter(|more| *more > 0) {
         lines.push(format!("  … and {more} more"));
     }
     lines.join("\n")

@@ -32,6 +32,7 @@ pub struct DataFacts {
     labels: Option<usize>,
     seq_len: usize,
     like: Option<ModelConfig>,
+    class_names: Vec<String>,
 }
 
 impl DataFacts {
@@ -42,6 +43,7 @@ impl DataFacts {
             labels: None,
             seq_len,
             like: None,
+            class_names: Vec::new(),
         }
     }
 
@@ -52,6 +54,16 @@ impl DataFacts {
             labels: Some(labels),
             seq_len: 1,
             like: None,
+            class_names: Vec::new(),
+        }
+    }
+
+    /// The classes by their names, which a model's configuration keeps.
+    #[must_use]
+    pub fn named(self, class_names: &[String]) -> Self {
+        Self {
+            class_names: class_names.to_vec(),
+            ..self
         }
     }
 
@@ -166,7 +178,7 @@ impl ModelSection {
                     );
                     return Err(vec![fault(positions_field(&example), message)]);
                 }
-                Ok(config)
+                Ok(config.with_class_names(&facts.class_names))
             }
             Ok(_) => Err(faults),
             Err(error) => {

@@ -117,7 +117,10 @@ impl Dataset {
     pub fn facts(&self, data: &DataSection) -> DataFacts {
         match &self.content {
             Content::Text(tokens) => DataFacts::text(tokens.vocab_size, data.seq_len),
-            Content::Images(images) => DataFacts::images(images.train.num_classes()),
+            Content::Images(images) => {
+                let names = &images.train.info().class_names;
+                DataFacts::images(names.len()).named(names)
+            }
         }
     }
 
