@@ -185,7 +185,7 @@ fn a_change_of_the_function_is_refused_unless_it_is_asked_for() {
         "--out",
         "operator",
     ];
-    assert_says(&place.refused(&learn), &["rope_theta", "--allow-change"]);
+    assert_says(&place.refused(&learn), &["rope_theta: 10000.0", "change rope_theta"]);
 }
 
 #[test]
