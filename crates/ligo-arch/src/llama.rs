@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::family::{FamilyConfig, Sizes, Task};
-use crate::rope::Base;
+use crate::rope::{self, Base, original_positions};
 use crate::rows::{Rows, Stack};
 use crate::settings::{Setting, padding};
 use crate::unit::head_units;
@@ -182,33 +182,22 @@ impl LlamaConfig {
 
     /// How heads are turned by positions; of a valid configuration.
     pub fn rotation(&self) -> Rotation {
-        self.checked_rotation().unwrap_or_else(|_| Rotation::plain(self.rope()))
+        let base = self.rope();
+        base.rotation(self.scaling()).unwrap_or_else(|_| Rotation::plain(base))
     }
 
-    fn checked_rotation(&self) -> Result<Rotation, Error> {
-        match self.scaling() {
-            Some(parameters) => parameters.rotation(self.rope()),
-            None => Ok(Rotation::plain(self.rope())),
-        }
-    }
-
-    /// What the file says of the rotation. The older object wins where there are both and it says anything.
+    /// What the file says of the rotation.
     fn scaling(&self) -> Option<&RopeParameters> {
-        let older = self.rope_scaling.as_ref().filter(|parameters| !parameters.is_empty());
-        older.or(self.rope_parameters.as_ref())
+        rope::said(&self.rope_scaling, &self.rope_parameters)
     }
 
     fn rope(&self) -> Base {
-        let original = self
-            .extra
-            .get("original_max_position_embeddings")
-            .and_then(Value::as_u64);
         Base {
             theta: self.rope_base(),
             head_dim: self.head_width(),
             share: 1.0,
             positions: self.max_position_embeddings,
-            original: original.and_then(|positions| usize::try_from(positions).ok()),
+            original: original_positions(&self.extra),
         }
     }
 
@@ -308,7 +297,7 @@ impl FamilyConfig for LlamaConfig {
                 supported: "silu (swish)",
             });
         }
-        self.checked_rotation().map(drop)
+        self.rope().rotation(self.scaling()).map(drop)
     }
 
     /// The parameters of `LlamaForCausalLM`, `MistralForCausalLM`, `Qwen2ForCausalLM` or `Qwen3ForCausalLM`.

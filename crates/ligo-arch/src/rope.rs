@@ -45,6 +45,8 @@ pub(crate) struct Base {
 /// The share of a head that is turned.
 const SHARE: &str = "partial_rotary_factor";
 
+const ORIGINAL: &str = "original_max_position_embeddings";
+
 const KINDS: &str = "default, linear, dynamic, llama3 or yarn";
 
 impl Default for RopeParameters {
@@ -55,6 +57,28 @@ impl Default for RopeParameters {
             extra: Map::new(),
         }
     }
+}
+
+impl Base {
+    /// The rotation that a file says, or the plain one.
+    pub(crate) fn rotation(self, said: Option<&RopeParameters>) -> Result<Rotation, Error> {
+        said.map_or_else(|| Ok(Rotation::plain(self)), |parameters| parameters.rotation(self))
+    }
+}
+
+/// What a file says of its rotation: the older object (`rope_scaling`) wins where there are both and it says anything.
+pub(crate) fn said<'a>(
+    older: &'a Option<RopeParameters>,
+    newer: &'a Option<RopeParameters>,
+) -> Option<&'a RopeParameters> {
+    let older = older.as_ref().filter(|parameters| !parameters.is_empty());
+    older.or(newer.as_ref())
+}
+
+/// The length that the unscaled model was trained on, where a file says it beside its rotation.
+pub(crate) fn original_positions(extra: &Map<String, Value>) -> Option<usize> {
+    let original = extra.get(ORIGINAL).and_then(Value::as_u64);
+    original.and_then(|positions| usize::try_from(positions).ok())
 }
 
 impl Rotation {
@@ -77,7 +101,7 @@ fn powers(base: Base) -> Vec<f32> {
 
 impl RopeParameters {
     /// Whether it says nothing.
-    pub(crate) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.rope_theta.is_none() && self.rope_type.is_none() && self.extra.is_empty()
     }
 
@@ -110,7 +134,7 @@ impl RopeParameters {
     ///
     /// # Errors
     /// A kind that is not supported, a number that is missing or no number, a rotation of a part of each head or of some layers only.
-    pub(crate) fn rotation(&self, base: Base) -> Result<Rotation, Error> {
+    fn rotation(&self, base: Base) -> Result<Rotation, Error> {
         if let Some(share) = self.extra.get(SHARE)
             && share.as_f64() != Some(base.share)
         {
@@ -230,10 +254,9 @@ impl RopeParameters {
 
     /// The length of the sequences that the unscaled model was trained on.
     fn original(&self, base: Base) -> Result<f32, Error> {
-        const FIELD: &str = "original_max_position_embeddings";
-        let own = || match self.extra.get(FIELD) {
+        let own = || match self.extra.get(ORIGINAL) {
             None | Some(Value::Null) => Ok(base.positions as f64),
-            Some(_) => self.positive(FIELD),
+            Some(_) => self.positive(ORIGINAL),
         };
         Ok(base.original.map_or_else(own, |original| Ok(original as f64))? as f32)
     }
