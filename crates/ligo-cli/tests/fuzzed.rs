@@ -21,7 +21,10 @@ const ADDRESS_SPACE_KB: usize = 1_500_000;
 fn limited(place: &Place, arguments: &[&str]) -> (Output, Duration) {
     let mut command = Command::new("sh");
     let limit = format!("ulimit -v {ADDRESS_SPACE_KB}; exec \"$0\" \"$@\"");
-    command.args(["-c", &limit, env!("CARGO_BIN_EXE_ligo")]).args(arguments);
+    command
+        .args(["-c", &limit, env!("CARGO_BIN_EXE_ligo")])
+        .args(arguments)
+        .args(["--device", "cpu"]);
     let start = Instant::now();
     let output = command.current_dir(place.path("")).output().unwrap();
     (output, start.elapsed())
