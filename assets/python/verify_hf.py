@@ -31,7 +31,7 @@ except ImportError as error:
 INPUTS = ("input_ids", "attention_mask", "token_type_ids", "pixel_values")
 
 # The normalisation behind the last layer: `transformers` lists its output as the last hidden state, ligo its input.
-FINAL_NORMS = ("transformer.ln_f", "model.norm", "vit.layernorm", "deit.layernorm")
+FINAL_NORMS = ("transformer.ln_f", "gpt_neox.final_layer_norm", "model.norm", "vit.layernorm", "deit.layernorm")
 
 
 def load_cait(model_dir, _):

@@ -184,6 +184,13 @@ fn set_heads(
     if fills && !width.is_multiple_of(count) {
         return wrong(format!("{count} heads do not divide a width of {width}"));
     }
+    // The same channels cut finer would be another function, and no larger model.
+    if fills && width / count < head {
+        return wrong(format!(
+            "{count} heads would have {} dimensions each and have {head} now: heads of this model grow with its width",
+            width / count
+        ));
+    }
     object.insert(fields.heads.into(), count.into());
     if object.get("num_key_value_heads").is_some_and(|heads| !heads.is_null()) {
         object.insert("num_key_value_heads".into(), (count / shared).into());
@@ -192,11 +199,12 @@ fn set_heads(
 }
 
 fn asked(what: &'static str, size: Size, now: usize) -> Result<usize, Error> {
-    let found = size.of(now).filter(|found| *found > 0);
-    found.ok_or_else(|| Error::Resize {
-        what,
-        reason: format!("{size} of {now} is no whole number"),
-    })
+    let wrong = |reason: String| Error::Resize { what, reason };
+    match size.of(now) {
+        None => Err(wrong(format!("{size} of {now} is no whole number"))),
+        Some(found) if found < now => Err(wrong(format!("{found} is less than the {now} that there are"))),
+        Some(found) => Ok(found),
+    }
 }
 
 /// A whole number, as far as a product with a decimal fraction can be one.
@@ -290,8 +298,10 @@ mod tests {
         let bert = config(json!({"model_type": "bert"}));
         for (asked, says) in [
             (resize("1.1x", "", "", ""), "layers: 1.1x of 4 is no whole number"),
-            (resize("0", "", "", ""), "layers: 0 of 4"),
+            (resize("0", "", "", ""), "layers: 0 is less than the 4 that there are"),
+            (resize("", "0.5x", "", ""), "width: 32 is less than the 64"),
             (resize("", "", "5", ""), "5 heads do not divide a width of 64"),
+            (resize("", "", "2x", ""), "heads of this model grow with its width"),
             (resize("", "", "", "1.001x"), "ffn"),
         ] {
             let fault = bert.resized(&asked).unwrap_err().to_string();

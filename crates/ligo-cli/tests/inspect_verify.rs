@@ -219,3 +219,25 @@ fn copy_of(name: &str) -> tempfile::TempDir {
     }
     folder
 }
+
+#[test]
+fn a_dump_replaces_a_dump_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model");
+    std::fs::create_dir(&model).unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        std::fs::copy(fixture("tied_4_heads").join(name), model.join(name)).unwrap();
+    }
+    let weights = model.join("model.safetensors");
+    let before = std::fs::read(&weights).unwrap();
+    let verify = |dump: &Path| ligo(&["verify", text(&model), "--device", "cpu", "--dump", text(dump)]);
+    let refused = verify(&weights);
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(said(&refused).contains("no dump"), "{}", said(&refused));
+    assert!(std::fs::read(&weights).unwrap() == before, "what was read was replaced");
+    let dump = folder.path().join("dump.safetensors");
+    for _ in 0..2 {
+        let written = verify(&dump);
+        assert!(written.status.success(), "{}", said(&written));
+    }
+}

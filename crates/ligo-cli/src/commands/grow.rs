@@ -52,7 +52,7 @@ pub struct GrowArgs {
     #[arg(long)]
     pub dtype: Option<DtypeArg>,
     /// Cut the weights into shards of at most so many megabytes.
-    #[arg(long, value_name = "MB")]
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_shard_mb: Option<u64>,
     /// Grow by the starting values of a method that is learned.
     #[arg(long, requires = "method")]

@@ -41,7 +41,9 @@ impl FromStr for Layers {
             return text.parse().map(Self::Count);
         }
         let ranges = text.split(',').map(range).collect::<Result<Vec<_>, _>>()?;
-        let layers = ranges.iter().map(|range| range.end() - range.start() + 1);
+        let layers = ranges
+            .iter()
+            .map(|range| (range.end() - range.start()).saturating_add(1));
         if layers.fold(0, usize::saturating_add) > MOST_LAYERS {
             return Err(format!("expected at most {MOST_LAYERS} layers"));
         }
@@ -122,7 +124,7 @@ mod tests {
         assert_eq!("2x".parse(), Ok(Layers::Count(Size::Times(2.0))));
         assert_eq!("0,1,0,1".parse(), sources(&[0, 1, 0, 1]));
         assert_eq!("0-2,1-3,3".parse(), sources(&[0, 1, 2, 1, 2, 3, 3]));
-        for wrong in ["", "3-1", "0,,1", "a-b", "-1", "0-99999999"] {
+        for wrong in ["", "3-1", "0,,1", "a-b", "-1", "0-99999999", "0-18446744073709551615"] {
             assert!(wrong.parse::<Layers>().is_err(), "{wrong}");
         }
     }

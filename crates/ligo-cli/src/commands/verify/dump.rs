@@ -46,8 +46,18 @@ impl Values {
     }
 }
 
-/// Writes inputs and outputs; an earlier file of this name stays until the new one is complete.
+/// Writes inputs and outputs; an earlier dump of this name stays until the new one is complete.
+///
+/// # Errors
+/// The file cannot be written, or is something else than a dump.
 pub fn write(path: &Path, inputs: &Inputs, logits: &Values, hidden: &[Values]) -> Result<(), Error> {
+    let is_dump = |path: &Path| TensorFile::open(path).is_ok_and(|file| file.info("logits").is_some());
+    if path.symlink_metadata().is_ok() && !is_dump(path) {
+        return Err(Error::BadDump {
+            path: path.to_path_buf(),
+            reason: "is there already and no dump, so it is not replaced".into(),
+        });
+    }
     let mut tensors: BTreeMap<String, (safetensors::Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
     match inputs {
         Inputs::Text(text) => {
