@@ -51,8 +51,8 @@ pub struct GrowArgs {
     /// Number type of the written weights; the small model's by default.
     #[arg(long)]
     pub dtype: Option<DtypeArg>,
-    /// Cut the weights into shards of at most so many megabytes.
-    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Cut the weights into shards of at most so many megabytes; 0 gives every tensor a shard of its own.
+    #[arg(long, value_name = "MB")]
     pub max_shard_mb: Option<u64>,
     /// Grow by the starting values of a method that is learned.
     #[arg(long, requires = "method")]
