@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Crate, and what it must not reach through any chain of workspace crates. `burn` stands for its whole family.
-const MUST_NOT_DEPEND_ON: [(&str, &[&str]); 10] = [
+const MUST_NOT_DEPEND_ON: [(&str, &[&str]); 11] = [
     (
         "ligo-arch",
         &[
@@ -63,6 +63,7 @@ const MUST_NOT_DEPEND_ON: [(&str, &[&str]); 10] = [
         &["ligo-data", "ligo-growth", "ligo-models", "ligo-train", "ligo-cli"],
     ),
     ("ligo-growth", &["ligo-data", "ligo-models", "ligo-train", "ligo-cli"]),
+    ("ligo-hub", &["burn", "ligo-"]),
     ("ligo-models", &["ligo-data", "ligo-train", "ligo-cli"]),
     ("ligo-train", &["ligo-cli"]),
     ("xtask", &["burn", "ligo-"]),

@@ -45,17 +45,22 @@ fn main() -> ExitCode {
             if choice.backend == Backend::Cuda && !can_run_cuda(&machine) && !ligo.dry_run {
                 return ExitCode::FAILURE;
             }
-            start(plan::ligo(&ligo, features(&choice, &machine)), ligo.dry_run)
+            let mut commands = plan::ligo(&ligo, features(&choice, &machine));
+            let Some(program) = commands.pop() else {
+                return ExitCode::SUCCESS;
+            };
+            match run_all(&commands, ligo.dry_run) {
+                0 => start(program, ligo.dry_run),
+                code => ExitCode::from(code),
+            }
         }
         Task::Test(test) => {
             let machine = Machine::this();
             let choice = detect::choose(test.backend, &machine);
             eprintln!("xtask: {choice}");
             let has_nextest = CargoCommand::new(["nextest", "--version"]).succeeds();
-            run_all(
-                &plan::test(&test, features(&choice, &machine), has_nextest),
-                test.dry_run,
-            )
+            let commands = plan::test(&test, features(&choice, &machine), has_nextest);
+            ExitCode::from(run_all(&commands, test.dry_run))
         }
         Task::Bench(bench) => {
             let machine = Machine::this();
@@ -100,8 +105,8 @@ fn start(command: CargoCommand, dry_run: bool) -> ExitCode {
     command.become_it()
 }
 
-/// Runs commands until one fails.
-fn run_all(commands: &[CargoCommand], dry_run: bool) -> ExitCode {
+/// Runs commands until one fails; returns its exit code.
+fn run_all(commands: &[CargoCommand], dry_run: bool) -> u8 {
     for command in commands {
         if dry_run {
             println!("{command}");
@@ -111,8 +116,8 @@ fn run_all(commands: &[CargoCommand], dry_run: bool) -> ExitCode {
         let code = command.run();
         if code != 0 {
             eprintln!("xtask: failed with exit code {code}: {command}");
-            return ExitCode::from(code);
+            return code;
         }
     }
-    ExitCode::SUCCESS
+    0
 }

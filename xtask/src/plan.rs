@@ -56,15 +56,17 @@ fn program(name: &OsStr, features: &[String]) -> CargoCommand {
         .with(["--"])
 }
 
-/// Builds `ligo` and runs it.
-pub fn ligo(ligo: &Ligo, features: Features) -> CargoCommand {
-    // It brings an HTTP stack and an async runtime, which nobody should build who reads from the disk.
+/// The program that talks to the Hugging Face hub: a package of its own, so that its network stack changes no feature of what burn is built of.
+const HUB: [&str; 5] = ["--release", "--package", "ligo-hub", "--features", "client"];
+
+/// Builds `ligo` and runs it; where the hub is asked, with the program for that beside it.
+pub fn ligo(ligo: &Ligo, features: Features) -> Vec<CargoCommand> {
     let on_hub = |argument: &OsString| argument.to_string_lossy().contains("hf://");
-    let hub: &[&str] = match ligo.arguments.iter().any(on_hub) {
-        true => &["ligo-cli/hub"],
-        false => &[],
-    };
-    program("ligo".as_ref(), &features.arguments(hub)).with(&ligo.arguments)
+    let pushes = ligo.arguments.first().is_some_and(|command| command == "push");
+    let asks = pushes || ligo.arguments.iter().any(on_hub);
+    let hub = asks.then(|| CargoCommand::new(["build"]).with(HUB));
+    let program = program("ligo".as_ref(), &features.arguments(&[])).with(&ligo.arguments);
+    hub.into_iter().chain([program]).collect()
 }
 
 /// The test runner, with checks before it and documentation tests after it.
@@ -109,10 +111,8 @@ pub fn test(test: &Test, features: Features, has_nextest: bool) -> Vec<CargoComm
             runner
         });
     }
-    // The hub's client brings a network stack of its own; the crate that has it does without burn.
     if test.arguments.is_empty() {
-        let hub = ["--package", "ligo-data", "--features", "hub", "--test", "hub"];
-        commands.push(CargoCommand::new(["test", "--release"]).with(hub));
+        commands.push(CargoCommand::new(["test"]).with(HUB));
     }
     commands
 }
@@ -193,8 +193,8 @@ mod tests {
         ] {
             let features_here = on(backend, has_avx512);
             assert_eq!(
-                ligo(&ligo_with(&["run", "--recipe", "demo"]), features_here).to_string(),
-                format!("cargo run --release --bin ligo{features} -- run --recipe demo")
+                shown(&ligo(&ligo_with(&["run", "--recipe", "demo"]), features_here)),
+                [format!("cargo run --release --bin ligo{features} -- run --recipe demo")]
             );
             let tests = shown(&test(&Test::default(), features_here, true));
             assert_eq!(tests[0], format!("cargo nextest run --release --workspace{features}"));
@@ -215,13 +215,23 @@ mod tests {
     }
 
     #[test]
-    fn access_to_the_hub_is_built_in_only_for_an_address_on_it() {
-        let arguments = ligo_with(&["run", "--data", "hf://datasets/wikimedia/wikipedia/20231101.en"]);
-        assert_eq!(
-            ligo(&arguments, on(Backend::Cpu, true)).to_string(),
-            "cargo run --release --bin ligo --features ligo-cli/avx512,ligo-cli/hub \
-             -- run --data hf://datasets/wikimedia/wikipedia/20231101.en"
-        );
+    fn what_talks_to_the_hub_is_built_only_for_who_asks_it() {
+        let features = on(Backend::Cpu, true);
+        for (arguments, asks) in [
+            (
+                ["run", "--data", "hf://datasets/wikimedia/wikipedia/20231101.en"].as_slice(),
+                true,
+            ),
+            (&["run", "--set", "small.path=\"hf://o/m\""], true),
+            (&["push", "bigger", "me/bigger"], true),
+            (&["grow", "--small", "push"], false),
+        ] {
+            let mut commands = shown(&ligo(&ligo_with(arguments), features));
+            let program = commands.pop().unwrap_or_default();
+            assert!(program.starts_with("cargo run --release --bin ligo --features ligo-cli/avx512 -- "));
+            let hub = "cargo build --release --package ligo-hub --features client";
+            assert_eq!(commands, if asks { vec![hub] } else { vec![] }, "{arguments:?}");
+        }
     }
 
     #[test]
@@ -231,7 +241,7 @@ mod tests {
             [
                 "cargo nextest run --release --workspace",
                 "cargo test --doc --release --workspace",
-                "cargo test --release --package ligo-data --features hub --test hub",
+                "cargo test --release --package ligo-hub --features client",
             ]
         );
     }
@@ -261,7 +271,7 @@ mod tests {
             shown(&test(&Test::default(), PLAIN, false)),
             [
                 "cargo test --release --workspace",
-                "cargo test --release --package ligo-data --features hub --test hub",
+                "cargo test --release --package ligo-hub --features client",
             ]
         );
         let long = Test {
@@ -272,7 +282,7 @@ mod tests {
             shown(&test(&long, PLAIN, false)),
             [
                 "cargo test --release --workspace -- --include-ignored",
-                "cargo test --release --package ligo-data --features hub --test hub",
+                "cargo test --release --package ligo-hub --features client",
             ]
         );
         let filtered = Test {
@@ -300,7 +310,7 @@ mod tests {
                 "cargo clippy --workspace --all-targets -- -D warnings",
                 "cargo nextest run --release --workspace --run-ignored all",
                 "cargo test --doc --release --workspace",
-                "cargo test --release --package ligo-data --features hub --test hub",
+                "cargo test --release --package ligo-hub --features client",
             ]
         );
     }

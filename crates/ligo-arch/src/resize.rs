@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use crate::{Error, ModelConfig};
+use crate::{Axis, Error, ModelConfig};
 
 /// A size that is asked for: a number, or a multiple of what there is.
 ///
@@ -78,6 +78,12 @@ pub struct Resize {
     pub heads: Option<Size>,
     /// Neurons of each feed-forward layer.
     pub ffn: Option<Size>,
+    /// Entries of the token table.
+    pub vocab: Option<Size>,
+    /// The vocabulary is filled up to a multiple of this.
+    pub vocab_multiple: Option<usize>,
+    /// Tokens that a sequence may have.
+    pub positions: Option<Size>,
 }
 
 /// What a family calls its sizes.
@@ -86,6 +92,7 @@ struct Fields {
     width: &'static str,
     heads: &'static str,
     ffn: &'static str,
+    positions: &'static str,
 }
 
 impl ModelConfig {
@@ -96,12 +103,14 @@ impl ModelConfig {
                 width: "n_embd",
                 heads: "n_head",
                 ffn: "n_inner",
+                positions: "n_positions",
             },
             _ => Fields {
                 layers: "num_hidden_layers",
                 width: "hidden_size",
                 heads: "num_attention_heads",
                 ffn: "intermediate_size",
+                positions: "max_position_embeddings",
             },
         }
     }
@@ -146,6 +155,67 @@ impl ModelConfig {
         let heads = resize.heads.or((factor != 1.0).then_some(Size::Times(factor)));
         if let Some(heads) = heads {
             set_heads(object, &fields, self, heads, width)?;
+        }
+        self.set_rows(object, &fields, resize)?;
+        Self::from_json(&json)
+    }
+
+    /// Vocabulary and positions: what a table has a row for.
+    fn set_rows(&self, object: &mut Map<String, Value>, fields: &Fields, resize: &Resize) -> Result<(), Error> {
+        let wrong = |what, reason: &str| Error::Resize {
+            what,
+            reason: reason.into(),
+        };
+        let vocab = self.vocab_size();
+        if let (true, Some(_)) = (
+            resize.vocab.is_some() || resize.vocab_multiple.is_some(),
+            self.image_shape(),
+        ) {
+            return Err(wrong("vocab", "a model of images has none"));
+        }
+        let wanted = resize.vocab.map_or(Ok(vocab), |size| asked("vocab", size, vocab))?;
+        let wanted = match resize.vocab_multiple {
+            Some(0) => return Err(wrong("vocab", "nothing is a multiple of 0")),
+            Some(multiple) => wanted.next_multiple_of(multiple),
+            None => wanted,
+        };
+        if wanted != vocab {
+            object.insert("vocab_size".into(), wanted.into());
+        }
+        let Some(positions) = resize.positions else {
+            return Ok(());
+        };
+        if self.image_shape().is_some() {
+            return Err(wrong("positions", "those of a model of images are its patches"));
+        }
+        let rows = object.get(fields.positions).and_then(Value::as_u64).unwrap_or(0) as usize;
+        let now = rows - self.position_prefix();
+        let wanted = asked("positions", positions, now)?;
+        object.insert(fields.positions.into(), (rows + wanted - now).into());
+        Ok(())
+    }
+
+    /// Rows of a learned position table that belong to no token: RoBERTa counts its positions from padding.
+    pub fn position_prefix(&self) -> usize {
+        let rows = self.table().size(Axis::POSITION);
+        match self.image_shape() {
+            None => rows.saturating_sub(self.max_sequence_tokens()),
+            Some(_) => 0,
+        }
+    }
+
+    /// The same model with the vocabulary and the positions of another one.
+    ///
+    /// # Errors
+    /// Those of [`ModelConfig::from_json`].
+    pub fn with_rows_of(&self, other: &Self) -> Result<Self, Error> {
+        let (mut json, other) = (self.to_json(), other.to_json());
+        if let Some(object) = json.as_object_mut() {
+            for field in ["vocab_size", self.fields().positions] {
+                if let (Some(own), Some(theirs)) = (object.get_mut(field), other.get(field)) {
+                    *own = theirs.clone();
+                }
+            }
         }
         Self::from_json(&json)
     }
@@ -219,7 +289,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::Axis;
 
     fn config(more: Value) -> ModelConfig {
         let mut json = json!({"vocab_size": 50, "hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 8, "intermediate_size": 172,
@@ -235,7 +304,48 @@ mod tests {
             width: size(width),
             heads: size(heads),
             ffn: size(ffn),
+            ..Resize::default()
         }
+    }
+
+    fn rows(vocab: &str, multiple: usize, positions: &str) -> Resize {
+        let size = |text: &str| (!text.is_empty()).then(|| text.parse().unwrap());
+        Resize {
+            vocab: size(vocab),
+            vocab_multiple: (multiple > 0).then_some(multiple),
+            positions: size(positions),
+            ..Resize::default()
+        }
+    }
+
+    #[test]
+    fn vocabulary_and_positions_grow_and_padding_keeps_its_rows() {
+        let sizes = |config: &ModelConfig, resize: &Resize| {
+            let larger = config.resized(resize).unwrap();
+            let rows = (larger.table().size(Axis::VOCAB), larger.table().size(Axis::POSITION));
+            assert_eq!(config.with_rows_of(&larger).unwrap(), larger);
+            (rows, larger.max_sequence_tokens())
+        };
+        let bert = config(json!({"model_type": "bert"}));
+        assert_eq!(sizes(&bert, &rows("60", 0, "2x")), ((60, 64), 64));
+        assert_eq!(sizes(&bert, &rows("", 16, "")), ((64, 32), 32));
+        assert_eq!(sizes(&bert, &rows("2x", 64, "")), ((128, 32), 32));
+        // Two rows are for padding.
+        let roberta = config(json!({"model_type": "roberta", "max_position_embeddings": 34}));
+        assert_eq!(roberta.position_prefix(), 2);
+        assert_eq!(sizes(&roberta, &rows("", 0, "2x")), ((50, 66), 64));
+        // Rotated heads have no table.
+        let llama = config(json!({"model_type": "llama"}));
+        assert_eq!(sizes(&llama, &rows("", 0, "128")), ((50, 0), 128));
+        for (asked, says) in [
+            (rows("40", 0, ""), "vocab: 40 is less than the 50"),
+            (rows("", 0, "8"), "positions: 8 is less than the 32"),
+        ] {
+            let fault = bert.resized(&asked).unwrap_err().to_string();
+            assert!(fault.contains(says), "{fault}");
+        }
+        let vit = ModelConfig::example("vit").unwrap();
+        assert!(vit.resized(&rows("2x", 0, "")).is_err() && vit.resized(&rows("", 0, "2x")).is_err());
     }
 
     fn sizes(config: &ModelConfig) -> [usize; 5] {

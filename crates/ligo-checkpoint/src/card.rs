@@ -1,8 +1,12 @@
 //! The model card: `README.md` of a model directory.
 
+use std::fs;
+use std::path::Path;
+
 use crate::{AtomicDir, Error};
 
-pub(crate) const CARD_FILE: &str = "README.md";
+/// Its name.
+pub const CARD_FILE: &str = "README.md";
 
 /// What a model card says. Only the title is required.
 ///
@@ -11,57 +15,111 @@ pub(crate) const CARD_FILE: &str = "README.md";
 /// ```
 /// let card = ligo_checkpoint::Card {
 ///     title: "bert-base, grown".into(),
-///     base_model: Some("bert-small".into()),
+///     base_model: Some("google/bert_uncased_L-4_H-512_A-8".into()),
 ///     method: Some("LiGO".into()),
 ///     numbers: vec![("validation loss".into(), "2.31".into())],
 ///     ..Default::default()
 /// };
-/// assert!(card.to_markdown().contains("base_model: \"bert-small\""));
+/// assert!(card.to_markdown().contains("base_model: \"google/bert_uncased_L-4_H-512_A-8\""));
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Card {
     /// The heading.
     pub title: String,
-    /// The model this one was made from: a name on the hub or a path.
+    /// The model this one was made from: its name on the hub, or a path. The header, which programs read, has names alone.
     pub base_model: Option<String>,
     /// How: "LiGO", "StackBERT", "scratch".
     pub method: Option<String>,
     /// The recipe's file name.
     pub recipe: Option<String>,
-    /// An SPDX-like identifier; the card says "unknown" when it is not given.
-    pub license: Option<String>,
+    /// The class of `transformers` that loads it.
+    pub class: Option<String>,
+    /// The command that makes it again.
+    pub command: Option<String>,
+    /// What the card of the model that this one was made from says of license, language, task and data: see [`Card::inherited`].
+    pub inherited: String,
+    /// More facts, in the order given.
+    pub facts: Vec<(String, String)>,
     /// Measured values, in the order given.
     pub numbers: Vec<(String, String)>,
 }
 
+/// Entries of a card's header that hold for a larger model as well.
+const INHERITED: [&str; 6] = [
+    "license",
+    "license_name",
+    "license_link",
+    "language",
+    "pipeline_tag",
+    "datasets",
+];
+
+/// A card is text for people; what is larger is none.
+const LARGEST_CARD: u64 = 4 << 20;
+
 impl Card {
+    /// License, language, task and data out of the header of the card in a model's directory, as they stand there; empty where there is none.
+    pub fn inherited(dir: &Path) -> String {
+        let path = dir.join(CARD_FILE);
+        let is_card = fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() <= LARGEST_CARD);
+        let text = is_card.then(|| fs::read_to_string(&path).ok()).flatten();
+        let text = text.unwrap_or_default();
+        let mut lines = text.lines().map(str::trim_end);
+        if lines.next() != Some(FENCE) {
+            return String::new();
+        }
+        let header: Vec<&str> = lines.collect();
+        // A header that does not end is none.
+        let end = header.iter().position(|line| *line == FENCE).unwrap_or(0);
+        let (mut kept, mut keeps) = (String::new(), false);
+        for line in &header[..end] {
+            // An entry goes on over indented lines and over those of a list.
+            if !line.starts_with([' ', '-', '\t']) {
+                keeps = line.split_once(':').is_some_and(|(key, _)| INHERITED.contains(&key));
+            }
+            if keeps && !line.is_empty() && !line.contains(char::is_control) {
+                kept += line;
+                kept.push('\n');
+            }
+        }
+        kept
+    }
+
     /// The card as Markdown with the hub's YAML header.
     pub fn to_markdown(&self) -> String {
-        let license = self.license.as_deref().unwrap_or("unknown");
-        let mut text = format!("---\nlibrary_name: transformers\nlicense: {}\n", quoted(license));
-        if let Some(base) = &self.base_model {
+        let mut text = format!("{FENCE}\nlibrary_name: transformers\n{}", self.inherited);
+        if let Some(base) = self.base_model.as_deref().filter(|base| is_on_hub(base)) {
             text += &format!("base_model: {}\n", quoted(base));
         }
         text += &format!(
-            "tags:\n- ligo\n- model-growth\n---\n\n# {}\n\nWritten by `ligo`.\n\n",
+            "tags:\n- ligo\n- model-growth\n{FENCE}\n\n# {}\n\nWritten by `ligo`.\n\n",
             one_line(&self.title)
         );
-        let facts = [
+        let named = [
             ("Base model", &self.base_model),
             ("Method", &self.method),
             ("Recipe", &self.recipe),
         ];
-        for (key, value) in facts {
-            if let Some(value) = value {
-                text += &format!("* {key}: {}\n", one_line(value));
-            }
+        let named = named
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value.as_ref()?)));
+        for (key, value) in named.chain(self.facts.iter().map(|(key, value)| (key.as_str(), value))) {
+            text += &format!("* {}: {}\n", one_line(key), one_line(value));
         }
-        text += &format!("* Licence: {}\n", one_line(license));
         if !self.numbers.is_empty() {
             text += "\n| measure | value |\n| --- | --- |\n";
             for (key, value) in &self.numbers {
                 text += &format!("| {} | {} |\n", cell(key), cell(value));
             }
+        }
+        if let Some(class) = &self.class {
+            let class = code(class);
+            text += &format!(
+                "\n## Load it\n\n```python\nfrom transformers import {class}\n\nmodel = {class}.from_pretrained(\"this folder, or its name on the hub\")\n```\n"
+            );
+        }
+        if let Some(command) = &self.command {
+            text += &format!("\n## Make it again\n\n```sh\n{}\n```\n", code(command));
         }
         text
     }
@@ -74,6 +132,25 @@ impl Card {
     pub fn write(&self, dir: &AtomicDir) -> Result<(), Error> {
         dir.write(CARD_FILE, self.to_markdown().as_bytes())
     }
+}
+
+/// Around the header.
+const FENCE: &str = "---";
+
+/// Whether this is a name that a repository on the hub can have.
+fn is_on_hub(name: &str) -> bool {
+    let is_part = |part: &str| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c);
+        !part.is_empty() && part.chars().all(allowed) && !part.starts_with('.')
+    };
+    name.split_once('/')
+        .is_some_and(|(owner, name)| is_part(owner) && is_part(name))
+}
+
+/// Text inside of a fenced block, which it must not end.
+fn code(text: &str) -> String {
+    let text = text.replace("```", "` ` `");
+    text.replace(|sign: char| sign.is_control() && sign != '\n', " ")
 }
 
 /// A JSON string, which is a YAML string too.
@@ -94,6 +171,7 @@ fn cell(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -101,13 +179,74 @@ mod tests {
         let card = Card {
             title: "a\n---\nb".into(),
             base_model: Some("x\"\nlicense: mit".into()),
+            command: Some("ligo grow --out '```\n# free'".into()),
             numbers: vec![("a|b".into(), "1\n2".into())],
             ..Default::default()
         };
         let text = card.to_markdown();
         assert_eq!(text.lines().filter(|line| *line == "---").count(), 2);
-        assert!(text.contains("license: \"unknown\"\nbase_model: \"x\\\"\\nlicense: mit\"\n"));
+        assert_eq!(text.matches("```").count(), 2);
         assert!(text.contains("| a\\|b | 1 2 |"));
+        // What is no name on the hub is told to people alone.
+        assert!(
+            !text.contains("base_model:") && text.contains("* Base model: x\" license: mit"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_header_says_what_the_hub_understands() {
+        for (base, valid) in [
+            ("Qwen/Qwen3-0.6B", true),
+            ("small", false),
+            ("../small", false),
+            ("/models/small", false),
+            ("a/b/c", false),
+            ("./x", false),
+        ] {
+            let card = Card {
+                base_model: Some(base.into()),
+                ..Default::default()
+            };
+            assert_eq!(card.to_markdown().contains("base_model:"), valid, "{base}");
+        }
+    }
+
+    #[test]
+    fn license_and_language_are_those_of_the_small_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let inherited_from = |card: &str| {
+            fs::write(folder.path().join(CARD_FILE), card).unwrap();
+            Card::inherited(folder.path())
+        };
+        assert_eq!(Card::inherited(folder.path()), "");
+        let card = "---\nlanguage:\n- en\n- de\nlicense: apache-2.0\nwidget:\n- text: \"license: mit\"\ntags: [a]\n---\nlicense: gpl\n";
+        let inherited = inherited_from(card);
+        assert_eq!(inherited, "language:\n- en\n- de\nlicense: apache-2.0\n");
+        let card = Card {
+            inherited,
+            ..Default::default()
+        };
+        let text = card.to_markdown();
+        assert!(
+            text.starts_with("---\nlibrary_name: transformers\nlanguage:\n- en\n"),
+            "{text}"
+        );
+        assert_eq!(inherited_from("license: mit\n"), "");
+        assert_eq!(inherited_from("---\nlicense: mit\n"), "");
+    }
+
+    #[test]
+    fn a_card_says_how_to_load_and_make_the_model() {
+        let card = Card {
+            class: Some("LlamaForCausalLM".into()),
+            command: Some("ligo grow --layers 2x".into()),
+            ..Default::default()
+        };
+        let text = card.to_markdown();
+        assert!(
+            text.contains("model = LlamaForCausalLM.from_pretrained(") && text.contains("\nligo grow --layers 2x\n")
+        );
     }
 
     #[test]

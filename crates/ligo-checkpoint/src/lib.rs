@@ -59,7 +59,7 @@ mod steps;
 mod strict;
 mod writer;
 
-pub use card::Card;
+pub use card::{CARD_FILE, Card};
 pub use check::{Misshapen, Report, TensorSpec, Unreadable};
 pub use commit::{AtomicDir, Recovery, recover, recover_all, restore};
 pub use dir::{Extract, ModelDir};

@@ -1,14 +1,15 @@
 //! The program's arguments and exit codes.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{compare, devices, grow, images, inspect, job, learn, plan, run, tokenize, train, verify};
+use crate::commands::{compare, devices, grow, images, inspect, job, learn, plan, push, run, tokenize, train, verify};
 use crate::device::{self, Depth, DeviceChoice, Picked};
 use crate::told::Told;
 use crate::ui::Shown;
-use crate::{Failure, Ui, stop};
+use crate::{Failure, Ui, hub, stop};
 
 /// Grow a pretrained transformer into a larger one: the large model reaches the same loss at a fraction of the cost.
 #[derive(Debug, Parser)]
@@ -51,6 +52,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Show what a model directory, operator or checkpoint holds.
     Inspect(inspect::InspectArgs),
+    /// Upload a model to the Hugging Face hub.
+    Push(push::PushArgs),
     /// What can compute here, what it can do, and which of it is taken.
     Devices(devices::DevicesArgs),
     /// Do one piece of work of a run.
@@ -73,7 +76,7 @@ enum Command {
 /// Runs the program.
 pub fn main() -> ExitCode {
     ligo_ops::tune_allocator();
-    let cli = Cli::parse();
+    let mut cli = Cli::parse();
     if let Command::ProbeGpu {
         spec,
         describe,
@@ -92,7 +95,7 @@ pub fn main() -> ExitCode {
         }
         _ => Ui::new(cli.quiet),
     };
-    match dispatch(&cli, ui) {
+    match fetch(&mut cli.command, ui).and_then(|()| dispatch(&cli, ui)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_interruption() => {
             ui.note(stop::farewell());
@@ -112,6 +115,48 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Puts models that are named by their address on the hub onto this machine: from here on every path is one. Texts and tokenizers, which a
+/// recipe names too, are fetched where they are read.
+fn fetch(command: &mut Command, ui: Ui) -> Result<(), Failure> {
+    let model = |path: &mut PathBuf| -> Result<(), Failure> {
+        *path = hub::model(path, ui)?;
+        Ok(())
+    };
+    let config = |path: &mut PathBuf| -> Result<(), Failure> {
+        *path = hub::config(path, ui)?;
+        Ok(())
+    };
+    match command {
+        Command::Grow(args) => {
+            args.large.as_mut().map_or(Ok(()), config)?;
+            model(&mut args.small)
+        }
+        Command::Learn(args) => {
+            config(&mut args.large)?;
+            model(&mut args.small)
+        }
+        Command::Train(args) => {
+            args.model.as_mut().map_or(Ok(()), config)?;
+            args.init.as_mut().map_or(Ok(()), model)?;
+            args.teacher.as_mut().map_or(Ok(()), model)
+        }
+        Command::Plan(args) => match &mut args.small {
+            // Nothing is computed with its weights.
+            Some(small) if hub::is_address(small) => {
+                config(small)?;
+                small.pop();
+                Ok(())
+            }
+            _ => Ok(()),
+        },
+        Command::Images(args) => args.like.as_mut().map_or(Ok(()), model),
+        Command::Verify(args) => model(&mut args.dir),
+        Command::Inspect(args) => model(&mut args.path),
+        // A recipe's own small model is fetched when the recipe is read.
+        _ => Ok(()),
+    }
+}
+
 fn dispatch(cli: &Cli, ui: Ui) -> Result<(), Failure> {
     let pick = || -> Result<Picked, Failure> { Ok(device::pick(cli.device)?) };
     match &cli.command {
@@ -126,6 +171,7 @@ fn dispatch(cli: &Cli, ui: Ui) -> Result<(), Failure> {
         Command::Plan(args) => plan::run(args, cli.device, ui),
         Command::Verify(args) => Ok(verify::run(args, &pick()?.device)?),
         Command::Inspect(args) => Ok(inspect::run(args)?),
+        Command::Push(args) => push::run(args, ui),
         Command::Devices(args) => devices::run(args, ui),
         Command::ProbeGpu { .. } => Ok(()),
     }

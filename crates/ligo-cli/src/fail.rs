@@ -13,6 +13,9 @@ pub enum Failure {
     /// The text.
     #[error(transparent)]
     Data(#[from] ligo_data::Error),
+    /// The hub.
+    #[error(transparent)]
+    Hub(#[from] ligo_hub::Error),
     /// Training.
     #[error(transparent)]
     Train(#[from] ligo_train::Error),
@@ -104,6 +107,7 @@ impl Failure {
             self,
             Self::Interrupted
                 | Self::Data(ligo_data::Error::Interrupted)
+                | Self::Hub(ligo_hub::Error::Interrupted)
                 | Self::Growth(ligo_growth::Error::Interrupted)
                 | Self::Train(Data(ligo_data::Error::Interrupted) | Growth(ligo_growth::Error::Interrupted))
         )

@@ -15,6 +15,7 @@ pub mod commands;
 pub mod cost;
 pub mod device;
 mod fail;
+mod hub;
 mod identity;
 pub mod load;
 mod matrices;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor, TensorData};
 use ligo_arch::{ModelConfig, ParamTable, Role};
 use ligo_checkpoint::{MANIFEST_FILE, ModelDir, Report, TensorSpec};
+use ligo_growth::rows::Rules;
 use ligo_models::Model;
 use thiserror::Error;
 
@@ -117,6 +118,15 @@ impl Source {
     /// The patches do not fill such an image.
     pub fn at(self, wanted: &ModelConfig) -> Result<Self, ligo_growth::Error> {
         let (dir, config) = ligo_growth::files::at_resolution(self.dir, self.config, wanted)?;
+        Ok(Self { dir, config, ..self })
+    }
+
+    /// The same model with the vocabulary and the positions of `wanted`, see [`ligo_growth::rows::extended`].
+    ///
+    /// # Errors
+    /// `wanted` has fewer of either.
+    pub fn extended(self, wanted: &ModelConfig, rules: Rules) -> Result<Self, ligo_growth::Error> {
+        let (dir, config) = ligo_growth::rows::extended(self.dir, self.config, wanted, rules)?;
         Ok(Self { dir, config, ..self })
     }
 

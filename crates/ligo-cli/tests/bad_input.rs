@@ -160,22 +160,29 @@ fn a_parquet_without_the_text_column_lists_those_that_it_has() {
     ));
 }
 
-#[cfg(not(feature = "hub"))]
 #[test]
-fn an_address_on_the_hub_is_refused_where_there_is_no_access_to_it() {
+fn an_address_on_the_hub_that_is_not_cached_is_refused_offline_before_a_folder_is_taken() {
     let place = Place::new();
     for (arguments, parts) in [
         (
             ["--data", "hf://datasets/o/texts"].as_slice(),
-            ["`hf://datasets/o/texts`", "built without the feature `hub`"],
+            ["`hf://datasets/o/texts`", "HF_HUB_OFFLINE"],
         ),
         (
             &["--data", "text.txt", "--tokenizer", "hf://o/m"],
-            ["`hf://o/m`", "built without the feature `hub`"],
+            ["`hf://o/m`", "HF_HUB_OFFLINE"],
+        ),
+        (
+            &["--data", "text.txt", "--small", "hf://o/m"],
+            ["`hf://o/m`", "HF_HUB_OFFLINE"],
         ),
         (&["--data", "hf://datasets/o"], ["`hf://datasets/o`", "expected"]),
     ] {
-        assert_says(&place.refused(&with(&RUN, arguments)), &parts);
+        let mut command = place.command(&with(&RUN, arguments));
+        command
+            .env("HF_HUB_OFFLINE", "1")
+            .env("HF_HUB_CACHE", place.path("hub"));
+        assert_says(&common::complaint(&command.output().unwrap()), &parts);
         assert!(!place.path("run").exists(), "{arguments:?} took a folder");
     }
 }

@@ -136,56 +136,6 @@ pub enum Error {
         /// What cargo said.
         reason: String,
     },
-    /// A text begins with `hf://` and is not an address on the hub.
-    #[error("`{address}` is not an address on the hub: expected {expected}")]
-    BadHubAddress {
-        /// The text.
-        address: String,
-        /// What should stand there.
-        expected: &'static str,
-    },
-    /// An address on the hub was given to a program that was built without access to it.
-    #[error("`{address}` is on the Hugging Face hub, and this program was built without the feature `hub`")]
-    NoHub {
-        /// The address.
-        address: String,
-    },
-    /// The hub has no such repository, revision or path.
-    #[error("`{address}` is not on the hub: there is no such {what}")]
-    HubNotFound {
-        /// The address.
-        address: String,
-        /// What is missing: "repository", "revision", "path".
-        what: &'static str,
-    },
-    /// The hub wants to know who asks.
-    #[error(
-        "the hub refuses `{address}` (HTTP {status}): it is private or gated, or does not exist; accept its conditions on {endpoint} and set HF_TOKEN to a token of an account that may read it"
-    )]
-    HubDenied {
-        /// The address.
-        address: String,
-        /// 401 without a valid token, 403 with one that may not.
-        status: u16,
-        /// The server.
-        endpoint: String,
-    },
-    /// HF_HUB_OFFLINE forbids to ask the hub, and the cache does not have it.
-    #[error("`{address}` is not in the cache `{cache}`, and HF_HUB_OFFLINE forbids to download it")]
-    HubNotCached {
-        /// The address.
-        address: String,
-        /// The folder of the cache.
-        cache: PathBuf,
-    },
-    /// The hub cannot be reached or answers something strange.
-    #[error("cannot get `{address}` from the hub: {reason}")]
-    HubFailed {
-        /// The address, or the server.
-        address: String,
-        /// The chain of reasons.
-        reason: String,
-    },
     /// A tokenizer file cannot be understood.
     #[error("cannot use the tokenizer `{path}`: {reason}")]
     BadTokenizer {

@@ -2,7 +2,7 @@
 //!
 //! # What it is for
 //!
-//! [`Corpus`] reads text, JSONL and parquet in a stream, [`hub`] fetches it from the Hugging Face hub, [`rust_docs`] gathers real English from the
+//! [`Corpus`] reads text, JSONL and parquet in a stream, [`rust_docs`] gathers real English from the
 //! sources that every Rust workspace has on disk. [`Tokenizer`] learns or loads a WordPiece or byte-level BPE vocabulary, [`TokenStore`] keeps the
 //! ids of a whole corpus in a memory-mapped file, and [`MlmLoader`] and [`CausalLoader`] turn it into masked and into causal batches.
 //! [`images`] does the same for pictures. Order and masks are pure functions of (seed, epoch, index), so a resumed run sees exactly what an
@@ -43,7 +43,6 @@ pub mod corpus;
 mod error;
 mod guard;
 mod hash;
-pub mod hub;
 pub mod images;
 mod input;
 mod loader;

@@ -48,6 +48,7 @@ mod moments;
 mod novelty;
 pub mod operators;
 mod plan;
+pub mod rows;
 mod source;
 mod starts;
 pub mod stream;

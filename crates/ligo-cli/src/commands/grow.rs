@@ -1,34 +1,38 @@
 //! `ligo grow`: apply an operator, from file to file.
 
+mod card;
 mod choice;
 mod effect;
 mod sizes;
+mod text;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::ValueEnum;
 use ligo_arch::{Change, ModelConfig};
-use ligo_checkpoint::{Card, Dtype};
+use ligo_checkpoint::{CARD_FILE, Card, Dtype};
 use ligo_growth::stream::{GrowOptions, Grown, grow_directory};
 use ligo_growth::{LinearMap, OperatorSpec};
 use serde_json::{Value, json};
 
 use super::config_file::read_large;
 use crate::device::Picked;
-use crate::load::Source;
+use crate::load::{Source, open_model};
 use crate::plain::plain;
 use crate::recipe::nearest;
+use crate::run::stage::write_whole;
 use crate::{Failure, Ui, stop};
+use text::Text;
 
 /// Arguments of `ligo grow`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  ligo grow --small qwen3 --layers 2x --out bigger\n  ligo grow --small bert-small --width 1.5x --layers 12 --out bigger\n  ligo grow --small bert-small --operator operator --out bert-base-start\n  ligo grow --small bert-small --large bert-base.json --method stackbert --out start\n  ligo grow --small bert-small --large deep.json --layers 0,1,2,3,2,3,4,5 --out start --dtype bf16 --max-shard-mb 2000\n  ligo grow --small bert-small --large wide.json --method fpi --set choice=balanced --out start\n\nSizes that are not asked for follow from the width, or stay. Without --method the one that keeps what the model computes is taken, where one does.\nAfterwards both models run on the same inputs, and what they compute is compared.\n\nWorks tensor by tensor: memory does not grow with the number of layers. What the large model's file leaves out is as in the small model. With\n--max-shard-mb, the same command after an interruption goes on behind the last complete shard."
+    after_help = "Examples:\n  ligo grow --small hf://Qwen/Qwen3-0.6B --layers 2x --out bigger\n  ligo grow --small bert-small --width 1.5x --layers 12 --out bigger\n  ligo grow --small bert-small --operator operator --out bert-base-start\n  ligo grow --small bert-small --large bert-base.json --method stackbert --out start\n  ligo grow --small bert-small --large deep.json --layers 0,1,2,3,2,3,4,5 --out start --dtype bf16 --max-shard-mb 2000\n  ligo grow --small bert-small --large wide.json --method fpi --set choice=balanced --out start\n\nSizes that are not asked for follow from the width, or stay. Without --method the one that keeps what the model computes is taken, where one does.\nAfterwards both models run on the same inputs, and what they compute is compared.\n\nWorks tensor by tensor: memory does not grow with the number of layers. What the large model's file leaves out is as in the small model. With\n--max-shard-mb, the same command after an interruption goes on behind the last complete shard."
 )]
 pub struct GrowArgs {
-    /// The small model's directory.
-    #[arg(long, value_name = "DIR")]
+    /// The small model's directory, or hf://OWNER/NAME.
+    #[arg(long, value_name = "DIR|hf://…")]
     pub small: PathBuf,
     /// An operator that `ligo learn` (or a run) wrote.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["method", "layers", "width", "heads", "ffn"])]
@@ -66,6 +70,9 @@ pub struct GrowArgs {
     /// Do not compare what the two models compute afterwards; for models that do not fit into memory.
     #[arg(long)]
     pub no_check: bool,
+    /// A text on which both losses are told afterwards: a file or folder, or hf://datasets/OWNER/NAME/PATH.
+    #[arg(long, value_name = "PATH", conflicts_with = "no_check")]
+    pub text: Option<PathBuf>,
     /// Where the grown model is written.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -94,6 +101,12 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     args.sizes
         .check(args.large.is_some(), args.operator.is_some(), args.method.is_some())?;
     let source = crate::store::open_source(&args.small)?;
+    let small = source.config.clone();
+    let text = args
+        .text
+        .as_deref()
+        .map(|file| text::open(file, &source, ui))
+        .transpose()?;
     let Prepared {
         mut source,
         map,
@@ -105,6 +118,7 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         None => fixed(args, source, picked, ui)?,
     };
     let large = complete(&large)?;
+    let card = card::of(&args.small, &small, &large, &name);
     let options = GrowOptions {
         dtype: args.dtype.map(|d| match d {
             DtypeArg::F32 => Dtype::F32,
@@ -112,12 +126,7 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
             DtypeArg::Bf16 => Dtype::Bf16,
         }),
         max_shard_bytes: args.max_shard_mb.map(|mb| mb.saturating_mul(1_000_000)),
-        card: Some(Card {
-            title: "grown model before its first step".into(),
-            base_model: Some(args.small.display().to_string()),
-            method: Some(name.clone()),
-            ..Card::default()
-        }),
+        card: Some(card.clone()),
         tokenizer: None,
         // Devices differ in the last bits: shards of two of them do not belong together.
         identity: Some(json!([identity, picked.name])),
@@ -144,27 +153,54 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     bar.finish_and_clear();
     let grown = result.map_err(explained)?;
     tell(&grown, ui);
-    let (small, out) = (args.small.display(), args.out.display());
+    let from = crate::hub::name_of(&args.small).unwrap_or_else(|| args.small.display().to_string());
+    let out = args.out.display();
     if grown.was_there {
         ui.result(format!(
-            "{out} was grown from {small} by {name} already; nothing was left to do"
+            "{out} was grown from {from} by {name} already; nothing was left to do"
         ));
         return Ok(());
     }
     ui.result(format!(
-        "grew {small} into {out} by {name}: {} → {} parameters in {}",
-        source.config.table().num_parameters(),
+        "grew {from} into {out} by {name}: {} → {} parameters in {}",
+        small.table().num_parameters(),
         large.table().num_parameters(),
         crate::ui::duration(start.elapsed().as_secs_f64()),
     ));
     if args.no_check {
         return Ok(());
     }
-    match effect::measure(&args.small, &args.out, &picked.device)? {
+    check(args, text.as_ref(), card, picked, ui)
+}
+
+/// Runs both models, tells what growing did, and writes it into the card.
+fn check(args: &GrowArgs, text: Option<&Text>, card: Card, picked: &Picked, ui: Ui) -> Result<(), Failure> {
+    let (small, large) = (open_model(&args.small)?, open_model(&args.out)?);
+    if let Err(reason) = effect::fits(&small, &large) {
+        ui.say(format!("what they compute is not compared: {reason}"));
+        return Ok(());
+    }
+    let still_there = |failure: Failure| {
+        Failure::other(
+            failure.to_string(),
+            format!(
+                "the grown model is whole, in {}; --no-check leaves the comparison out",
+                args.out.display()
+            ),
+        )
+    };
+    let effect = effect::measure(&small, &large, &picked.device).map_err(still_there)?;
+    match &effect {
         Ok(effect) => ui.result(effect.text()),
         Err(reason) => ui.say(format!("what they compute is not compared: {reason}")),
     }
-    Ok(())
+    let losses = text.map(|text| text::losses(text, &small, &large, picked));
+    let losses = losses.transpose().map_err(still_there)?;
+    if let Some(losses) = &losses {
+        ui.result(losses.text());
+    }
+    let card = card::with_check(card, effect.ok().as_ref(), losses.as_ref());
+    write_whole(&args.out.join(CARD_FILE), card.to_markdown().as_bytes())
 }
 
 /// What growing needs.
@@ -210,7 +246,14 @@ fn fixed(args: &GrowArgs, source: Source, picked: &Picked, ui: Ui) -> Result<Pre
     changes
         .iter()
         .for_each(|change| ui.say(format!("changed as asked: {change}")));
+    let rules = args.sizes.rules(args.seed);
+    let resized = args.sizes.resizes_rows();
     let source = source.at(&large)?;
+    let source = if resized {
+        source.extended(&large, rules)?
+    } else {
+        source
+    };
     let spec = spec(args, &source.config, &large, picked, ui)?;
     let is_learned = matches!(spec, OperatorSpec::Ligo(_));
     if is_learned && !args.unlearned {
@@ -233,7 +276,10 @@ fn fixed(args: &GrowArgs, source: Source, picked: &Picked, ui: Ui) -> Result<Pre
         map,
         large,
         name: format!("{}{unlearned}", spec.name()),
-        identity: json!([spec, args.seed]),
+        identity: match resized {
+            true => json!([spec, args.seed, rules.tokens.to_string(), rules.positions.to_string()]),
+            false => json!([spec, args.seed]),
+        },
     })
 }
 

@@ -168,7 +168,7 @@ fn manifest(dir: &Path, out: &mut dyn Write) -> Result<Option<ligo_checkpoint::E
         field(out, "manifest", "none: nothing to check the files against")?;
         return Ok(None);
     }
-    let checked = Manifest::read(dir).and_then(|manifest| ligo_checkpoint::verify(dir).map(|()| manifest));
+    let checked = Manifest::read(dir).and_then(|manifest| ligo_checkpoint::verify_model(dir).map(|()| manifest));
     match checked {
         Ok(manifest) => {
             let (files, size) = (manifest.files().len(), bytes(manifest.total_bytes()));

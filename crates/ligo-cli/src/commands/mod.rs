@@ -10,6 +10,7 @@ pub mod inspect;
 pub mod job;
 pub mod learn;
 pub mod plan;
+pub mod push;
 pub mod run;
 pub mod tokenize;
 pub mod train;

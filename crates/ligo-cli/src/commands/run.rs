@@ -82,7 +82,7 @@ pub fn resolve_with(args: &RunArgs, more: &[String]) -> Result<recipe::Recipe, F
 
 /// Addresses on the hub stay as they are.
 fn absolute(path: &PathBuf) -> PathBuf {
-    if path.to_string_lossy().starts_with("hf://") {
+    if crate::hub::is_address(path) {
         return path.clone();
     }
     std::path::absolute(path).unwrap_or_else(|_| path.clone())

@@ -92,7 +92,11 @@ impl TokenizeArgs {
 pub fn run(args: &TokenizeArgs, ui: Ui) -> Result<(), Failure> {
     // Before the folder is claimed.
     let corpus = open_texts(&args.data, &args.valid, args.valid_fraction, &args.settings(), ui)?;
-    let given = args.tokenizer.as_deref().map(open_tokenizer).transpose()?;
+    let given = args
+        .tokenizer
+        .as_deref()
+        .map(|path| open_tokenizer(path, ui))
+        .transpose()?;
     let end_tokens = match &given {
         Some(given) => given.tokenizer.end_tokens(),
         None => vec![args.kind.end_token().to_owned()],

@@ -29,6 +29,18 @@ pub fn load(name: &str, overrides: &[String]) -> Result<Recipe, RecipeError> {
     }
 }
 
+/// Puts a finished small model that is on the hub onto this machine.
+fn fetch_small(recipe: &mut Recipe, faults: &mut Vec<Fault>) {
+    let Some(path) = &mut recipe.small.path else { return };
+    match crate::hub::model(path, crate::Ui::new(false)) {
+        Ok(local) => *path = local,
+        Err(error) => faults.push(Fault {
+            key: "small.path".into(),
+            message: error.to_string(),
+        }),
+    }
+}
+
 /// Reads a recipe from TOML text; `origin` names it in messages.
 ///
 /// # Errors
@@ -50,7 +62,10 @@ pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Recipe, R
         _ => Table::new(),
     };
     overlay(&mut whole, &table);
-    let recipe: Option<Recipe> = collect(whole, "", &mut faults);
+    let mut recipe: Option<Recipe> = collect(whole, "", &mut faults);
+    if let Some(recipe) = &mut recipe {
+        fetch_small(recipe, &mut faults);
+    }
     if let Some(recipe) = &recipe {
         check(recipe, &mut faults);
     }

@@ -32,7 +32,7 @@ pub fn check(recipe: &Recipe) -> Result<(), Failure> {
         )?),
     }
     if let Some(given) = text::given_tokenizer(recipe, &small)? {
-        let tokenizer = text::open_tokenizer(given)?.tokenizer;
+        let tokenizer = text::open_tokenizer(given, Ui::new(true))?.tokenizer;
         if let Some(path) = &recipe.small.path {
             check_vocabulary(tokenizer.vocab_size(), &small, path)?;
         }

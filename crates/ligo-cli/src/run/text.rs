@@ -9,7 +9,7 @@ use ligo_arch::ModelConfig;
 use ligo_cost::format;
 use ligo_data::{
     BpeFlavour, BpeTraining, Corpus, Note, RustDocs, TextSettings, TokenStore, Tokenizer, TrainValid, Watch,
-    WordPieceTraining, hub,
+    WordPieceTraining,
 };
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ use super::stage::{STAGE_JSON, stage, to_make_again};
 use crate::recipe::{CorpusSource, Recipe, TrainedTokenizer};
 use crate::stop::STOP;
 use crate::ui::follow;
-use crate::{Failure, Ui, identity, stop};
+use crate::{Failure, Ui, hub, identity, stop};
 
 /// Gathers text, trains or loads the tokenizer, and writes the token store, each unless it is there already.
 ///
@@ -31,12 +31,12 @@ pub fn prepare(recipe: &Recipe, model: &ModelConfig, folder: &Path, ui: Ui) -> R
     let tokenizer_inputs = json!({
         "corpus": identity,
         "tokenizer": recipe.tokenizer,
-        "given": given.map(|path| tokenizer_identity(path)).transpose()?,
+        "given": given.map(|path| tokenizer_identity(path, ui)).transpose()?,
         "model_type": model.model_type(),
     });
     stage(ui, "tokenizer", &tokenizer_dir, &tokenizer_inputs, &["."], || {
         let opened = match given {
-            Some(path) => open_tokenizer(path)?,
+            Some(path) => open_tokenizer(path, ui)?,
             None => {
                 let kind = recipe
                     .tokenizer
@@ -158,11 +158,7 @@ pub fn open_texts<P: AsRef<Path>>(
     settings: &TextSettings,
     ui: Ui,
 ) -> Result<TrainValid, Failure> {
-    let bar = ui.bytes_bar("fetching text");
-    let report = follow(&bar);
-    let watch = Watch::new(&report, &STOP);
-    let (train, valid) = (hub::local_texts(paths, watch)?, hub::local_texts(valid_paths, watch)?);
-    bar.finish_and_clear();
+    let (train, valid) = (hub::texts(paths, ui)?, hub::texts(valid_paths, ui)?);
     let corpus = if valid.is_empty() {
         TrainValid::split(&train, valid_fraction)?
     } else {
@@ -241,9 +237,8 @@ impl Opened {
 ///
 /// # Errors
 /// It cannot be found, fetched or read.
-pub fn open_tokenizer(path: &Path) -> Result<Opened, Failure> {
-    let silent = |_: u64, _: u64| {};
-    let local = hub::local_tokenizer(path, Watch::new(&silent, &STOP))?;
+pub fn open_tokenizer(path: &Path, ui: Ui) -> Result<Opened, Failure> {
+    let local = hub::tokenizer(path, ui)?;
     Ok(Opened {
         tokenizer: Tokenizer::open(&local)?,
         given: Some(local),
@@ -251,9 +246,8 @@ pub fn open_tokenizer(path: &Path) -> Result<Opened, Failure> {
 }
 
 /// A tokenizer by its content.
-fn tokenizer_identity(path: &Path) -> Result<Value, Failure> {
-    let silent = |_: u64, _: u64| {};
-    identity::of_tokenizer(&hub::local_tokenizer(path, Watch::new(&silent, &STOP))?)
+fn tokenizer_identity(path: &Path, ui: Ui) -> Result<Value, Failure> {
+    identity::of_tokenizer(&hub::tokenizer(path, ui)?)
 }
 
 /// The texts of a corpus by their names and content.

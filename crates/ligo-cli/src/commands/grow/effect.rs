@@ -1,13 +1,11 @@
 //! What growing did to what the model computes.
 
-use std::path::Path;
-
 use burn::tensor::Device;
 use ligo_cost::format;
 use ligo_report::units;
 
 use crate::commands::verify::{self, Inputs, Values};
-use crate::load::{LoadError, Source, open_model};
+use crate::load::{LoadError, Source};
 use crate::{Failure, power};
 
 /// Differences of logits up to this share of the largest one are rounding.
@@ -25,13 +23,13 @@ pub struct Effect {
 }
 
 impl Effect {
-    fn of(small: &[f32], large: &[f32]) -> Self {
-        let pairs = || small.iter().zip(large).map(|(a, b)| f64::from((a - b).abs()));
+    fn of<'a>(small: &[f32], large: impl IntoIterator<Item = &'a f32>) -> Self {
+        let gaps: Vec<f64> = small.iter().zip(large).map(|(a, b)| f64::from((a - b).abs())).collect();
         // A difference that is no number is as large as one can be.
         let worse = |worst: f64, gap: f64| if gap.is_nan() { f64::INFINITY } else { worst.max(gap) };
         Self {
-            largest: pairs().fold(0.0, worse),
-            mean: pairs().sum::<f64>() / small.len().max(1) as f64,
+            largest: gaps.iter().copied().fold(0.0, worse),
+            mean: gaps.iter().sum::<f64>() / small.len().max(1) as f64,
             scale: small.iter().map(|value| f64::from(value.abs())).fold(0.0, f64::max),
         }
     }
@@ -40,6 +38,7 @@ impl Effect {
     pub fn text(&self) -> String {
         let share = self.largest / self.scale.max(f64::MIN_POSITIVE);
         match share <= ROUNDING {
+            true if self.largest == 0.0 => "computes what the small model does: the same logits to the last bit".into(),
             true => format!("computes what the small model does: logits differ by {share:.0e} of the largest at most"),
             false => format!(
                 "computes something else than the small model: logits differ by {} at most and {} in the mean, where the largest is {}; train it",
@@ -51,44 +50,45 @@ impl Effect {
     }
 }
 
-/// Runs both models on the same inputs. `Err` of a sentence where that cannot be done.
+/// Whether both models can be run on the same inputs; where not, a sentence says why.
 ///
 /// # Errors
-/// One of them cannot be read or computed.
-pub fn measure(small: &Path, large: &Path, device: &Device) -> Result<Result<Effect, String>, Failure> {
-    let small = open_model(small)?;
-    let large = open_model(large)?;
-    let inputs = Inputs::fixed(&small.config);
-    let same = small.config.vocab_size() == large.config.vocab_size()
-        && small.config.image_shape() == large.config.image_shape();
-    if !same {
-        return Ok(Err("the two models do not read the same inputs".into()));
+/// The sentence.
+pub fn fits(small: &Source, large: &Source) -> Result<(), String> {
+    if small.config.image_shape() != large.config.image_shape() {
+        return Err("the two models do not read the same inputs".into());
     }
     // Both at once, in f32, and as much again while they are read.
     let parameters = small.config.table().num_parameters() + large.config.table().num_parameters();
     let needed = 2.0 * 4.0 * parameters as f64;
-    if let Some(free) = power::available_bytes().filter(|free| needed > *free as f64) {
-        let [needed, free] = [needed, free as f64].map(format::bytes);
-        return Ok(Err(format!("both models together take {needed}, and {free} are free")));
+    match power::available_bytes().filter(|free| needed > *free as f64) {
+        Some(free) => {
+            let [needed, free] = [needed, free as f64].map(format::bytes);
+            Err(format!("both models together take {needed}, and {free} are free"))
+        }
+        None => Ok(()),
     }
-    let features = inputs.features(device);
+}
+
+/// Runs both models on the same inputs, which the small one can read. `Err` of a sentence where what comes out cannot be compared.
+///
+/// # Errors
+/// One of them cannot be computed.
+pub fn measure(small: &Source, large: &Source, device: &Device) -> Result<Result<Effect, String>, Failure> {
+    let features = Inputs::fixed(&small.config).features(device);
     let logits = |source: &Source| -> Result<Values, verify::Error> {
         let logits = source.model(device)?.logits(&features).map_err(LoadError::from)?;
         Values::of(logits)
     };
-    let logits = |source| {
-        logits(source).map_err(|e| {
-            Failure::other(
-                e.to_string(),
-                "the grown model is written; --no-check leaves the comparison out",
-            )
-        })
-    };
-    let (before, after) = (logits(&small)?, logits(&large)?);
-    Ok(match before.shape == after.shape {
-        true => Ok(Effect::of(&before.values, &after.values)),
-        false => Err("the two models do not compute as many numbers".into()),
-    })
+    let (before, after) = (logits(small)?, logits(large)?);
+    let [of_small, of_large] = [&before, &after].map(|values| values.shape.last().copied().unwrap_or(1));
+    let same_rows = before.shape.split_last().map(|(_, rows)| rows) == after.shape.split_last().map(|(_, rows)| rows);
+    if !same_rows || of_small > of_large {
+        return Ok(Err("the two models do not compute as many numbers".into()));
+    }
+    // What new tokens get, the small model cannot say.
+    let common = after.values.chunks_exact(of_large).flat_map(|row| &row[..of_small]);
+    Ok(Ok(Effect::of(&before.values, common)))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use ligo_arch::{Resize, Size};
+use ligo_growth::rows::{NewPositions, NewTokens, Rules};
 
 use crate::Failure;
 
@@ -22,6 +23,21 @@ pub struct SizeArgs {
     /// Neurons of a feed-forward layer.
     #[arg(long, value_name = "N|Nx")]
     pub ffn: Option<Size>,
+    /// Entries of the vocabulary, for tokens that are yet to be added.
+    #[arg(long, value_name = "N|Nx", conflicts_with_all = ["large", "operator"])]
+    pub vocab: Option<Size>,
+    /// Fill the vocabulary up to a multiple of this, such as 64.
+    #[arg(long, value_name = "N", conflicts_with_all = ["large", "operator"])]
+    pub pad_vocab_to: Option<usize>,
+    /// What the rows of new tokens are: mean (of all rows) or fresh.
+    #[arg(long, value_name = "RULE", default_value_t)]
+    pub new_tokens: NewTokens,
+    /// Tokens that a sequence may have. Where positions are rotated, this number alone changes.
+    #[arg(long, value_name = "N|Nx", conflicts_with_all = ["large", "operator"])]
+    pub positions: Option<Size>,
+    /// What the rows of new positions are, where positions are learned: repeat (the old ones once more) or interpolate (the old ones stretched).
+    #[arg(long, value_name = "RULE", default_value_t)]
+    pub new_positions: NewPositions,
 }
 
 /// How many layers, or where each comes from.
@@ -101,6 +117,23 @@ impl SizeArgs {
             width: self.width,
             heads: self.heads,
             ffn: self.ffn,
+            vocab: self.vocab,
+            vocab_multiple: self.pad_vocab_to,
+            positions: self.positions,
+        }
+    }
+
+    /// Whether the vocabulary or the positions become more.
+    pub fn resizes_rows(&self) -> bool {
+        self.vocab.is_some() || self.pad_vocab_to.is_some() || self.positions.is_some()
+    }
+
+    /// What the rows of new tokens and positions are.
+    pub fn rules(&self, seed: u64) -> Rules {
+        Rules {
+            tokens: self.new_tokens,
+            positions: self.new_positions,
+            seed,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{Error, Result};
+use crate::Error;
 
 const SCHEME: &str = "hf://";
 const DEFAULT_REVISION: &str = "main";
@@ -22,7 +22,7 @@ pub enum HubRepo {
 /// `%2F`; `~parquet` is short for `refs/convert/parquet`, where the hub keeps a parquet version of most datasets.
 ///
 /// ```
-/// use ligo_data::hub::{HubAddress, HubRepo};
+/// use ligo_hub::{HubAddress, HubRepo};
 /// let address = HubAddress::parse("hf://datasets/allenai/c4/en/c4-train.0000*.json.gz").unwrap().unwrap();
 /// assert_eq!((address.repo, address.path.as_str()), (HubRepo::Dataset, "en/c4-train.0000*.json.gz"));
 /// assert!(address.matches("en/c4-train.00007-of-01024.json.gz"));
@@ -46,14 +46,14 @@ impl HubAddress {
     /// Understands an address; `None` for a text that is not one.
     ///
     /// # Errors
-    /// [`Error::BadHubAddress`] for a text that begins with `hf://` and goes on otherwise.
-    pub fn parse(text: &str) -> Result<Option<Self>> {
+    /// [`Error::BadAddress`] for a text that begins with `hf://` and goes on otherwise.
+    pub fn parse(text: &str) -> Result<Option<Self>, Error> {
         let Some(rest) = text.strip_prefix(SCHEME) else {
             return Ok(None);
         };
-        let bad = |expected| Error::BadHubAddress {
+        let bad = |expected: &str| Error::BadAddress {
             address: text.to_owned(),
-            expected,
+            expected: expected.to_owned(),
         };
         let (repo, rest) = match rest.strip_prefix("datasets/") {
             Some(rest) => (HubRepo::Dataset, rest),
@@ -92,7 +92,7 @@ impl HubAddress {
     ///
     /// # Errors
     /// As [`Self::parse`].
-    pub fn parse_path(path: &Path) -> Result<Option<Self>> {
+    pub fn parse_path(path: &Path) -> Result<Option<Self>, Error> {
         path.to_str().map_or(Ok(None), Self::parse)
     }
 
@@ -104,8 +104,8 @@ impl HubAddress {
     }
 
     /// The folder in which all files that can match lie; empty for the whole repository.
-    #[cfg_attr(not(feature = "hub"), allow(dead_code))]
-    pub(super) fn folder(&self) -> &str {
+    #[cfg(feature = "client")]
+    pub(crate) fn folder(&self) -> &str {
         match self.path.find('*') {
             Some(star) => self.path[..star].rsplit_once('/').map_or("", |(folder, _)| folder),
             None => &self.path,
@@ -199,7 +199,7 @@ mod tests {
             "hf://spaces/a/b",
         ] {
             assert!(
-                matches!(HubAddress::parse(text), Err(Error::BadHubAddress { address, .. }) if address == text),
+                matches!(HubAddress::parse(text), Err(Error::BadAddress { address, .. }) if address == text),
                 "{text}"
             );
         }
@@ -212,8 +212,14 @@ mod tests {
         assert!(!meant("en", "english/x.txt") && !meant("en/x.txt", "en") && !meant("x.txt", "en/x.txt"));
         assert!(meant("en/*.txt", "en/x.txt") && meant("*/x.txt", "en/x.txt") && meant("e*/**.txt", "en/x.txt"));
         assert!(!meant("*.txt", "en/x.txt") && !meant("en/*.txt", "en/x.txt.gz") && meant("data-*", "data-en/x.txt"));
+    }
+
+    #[cfg(feature = "client")]
+    #[test]
+    fn the_folder_of_a_pattern_is_what_stands_before_the_first_star() {
         assert_eq!(parse("hf://datasets/a/b/en/x*/y*").folder(), "en");
         assert_eq!(parse("hf://datasets/a/b/x*").folder(), "");
+        assert_eq!(parse("hf://datasets/a/b/en").folder(), "en");
     }
 
     proptest! {

@@ -1,0 +1,138 @@
+//! What the model card says of a growth.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use ligo_arch::ModelConfig;
+use ligo_checkpoint::Card;
+use ligo_cost::format;
+
+use super::effect::Effect;
+use super::text::Losses;
+use crate::hub;
+
+/// The card of a model that was grown and not trained.
+pub fn of(dir: &Path, small: &ModelConfig, large: &ModelConfig, method: &str) -> Card {
+    let own = || {
+        dir.file_name()
+            .unwrap_or(dir.as_os_str())
+            .to_string_lossy()
+            .into_owned()
+    };
+    let base = hub::name_of(dir).unwrap_or_else(own);
+    Card {
+        title: format!(
+            "{}, grown and not yet trained",
+            base.rsplit('/').next().unwrap_or(&base)
+        ),
+        base_model: Some(base),
+        method: Some(method.to_owned()),
+        class: large.architecture(),
+        command: Some(command(std::env::args_os().skip(1))),
+        inherited: Card::inherited(dir),
+        facts: sizes(small, large),
+        ..Card::default()
+    }
+}
+
+/// What changed its size.
+fn sizes(small: &ModelConfig, large: &ModelConfig) -> Vec<(String, String)> {
+    let (few, many) = (small.sizes(), large.sizes());
+    let parameters = |config: &ModelConfig| config.table().num_parameters() as f64;
+    let mut facts = vec![(
+        "Parameters".to_owned(),
+        format!(
+            "{} from {}",
+            format::count(parameters(large)),
+            format::count(parameters(small))
+        ),
+    )];
+    for (name, before, after) in [
+        ("Layers", few.layers, many.layers),
+        ("Width", few.hidden, many.hidden),
+        ("Heads", few.heads, many.heads),
+        ("Neurons of a feed-forward layer", few.ffn, many.ffn),
+        ("Vocabulary", small.vocab_size(), large.vocab_size()),
+    ] {
+        if before != after {
+            facts.push((name.to_owned(), format!("{after} from {before}")));
+        }
+    }
+    facts
+}
+
+/// Adds what was measured.
+pub fn with_check(mut card: Card, effect: Option<&Effect>, losses: Option<&Losses>) -> Card {
+    if let Some(effect) = effect {
+        card.facts.push(("Checked".into(), effect.text()));
+        let number = |value: f64| format!("{value:.3e}");
+        for (name, value) in [
+            ("largest difference of logits to the base model", effect.largest),
+            ("mean difference of logits to the base model", effect.mean),
+            ("largest logit of the base model", effect.scale),
+        ] {
+            card.numbers.push((name.into(), number(value)));
+        }
+    }
+    if let Some(losses) = losses {
+        card.facts.push(("Loss".into(), losses.text()));
+        for (name, value) in [
+            ("loss of the base model", losses.small),
+            ("loss of this model", losses.large),
+        ] {
+            card.numbers.push((name.into(), format!("{value:.4}")));
+        }
+    }
+    card
+}
+
+/// The command as a shell understands it.
+fn command(arguments: impl Iterator<Item = impl AsRef<OsStr>>) -> String {
+    let quoted = arguments.map(|argument| {
+        let text = argument.as_ref().to_string_lossy();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c);
+        match !text.is_empty() && text.chars().all(plain) {
+            true => text.into_owned(),
+            false => format!("'{}'", text.replace('\'', "'\\''")),
+        }
+    });
+    let words: Vec<String> = std::iter::once("ligo".to_owned()).chain(quoted).collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_one_that_a_shell_understands() {
+        let words = ["grow", "--small", "my models/it's", "--layers", "2x", ""];
+        assert_eq!(
+            command(words.iter()),
+            "ligo grow --small 'my models/it'\\''s' --layers 2x ''"
+        );
+    }
+
+    #[test]
+    fn what_was_measured_joins_the_rest() {
+        let effect = Effect {
+            largest: 1e-6,
+            mean: 1e-7,
+            scale: 10.0,
+        };
+        let losses = Losses {
+            small: 3.0,
+            large: 3.0,
+            tokens: 2048,
+        };
+        let card = with_check(Card::default(), Some(&effect), Some(&losses));
+        let text = card.to_markdown();
+        for part in [
+            "1.000e-6",
+            "computes what the small model does",
+            "| loss of this model | 3.0000 |",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}

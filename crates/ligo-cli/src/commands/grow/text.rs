@@ -1,0 +1,151 @@
+//! What growing did to the loss on a text.
+
+use std::path::Path;
+
+use ligo_arch::Task;
+use ligo_cost::format;
+use ligo_data::{Corpus, TextSettings, TrainValid};
+use ligo_report::units;
+use ligo_train::TrainConfig;
+use tempfile::TempDir;
+
+use crate::device::Picked;
+use crate::load::Source;
+use crate::recipe::DataSection;
+use crate::run::dataset::{Content, Tokens};
+use crate::run::text::{build_stores, open_tokenizer};
+use crate::run::{Dataset, Session};
+use crate::{Failure, Ui};
+
+/// The longest sample; shorter where a model reads less.
+const LONGEST: usize = 128;
+
+/// So many samples at once, and so many times at most: a glance.
+const BATCH: usize = 8;
+const MOST_BATCHES: usize = 32;
+
+/// Losses within this share of each other are the same.
+const SAME: f64 = 1e-4;
+
+/// Losses of the two models on the same samples of a text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Losses {
+    /// The small model's.
+    pub small: f64,
+    /// The large model's.
+    pub large: f64,
+    /// Tokens that were read.
+    pub tokens: u64,
+}
+
+impl Losses {
+    /// For people.
+    pub fn text(&self) -> String {
+        let [small, large] = [self.small, self.large].map(units::loss);
+        let of = format!("on {}", format::tokens(self.tokens as f64));
+        match (self.large - self.small).abs() <= SAME * self.small.abs() {
+            true => format!("starts where the small model is: a loss of {large} {of}"),
+            false => format!("starts at a loss of {large} where the small model has {small}, {of}; train it"),
+        }
+    }
+}
+
+/// A text, taken apart by the small model's tokenizer.
+pub struct Text {
+    dataset: Dataset,
+    tokens: u64,
+    /// Goes with it.
+    _folder: TempDir,
+}
+
+/// Reads a text.
+///
+/// # Errors
+/// The model predicts no words, has no tokenizer, or one that does not fit; the text cannot be read.
+pub fn open(text: &Path, small: &Source, ui: Ui) -> Result<Text, Failure> {
+    let task = small.config.task();
+    if !matches!(task, Task::MaskedLm | Task::CausalLm) {
+        return Err(Failure::other(
+            "this model predicts no words, so that it has no loss on a text",
+            "leave --text out; --no-check leaves the whole comparison out",
+        ));
+    }
+    let opened = open_tokenizer(small.dir.path(), ui)?;
+    let tokenizer = &opened.tokenizer;
+    let folder = tempfile::tempdir().map_err(Failure::io("create", &std::env::temp_dir()))?;
+    let text = crate::hub::texts(&[text], ui)?;
+    let corpus = Corpus::open(&text)?;
+    let corpus = TrainValid {
+        train: corpus.clone(),
+        valid: corpus,
+        how: String::new(),
+    };
+    let corpus = corpus
+        .with_settings(&TextSettings::default())
+        .with_end_tokens(tokenizer.end_tokens());
+    build_stores(&folder.path().join("tokens"), &corpus, tokenizer, Ui::new(true))?;
+    opened.save(&folder.path().join("tokenizer"))?;
+    let stores = Tokens::open(folder.path())?;
+    let tokens = stores.valid.len() as u64;
+    let content = Content::Text(stores);
+    let dataset = Dataset {
+        baselines: content.baselines(task),
+        content,
+        name: "the text".into(),
+        fingerprint: String::new(),
+    };
+    dataset.check_pretrained(&small.config, small.dir.path())?;
+    Ok(Text {
+        dataset,
+        tokens,
+        _folder: folder,
+    })
+}
+
+/// Measures both models on a text.
+///
+/// # Errors
+/// The text is too short for a sample; a model cannot be computed.
+pub fn losses(text: &Text, small: &Source, large: &Source, picked: &Picked) -> Result<Losses, Failure> {
+    let (small_config, large_config) = (&small.config, &large.config);
+    let reads = small_config
+        .max_sequence_tokens()
+        .min(large_config.max_sequence_tokens());
+    let data = DataSection {
+        seq_len: LONGEST.min(reads),
+        ..DataSection::default()
+    };
+    let train = TrainConfig {
+        batch_size: BATCH,
+        eval_batches: MOST_BATCHES,
+        ..TrainConfig::default()
+    };
+    let session = Session::new(Ui::new(true), picked, train.precision);
+    let loss = |source: &Source| -> Result<f64, Failure> {
+        let store = crate::store::read(source, &session.device)?;
+        session.evaluate(&source.config, &store, &text.dataset, &data, &train)
+    };
+    Ok(Losses {
+        small: loss(small)?,
+        large: loss(large)?,
+        tokens: text.tokens.min((BATCH * MOST_BATCHES * data.seq_len) as u64),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_that_stayed_is_told_from_one_that_rose() {
+        let of = |large| Losses {
+            small: 4.99,
+            large,
+            tokens: 10_000,
+        };
+        assert!(of(4.99001).text().starts_with("starts where the small model is"));
+        let rose = of(5.57).text();
+        assert!(rose.contains("5.570 where the small model has 4.990"), "{rose}");
+        assert!(of(f64::NAN).text().contains("train it"));
+    }
+}

@@ -1,0 +1,159 @@
+//! Addresses on the Hugging Face hub, wherever a path may stand: what is meant is on this machine afterwards.
+
+use std::path::{Path, PathBuf};
+
+use ligo_data::{CorpusFile, TOKENIZER_FILES};
+use ligo_hub::{Hub, HubAddress};
+
+use crate::plain::plain;
+use crate::{Failure, Ui, stop};
+
+/// Whether a path is an address.
+pub fn is_address(path: &Path) -> bool {
+    path.to_string_lossy().starts_with("hf://")
+}
+
+/// The folder of a model: of `hf://OWNER/NAME` the downloaded one, of a model's folder in the hub's cache its snapshot. Any other path stays as it is.
+///
+/// # Errors
+/// The address is none, or the model cannot be fetched.
+pub fn model(path: &Path, ui: Ui) -> Result<PathBuf, Failure> {
+    let Some(address) = HubAddress::parse_path(path)? else {
+        return Ok(ligo_hub::snapshot_in(path).unwrap_or_else(|| path.to_path_buf()));
+    };
+    let found = followed("fetching the model", ui, |progress| {
+        Hub::from_environment().model(&address, progress)
+    })?;
+    Ok(told(found, &address, ui))
+}
+
+/// A `config.json`: of `hf://OWNER/NAME` the model's. Any other path stays as it is.
+///
+/// # Errors
+/// As [`model`].
+pub fn config(path: &Path, ui: Ui) -> Result<PathBuf, Failure> {
+    const CONFIG: &str = "config.json";
+    let Some(mut address) = HubAddress::parse_path(path)? else {
+        return Ok(path.to_path_buf());
+    };
+    if let Some(folder) = address.path.strip_suffix(CONFIG) {
+        address.path = folder.trim_end_matches('/').to_owned();
+    }
+    let found = followed("fetching config.json", ui, |progress| {
+        Hub::from_environment().named(&address, CONFIG, &[CONFIG], progress)
+    })?;
+    Ok(told(found, &address, ui).join(CONFIG))
+}
+
+/// The folder with the files of a tokenizer; a path that is no address stays as it is.
+///
+/// # Errors
+/// As [`model`].
+pub fn tokenizer(path: &Path, ui: Ui) -> Result<PathBuf, Failure> {
+    let Some(address) = HubAddress::parse_path(path)? else {
+        return Ok(ligo_hub::snapshot_in(path).unwrap_or_else(|| path.to_path_buf()));
+    };
+    // Which model's it is tells whose tokenizer it is.
+    let names = [&TOKENIZER_FILES[..], &["config.json"]].concat();
+    let found = followed("fetching the tokenizer", ui, |progress| {
+        Hub::from_environment().named(&address, "tokenizer", &names, progress)
+    })?;
+    Ok(told(found, &address, ui))
+}
+
+/// Local files in the place of addresses: every one below an address that a corpus can read. Other paths stay as they are.
+///
+/// # Errors
+/// As [`model`].
+pub fn texts<P: AsRef<Path>>(paths: &[P], ui: Ui) -> Result<Vec<PathBuf>, Failure> {
+    let mut local = Vec::new();
+    for path in paths {
+        let path = path.as_ref();
+        let Some(address) = HubAddress::parse_path(path)? else {
+            local.push(path.to_path_buf());
+            continue;
+        };
+        let choose = |names: &[String]| {
+            let wanted = |name: &&String| is_text(name) || (**name == address.path && is_readable(name));
+            names.iter().filter(wanted).cloned().collect()
+        };
+        let fetched = followed("fetching text", ui, |progress| {
+            Hub::from_environment().fetch(&address, "text that can be read", &choose, progress)
+        })?;
+        local.extend(told((fetched.files, fetched.not_asked), &address, ui));
+    }
+    Ok(local)
+}
+
+/// `OWNER/NAME` of the model in this folder, where it is known on the hub by one.
+pub fn name_of(folder: &Path) -> Option<String> {
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+    ligo_hub::model_of(&folder).map(|(name, _)| name)
+}
+
+fn is_readable(name: &str) -> bool {
+    CorpusFile::kind(Path::new(name)).is_some()
+}
+
+fn is_text(name: &str) -> bool {
+    // A plain `.json` is a description more often than data, as in folders on the disk.
+    is_readable(name) && !name.ends_with(".json") && !name.split('/').any(|part| part.starts_with('.'))
+}
+
+/// Runs what reports bytes with a bar.
+pub fn followed<T>(
+    label: &str,
+    ui: Ui,
+    work: impl FnOnce(ligo_hub::Progress<'_>) -> Result<T, ligo_hub::Error>,
+) -> Result<T, Failure> {
+    let bar = ui.bytes_bar(label);
+    let result = work(&mut |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+        !stop::requested()
+    });
+    bar.finish_and_clear();
+    Ok(result?)
+}
+
+/// Says where something comes from that may not be the newest.
+fn told<T>((found, not_asked): (T, Option<String>), address: &HubAddress, ui: Ui) -> T {
+    if let Some(reason) = not_asked {
+        ui.say(format!(
+            "{address}: taken from the cache; the hub was not asked: {}",
+            plain(&reason)
+        ));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptions_and_hidden_files_are_no_text_unless_they_are_asked_for() {
+        assert!(is_text("en/a.txt") && is_text("a.jsonl.zst") && is_text("x.parquet"));
+        assert!(!is_text("dataset_infos.json") && !is_text(".cache/a.txt") && !is_text("README.md"));
+        assert!(is_readable("en/c4.json"));
+    }
+
+    #[test]
+    fn other_paths_stay_as_they_are() {
+        let ui = Ui::new(true);
+        let path = Path::new("some/model");
+        for found in [model(path, ui), config(path, ui), tokenizer(path, ui)] {
+            assert_eq!(found.ok().as_deref(), Some(path));
+        }
+        assert_eq!(texts(&[path], ui).ok(), Some(vec![path.to_path_buf()]));
+        for wrong in ["hf://o", "hf://spaces/o/m"] {
+            let fault = model(Path::new(wrong), ui);
+            assert!(matches!(&fault, Err(Failure::Hub(_))), "{fault:?}");
+        }
+        assert_eq!(
+            name_of(Path::new("/c/models--o--m/snapshots/abc")).as_deref(),
+            Some("o/m")
+        );
+        assert_eq!(name_of(path), None);
+    }
+}
