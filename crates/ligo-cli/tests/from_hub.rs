@@ -168,6 +168,17 @@ fn an_address_stands_wherever_a_model_or_tokenizer_may() {
     ];
     let train = ["train", "--init", "hf://o/tiny", "--out", "trained"];
     assert_says(&shown(&place, &[&train[..], &settings].concat()), &["validation loss"]);
+    let card = fs::read_to_string(place.path("trained/model/README.md")).unwrap();
+    assert_says(
+        &card,
+        &[
+            "license: apache-2.0",
+            "base_model: \"o/tiny\"",
+            "| validation loss | 5.",
+            "| steps | 2 |",
+            "LlamaForCausalLM",
+        ],
+    );
     let fresh = ["train", "--model", "hf://o/tiny", "--out", "fresh"];
     assert_says(&shown(&place, &[&fresh[..], &settings].concat()), &["validation loss"]);
     place.write("large.json", r#"{"num_hidden_layers": 4}"#);

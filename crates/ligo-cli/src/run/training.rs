@@ -77,6 +77,19 @@ pub struct Training<'a> {
     pub extras: Extras<'a>,
 }
 
+/// A card with what came of the training.
+fn of_trained(mut card: Card, config: &ModelConfig, result: &TrainResult) -> Card {
+    card.class = config.architecture();
+    let loss = result.final_loss().map(|loss| format!("{loss:.4}"));
+    card.numbers
+        .extend(loss.map(|loss| ("validation loss".to_owned(), loss)));
+    card.numbers.extend([
+        ("steps".to_owned(), result.steps.to_string()),
+        ("training FLOPs".to_owned(), format::flops(result.flops_exact)),
+    ]);
+    card
+}
+
 /// What most training runs do without.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Extras<'a> {
@@ -204,9 +217,10 @@ impl Session {
     pub fn card(&self, title: &str, base: Option<&Path>, method: &str, recipe: &Recipe) -> Card {
         Card {
             title: format!("{}: {title}", recipe.name),
-            base_model: base.map(|b| b.display().to_string()),
+            base_model: base.map(|dir| crate::hub::name_of(dir).unwrap_or_else(|| dir.display().to_string())),
             method: Some(method.into()),
             recipe: Some("recipe.toml".into()),
+            inherited: base.map(Card::inherited).unwrap_or_default(),
             ..Card::default()
         }
     }
@@ -297,7 +311,7 @@ impl Session {
                     config,
                     &folder.join(MODEL),
                     Some(dataset.tokenizer()),
-                    Some(card),
+                    Some(of_trained(card, config, &result)),
                 )?;
             }
             save_result(folder, &result)
