@@ -90,7 +90,7 @@ fn every_operator_keeps_the_function_where_it_says_and_nowhere_else() {
         }
     }
     assert!(exact > 100, "only {exact} cases are exact");
-    if std::env::var_os("UPDATE_README").is_some() {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
         report.write();
     }
 }
@@ -119,7 +119,7 @@ impl Report {
              Largest difference of a logit between the grown model before its first step and the small one, as a share of the small one's largest\n\
              logit; *exact* is less than 0.001 %. Every family has two layers, random weights of standard deviation 0.4 (fresh entries too) and random\n\
              inputs: the numbers say which growth moves the function, not how good a start it is. Written by\n\
-             `UPDATE_README=1 cargo nextest run --release -p ligo-tests --test exactness`.\n",
+             `UPDATE_DOCS=1 cargo nextest run --release -p ligo-tests --test exactness`.\n",
         );
         let names: Vec<&str> = families().iter().map(|f| f.name).collect();
         for (growth, title) in [

@@ -1,4 +1,4 @@
-//! The table of operators in README.md says what the code says.
+//! The table of operators in docs/OPERATORS.md says what the code says.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
@@ -7,18 +7,18 @@ use std::path::Path;
 const BEGIN: &str = "<!-- operators: written by tests/tests/operator_table.rs -->\n";
 const END: &str = "<!-- end of operators -->\n";
 /// Set to write the table instead of comparing it.
-const UPDATE: &str = "UPDATE_README";
+const UPDATE: &str = "UPDATE_DOCS";
 
 #[test]
-fn the_readme_lists_every_operator_as_the_code_describes_it() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let readme = fs::read_to_string(&path).unwrap();
-    let (before, rest) = readme
+fn the_documentation_lists_every_operator_as_the_code_describes_it() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/OPERATORS.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (before, rest) = page
         .split_once(BEGIN)
-        .expect("README.md has the mark where the table begins");
+        .expect("the page has the mark where the table begins");
     let (found, after) = rest
         .split_once(END)
-        .expect("README.md has the mark where the table ends");
+        .expect("the page has the mark where the table ends");
     let table = ligo_growth::operators::table();
     if std::env::var_os(UPDATE).is_some() {
         fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
@@ -26,7 +26,7 @@ fn the_readme_lists_every_operator_as_the_code_describes_it() {
     }
     assert!(
         found == table,
-        "the table of operators in README.md is not what the code says; this writes it:\n\n    \
+        "the table of operators in docs/OPERATORS.md is not what the code says; this writes it:\n\n    \
          {UPDATE}=1 cargo nextest run --release -p ligo-tests --test operator_table\n"
     );
 }

@@ -176,3 +176,112 @@ fn dispatch(cli: &Cli, ui: Ui) -> Result<(), Failure> {
         Command::ProbeGpu { .. } => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
+    use std::path::Path;
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// What `cargo xtask` calls otherwise.
+    const TRAIN: &str = "train";
+
+    /// A command that goes on on the next line, on one.
+    fn joined(text: &str) -> String {
+        let lines = text.split("\\\n").map(str::trim_start);
+        lines.collect::<Vec<_>>().join("")
+    }
+
+    /// The arguments of `ligo` that a line of the documentation stands for; `None` where it is no such line.
+    fn arguments(line: &str) -> Option<Vec<String>> {
+        let line = line.trim();
+        let line = line.split("  #").next().unwrap_or(line);
+        let words: Vec<String> = line
+            .split_whitespace()
+            .map(|word| word.trim_matches(['"', '\'']).to_owned())
+            .collect();
+        let (first, rest) = words.split_first()?;
+        let mut ligo = match (first.as_str(), rest) {
+            ("ligo", rest) => rest.to_vec(),
+            ("cargo", [xtask, task, rest @ ..]) if xtask == "xtask" => match task.as_str() {
+                "ligo" => rest.to_vec(),
+                TRAIN => [&["run".to_owned()], rest].concat(),
+                "compare" | "plan" | "devices" | "learn" => [std::slice::from_ref(task), rest].concat(),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        // Meant for `cargo xtask`, which takes it out.
+        if let Some(at) = ligo.iter().position(|word| word == "--backend") {
+            ligo.drain(at..(at + 2).min(ligo.len()));
+        }
+        // Sentences, outputs and placeholders.
+        let is_command = ligo
+            .first()
+            .is_some_and(|word| word.chars().all(|c| c.is_ascii_lowercase()));
+        (is_command && !ligo.iter().any(|word| word.contains('…'))).then_some(ligo)
+    }
+
+    #[test]
+    fn every_command_in_the_documentation_is_understood() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let files = [root.clone(), root.join("docs")].into_iter().flat_map(|folder| {
+            let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            entries.filter(|path| path.extension().is_some_and(|ending| ending == "md"))
+        });
+        let (mut tried, mut wrong) = (0, Vec::new());
+        for file in files {
+            let text = joined(&fs::read_to_string(&file).unwrap());
+            let mut fenced = false;
+            for line in text.lines() {
+                fenced ^= line.starts_with("```");
+                let is_code = line.starts_with("    ") || fenced;
+                let Some(arguments) = is_code.then(|| arguments(line)).flatten() else {
+                    continue;
+                };
+                tried += 1;
+                let words = std::iter::once("ligo").chain(arguments.iter().map(String::as_str));
+                if let Err(error) = Cli::try_parse_from(words)
+                    && error.use_stderr()
+                {
+                    wrong.push(format!("{}: {}\n{error}", file.display(), line.trim()));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert!(tried > 25, "only {tried} commands were found");
+    }
+
+    #[test]
+    fn every_example_of_the_help_is_understood() {
+        let program = Cli::command();
+        let helps = program.get_subcommands().chain([&program]);
+        let texts: Vec<String> = helps
+            .filter_map(|c| Some(joined(&c.get_after_help()?.to_string())))
+            .collect();
+        let mut tried = 0;
+        for line in texts
+            .iter()
+            .flat_map(|text| text.lines())
+            .filter(|line| line.starts_with("  ligo "))
+        {
+            // What it does stands behind two blanks.
+            let line = line.trim().split("  ").next().unwrap_or_default();
+            let Some(arguments) = arguments(line) else { continue };
+            tried += 1;
+            let words = std::iter::once("ligo").chain(arguments.iter().map(String::as_str));
+            let understood = Cli::try_parse_from(words);
+            assert!(understood.is_ok(), "{line}: {}", understood.unwrap_err());
+        }
+        assert!(tried > 30, "only {tried} examples were found");
+    }
+
+    #[test]
+    fn arguments_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+}

@@ -118,11 +118,11 @@ mod tests {
         };
         assert_eq!(with(&[]), Path::new(".cache/huggingface/hub"));
         assert_eq!(
-            with(&[("HOME", "/home/me")]),
-            Path::new("/home/me/.cache/huggingface/hub")
+            with(&[("HOME", "/somewhere/me")]),
+            Path::new("/somewhere/me/.cache/huggingface/hub")
         );
         assert_eq!(
-            with(&[("HF_HOME", "/data/hf"), ("HOME", "/home/me")]),
+            with(&[("HF_HOME", "/data/hf"), ("HOME", "/somewhere/me")]),
             Path::new("/data/hf/hub")
         );
         assert_eq!(

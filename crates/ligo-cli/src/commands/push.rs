@@ -11,7 +11,7 @@ use crate::{Failure, Ui, hub};
 /// Arguments of `ligo push`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  ligo push bigger me/bigger --private\n  ligo push runs/demo/methods/ligo/model me/bert-grown --message \"5,000 steps\"\n  ligo push bigger me/bigger --dry-run\n\nThe token of HF_TOKEN, or the one that `huggingface-cli login` left, says who you are. The model is read and checked before anything is sent; all files\ngo in one commit."
+    after_help = "Examples:\n  ligo push bigger me/bigger --private\n  ligo push runs/demo/methods/ligo/model me/bert-grown --branch trained\n  ligo push bigger me/bigger --dry-run\n\nThe token of HF_TOKEN, or the one that `huggingface-cli login` left, says who you are. The model is read and checked before anything is sent; all files\ngo in one commit."
 )]
 pub struct PushArgs {
     /// The model's directory.

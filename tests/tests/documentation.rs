@@ -1,0 +1,107 @@
+//! What the documentation links to is there, and its first page stays one.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A page that one reads.
+const MOST_WORDS_OF_README: usize = 1200;
+
+fn root() -> PathBuf {
+    let tests = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap());
+    tests.parent().unwrap().to_owned()
+}
+
+fn pages() -> Vec<PathBuf> {
+    let markdown = |folder: PathBuf| {
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|ending| ending == "md"))
+    };
+    markdown(root()).chain(markdown(root().join("docs"))).collect()
+}
+
+/// The text without its blocks of code.
+fn prose(text: &str) -> String {
+    let mut fenced = false;
+    let lines = text.lines().filter(|line| {
+        let fence = line.trim_start().starts_with("```");
+        fenced ^= fence;
+        !fenced && !fence && !line.starts_with("    ")
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Targets of `[text](target)`.
+fn links(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some((_, behind)) = rest.split_once("](") {
+        let (target, after) = behind.split_once(')').unwrap_or((behind, ""));
+        found.push(target.to_owned());
+        rest = after;
+    }
+    found
+}
+
+/// What headings can be linked by, as GitHub names them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings
+        .map(|heading| {
+            let title = heading.trim_start_matches('#').trim().to_lowercase();
+            let kept = title
+                .chars()
+                .filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+            kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn every_link_leads_to_a_file_and_a_heading_that_are_there() {
+    let mut broken = Vec::new();
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        for link in links(&prose(&text)) {
+            if link.contains("://") || link.starts_with("mailto:") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let target = match file {
+                "" => page.clone(),
+                file => page.parent().unwrap().join(file),
+            };
+            let is_there = target.exists()
+                && (anchor.is_empty() || anchors(&fs::read_to_string(&target).unwrap()).contains(anchor));
+            if !is_there {
+                broken.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn the_first_page_is_read_in_minutes_and_leads_to_every_other() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let words = readme.split_whitespace().count();
+    assert!(words <= MOST_WORDS_OF_README, "README.md has {words} words");
+    let linked: BTreeSet<PathBuf> = links(&readme)
+        .iter()
+        .map(|link| root().join(link.split('#').next().unwrap()))
+        .collect();
+    let missing: Vec<PathBuf> = pages()
+        .into_iter()
+        .filter(|page| !page.ends_with("README.md") && !linked.contains(page))
+        .collect();
+    assert!(missing.is_empty(), "README.md leads to none of {missing:?}");
+}
+
+#[test]
+fn links_and_headings_are_found_as_they_are_written() {
+    let text = "# A (b): `c`\n[x](y.md#z), [![p](q.png)](r)\n```\n[no](no)\n```\n    [nor](this)\n";
+    assert_eq!(links(&prose(text)), ["y.md#z", "q.png", "r"]);
+    assert!(anchors(text).contains("a-b-c"));
+    assert!(Path::new("a/b.md").ends_with("b.md"));
+}
