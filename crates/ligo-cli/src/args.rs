@@ -199,7 +199,9 @@ mod tests {
     /// The arguments of `ligo` that a line of the documentation stands for; `None` where it is no such line.
     fn arguments(line: &str) -> Option<Vec<String>> {
         let line = line.trim();
+        // Not what is said of it, nor what reads its output.
         let line = line.split("  #").next().unwrap_or(line);
+        let line = line.split(" | ").next().unwrap_or(line);
         let words: Vec<String> = line
             .split_whitespace()
             .map(|word| word.trim_matches(['"', '\'']).to_owned())
