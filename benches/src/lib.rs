@@ -4,6 +4,7 @@
 //! by more than the differences of interest, so the two take turns and the median of the ratios counts.
 
 pub mod bert;
+pub mod growing;
 #[cfg(feature = "wgpu")]
 pub mod launches;
 pub mod peak;

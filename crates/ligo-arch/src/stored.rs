@@ -79,6 +79,21 @@ impl Slice {
         self.rows == self.total && self.block >= self.rows && (!self.transposed || self.columns == 1 || self.rows == 1)
     }
 
+    /// The row of the stored matrix that is a row of the parameter.
+    pub fn stored_row(&self, row: usize) -> usize {
+        let block = self.block.max(1);
+        self.offset + row / block * self.stride + row % block
+    }
+
+    /// The row of the parameter that a row of the stored matrix is, and how many follow it there; the inverse of [`Slice::stored_row`].
+    pub fn param_row(&self, stored: usize) -> Option<(usize, usize)> {
+        let block = self.block.max(1);
+        let behind = stored.checked_sub(self.offset)?;
+        let (number, within) = (behind / self.stride.max(1), behind % self.stride.max(1));
+        let row = number * block + within;
+        (within < block && row < self.rows).then(|| (row, (block - within).min(self.rows - row)))
+    }
+
     /// Takes the parameter, row by row, out of the stored values.
     ///
     /// # Panics
@@ -221,6 +236,11 @@ mod tests {
         let mut back = vec![0.0; 8];
         for (part, values) in parts.iter().zip(&values) {
             part.insert(values, &mut back);
+            for row in 0..part.rows {
+                let (found, follow) = part.param_row(part.stored_row(row)).unwrap();
+                assert_eq!((found, follow > 0), (row, true));
+            }
+            assert!((0..part.total).filter(|row| part.param_row(*row).is_some()).count() == part.rows);
         }
         assert_eq!(back, stored);
         assert!(parts.iter().all(|p| !p.is_whole()));

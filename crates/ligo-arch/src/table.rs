@@ -102,6 +102,9 @@ pub struct ParamSpec {
     pub stored: Option<Stored>,
 }
 
+/// Endings of what libraries have saved with models of any family: frequencies of rotary embedding, numbers of positions, causal masks.
+const BUFFERS: [&str; 4] = [".inv_freq", ".position_ids", ".masked_bias", ".attn.bias"];
+
 /// One tensor of a concrete model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Param<'a> {
@@ -176,7 +179,8 @@ impl ParamTable {
 
     /// Whether a checkpoint may hold this name without it being a parameter.
     pub fn is_buffer(&self, name: &str) -> bool {
-        self.buffers.iter().any(|ending| name.ends_with(ending))
+        let mut endings = self.buffers.iter().chain(&BUFFERS);
+        endings.any(|ending| name.ends_with(ending))
     }
 
     /// The prefix that checkpoints of the bare model, without a head, lack: `transformer.` for GPT-2.

@@ -90,8 +90,22 @@ impl fmt::Display for Report {
         for Misshapen { name, expected, found } in &self.misshapen {
             write!(f, "\n  misshapen {name}: expected {expected:?}, found {found:?}")?;
         }
+        if self.misshapen.iter().any(|tensor| tensor.found == [0]) {
+            write!(
+                f,
+                "\n  Tensors of shape [0] are what DeepSpeed ZeRO 3 saves in place of weights that lie on several devices; join these with its \
+                 zero_to_fp32.py, which lies beside the checkpoint"
+            )?;
+        }
         for Unreadable { name, found } in &self.unreadable {
             write!(f, "\n  dtype     {name}: expected F32, F64, F16 or BF16, found {found}")?;
+        }
+        if !self.unreadable.is_empty() {
+            write!(
+                f,
+                "\n  Quantised weights have no meaning without their scales; take the model that was not quantised, or \
+                 call dequantize() on it in transformers and save it"
+            )?;
         }
         for name in &self.extra {
             write!(f, "\n  extra     {name}")?;

@@ -7,12 +7,14 @@
 //!
 //! A directory whose writing takes long can be gone on with: see [`Progress`](crate::Progress).
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::manifest::list;
 use crate::strict::{is_plain_file_name, printable};
-use crate::{Disk, DiskFile, Error, MANIFEST_FILE, Manifest, verify};
+use crate::{Disk, DiskFile, Error, FileEntry, MANIFEST_FILE, Manifest, verify};
 
 const PARTIAL: &str = "partial";
 const OLD: &str = "old";
@@ -44,6 +46,8 @@ pub(crate) const TRASH: &str = "trash";
 pub struct AtomicDir {
     names: Names,
     disk: Disk,
+    /// Files whose hashes were taken when they were written.
+    vouched: Mutex<BTreeMap<String, FileEntry>>,
     /// Whether dropping removes the partial directory.
     discard: bool,
 }
@@ -128,6 +132,7 @@ impl AtomicDir {
         Ok(Self {
             names,
             disk: disk.clone(),
+            vouched: Mutex::default(),
             discard: true,
         })
     }
@@ -151,6 +156,7 @@ impl AtomicDir {
         Ok(Self {
             names,
             disk: disk.clone(),
+            vouched: Mutex::default(),
             discard: true,
         })
     }
@@ -201,6 +207,12 @@ impl AtomicDir {
         file.finish()
     }
 
+    /// Says what a file holds, so that [`AtomicDir::commit`] need not read it again.
+    pub fn vouch(&self, name: &str, entry: FileEntry) {
+        let mut vouched = self.vouched.lock().unwrap_or_else(PoisonError::into_inner);
+        vouched.insert(name.to_owned(), entry);
+    }
+
     /// Forces everything to the disk, writes the manifest and puts the directory in its place.
     ///
     /// # Errors
@@ -219,7 +231,7 @@ impl AtomicDir {
         for path in files.values() {
             self.disk.sync_file(path)?;
         }
-        let manifest = Manifest::of(partial)?;
+        let manifest = Manifest::of(partial, &self.vouched.lock().unwrap_or_else(PoisonError::into_inner))?;
         let mut file = self.disk.create_file(&partial.join(MANIFEST_FILE))?;
         file.write_all(manifest.to_json().as_bytes())?;
         file.finish()?;
@@ -272,7 +284,7 @@ fn check_replaceable(target: &Path) -> Result<(), Error> {
 }
 
 /// The folders that hold `files`, innermost first, with `dir` itself last.
-fn folders_of(dir: &Path, files: &std::collections::BTreeMap<String, PathBuf>) -> Vec<PathBuf> {
+fn folders_of(dir: &Path, files: &BTreeMap<String, PathBuf>) -> Vec<PathBuf> {
     let below = files.values().flat_map(|path| path.ancestors().skip(1));
     let mut folders: Vec<PathBuf> = below
         .filter(|folder| folder.starts_with(dir))

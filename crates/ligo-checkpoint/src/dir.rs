@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::check::{Report, TensorSpec, compare};
-use crate::index::{INDEX_FILE, open_shards};
+use crate::index::{INDEX_FILE, TORCH_INDEX_FILE, open_shards};
 use crate::manifest::fingerprint;
-use crate::strict::{JsonFile, read_json};
+use crate::strict::{JsonFile, printable, read_json};
 use crate::{Error, TensorFile, TensorInfo};
 
 pub(crate) const CONFIG_FILE: &str = "config.json";
 pub(crate) const WEIGHTS_FILE: &str = "model.safetensors";
+const TORCH_FILE: &str = "pytorch_model.bin";
 
-/// A Hugging Face model directory, or a single `.safetensors` file.
+/// A Hugging Face model directory, or a single file of tensors.
 ///
 /// Opening reads headers only; payloads are read one tensor at a time. Tensors are addressed by their name after aliases:
 /// the names `…LayerNorm.gamma` and `…LayerNorm.beta` of the first BERT checkpoints become `…LayerNorm.weight` and `…LayerNorm.bias`.
@@ -26,12 +27,18 @@ pub struct ModelDir {
     files: Vec<TensorFile>,
     tensors: BTreeMap<String, Place>,
     parts: BTreeMap<String, Part>,
+    stripped: String,
 }
+
+/// Prefixes of names with which a model is wrapped, and that no model has itself: DistributedDataParallel, `torch.compile`, FSDP.
+const WRAPPERS: [&str; 3] = ["module.", "_orig_mod.", "_fsdp_wrapped_module."];
 
 /// A tensor that is computed from a stored one.
 struct Part {
     of: String,
     extract: Extract,
+    /// Whether its values are not those of the stored tensor in another layout.
+    computed: bool,
 }
 
 /// Computes the values of a part from those of the tensor that holds it.
@@ -51,14 +58,15 @@ struct Place {
 }
 
 impl ModelDir {
-    /// Opens a directory with `config.json` and `model.safetensors` (or shards with an index), or one `.safetensors` file.
+    /// Opens a directory with `config.json` and `model.safetensors` (or shards with an index), else `pytorch_model.bin` (or its shards), or one
+    /// file of tensors.
     ///
     /// A `config.json` is not required here; [`ModelDir::config`] fails when there is none.
     /// Where both a single file and an index exist the single file is read, as `transformers` does.
     ///
     /// # Errors
     ///
-    /// [`Error::NoWeights`], [`Error::PytorchBin`], any fault of a header, of the index or of `config.json`.
+    /// [`Error::NoWeights`], [`Error::PytorchBin`], [`Error::PickleGlobal`], any fault of a header, of the index or of `config.json`.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let metadata = std::fs::metadata(path).map_err(Error::io("open", path))?;
@@ -69,16 +77,20 @@ impl ModelDir {
             file if file.exists() => Some(read_config(&file)?),
             _ => None,
         };
-        let single = path.join(WEIGHTS_FILE);
-        let index = path.join(INDEX_FILE);
-        let files = if single.exists() {
-            vec![TensorFile::open(&single)?]
-        } else if index.exists() {
-            open_shards(&index)?
-        } else {
-            return Err(no_weights(path));
+        let mut kinds = [(WEIGHTS_FILE, INDEX_FILE), (TORCH_FILE, TORCH_INDEX_FILE)].into_iter();
+        let files = kinds.find_map(|(single, index)| {
+            let [single, index] = [single, index].map(|name| path.join(name));
+            if single.exists() {
+                Some(TensorFile::open(&single).map(|file| vec![file]))
+            } else {
+                index.exists().then(|| open_shards(&index))
+            }
+        });
+        let no_weights = || Error::NoWeights {
+            path: path.to_path_buf(),
+            unfinished: unfinished(path),
         };
-        Self::assemble(path, config, files)
+        Self::assemble(path, config, files.ok_or_else(no_weights)??)
     }
 
     fn assemble(path: &Path, config: Option<Value>, files: Vec<TensorFile>) -> Result<Self, Error> {
@@ -95,13 +107,42 @@ impl ModelDir {
             })
         });
         let tensors = rename(path, stored)?;
-        Ok(Self {
+        let mut dir = Self {
             path: path.to_path_buf(),
             config,
             files,
             tensors,
             parts: BTreeMap::new(),
-        })
+            stripped: String::new(),
+        };
+        while let Some(prefix) = WRAPPERS.into_iter().find(|prefix| dir.all_begin_with(prefix)) {
+            dir = dir.without_prefix(prefix)?;
+        }
+        Ok(dir)
+    }
+
+    /// Whether the names of all tensors begin so.
+    pub fn all_begin_with(&self, prefix: &str) -> bool {
+        !self.tensors.is_empty()
+            && self
+                .names()
+                .all(|name| name.len() > prefix.len() && name.starts_with(prefix))
+    }
+
+    /// Takes a prefix from all names, and notes it in [`ModelDir::stripped`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AliasClash`].
+    pub fn without_prefix(self, prefix: &str) -> Result<Self, Error> {
+        let mut dir = self.with_aliases(|name| name.strip_prefix(prefix).map(str::to_owned))?;
+        dir.stripped.push_str(prefix);
+        Ok(dir)
+    }
+
+    /// What was taken from the names of all tensors: the prefixes of DistributedDataParallel, `torch.compile` and other wrappers. Empty for most models.
+    pub fn stripped(&self) -> &str {
+        &self.stripped
     }
 
     /// Makes parts of tensors known under names of their own: `(name of the part, name of the tensor, computation)`.
@@ -109,12 +150,36 @@ impl ModelDir {
     /// For tensors that a family's files fuse or transpose. Parts have values ([`ModelDir::read_f32`]) and are not among
     /// [`ModelDir::names`]; a part of a tensor that is not there is not there either.
     #[must_use]
-    pub fn with_parts(mut self, parts: impl IntoIterator<Item = (String, String, Extract)>) -> Self {
-        let parts = parts
-            .into_iter()
-            .map(|(name, of, extract)| (name, Part { of, extract }));
+    pub fn with_parts(self, parts: impl IntoIterator<Item = (String, String, Extract)>) -> Self {
+        self.with(parts, false)
+    }
+
+    /// As [`ModelDir::with_parts`], for values that no file holds, such as those of positions that are resampled.
+    #[must_use]
+    pub fn with_computed(self, parts: impl IntoIterator<Item = (String, String, Extract)>) -> Self {
+        self.with(parts, true)
+    }
+
+    fn with(mut self, parts: impl IntoIterator<Item = (String, String, Extract)>, computed: bool) -> Self {
+        let parts = parts.into_iter().map(|(name, of, extract)| {
+            let part = Part { of, extract, computed };
+            (name, part)
+        });
         self.parts.extend(parts);
         self
+    }
+
+    /// Whether the values of a tensor or part are computed, so that no file holds them.
+    pub fn is_computed(&self, name: &str) -> bool {
+        self.parts.get(name).is_some_and(|part| part.computed)
+    }
+
+    /// Gives back the memory that mapped a tensor; see [`TensorFile::release`].
+    pub fn release(&self, name: &str) {
+        let stored = self.parts.get(name).map_or(name, |part| &part.of);
+        if let Some(place) = self.tensors.get(stored) {
+            self.files[place.file].release(&place.stored);
+        }
     }
 
     /// Renames tensors: where `alias` returns a name, the tensor is known by it from now on.
@@ -159,7 +224,7 @@ impl ModelDir {
         })
     }
 
-    /// The safetensors files, in the order of their names.
+    /// The files of tensors, in the order of their names.
     pub fn files(&self) -> &[TensorFile] {
         &self.files
     }
@@ -324,14 +389,17 @@ fn read_config(file: &Path) -> Result<Value, Error> {
     Ok(config)
 }
 
-fn no_weights(path: &Path) -> Error {
-    for pickle in ["pytorch_model.bin", "pytorch_model.bin.index.json"] {
-        let file = path.join(pickle);
-        if file.exists() {
-            return Error::PytorchBin { path: file };
-        }
-    }
-    Error::NoWeights {
-        path: path.to_path_buf(),
-    }
+/// A file that a download has left half in this folder.
+pub(crate) fn unfinished(folder: &Path) -> Option<String> {
+    let names = std::fs::read_dir(folder)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut found: Vec<String> = names
+        .filter(|name| HALF.iter().any(|half| name.ends_with(half)))
+        .collect();
+    found.sort();
+    found.into_iter().next().map(|name| printable(&name))
 }
+
+/// Endings of files that are being downloaded.
+const HALF: [&str; 4] = [".incomplete", ".part", ".crdownload", ".aria2"];

@@ -27,10 +27,15 @@ pub(crate) fn recognise(file: &Path, content: &[u8]) -> Option<Error> {
             "a web page",
             "download the file again; its address led to a page, perhaps one that asks to log in".into(),
         )
-    } else if begin.starts_with(b"PK\x03\x04") || begin.starts_with(b"\x80\x02") {
+    } else if begin.starts_with(b"\x80\x02") {
+        (
+            "what torch.save wrote before PyTorch 1.6, a Python pickle",
+            format!("convert it, under its own name in place of pytorch_model.bin, with: {CONVERT_COMMAND}"),
+        )
+    } else if begin.starts_with(b"PK\x03\x04") {
         (
             "what torch.save writes, a Python pickle",
-            format!("convert it, under its own name in place of pytorch_model.bin, with: {CONVERT_COMMAND}"),
+            "call it pytorch_model.bin, under which name ligo reads it".into(),
         )
     } else if begin.starts_with(b"\x1f\x8b") {
         ("compressed with gzip", "unpack it".into())

@@ -182,6 +182,19 @@ impl DiskFile {
         self.disk.change("sync", &self.path, Change::SyncFile(&self.path), sync)
     }
 
+    /// The same file for another thread, which begins to force content to the disk while this one writes more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn flusher(&self) -> Result<Flusher, Error> {
+        let file = self.file.try_clone().map_err(Error::io("open", &self.path))?;
+        Ok(Flusher {
+            path: self.path.clone(),
+            file,
+        })
+    }
+
     /// Forces the content to the disk and closes the file.
     ///
     /// # Errors
@@ -189,5 +202,25 @@ impl DiskFile {
     /// [`Error::Write`].
     pub fn finish(self) -> Result<(), Error> {
         self.sync()
+    }
+}
+
+/// See [`DiskFile::flusher`].
+#[derive(Debug)]
+pub struct Flusher {
+    path: PathBuf,
+    file: File,
+}
+
+impl Flusher {
+    /// Forces what is written so far to the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`]. A system tells of a fault once: it must not be lost here.
+    pub fn flush(self) -> Result<(), Error> {
+        self.file
+            .sync_data()
+            .map_err(|source| failed("sync", &self.path, 0, source))
     }
 }

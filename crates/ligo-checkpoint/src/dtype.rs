@@ -1,6 +1,7 @@
 //! The dtypes of the safetensors format, and conversion from and to `f32`.
 
 use std::fmt;
+use std::path::Path;
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
@@ -129,99 +130,175 @@ impl Dtype {
 ///
 /// `f64` is rounded to nearest; the others are exact, `f32` bit for bit.
 pub(crate) fn decode(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
-    Some(match dtype {
-        Dtype::F32 => bytes
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|&le| f32::from_le_bytes(le))
-            .collect(),
-        Dtype::F64 => bytes
-            .as_chunks::<8>()
-            .0
-            .iter()
-            .map(|&le| f64::from_le_bytes(le) as f32)
-            .collect(),
-        Dtype::F16 => decode_half(bytes, f16::from_le_bytes),
-        Dtype::Bf16 => decode_half(bytes, bf16::from_le_bytes),
-        _ => return None,
-    })
+    if !dtype.is_float() {
+        return None;
+    }
+    let mut values = vec![0.0; bytes.len() / (dtype.bits() / 8)];
+    dtype.decode_into(bytes, &mut values);
+    Some(values)
 }
 
-fn decode_half<H>(bytes: &[u8], from_le: fn([u8; 2]) -> H) -> Vec<f32>
-where
-    [H]: HalfFloatSliceExt,
-{
-    let elements = bytes.as_chunks::<2>().0;
-    let mut out = vec![0.0; elements.len()];
-    let mut block = Vec::with_capacity(BLOCK.min(elements.len()));
-    for (source, target) in elements.chunks(BLOCK).zip(out.chunks_mut(BLOCK)) {
-        block.clear();
-        block.extend(source.iter().map(|&le| from_le(le)));
-        block.as_slice().convert_to_f32_slice(target);
+impl Dtype {
+    /// Little-endian elements as `f32`, as many as both slices have: `f64` rounded to nearest, the others exactly, zeros for a dtype that is no
+    /// floating-point number ([`Dtype::is_float`]).
+    pub fn decode_into(self, bytes: &[u8], values: &mut [f32]) {
+        match self {
+            Dtype::F32 => convert(bytes, values, f32::from_le_bytes),
+            Dtype::F64 => convert(bytes, values, |le| f64::from_le_bytes(le) as f32),
+            // The upper half of an f32.
+            Dtype::Bf16 => convert(bytes, values, |le| {
+                f32::from_bits(u32::from(u16::from_le_bytes(le)) << 16)
+            }),
+            Dtype::F16 => {
+                let mut block = Vec::with_capacity(BLOCK.min(values.len()));
+                let elements = bytes.as_chunks::<2>().0;
+                for (source, target) in elements.chunks(BLOCK).zip(values.chunks_mut(BLOCK)) {
+                    block.clear();
+                    block.extend(source.iter().take(target.len()).map(|&le| f16::from_le_bytes(le)));
+                    block.as_slice().convert_to_f32_slice(&mut target[..block.len()]);
+                }
+            }
+            _ => values.fill(0.0),
+        }
     }
-    out
+
+    /// Appends `values` as little-endian elements.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeFault`]; nothing that was appended is of use then.
+    pub fn encode_into(self, values: &[f32], bytes: &mut Vec<u8>) -> Result<(), EncodeFault> {
+        let begin = bytes.len();
+        match self {
+            Dtype::F32 => {
+                bytes.resize(begin + 4 * values.len(), 0);
+                let elements = bytes[begin..].as_chunks_mut::<4>().0;
+                elements
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(le, value)| *le = value.to_le_bytes());
+            }
+            Dtype::Bf16 => {
+                bytes.resize(begin + 2 * values.len(), 0);
+                let elements = bytes[begin..].as_chunks_mut::<2>().0;
+                let mut too_large = false;
+                for (le, value) in elements.iter_mut().zip(values) {
+                    let half = bf16_bits(*value);
+                    too_large |= (half & 0x7fff == 0x7f80) & value.is_finite();
+                    *le = half.to_le_bytes();
+                }
+                self.check_overflow(too_large, values, |value| bf16::from_f32(value).is_finite())?;
+            }
+            Dtype::F16 => {
+                let mut block = [f16::ZERO; 1 << 10];
+                let mut too_large = false;
+                for values in values.chunks(block.len()) {
+                    let block = &mut block[..values.len()];
+                    block.convert_from_f32_slice(values);
+                    let pairs = block.iter().zip(values);
+                    too_large |= pairs.fold(false, |any, (half, value)| {
+                        any | (value.is_finite() & !half.is_finite())
+                    });
+                    bytes.extend(block.iter().flat_map(|half| half.to_le_bytes()));
+                }
+                self.check_overflow(too_large, values, |value| f16::from_f32(value).is_finite())?;
+            }
+            _ => return Err(EncodeFault::Dtype),
+        }
+        Ok(())
+    }
+
+    fn check_overflow(self, found: bool, values: &[f32], fits: impl Fn(f32) -> bool) -> Result<(), EncodeFault> {
+        let first = || values.iter().position(|value| value.is_finite() && !fits(*value));
+        match found.then(first).flatten() {
+            Some(element) => Err(EncodeFault::Overflow {
+                element,
+                value: values[element],
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn convert<const N: usize>(bytes: &[u8], values: &mut [f32], from_le: impl Fn([u8; N]) -> f32) {
+    let elements = bytes.as_chunks::<N>().0;
+    values
+        .iter_mut()
+        .zip(elements)
+        .for_each(|(value, le)| *value = from_le(*le));
+}
+
+/// As `half::bf16::from_f32`, without a branch, so that a compiler may turn it into vector instructions: rounded to nearest, ties to even.
+fn bf16_bits(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+    let quiet = bits >> 16 | 0x0040;
+    (if value.is_nan() { quiet } else { rounded }) as u16
 }
 
 /// How many elements are NaN or infinite as `f32`; 0 for dtypes that [`decode`] does not read.
 pub(crate) fn count_not_finite(dtype: Dtype, bytes: &[u8]) -> usize {
+    /// In blocks, whose sums fit small numbers that a compiler may add up in vectors.
     fn count<const N: usize>(bytes: &[u8], is_finite: impl Fn([u8; N]) -> bool) -> usize {
-        bytes.as_chunks::<N>().0.iter().filter(|&&le| !is_finite(le)).count()
+        let blocks = bytes.as_chunks::<N>().0.chunks(BLOCK);
+        let sums = blocks.map(|block| block.iter().map(|&le| u16::from(!is_finite(le))).sum::<u16>());
+        sums.map(usize::from).sum()
     }
     match dtype {
         Dtype::F32 => count(bytes, |le| f32::from_le_bytes(le).is_finite()),
         Dtype::F64 => count(bytes, |le| (f64::from_le_bytes(le) as f32).is_finite()),
-        Dtype::F16 => count(bytes, |le| f16::from_le_bytes(le).is_finite()),
-        Dtype::Bf16 => count(bytes, |le| bf16::from_le_bytes(le).is_finite()),
+        Dtype::F16 => count(bytes, |le| u16::from_le_bytes(le) & 0x7c00 != 0x7c00),
+        Dtype::Bf16 => count(bytes, |le| u16::from_le_bytes(le) & 0x7f80 != 0x7f80),
         _ => 0,
     }
 }
 
 /// Why values could not be encoded.
-#[derive(Debug)]
-pub(crate) enum EncodeFault {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum EncodeFault {
     /// `f32` cannot be written as this dtype.
     Dtype,
     /// A finite value became infinite.
-    Overflow { element: usize, value: f32 },
-    /// The sink refused the bytes.
-    Sink(Error),
+    Overflow {
+        /// Which of the values.
+        element: usize,
+        /// The value.
+        value: f32,
+    },
 }
 
-/// Encodes `values` as little-endian `dtype` and hands the bytes on block by block.
+impl EncodeFault {
+    /// The error of a tensor of a model at `path`, whose element `first` was the first of the values.
+    pub fn of_tensor(self, path: &Path, tensor: &str, dtype: Dtype, first: usize) -> Error {
+        let (path, tensor) = (path.to_path_buf(), tensor.to_owned());
+        match self {
+            EncodeFault::Dtype => Error::NotWritable {
+                path,
+                tensor,
+                found: dtype,
+            },
+            EncodeFault::Overflow { element, value } => Error::Overflow {
+                path,
+                tensor,
+                element: first + element,
+                value,
+                dtype,
+            },
+        }
+    }
+}
+
+/// Encodes `values` block by block: hands on where a block begins, and its bytes.
 pub(crate) fn encode(
     dtype: Dtype,
     values: &[f32],
-    mut sink: impl FnMut(&[u8]) -> Result<(), Error>,
-) -> Result<(), EncodeFault> {
+    mut sink: impl FnMut(usize, Result<&[u8], EncodeFault>) -> Result<(), Error>,
+) -> Result<(), Error> {
     let mut bytes = Vec::with_capacity(BLOCK.min(values.len()) * 4);
     for (number, block) in values.chunks(BLOCK).enumerate() {
         bytes.clear();
-        match dtype {
-            Dtype::F32 => {
-                bytes.resize(block.len() * 4, 0);
-                for (le, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(block) {
-                    *le = value.to_le_bytes();
-                }
-            }
-            Dtype::F16 | Dtype::Bf16 => {
-                for (i, &value) in block.iter().enumerate() {
-                    let (le, finite) = match dtype {
-                        Dtype::F16 => (f16::from_f32(value).to_le_bytes(), f16::from_f32(value).is_finite()),
-                        _ => (bf16::from_f32(value).to_le_bytes(), bf16::from_f32(value).is_finite()),
-                    };
-                    if value.is_finite() && !finite {
-                        return Err(EncodeFault::Overflow {
-                            element: number * BLOCK + i,
-                            value,
-                        });
-                    }
-                    bytes.extend(le);
-                }
-            }
-            _ => return Err(EncodeFault::Dtype),
-        }
-        sink(&bytes).map_err(EncodeFault::Sink)?;
+        let encoded = dtype.encode_into(block, &mut bytes);
+        sink(number * BLOCK, encoded.map(|()| bytes.as_slice()))?;
     }
     Ok(())
 }
@@ -244,11 +321,7 @@ mod tests {
             let bytes: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
             let values = decode(dtype, &bytes).unwrap();
             let mut back = Vec::new();
-            let collect = |block: &[u8]| {
-                back.extend_from_slice(block);
-                Ok(())
-            };
-            encode(dtype, &values, collect).unwrap();
+            dtype.encode_into(&values, &mut back).unwrap();
             for (index, value) in values.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
                 assert_eq!(
                     bytes[2 * index..2 * index + 2],
@@ -269,10 +342,30 @@ mod tests {
     }
 
     #[test]
-    fn a_finite_value_too_large_for_f16_is_refused() {
-        let result = encode(Dtype::F16, &[1.0, 70_000.0], |_| Ok(()));
-        assert!(matches!(result, Err(EncodeFault::Overflow { element: 1, .. })));
-        assert!(encode(Dtype::F16, &[f32::INFINITY, f32::NAN], |_| Ok(())).is_ok());
+    fn a_finite_value_that_is_too_large_is_refused() {
+        for (dtype, large) in [(Dtype::F16, 70_000.0), (Dtype::Bf16, f32::MAX)] {
+            let result = dtype.encode_into(&[1.0, large], &mut Vec::new());
+            assert!(
+                matches!(result, Err(EncodeFault::Overflow { element: 1, .. })),
+                "{dtype}"
+            );
+            assert!(dtype.encode_into(&[f32::INFINITY, f32::NAN], &mut Vec::new()).is_ok());
+        }
+    }
+
+    #[test]
+    fn rounding_to_bf16_is_that_of_the_library() {
+        let mut bits = 1u32;
+        for _ in 0..200_000 {
+            bits = bits.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let value = f32::from_bits(bits);
+            assert_eq!(bf16_bits(value), bf16::from_f32(value).to_bits(), "{bits:x}");
+        }
+        for bits in (0..=u16::MAX).flat_map(|upper| [0, 0x7fff, 0x8000, 0x8001].map(|low| u32::from(upper) << 16 | low))
+        {
+            let value = f32::from_bits(bits);
+            assert_eq!(bf16_bits(value), bf16::from_f32(value).to_bits(), "{bits:x}");
+        }
     }
 
     #[test]

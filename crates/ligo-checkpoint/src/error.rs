@@ -213,16 +213,37 @@ pub enum Error {
 
     // A model directory.
     /// The folder holds neither `model.safetensors` nor an index of shards.
-    #[error("{}: expected model.safetensors or model.safetensors.index.json, found neither", path.display())]
+    #[error("{}: expected model.safetensors or model.safetensors.index.json, found neither{}", path.display(), half_fetched(unfinished))]
     NoWeights {
         /// The folder.
         path: PathBuf,
+        /// A file that a download left half.
+        unfinished: Option<String>,
     },
-    /// The folder holds only Python pickles.
-    #[error("{} is a Python pickle, which ligo does not read; convert it in its folder with: {CONVERT_COMMAND}", path.display())]
+    /// A file of PyTorch is not the zip archive that `torch.save` has written since version 1.6.
+    #[error("{} is a Python pickle of PyTorch before 1.6 or something else, which ligo does not read; convert it in its folder with: {CONVERT_COMMAND}", path.display())]
     PytorchBin {
-        /// The pickle.
+        /// The file.
         path: PathBuf,
+    },
+    /// A file of PyTorch is damaged, or holds no dictionary of tensors.
+    #[error("{}: no dictionary of tensors that can be read: {reason}", file.display())]
+    Pickle {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file of PyTorch names something beyond tensors, which Python would run.
+    #[error(
+        "{}: its pickle names `{global}`, which a dictionary of plain tensors has no use for, and Python would call on loading; nothing was run. \
+         Ask for a safetensors file, or, if you trust whoever made this one, save its tensors alone with PyTorch", file.display()
+    )]
+    PickleGlobal {
+        /// The file.
+        file: PathBuf,
+        /// What it names.
+        global: String,
     },
     /// `config.json` is absent.
     #[error("{}: expected a config.json, found none", path.display())]
@@ -249,7 +270,7 @@ pub enum Error {
         shard: String,
     },
     /// The index names a shard that does not exist.
-    #[error("{}: shard `{shard}` does not exist; tensor `{tensor}` should be in it", index.display())]
+    #[error("{}: shard `{shard}` does not exist; tensor `{tensor}` should be in it{}", index.display(), half_fetched(unfinished))]
     ShardMissing {
         /// The index.
         index: PathBuf,
@@ -257,6 +278,8 @@ pub enum Error {
         tensor: String,
         /// The shard.
         shard: String,
+        /// A file that a download left half.
+        unfinished: Option<String>,
     },
     /// Two shards hold a tensor, and it is not the same.
     #[error("tensor `{tensor}` is in {} and in {}, and they differ", first.display(), second.display())]
@@ -461,4 +484,10 @@ fn escaped(c: char) -> String {
     } else {
         c.into()
     }
+}
+
+fn half_fetched(unfinished: &Option<String>) -> String {
+    unfinished.as_ref().map_or_else(String::new, |name| {
+        format!("; `{name}` is there, so that a download seems not to have ended: start it again")
+    })
 }

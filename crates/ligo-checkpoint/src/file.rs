@@ -1,19 +1,23 @@
-//! One safetensors file.
+//! One file of tensors.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 
 use crate::disguise::recognise_tensors;
 use crate::dtype::{count_not_finite, decode};
 use crate::header::{self, TensorInfo};
 use crate::strict::require_file;
+use crate::torch::{self, Strides};
 use crate::{Dtype, Error};
 
-/// A safetensors file whose header has been validated and whose payload is read on demand.
+/// A safetensors file, or one of PyTorch (`.bin`, `.pt`, `.pth`, `.ckpt`), whose header has been validated and whose payload is read on demand.
+///
+/// Of a file of PyTorch no code runs: what is no dictionary of tensors is refused ([`Error::PickleGlobal`]).
 ///
 /// # Mapped files
 ///
@@ -25,6 +29,8 @@ pub struct TensorFile {
     metadata: Vec<(String, String)>,
     tensors: Vec<TensorInfo>,
     by_name: HashMap<String, usize>,
+    /// Tensors of a PyTorch file whose elements are not in the order of a matrix, and those once they were asked for.
+    strided: HashMap<String, (Strides, OnceLock<Vec<u8>>)>,
 }
 
 enum Content {
@@ -74,20 +80,50 @@ impl TensorFile {
 
     fn new(path: &Path, content: Content) -> Result<Self, Error> {
         let bytes = content.bytes();
+        if is_of_torch(path) {
+            return Self::of_torch(path, content);
+        }
         let header = header::parse(path, bytes).map_err(|error| recognise_tensors(path, bytes).unwrap_or(error))?;
-        let by_name = header
-            .tensors
-            .iter()
-            .enumerate()
-            .map(|(i, info)| (info.name.clone(), i))
-            .collect();
-        Ok(Self {
+        Ok(Self::assemble(path, content, header.metadata, header.tensors))
+    }
+
+    fn of_torch(path: &Path, content: Content) -> Result<Self, Error> {
+        let found = match torch::parse(path, content.bytes()) {
+            // What a download leaves when it goes wrong, and no pickle of older versions.
+            Err(error @ Error::PytorchBin { .. }) if !content.bytes().starts_with(b"\x80") => {
+                return Err(recognise_tensors(path, content.bytes()).unwrap_or(error));
+            }
+            found => found?,
+        };
+        let mut strided = HashMap::new();
+        let tensors = found.into_iter().map(|(info, strides)| {
+            strided.extend(strides.map(|strides| (info.name.clone(), (strides, OnceLock::new()))));
+            info
+        });
+        let tensors = tensors.collect();
+        let file = Self::assemble(path, content, Vec::new(), tensors);
+        Ok(Self { strided, ..file })
+    }
+
+    fn assemble(path: &Path, content: Content, metadata: Vec<(String, String)>, tensors: Vec<TensorInfo>) -> Self {
+        let named = tensors.iter().enumerate();
+        Self {
             path: path.to_path_buf(),
+            by_name: named.map(|(i, info)| (info.name.clone(), i)).collect(),
             content,
-            metadata: header.metadata,
-            tensors: header.tensors,
-            by_name,
-        })
+            metadata,
+            tensors,
+            strided: HashMap::new(),
+        }
+    }
+
+    /// A tensor's payload, in the order of a matrix.
+    fn payload(&self, info: &TensorInfo) -> &[u8] {
+        let bytes = self.content.bytes();
+        match self.strided.get(&info.name) {
+            Some((strides, gathered)) => gathered.get_or_init(|| strides.gather(bytes, info)),
+            None => &bytes[info.range.clone()],
+        }
     }
 
     /// The file's path.
@@ -120,7 +156,7 @@ impl TensorFile {
     /// [`Error::NoTensor`].
     pub fn read_bytes(&self, name: &str) -> Result<&[u8], Error> {
         let info = self.require(name)?;
-        Ok(&self.content.bytes()[info.range.clone()])
+        Ok(self.payload(info))
     }
 
     /// A tensor's elements as `f32`: `f32` bit for bit, `f16` and `bf16` exactly, `f64` rounded to nearest.
@@ -130,8 +166,7 @@ impl TensorFile {
     /// [`Error::NoTensor`]; [`Error::NotFloat`] for other dtypes.
     pub fn read_f32(&self, name: &str) -> Result<Vec<f32>, Error> {
         let info = self.require(name)?;
-        let bytes = &self.content.bytes()[info.range.clone()];
-        decode(info.dtype, bytes).ok_or_else(|| self.not_float(&info.name, info.dtype))
+        decode(info.dtype, self.payload(info)).ok_or_else(|| self.not_float(&info.name, info.dtype))
     }
 
     /// How many elements are NaN or infinite as `f32`; 0 for dtypes that are no floating-point numbers.
@@ -141,7 +176,17 @@ impl TensorFile {
     /// [`Error::NoTensor`].
     pub fn not_finite(&self, name: &str) -> Result<usize, Error> {
         let info = self.require(name)?;
-        Ok(count_not_finite(info.dtype, &self.content.bytes()[info.range.clone()]))
+        Ok(count_not_finite(info.dtype, self.payload(info)))
+    }
+
+    /// Gives back the memory that mapped a tensor's payload; it is read from the file again where it is asked for again.
+    pub fn release(&self, name: &str) {
+        #[cfg(unix)]
+        if let (Some(info), Content::Mapped(map)) = (self.info(name), &self.content) {
+            // SAFETY: the map is a read-only one of a file: pages that are dropped come back with the file's content.
+            let _ =
+                unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, info.range.start, info.range.len()) };
+        }
     }
 
     fn require(&self, name: &str) -> Result<&TensorInfo, Error> {
@@ -167,4 +212,10 @@ impl Content {
             Content::Owned(bytes) => bytes,
         }
     }
+}
+
+/// Whether a file's name is that of one of PyTorch.
+fn is_of_torch(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    ["bin", "pt", "pth", "ckpt"].contains(&ending.to_ascii_lowercase().as_str())
 }

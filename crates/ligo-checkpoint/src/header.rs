@@ -18,7 +18,7 @@ use crate::{Declared, Error};
 /// The longest header that is read; the limit of the `safetensors` crate.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 /// More dimensions than any published tensor has; the bound keeps memory proportional to the file.
-const MAX_RANK: usize = 16;
+pub(crate) const MAX_RANK: usize = 16;
 const MAX_NAME_BYTES: usize = 1024;
 const METADATA: &str = "__metadata__";
 

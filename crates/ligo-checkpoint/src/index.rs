@@ -1,4 +1,4 @@
-//! The index of a sharded model: `model.safetensors.index.json`.
+//! The index of a sharded model: `model.safetensors.index.json`, and `pytorch_model.bin.index.json` of older ones.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -9,6 +9,8 @@ use crate::strict::{JsonFile, Pairs, is_plain_file_name, printable, read_json_by
 use crate::{Error, TensorFile};
 
 pub(crate) const INDEX_FILE: &str = "model.safetensors.index.json";
+/// That of shards of PyTorch.
+pub(crate) const TORCH_INDEX_FILE: &str = "pytorch_model.bin.index.json";
 
 #[derive(serde::Deserialize)]
 struct RawIndex {
@@ -50,6 +52,7 @@ pub(crate) fn open_shards(index: &Path) -> Result<Vec<TensorFile>, Error> {
                 index: at(),
                 tensor,
                 shard: shard.to_string(),
+                unfinished: crate::dir::unfinished(folder),
             });
         }
         shards.push(TensorFile::open(&path)?);

@@ -12,8 +12,7 @@
 //!
 //! Use the `safetensors` crate instead when the files are your own and a fault in them may be a panic away: this crate is
 //! stricter and slower to say yes. It holds no tensors, knows no model family, and does not download anything.
-//! `pytorch_model.bin` is a Python pickle and is not read: the error [`Error::PytorchBin`] carries the one command that
-//! converts it.
+//! `pytorch_model.bin` and its shards are read without running any code of the pickle; see [`TensorFile`].
 //!
 //! # Example
 //!
@@ -51,25 +50,28 @@ mod header;
 mod index;
 mod lock;
 mod manifest;
+mod parallel;
 mod progress;
 mod side_files;
 mod space;
 pub mod state;
 mod steps;
 mod strict;
+mod torch;
 mod writer;
 
 pub use card::{CARD_FILE, Card};
 pub use check::{Misshapen, Report, TensorSpec, Unreadable};
 pub use commit::{AtomicDir, Recovery, recover, recover_all, restore};
 pub use dir::{Extract, ModelDir};
-pub use disk::{Change, Disk, DiskFile};
-pub use dtype::Dtype;
+pub use disk::{Change, Disk, DiskFile, Flusher};
+pub use dtype::{Dtype, EncodeFault};
 pub use error::Error;
 pub use file::TensorFile;
 pub use header::TensorInfo;
 pub use lock::RunLock;
-pub use manifest::{FileEntry, MANIFEST_FILE, MANIFEST_VERSION, Manifest, verify, verify_model};
+pub use manifest::{FileEntry, FileHasher, MANIFEST_FILE, MANIFEST_VERSION, Manifest, verify, verify_model};
+pub use parallel::in_parallel;
 pub use progress::Progress;
 pub use side_files::{
     GROWTH_FILE, SideFiles, TOKENIZER_FILES, copy_side_files, copy_tokenizer, side_files_fingerprint,

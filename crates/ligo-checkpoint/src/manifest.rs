@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Error;
 use crate::card::CARD_FILE;
+use crate::parallel::in_parallel;
 use crate::strict::{JsonFile, is_plain_file_name, printable, read_json_bytes};
 
 /// The manifest's file name.
@@ -89,11 +90,16 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Lists and hashes the files that are in a directory now.
-    pub(crate) fn of(dir: &Path) -> Result<Self, Error> {
+    /// Lists and hashes the files that are in a directory now; of those that are known only the size is looked at.
+    pub(crate) fn of(dir: &Path, known: &BTreeMap<String, FileEntry>) -> Result<Self, Error> {
         let mut files = BTreeMap::new();
         for (name, path) in list(dir)? {
-            files.insert(name, FileEntry::of(&path)?);
+            let known = known.get(&name).filter(|entry| check_size(&path, entry).is_ok());
+            let entry = match known {
+                Some(entry) => entry.clone(),
+                None => FileEntry::of(&path)?,
+            };
+            files.insert(name, entry);
         }
         Ok(Self {
             format: FORMAT.to_string(),
@@ -144,10 +150,13 @@ pub fn verify(dir: impl AsRef<Path>) -> Result<(), Error> {
     if let Some(path) = found.into_values().next() {
         return Err(Error::FileExtra { path });
     }
-    manifest
-        .files
-        .iter()
-        .try_for_each(|(name, entry)| check_hash(&dir.join(name), entry))
+    check_hashes(dir, manifest.files.iter().collect())
+}
+
+/// Checks files, as many at a time as there are cores; tells of the first one that is damaged.
+fn check_hashes(dir: &Path, files: Vec<(&String, &FileEntry)>) -> Result<(), Error> {
+    let checked = in_parallel(files, |(name, entry)| check_hash(&dir.join(name), entry));
+    checked.into_iter().collect()
 }
 
 /// Checks what a model directory's manifest lists, but for the model card: people edit cards and add files, and a damaged weight, size or
@@ -167,7 +176,7 @@ pub fn verify_model(dir: impl AsRef<Path>) -> Result<(), Error> {
         }
         check_size(&path, entry)?;
     }
-    deciding().try_for_each(|(name, entry)| check_hash(&dir.join(name), entry))
+    check_hashes(dir, deciding().collect())
 }
 
 /// A hash over names and hashes of some files of a directory; those that its manifest lists are not read.
@@ -177,26 +186,41 @@ pub(crate) fn fingerprint<'a>(dir: &Path, files: impl Iterator<Item = &'a Path>)
         Err(Error::NoManifest { .. }) => BTreeMap::new(),
         Err(error) => return Err(error),
     };
-    let mut hasher = Sha256::new();
-    for path in files {
+    let hashed = in_parallel(files.collect(), |path: &Path| {
         // As a manifest lists it, on any system.
         let inside = path.strip_prefix(dir).unwrap_or(path).components();
         let parts: Vec<_> = inside.map(|part| part.as_os_str().to_string_lossy()).collect();
         let name = parts.join("/");
         let sha256 = match listed.get(&name) {
             Some(entry) => entry.sha256.clone(),
-            None => hash(path)?.1,
+            None => FileEntry::of(path)?.sha256,
         };
-        hasher.update(format!("{}:{name}:{sha256};", name.len()));
+        Ok(format!("{}:{name}:{sha256};", name.len()))
+    });
+    let mut hasher = Sha256::new();
+    for line in hashed {
+        hasher.update(line?);
     }
     Ok(hexadecimal(&hasher.finalize()))
 }
 
 impl FileEntry {
     /// Size and hash of a file as it is now.
-    pub(crate) fn of(path: &Path) -> Result<Self, Error> {
-        let (bytes, sha256) = hash(path)?;
-        Ok(Self { bytes, sha256 })
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn of(path: &Path) -> Result<Self, Error> {
+        let mut file = File::open(path).map_err(Error::io("open", path))?;
+        let size = file.metadata().map_err(Error::io("open", path))?.len();
+        let mut block = vec![0; size.clamp(1, READ_BLOCK) as usize];
+        let mut hasher = FileHasher::default();
+        loop {
+            match file.read(&mut block).map_err(Error::io("read", path))? {
+                0 => return Ok(hasher.finish()),
+                read => hasher.update(&block[..read]),
+            }
+        }
     }
 
     /// Whether a file is the one that was hashed.
@@ -218,7 +242,7 @@ fn check_size(path: &Path, entry: &FileEntry) -> Result<(), Error> {
 }
 
 fn check_hash(path: &Path, entry: &FileEntry) -> Result<(), Error> {
-    let (_, found) = hash(path)?;
+    let found = FileEntry::of(path)?.sha256;
     if found == entry.sha256 {
         return Ok(());
     }
@@ -259,21 +283,28 @@ fn is_relative_inside(name: &str) -> bool {
     name != MANIFEST_FILE && name.split('/').all(is_plain_file_name)
 }
 
-fn hash(path: &Path) -> Result<(u64, String), Error> {
-    let mut file = File::open(path).map_err(Error::io("open", path))?;
-    let mut hasher = Sha256::new();
-    let size = file.metadata().map_err(Error::io("open", path))?.len();
-    let mut block = vec![0; size.clamp(1, READ_BLOCK) as usize];
-    let mut total = 0;
-    loop {
-        let read = file.read(&mut block).map_err(Error::io("read", path))?;
-        if read == 0 {
-            break;
-        }
-        hasher.update(&block[..read]);
-        total += read as u64;
+/// Takes the hash of a file while it is written, in its order.
+#[derive(Debug, Clone, Default)]
+pub struct FileHasher {
+    hasher: Sha256,
+    bytes: u64,
+}
+
+impl FileHasher {
+    /// The next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
     }
-    Ok((total, hexadecimal(&hasher.finalize())))
+
+    /// What the file holds.
+    #[must_use]
+    pub fn finish(self) -> FileEntry {
+        FileEntry {
+            bytes: self.bytes,
+            sha256: hexadecimal(&self.hasher.finalize()),
+        }
+    }
 }
 
 fn hexadecimal(digest: &[u8]) -> String {

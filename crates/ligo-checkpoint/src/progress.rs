@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::commit::Names;
+use crate::parallel::in_parallel;
 use crate::strict::{JsonFile, read_json_bytes};
 use crate::{AtomicDir, Disk, DiskFile, Error, FileEntry};
 
@@ -39,8 +40,13 @@ impl Progress {
     pub fn resume(disk: &Disk, target: impl AsRef<Path>, key: &str) -> Result<(AtomicDir, Self), Error> {
         let names = Names::of(target.as_ref())?;
         let mut files = recorded(&names.progress, key);
-        files.retain(|name, entry| entry.holds(&names.partial.join(name)));
+        let held = in_parallel(files.iter().collect(), |(name, entry): (&String, &FileEntry)| {
+            entry.holds(&names.partial.join(name))
+        });
+        let mut held = held.into_iter();
+        files.retain(|_, _| held.next() == Some(true));
         let dir = AtomicDir::resume_on(disk, &names.target, |name| files.contains_key(name))?;
+        files.iter().for_each(|(name, entry)| dir.vouch(name, entry.clone()));
         // Written anew: its last line may be half a line.
         if names.progress.symlink_metadata().is_ok() {
             disk.remove_tree(&names.progress)?;
@@ -64,6 +70,11 @@ impl Progress {
         self.files.contains_key(file)
     }
 
+    /// The names of the files that are complete.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
     /// How many files are complete.
     pub fn files(&self) -> usize {
         self.files.len()
@@ -75,7 +86,15 @@ impl Progress {
     ///
     /// [`Error::Io`], [`Error::Write`].
     pub fn add(&mut self, dir: &AtomicDir, file: &str) -> Result<(), Error> {
-        let entry = FileEntry::of(&dir.path().join(file))?;
+        self.add_entry(dir, file, FileEntry::of(&dir.path().join(file))?)
+    }
+
+    /// As [`Progress::add`], for a file whose hash is known.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`].
+    pub fn add_entry(&mut self, dir: &AtomicDir, file: &str, entry: FileEntry) -> Result<(), Error> {
         // The file's name must not be lost where the record is not.
         self.disk.sync_dir(dir.path())?;
         self.record.write_all(line(file, &entry).as_bytes())?;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::card::Card;
 use crate::dir::{CONFIG_FILE, WEIGHTS_FILE};
-use crate::dtype::{EncodeFault, encode};
+use crate::dtype::encode;
 use crate::header::{self, check_name};
 use crate::index::{INDEX_FILE, index_json};
 use crate::strict::printable;
@@ -62,6 +62,8 @@ pub struct ModelWriter<'a> {
     shards: Vec<Shard>,
     open: Option<(usize, DiskFile)>,
     next: usize,
+    /// Bytes of the next tensor that are written.
+    filled: usize,
 }
 
 #[derive(Debug)]
@@ -144,6 +146,7 @@ impl<'a> ModelWriter<'a> {
             shards,
             open: None,
             next: 0,
+            filled: 0,
         })
     }
 
@@ -173,6 +176,11 @@ impl<'a> ModelWriter<'a> {
             }
         }
         self.dir.write(CONFIG_FILE, format!("{config:#}\n").as_bytes())
+    }
+
+    /// The file of each tensor, in their order.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.places.iter().map(|(shard, _)| self.shards[*shard].name.as_str())
     }
 
     /// The file that the next tensor belongs into; `None` when all are written.
@@ -222,20 +230,9 @@ impl<'a> ModelWriter<'a> {
         self.check_length(name, "elements", shape.iter().product(), values.len())?;
         let target = self.dir.target().to_path_buf();
         let file = self.seek_to_next()?;
-        encode(dtype, values, |block| file.write_all(block)).map_err(|fault| match fault {
-            EncodeFault::Sink(error) => error,
-            EncodeFault::Dtype => Error::NotWritable {
-                path: target,
-                tensor: name.to_string(),
-                found: dtype,
-            },
-            EncodeFault::Overflow { element, value } => Error::Overflow {
-                path: target,
-                tensor: name.to_string(),
-                element,
-                value,
-                dtype,
-            },
+        encode(dtype, values, |first, block| match block {
+            Ok(block) => file.write_all(block),
+            Err(fault) => Err(fault.of_tensor(&target, name, dtype, first)),
         })?;
         self.next += 1;
         Ok(())
@@ -252,6 +249,59 @@ impl<'a> ModelWriter<'a> {
         self.seek_to_next()?.write_all(bytes)?;
         self.next += 1;
         Ok(())
+    }
+
+    /// Writes the next bytes of the next tensor, which [`ModelWriter::complete`] ends.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WriteOrder`], [`Error::PayloadLength`], [`Error::Write`].
+    pub fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        self.require_next(name)?;
+        let (whole, filled) = (self.places[self.next].1.len(), self.filled);
+        if bytes.len() > whole - filled {
+            self.check_length(name, "bytes", whole, filled.saturating_add(bytes.len()))?;
+        }
+        let file = self.seek_to_next()?;
+        file.write_all(bytes)?;
+        self.filled += bytes.len();
+        Ok(())
+    }
+
+    /// Ends a tensor that was written by [`ModelWriter::append`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WriteOrder`], [`Error::PayloadLength`].
+    pub fn complete(&mut self, name: &str) -> Result<(), Error> {
+        self.require_next(name)?;
+        self.check_length(name, "bytes", self.places[self.next].1.len(), self.filled)?;
+        // A file of nothing but empty tensors is a file, too.
+        self.seek_to_next()?;
+        (self.next, self.filled) = (self.next + 1, 0);
+        Ok(())
+    }
+
+    /// A file whose last tensor was just written, and its name: whoever takes it forces it to the disk.
+    pub fn take_complete(&mut self) -> Option<(String, DiskFile)> {
+        let next = self.places.get(self.next).map(|(shard, _)| *shard);
+        let (shard, file) = self.open.take_if(|(shard, _)| next != Some(*shard))?;
+        Some((self.shards[shard].name.clone(), file))
+    }
+
+    /// The file that is being written.
+    pub fn open_file(&self) -> Option<&DiskFile> {
+        self.open.as_ref().map(|(_, file)| file)
+    }
+
+    /// What the file of the next tensor begins with, and whether its tensors are written in the order in which they lie there.
+    pub fn next_head(&self) -> Option<(&[u8], bool)> {
+        let (shard, _) = self.places.get(self.next)?;
+        let own = || self.places.iter().filter(|(other, _)| other == shard);
+        Some((
+            &self.shards[*shard].head,
+            own().is_sorted_by_key(|(_, bytes)| bytes.start),
+        ))
     }
 
     /// Forces the last file to the disk and writes the index of a sharded model.
@@ -310,7 +360,7 @@ impl<'a> ModelWriter<'a> {
 
     /// The file of the next tensor, at its position; finishes the file before it.
     fn seek_to_next(&mut self) -> Result<&mut DiskFile, Error> {
-        let (shard, begin) = (self.places[self.next].0, self.places[self.next].1.start);
+        let (shard, begin) = (self.places[self.next].0, self.places[self.next].1.start + self.filled);
         let file = self.open_shard(shard)?;
         file.seek(begin as u64)?;
         Ok(file)

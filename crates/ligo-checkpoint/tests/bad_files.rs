@@ -225,7 +225,8 @@ fn what_a_failed_download_leaves_is_called_what_it_is() {
             "Repository not found",
             "download",
         ),
-        (zip, "torch.save", "python -c"),
+        (zip, "torch.save", "call it pytorch_model.bin"),
+        (b"\x80\x02\x8a\nl\xfc\x9cF\xf9", "before PyTorch 1.6", "python -c"),
         (b"GGUF\x03\x00\x00\x00\x00\x00\x00\x00", "GGUF", "safetensors"),
         (b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03", "gzip", "unpack"),
     ] {
@@ -298,7 +299,7 @@ fn a_parsers_words_reach_nobody_as_an_escape_sequence() {
 
 #[test]
 fn a_python_pickle_is_named_with_the_command_that_converts_it() {
-    let (error, message) = dir_refusal(&[("pytorch_model.bin", b"PK")]);
+    let (error, message) = dir_refusal(&[("pytorch_model.bin", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")]);
     assert!(matches!(error, Error::PytorchBin { .. }), "{error:?}");
     assert!(
         message.starts_with("DIR/pytorch_model.bin is a Python pickle"),

@@ -197,7 +197,7 @@ pub(crate) fn read_config(dir: &ModelDir) -> Result<ModelConfig, LoadError> {
 /// Renames aliases and compares the tensors with the table. Returns the optional tensors there are, and the comparison.
 pub(crate) fn fit(dir: ModelDir, config: &ModelConfig) -> Result<(ModelDir, Vec<String>, Report), LoadError> {
     let table = config.table();
-    let dir = with_base_prefix(dir, &table)?;
+    let dir = with_base_prefix(unwrapped(dir, &table)?, &table)?;
     let dir = ligo_growth::files::with_params(resolve_ties(dir, &table)?, &table);
     let optional = optional_tensors(&dir, &table);
     let params: Vec<_> = table
@@ -212,6 +212,23 @@ pub(crate) fn fit(dir: ModelDir, config: &ModelConfig) -> Result<(ModelDir, Vec<
     // Neither a tied tensor's second name nor a buffer of old checkpoints is anything that gets lost.
     report.extra = ligo_growth::files::beyond(&dir, &table);
     Ok((dir, optional, report))
+}
+
+/// The field of a Lightning module that holds the model.
+const WRAPPER: &str = "model.";
+
+/// Takes the name of a field from all names, where none of them is the family's with it.
+fn unwrapped(dir: ModelDir, table: &ParamTable) -> Result<ModelDir, LoadError> {
+    let params: Vec<_> = table.params().collect();
+    let names: HashSet<String> = table.file_tensors(&params).into_iter().map(|t| t.name).collect();
+    let base = table.base_prefix().unwrap_or_default();
+    let is_known = |name: &str| names.contains(name) || names.contains(&format!("{base}{name}"));
+    let is_wrapped = dir.all_begin_with(WRAPPER) && !dir.names().any(is_known);
+    let inner = |name: &str| name.strip_prefix(WRAPPER).is_some_and(is_known);
+    if is_wrapped && dir.names().any(inner) {
+        return Ok(dir.without_prefix(WRAPPER)?);
+    }
+    Ok(dir)
 }
 
 /// Gives the tensors of a bare model the names that they have under a head.

@@ -4,6 +4,8 @@ use burn::tensor::Tensor;
 use ligo_arch::{Axis, ParamTable};
 use serde::{Deserialize, Serialize};
 
+use crate::picks::WidthMatrix;
+
 /// Which layers share the width matrices of axes that occur in layers only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -21,7 +23,7 @@ pub enum Sharing {
 #[derive(Clone, Debug, Default)]
 pub struct Factors {
     pub(crate) sharing: Sharing,
-    pub(crate) matrices: BTreeMap<Axis, Vec<Tensor<2>>>,
+    pub(crate) matrices: BTreeMap<Axis, Vec<WidthMatrix>>,
     /// Axes whose matrices follow from those of the axis that they repeat.
     pub(crate) derived: BTreeSet<Axis>,
 }
@@ -29,6 +31,12 @@ pub struct Factors {
 impl Factors {
     /// Matrices by axis: one per axis, or one per layer for axes that `sharing` does not share.
     pub fn new(sharing: Sharing, matrices: BTreeMap<Axis, Vec<Tensor<2>>>) -> Self {
+        let of_tensors = |(axis, list): (Axis, Vec<Tensor<2>>)| (axis, list.into_iter().map(Into::into).collect());
+        Self::of(sharing, matrices.into_iter().map(of_tensors).collect())
+    }
+
+    /// As [`Factors::new`], of matrices in either form.
+    pub(crate) fn of(sharing: Sharing, matrices: BTreeMap<Axis, Vec<WidthMatrix>>) -> Self {
         Self {
             sharing,
             matrices,
@@ -49,9 +57,7 @@ impl Factors {
                 continue;
             }
             let block = small.repeat(axis).map_or(wide.block, |r| r.block);
-            let repeated = matrices
-                .iter()
-                .map(|m| repeat_blocks(m, [wide.block, block], wide.times));
+            let repeated = matrices.iter().map(|m| m.repeated([wide.block, block], wide.times));
             let repeated = repeated.collect();
             self.derived.insert(axis);
             self.matrices.insert(axis, repeated);
@@ -66,20 +72,14 @@ impl Factors {
 
     /// The matrix of an axis at a layer, `[large, small]`; `None` stands for the identity.
     pub fn get(&self, axis: Axis, layer: usize) -> Option<&Tensor<2>> {
+        self.width(axis, layer).map(WidthMatrix::tensor)
+    }
+
+    /// As [`Factors::get`], in the form that it has.
+    pub(crate) fn width(&self, axis: Axis, layer: usize) -> Option<&WidthMatrix> {
         let matrices = self.matrices.get(&axis)?;
         matrices.get(if matrices.len() == 1 { 0 } else { layer })
     }
-}
-
-fn repeat_blocks(matrix: &Tensor<2>, [large, small]: [usize; 2], times: usize) -> Tensor<2> {
-    if times == 1 {
-        return matrix.clone();
-    }
-    let [rows, columns] = matrix.dims();
-    let (groups, sources) = (rows / large, columns / small);
-    let same_copy = Tensor::<2>::eye(times, &matrix.device()).reshape([1, times, 1, 1, times, 1]);
-    let blocks = matrix.clone().reshape([groups, 1, large, sources, 1, small]);
-    (blocks * same_copy).reshape([rows * times, columns * times])
 }
 
 /// The gradient by the matrices that [`Factors::with_repeats`] repeats, from that by the repeated ones: the sum over the copies.

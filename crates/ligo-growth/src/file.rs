@@ -164,7 +164,7 @@ pub fn save_operator(path: &Path, map: &LinearMap, mut info: OperatorInfo) -> Re
                     } else {
                         format!(".{layer}")
                     };
-                    push(format!("{t}.{side}.{axis}{suffix}"), matrix)?;
+                    push(format!("{t}.{side}.{axis}{suffix}"), matrix.tensor())?;
                 }
             }
         }

@@ -38,7 +38,7 @@ pub fn at_resolution(
     };
     let name = table.tensor.clone();
     let extract: Extract = Box::new(move |values| table.resample(values, to.grid));
-    Ok((dir.with_parts([(name.clone(), name, extract)]), resized))
+    Ok((dir.with_computed([(name.clone(), name, extract)]), resized))
 }
 
 /// The tensors of a file that the table has no place for: no parameters, no second names of tied ones, no buffers of older files.
@@ -62,12 +62,18 @@ pub fn beyond(dir: &ModelDir, table: &ParamTable) -> Vec<String> {
 /// A tensor cannot be read.
 pub fn not_finite(dir: &ModelDir, table: &ParamTable) -> Result<Vec<(String, usize)>, Error> {
     let params: Vec<Param<'_>> = table.params().collect();
+    let stored = table.file_tensors(&params).into_iter();
+    let names: Vec<String> = stored.map(|tensor| tensor.name).collect();
+    let there = names.into_iter().filter(|name| dir.info(name).is_some());
+    let counted = ligo_checkpoint::in_parallel(there.collect(), |name: String| {
+        let count = dir.not_finite(&name)?;
+        dir.release(&name);
+        Ok((name, count))
+    });
     let mut found = Vec::new();
-    for tensor in table.file_tensors(&params) {
-        if dir.info(&tensor.name).is_some() {
-            let count = dir.not_finite(&tensor.name)?;
-            found.extend((count > 0).then_some((tensor.name, count)));
-        }
+    for one in counted {
+        let (name, count) = one.map_err(|error: ligo_checkpoint::Error| error)?;
+        found.extend((count > 0).then_some((name, count)));
     }
     Ok(found)
 }

@@ -1,9 +1,9 @@
-use std::ops::Add;
+use std::ops::{Add, Range};
 
 use ligo_arch::{Axis, NormKind, Param, ParamTable, Role};
 
-use crate::init;
 use crate::novelty::old_block;
+use crate::{init, parallel};
 
 /// What stands where a map writes nothing: new channels of a copied tensor, or layers without a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -62,14 +62,32 @@ pub enum Fill {
 impl Fill {
     /// Overwrites the entries of `values` that lie outside the small model's block; all of them when the tensor has no
     /// source at all (`has_source = false`).
-    pub(crate) fn apply<E: From<f32> + Copy + Add<Output = E>>(
+    pub(crate) fn apply<E: From<f32> + Copy + Add<Output = E> + Send>(
         self,
         small: &ParamTable,
         param: &Param<'_>,
         has_source: bool,
         values: &mut [E],
     ) {
-        if let Some(added) = self.added(small, param, has_source) {
+        parallel::by_rows(values, columns(param), |first, values| {
+            self.apply_rows(small, param, has_source, first, values);
+        });
+    }
+
+    /// As [`Fill::apply`], for some rows, which begin with row `first`.
+    pub(crate) fn apply_rows<E: From<f32> + Copy + Add<Output = E>>(
+        self,
+        small: &ParamTable,
+        param: &Param<'_>,
+        has_source: bool,
+        first: usize,
+        values: &mut [E],
+    ) {
+        if self.is_nothing(small, param, has_source) {
+            return;
+        }
+        let begin = first * columns(param);
+        if let Some(added) = self.added(small, param, has_source, begin..begin + values.len()) {
             let sums = values.iter_mut().zip(added);
             sums.for_each(|(value, added)| *value = *value + added.into());
             return;
@@ -93,28 +111,51 @@ impl Fill {
             }
             return;
         };
-        let fresh = init::initial_value(param, initializer_range, seed);
-        let is_old = old_block(small, param);
         let is_silent: Box<dyn Fn(usize) -> bool> = match self {
             Self::Silent { .. } => silence(small, param, has_source),
             Self::Padded { .. } if has_source => padding(small, param),
             _ => Box::new(|_| false),
         };
-        for (index, (value, fresh)) in values.iter_mut().zip(fresh).enumerate() {
-            if !has_source || !is_old(index) {
+        for new in new_ranges(small, param, has_source, begin..begin + values.len()) {
+            let values = &mut values[new.start - begin..new.end - begin];
+            if new.clone().all(&is_silent) {
+                values.fill(0.0.into());
+                continue;
+            }
+            let fresh = init::initial_values_in(param, initializer_range, seed, new.clone());
+            for (index, (value, fresh)) in new.zip(values.iter_mut().zip(fresh)) {
                 *value = if is_silent(index) { 0.0 } else { fresh }.into();
             }
         }
     }
 
-    /// What is added to the values of a tensor, whatever the map writes; only [`Fill::Added`] and [`Fill::FanOut`] do.
-    pub(crate) fn added(self, small: &ParamTable, param: &Param<'_>, has_source: bool) -> Option<Vec<f32>> {
+    /// Whether the values of a tensor stay what the map writes.
+    pub(crate) fn is_nothing(self, small: &ParamTable, param: &Param<'_>, has_source: bool) -> bool {
+        let is_old = || {
+            let mut sizes = param.axes().iter().zip(&param.shape);
+            has_source && sizes.all(|(axis, size)| small.size(*axis) == *size)
+        };
+        match self {
+            Self::Zero => true,
+            Self::Added { own_layers, .. } => is_old() && !(own_layers && is_further(small, param)),
+            _ => is_old(),
+        }
+    }
+
+    /// What is added to some values of a tensor, by their row-major indices, whatever the map writes; only [`Fill::Added`] and [`Fill::FanOut`] do.
+    pub(crate) fn added(
+        self,
+        small: &ParamTable,
+        param: &Param<'_>,
+        has_source: bool,
+        range: Range<usize>,
+    ) -> Option<Vec<f32>> {
         if let Self::FanOut {
             initializer_range,
             seed,
         } = self
         {
-            let fresh = || init::initial_value(param, initializer_range, seed);
+            let fresh = || init::initial_values_in(param, initializer_range, seed, range.clone());
             return has_source.then(|| fan_out(small, param, &fresh)).flatten();
         }
         let Self::Added {
@@ -125,15 +166,40 @@ impl Fill {
         else {
             return None;
         };
-        let mut fresh = init::initial_value(param, initializer_range, seed);
-        let place = param.spec.stack.zip(param.layer);
-        if !(own_layers && place.is_some_and(|(stack, layer)| layer >= small.depth(stack))) {
+        let mut fresh = init::initial_values_in(param, initializer_range, seed, range.clone());
+        if !(own_layers && is_further(small, param)) {
             let is_old = old_block(small, param);
-            let old = fresh.iter_mut().enumerate().filter(|(index, _)| is_old(*index));
+            let old = range.zip(&mut fresh).filter(|(index, _)| is_old(*index));
             old.for_each(|(_, value)| *value = 0.0);
         }
         Some(fresh)
     }
+}
+
+/// Whether a tensor belongs to a layer that the small model, by its number, does not have.
+fn is_further(small: &ParamTable, param: &Param<'_>) -> bool {
+    let place = param.spec.stack.zip(param.layer);
+    place.is_some_and(|(stack, layer)| layer >= small.depth(stack))
+}
+
+fn columns(param: &Param<'_>) -> usize {
+    param.shape.get(1).copied().unwrap_or(1).max(1)
+}
+
+/// The entries of some whole rows that lie outside the small model's block.
+fn new_ranges(small: &ParamTable, param: &Param<'_>, has_source: bool, rows: Range<usize>) -> Vec<Range<usize>> {
+    let (columns, old_rows) = (columns(param), small.size(param.axes()[0]));
+    let old_columns = param.axes().get(1).map_or(1, |a| small.size(*a)).min(columns);
+    let old_end = if has_source { old_rows * columns } else { 0 };
+    let in_old_rows = rows.start..rows.end.min(old_end).max(rows.start);
+    let behind = in_old_rows.end..rows.end;
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    if old_columns < columns {
+        let begins = in_old_rows.step_by(columns);
+        ranges.extend(begins.map(|begin| begin + old_columns..begin + columns));
+    }
+    ranges.extend((!behind.is_empty()).then_some(behind));
+    ranges
 }
 
 /// Fresh values that cancel over the copies of an input; none for what reads no copies.

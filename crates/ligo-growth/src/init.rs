@@ -1,5 +1,7 @@
 //! Fresh weights, as a pure function of a seed and the tensor's name.
 
+use std::ops::Range;
+
 use ligo_arch::{Init, Param, ParamTable, Role};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -29,20 +31,35 @@ pub fn normal(rng: &mut ChaCha8Rng, std: f64, count: usize) -> Vec<f32> {
     values
 }
 
+/// Words of the generator that [`normal`] takes for two draws.
+const WORDS_PER_PAIR: u128 = 4;
+
 /// The fresh value of one parameter: matrices and tables from N(0, `initializer_range`²), gains 1, biases 0, as
 /// `transformers` initialises BERT, unless the table says otherwise.
 pub fn initial_value(param: &Param<'_>, initializer_range: f64, seed: u64) -> Vec<f32> {
-    let count = param.num_elements();
-    let normal = |std| normal(&mut rng(seed, &param.name), std, count);
+    initial_values_in(param, initializer_range, seed, 0..param.num_elements())
+}
+
+/// Some of the values of [`initial_value`].
+pub fn initial_values_in(param: &Param<'_>, initializer_range: f64, seed: u64, range: Range<usize>) -> Vec<f32> {
+    let normal = |std| {
+        let mut rng = rng(seed, &param.name);
+        let pair = range.start / 2;
+        rng.set_word_pos(WORDS_PER_PAIR * pair as u128);
+        let mut values = normal(&mut rng, std, range.end - 2 * pair);
+        values.drain(..range.start - 2 * pair);
+        values
+    };
+    let constant = |value| vec![value; range.len()];
     match param.spec.init {
-        Some(Init::Constant(value)) => return vec![value as f32; count],
+        Some(Init::Constant(value)) => return constant(value as f32),
         Some(Init::Normal(std)) => return normal(std),
         None => {}
     }
     match param.spec.role {
         Role::Weight | Role::Embedding | Role::Token => normal(initializer_range),
-        Role::NormWeight | Role::Scale => vec![1.0; count],
-        Role::Bias | Role::NormBias => vec![0.0; count],
+        Role::NormWeight | Role::Scale => constant(1.0),
+        Role::Bias | Role::NormBias => constant(0.0),
     }
 }
 
@@ -56,4 +73,36 @@ pub fn initial_values(
         let values = initial_value(&p, initializer_range, seed);
         (p.name, p.shape, values)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use ligo_arch::{BertConfig, ModelConfig};
+
+    use super::*;
+
+    #[test]
+    fn a_part_of_the_fresh_values_is_that_of_the_whole() {
+        let table = ModelConfig::Bert(BertConfig::new(30, 8, 1, 2)).table();
+        for param in table.params() {
+            let whole = initial_value(&param, 0.02, 5);
+            let count = whole.len();
+            for range in [
+                0..count,
+                1..count,
+                2..count - 1,
+                count / 2..count,
+                count / 3..count / 2,
+                7..7,
+            ] {
+                let range = range.start.min(count)..range.end.min(count).max(range.start.min(count));
+                assert_eq!(
+                    initial_values_in(&param, 0.02, 5, range.clone()),
+                    whole[range],
+                    "{}",
+                    param.name
+                );
+            }
+        }
+    }
 }

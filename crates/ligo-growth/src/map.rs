@@ -1,8 +1,9 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use ligo_arch::{Param, ParamTable};
 
-use crate::term::add;
-use crate::{Error, Fill, Term, WeightSource};
+use crate::gather::{Gather, Taken, Values};
+use crate::term::{add, load_values};
+use crate::{Error, Fill, Term, WeightSource, parallel};
 
 /// A growth operator: a sum of terms, and what stands where they write nothing.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +48,9 @@ impl LinearMap {
         source: &mut dyn WeightSource,
         device: &Device,
     ) -> Result<Vec<f32>, Error> {
+        if let Some(taken) = self.taken(small, param)? {
+            return self.gather_values(small, param, taken, source);
+        }
         let mut sum: Option<Vec<f32>> = None;
         for term in &self.terms {
             match (term.grow(small, param, source, device)?, &mut sum) {
@@ -58,6 +62,26 @@ impl LinearMap {
         let has_source = sum.is_some();
         let mut values = sum.unwrap_or_else(|| vec![0.0; param.num_elements()]);
         self.fill.apply(small, param, has_source, &mut values);
+        Ok(values)
+    }
+
+    /// What is grown by picking alone.
+    fn gather_values(
+        &self,
+        small: &ParamTable,
+        param: &Param<'_>,
+        taken: Vec<Taken<'_>>,
+        source: &mut dyn WeightSource,
+    ) -> Result<Vec<f32>, Error> {
+        let gather = Gather::new(small, param, taken, |taken| {
+            let values = load_values(small, param.spec, taken.layer, source)?;
+            Ok(Values::Numbers(values))
+        })?;
+        let mut values = vec![0.0; param.num_elements()];
+        parallel::by_rows(&mut values, gather.columns(), |first, values| {
+            gather.rows(first, values);
+            self.fill.apply_rows(small, param, gather.has_source(), first, values);
+        });
         Ok(values)
     }
 }

@@ -83,9 +83,10 @@ fn dual(factors: &Factors, all: &[&Factors], entry: &dyn Fn(f64) -> f64) -> Resu
         for (layer, matrix) in matrices.iter_mut().enumerate() {
             let [rows, columns] = matrix.dims();
             let sum = gram_sum(*axis, layer, columns, all)?;
-            let mut values = right_inverse(&read(matrix)?, &sum, columns);
+            let mut values = right_inverse(&read(matrix.tensor())?, &sum, columns);
             values.iter_mut().for_each(|v| *v = entry(*v));
-            *matrix = Tensor::from_data(TensorData::new(values, [rows, columns]), &matrix.device());
+            let device = matrix.tensor().device();
+            *matrix = Tensor::<2>::from_data(TensorData::new(values, [rows, columns]), &device).into();
         }
     }
     Ok(duals)

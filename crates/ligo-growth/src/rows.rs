@@ -143,7 +143,7 @@ pub fn extended(
         };
         parts.push((name.clone(), name, extract));
     }
-    Ok((dir.with_parts(parts), longer))
+    Ok((dir.with_computed(parts), longer))
 }
 
 fn with_mean(values: &[f32], few: usize, many: usize) -> Vec<f32> {

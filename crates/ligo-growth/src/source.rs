@@ -51,3 +51,13 @@ impl WeightSource for ligo_checkpoint::ModelDir {
         self.contains(name)
     }
 }
+
+impl WeightSource for &ligo_checkpoint::ModelDir {
+    fn values(&mut self, name: &str) -> Result<Cow<'_, [f32]>, Error> {
+        Ok(Cow::Owned(self.read_f32(name)?))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.contains(name)
+    }
+}

@@ -1,18 +1,19 @@
 //! Growing tensor by tensor, in memory that does not depend on the number of layers.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use ligo_arch::{ModelConfig, Param, ParamTable};
 use ligo_checkpoint::{
-    AtomicDir, Card, Disk, Dtype, GROWTH_FILE, ModelDir, ModelWriter, Progress, SideFiles, TOKENIZER_FILES,
+    AtomicDir, Card, Declared, Disk, Dtype, GROWTH_FILE, ModelDir, ModelWriter, Progress, SideFiles, TOKENIZER_FILES,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::pipeline::{self, Order};
 use crate::plan::{Plan, Planned};
+use crate::recipe::{Kitchen, Recipe};
 use crate::{Error, LinearMap, WeightSource, files};
 
 /// Grows every tensor of the large model in table order and hands each to `sink` as row-major f32 values.
@@ -102,18 +103,13 @@ pub fn grow_directory(
 ) -> Result<Grown, Error> {
     let (small_table, large_table) = (small.table(), large.table());
     ligo_arch::check_growable(&small_table, &large_table)?;
-    if !options.allow_not_finite {
-        let tensors = files::not_finite(source, &small_table)?;
-        if !tensors.is_empty() {
-            return Err(Error::NotFinite { tensors });
-        }
-    }
     let params = target_params(&small_table, &large_table, source);
     let plan = Plan::new(source, &small_table, large, &params, options.dtype);
+    let fingerprint = fingerprint(source, &small_table, options)?;
     let record = match &options.identity {
         Some(identity) => Some(growth_record(&json!([
             identity,
-            source.fingerprint()?,
+            fingerprint,
             side_files(source, options)?,
             [&small.to_json(), &plan.config],
             plan.identity(),
@@ -148,27 +144,24 @@ pub fn grow_directory(
         }
         None => (AtomicDir::begin(target)?, None),
     };
-    let mut work = Work {
+    let kitchen = Kitchen {
         map,
         source,
         small: &small_table,
-        params: params.iter().map(|p| (p.name.as_str(), p)).collect(),
+        params: &params.iter().map(|p| (p.name.as_str(), p)).collect(),
         device,
-        allow_not_finite: options.allow_not_finite,
     };
-    let written = work
-        .write(&plan, &dir, options, done.as_mut(), progress)
-        .and_then(|resumed| {
-            let side_files = beside(work.source, &dir, options, record.as_deref())?;
-            Ok(Grown {
-                was_there: false,
-                resumed,
-                narrowed: plan.narrowed,
-                carried: plan.carried.clone(),
-                left_out: plan.left_out.clone(),
-                side_files,
-            })
-        });
+    let written = write(kitchen, &plan, &dir, options, done.as_mut(), progress).and_then(|resumed| {
+        let side_files = beside(source, &dir, options, record.as_deref())?;
+        Ok(Grown {
+            was_there: false,
+            resumed,
+            narrowed: plan.narrowed,
+            carried: plan.carried.clone(),
+            left_out: plan.left_out.clone(),
+            side_files,
+        })
+    });
     match (written, done) {
         (Ok(grown), done) => {
             dir.commit()?;
@@ -185,6 +178,28 @@ pub fn grow_directory(
             done.map_or(Ok(()), Progress::forget)?;
             Err(error)
         }
+    }
+}
+
+/// The small model's fingerprint where it is needed; at the same time its weights are looked through for what is no number.
+fn fingerprint(source: &ModelDir, small: &ParamTable, options: &GrowOptions) -> Result<Option<String>, Error> {
+    let not_finite = || match options.allow_not_finite {
+        true => Ok(Vec::new()),
+        false => files::not_finite(source, small),
+    };
+    let (taken, tensors) = std::thread::scope(|scope| {
+        let taken = options.identity.as_ref().map(|_| scope.spawn(|| source.fingerprint()));
+        let tensors = not_finite();
+        (taken.map(|thread| thread.join()), tensors)
+    });
+    let tensors = tensors?;
+    if !tensors.is_empty() {
+        return Err(Error::NotFinite { tensors });
+    }
+    match taken {
+        None => Ok(None),
+        Some(Ok(taken)) => Ok(Some(taken?)),
+        Some(Err(panic)) => std::panic::resume_unwind(panic),
     }
 }
 
@@ -234,67 +249,70 @@ fn beside(source: &ModelDir, dir: &AtomicDir, options: &GrowOptions, record: Opt
     Ok(side_files)
 }
 
-/// What the weights are made with.
-struct Work<'a> {
-    map: &'a LinearMap,
-    source: &'a mut ModelDir,
-    small: &'a ParamTable,
-    params: HashMap<&'a str, &'a Param<'a>>,
-    device: &'a Device,
-    allow_not_finite: bool,
+/// Writes weights and configuration; returns how many shards were there.
+fn write(
+    kitchen: Kitchen<'_>,
+    plan: &Plan,
+    dir: &AtomicDir,
+    options: &GrowOptions,
+    done: Option<&mut Progress>,
+    progress: &mut dyn FnMut(usize, usize) -> bool,
+) -> Result<usize, Error> {
+    let mut writer = ModelWriter::new(dir, plan.declared(), options.max_shard_bytes.unwrap_or(u64::MAX))?;
+    let complete: HashSet<String> = done.iter().flat_map(|done| done.names()).map(str::to_owned).collect();
+    let is_there: Vec<bool> = writer.files().map(|file| complete.contains(file)).collect();
+    let total = plan.tensors.len();
+    let mut at = 0;
+    let mut written = |tensors: usize| {
+        at += tensors;
+        progress(at, total)
+    };
+    let resumed = pipeline::run(dir, &mut writer, done, &mut written, |pipeline| {
+        let (mut next, mut resumed) = (0, 0);
+        while let Some(tensor) = plan.tensors.get(next) {
+            if is_there[next] {
+                let skipped = pipeline.skip_file()?;
+                (next, resumed) = (next + skipped, resumed + 1);
+                continue;
+            }
+            let order = order(kitchen, tensor, dir, options)?;
+            let is_whole = matches!(order.recipe, Recipe::Whole(_));
+            pipeline.add(order)?;
+            if is_whole {
+                // One such tensor is in memory at a time.
+                pipeline.drain()?;
+            }
+            next += 1;
+        }
+        pipeline.drain()?;
+        Ok(resumed)
+    })?;
+    writer.write_config(&plan.config)?;
+    writer.finish()?;
+    Ok(resumed)
 }
 
-impl Work<'_> {
-    /// Writes weights and configuration; returns how many shards were there.
-    fn write(
-        &mut self,
-        plan: &Plan,
-        dir: &AtomicDir,
-        options: &GrowOptions,
-        mut done: Option<&mut Progress>,
-        progress: &mut dyn FnMut(usize, usize) -> bool,
-    ) -> Result<usize, Error> {
-        let max_shard_bytes = options.max_shard_bytes.unwrap_or(u64::MAX);
-        let mut writer = ModelWriter::new(dir, plan.declared(), max_shard_bytes)?;
-        let (mut at, mut resumed) = (0, 0);
-        while let Some(tensor) = plan.tensors.get(at) {
-            let is_there = |file: &str| done.as_ref().is_some_and(|done| done.has(file));
-            if writer.next_file().is_some_and(is_there) {
-                at += writer.skip_file();
-                resumed += 1;
-            } else {
-                self.write_tensor(tensor, &mut writer)?;
-                at += 1;
-                if let (Some(file), Some(done)) = (writer.close_complete()?, &mut done) {
-                    done.add(dir, &file)?;
-                }
-            }
-            if !progress(at, plan.tensors.len()) {
-                return Err(Error::Interrupted);
-            }
-        }
-        writer.write_config(&plan.config)?;
-        writer.finish()?;
-        Ok(resumed)
-    }
-
-    fn write_tensor(&mut self, tensor: &Planned, writer: &mut ModelWriter<'_>) -> Result<(), Error> {
-        let name = &tensor.declared.name;
-        let Some(grown) = &tensor.grown else {
-            if tensor.declared.dtype.is_float() {
-                return Ok(writer.write_f32(name, &self.source.read_f32(name)?)?);
-            }
-            return Ok(writer.write_bytes(name, self.source.read_bytes(name)?)?);
-        };
-        let values = files::join(grown, &mut |name| {
-            let grown = self
-                .map
-                .grow_values(self.small, self.params[name], self.source, self.device)?;
-            Ok(Cow::Owned(grown))
-        })?;
-        if !self.allow_not_finite && values.iter().any(|value| !value.is_finite()) {
-            return Err(Error::MapNotFinite { name: name.clone() });
-        }
-        Ok(writer.write_f32(name, &values)?)
-    }
+/// What the pipeline is to write of a tensor.
+fn order<'a>(
+    kitchen: Kitchen<'a>,
+    tensor: &'a Planned,
+    dir: &'a AtomicDir,
+    options: &GrowOptions,
+) -> Result<Order<'a>, Error> {
+    let Declared { name, dtype, shape } = &tensor.declared;
+    let (recipe, sources) = match &tensor.grown {
+        Some(grown) => (kitchen.recipe(grown, *dtype)?, kitchen.sources(grown)?),
+        None => (kitchen.carried(&tensor.declared)?, vec![name.clone()]),
+    };
+    Ok(Order {
+        name,
+        dtype: *dtype,
+        elements: shape.iter().product(),
+        recipe,
+        // What is taken over as it is may be a mask.
+        finite: tensor.grown.is_some() && !options.allow_not_finite,
+        sources,
+        source: kitchen.source,
+        target: dir.target(),
+    })
 }

@@ -4,6 +4,7 @@ use burn::tensor::{Device, Element, Tensor, TensorData};
 use ligo_arch::{Axis, LAYER_PLACEHOLDER, Param, ParamSpec, ParamTable, Role, StackName};
 use serde::{Deserialize, Serialize};
 
+use crate::picks::WidthMatrix;
 use crate::{Error, Factors, Sharing, WeightSource};
 
 /// One term of a [`LinearMap`](crate::LinearMap): depth coefficients per module and width matrices per axis.
@@ -114,6 +115,12 @@ impl Term {
         }
     }
 
+    /// The matrices that widen rows and columns of a tensor of this row, in the form that they have.
+    pub(crate) fn widths(&self, spec: &ParamSpec, layer: usize) -> [Option<&WidthMatrix>; 2] {
+        let columns = spec.axes.get(1).and_then(|a| self.columns(spec).width(*a, layer));
+        [self.rows(spec).width(spec.axes[0], layer), columns]
+    }
+
     fn rows(&self, spec: &ParamSpec) -> &Factors {
         self.factors(self.row_place(spec))
     }
@@ -123,7 +130,7 @@ impl Term {
     }
 
     /// Whether a tensor of this row must be widened layer by layer before layers are mixed.
-    fn widens_small_layers(&self, spec: &ParamSpec) -> bool {
+    pub(crate) fn widens_small_layers(&self, spec: &ParamSpec) -> bool {
         let is_per_layer = |factors: &Factors, axis| {
             factors.sharing == Sharing::PerSmallLayer && factors.matrices.get(axis).is_some_and(|m| m.len() > 1)
         };
@@ -145,11 +152,8 @@ impl Term {
             (Some(out), Some(input)) => {
                 let [rows2, rows1] = out.dims();
                 let [columns2, columns1] = input.dims();
-                // Same product either way; the cheaper one first.
-                let columns_first = rows1 * columns1 * columns2 + rows2 * rows1 * columns2;
-                let rows_first = rows2 * rows1 * columns1 + rows2 * columns1 * columns2;
                 let input = input.clone().transpose();
-                if columns_first <= rows_first {
+                if columns_first([rows1, columns1], [rows2, columns2]) {
                     out.clone().matmul(weight.matmul(input))
                 } else {
                     out.clone().matmul(weight).matmul(input)
@@ -261,6 +265,13 @@ impl Term {
     }
 }
 
+/// Whether widening columns before rows is the cheaper one of two ways to the same product.
+pub(crate) fn columns_first([rows1, columns1]: [usize; 2], [rows2, columns2]: [usize; 2]) -> bool {
+    let columns_first = rows1 * columns1 * columns2 + rows2 * rows1 * columns2;
+    let rows_first = rows2 * rows1 * columns1 + rows2 * columns1 * columns2;
+    columns_first <= rows_first
+}
+
 /// Rows of a table that are widened at once.
 const BLOCK_ROWS: usize = 4096;
 
@@ -288,16 +299,21 @@ impl Loaded {
     }
 }
 
+/// The name of a tensor of this row in a layer.
+pub(crate) fn source_name(spec: &ParamSpec, layer: Option<usize>) -> String {
+    match layer {
+        Some(j) => spec.template.replace(LAYER_PLACEHOLDER, &j.to_string()),
+        None => spec.template.clone(),
+    }
+}
+
 fn load(
     small: &ParamTable,
     spec: &ParamSpec,
     layer: Option<usize>,
     source: &mut dyn WeightSource,
 ) -> Result<Loaded, Error> {
-    let name = match layer {
-        Some(j) => spec.template.replace(LAYER_PLACEHOLDER, &j.to_string()),
-        None => spec.template.clone(),
-    };
+    let name = source_name(spec, layer);
     let rows = small.size(spec.axes[0]);
     let columns = spec.axes.get(1).map_or(1, |a| small.size(*a));
     let values = source.values(&name)?.into_owned();

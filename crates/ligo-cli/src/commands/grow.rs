@@ -101,6 +101,12 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     args.sizes
         .check(args.large.is_some(), args.operator.is_some(), args.method.is_some())?;
     let source = crate::store::open_source(&args.small)?;
+    if !source.dir.stripped().is_empty() {
+        let prefix = plain(source.dir.stripped());
+        ui.say(format!(
+            "all tensors are named `{prefix}…`, of a wrapper; they are read without it"
+        ));
+    }
     let small = source.config.clone();
     let text = args
         .text

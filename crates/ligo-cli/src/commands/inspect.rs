@@ -33,7 +33,7 @@ The exit code is 1 when hashes do not hold, tensors are missing or weights are N
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub struct InspectArgs {
-    /// Model directory, .safetensors file, operator directory or checkpoint directory.
+    /// Model directory, .safetensors or PyTorch file, operator directory or checkpoint directory.
     pub path: PathBuf,
 
     /// List every tensor with dtype and shape.

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use burn::tensor::Tensor;
 use ligo_arch::{Axis, StackName};
 
+use crate::picks::WidthMatrix;
 use crate::term::Place;
 use crate::{Error, LinearMap};
 
@@ -55,12 +56,12 @@ impl Matrices {
     }
 }
 
-fn stacked(matrices: &[Tensor<2>]) -> Tensor<3> {
+fn stacked(matrices: &[WidthMatrix]) -> Tensor<3> {
     if let [shared] = matrices {
-        return shared.clone().unsqueeze();
+        return shared.tensor().clone().unsqueeze();
     }
     let [rows, columns] = matrices[0].dims();
-    let flat = matrices.iter().map(|m| m.clone().reshape([rows * columns]));
+    let flat = matrices.iter().map(|m| m.tensor().clone().reshape([rows * columns]));
     ligo_ops::stack(&flat.collect::<Vec<_>>()).reshape([matrices.len(), rows, columns])
 }
 

@@ -214,7 +214,9 @@ fn templates(
 fn added(operator: &LigoOperator, names: &[String], device: &Device) -> Option<Tensor<2>> {
     let layers = names.iter().map(|name| {
         let param = operator.large().get(name)?;
-        operator.fill().added(operator.small(), &param, true)
+        operator
+            .fill()
+            .added(operator.small(), &param, true, 0..param.num_elements())
     });
     let values = layers.collect::<Option<Vec<_>>>()?.concat();
     let shape = [names.len(), values.len() / names.len()];

@@ -7,10 +7,9 @@ use burn::tensor::Device;
 use ligo_arch::{Axis, ModelConfig, ParamTable, Role};
 
 use super::layers::identity_factors;
-use super::matrix;
 use super::selection::growing;
 use super::zero_blocks::{self, Placement};
-use crate::width::identity_top;
+use crate::picks::{Picks, WidthMatrix};
 use crate::{Factors, Fill, LinearMap, Sharing, Term};
 
 /// The small model in the top left corner. The sum of squares over a wider residual stream is what it was, and its mean
@@ -28,15 +27,14 @@ pub(super) fn build(
     let shrink = (small.size(Axis::HIDDEN) as f64 / large.size(Axis::HIDDEN) as f64).sqrt();
     let gains: BTreeMap<_, _> = growing(small, large)
         .map(|(axis, size)| {
-            let old = small.size(axis);
-            let values = identity_top(old, size).into_iter().map(|v| f64::from(v) * shrink);
-            (axis, vec![matrix(values.collect::<Vec<_>>(), size, old, device)])
+            let picks = Picks::identity_top(small.size(axis), size, shrink);
+            (axis, vec![WidthMatrix::picking(picks, device)])
         })
         .collect();
     let term = Term {
         depth: zero_blocks::own_lists(small, large, device, Placement::Interposed),
         out: identity_factors(small, large, device),
-        roles: BTreeMap::from([(Role::NormWeight, Factors::new(Sharing::Shared, gains))]),
+        roles: BTreeMap::from([(Role::NormWeight, Factors::of(Sharing::Shared, gains))]),
         ..Term::default()
     };
     LinearMap {

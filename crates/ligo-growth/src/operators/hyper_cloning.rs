@@ -7,9 +7,9 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use super::check::Refusal;
-use super::matrix;
 use super::selection::{Choice, Selection, check_units, growing, regrouped};
 use super::zero_blocks::{self, Placement};
+use crate::picks::{Picks, WidthMatrix};
 use crate::{Coverage, Error, Factors, Fill, LinearMap, Sharing, Term, init};
 
 /// Settings of [`OperatorSpec::HyperCloning`](crate::OperatorSpec::HyperCloning).
@@ -186,7 +186,7 @@ fn shuffled(
 ) -> Factors {
     let matrices = growing(small, large).map(|(axis, size)| {
         let old = small.size(axis);
-        let mut values = vec![0.0; size * old];
+        let mut picks = Vec::with_capacity(size);
         for copy in 0..size / old {
             let name = if outputs {
                 format!("hyper-cloning.out.{axis}.{copy}")
@@ -196,12 +196,13 @@ fn shuffled(
             let mut rng = init::rng(seed, &name);
             let mut order: Vec<usize> = (0..old).collect();
             order.shuffle(&mut rng);
-            for (i, j) in order.into_iter().enumerate() {
+            for j in order {
                 let sign = if outputs && rng.random::<bool>() { -1.0 } else { 1.0 };
-                values[(copy * old + i) * old + j] = sign * value(copy, size / old);
+                picks.push((j, sign * value(copy, size / old)));
             }
         }
-        (axis, vec![matrix(values, size, old, device)])
+        let picks = Picks::new(old, picks.into_iter());
+        (axis, vec![WidthMatrix::picking(picks, device)])
     });
-    Factors::new(Sharing::Shared, matrices.collect()).with_repeats(small, large)
+    Factors::of(Sharing::Shared, matrices.collect()).with_repeats(small, large)
 }

@@ -8,7 +8,7 @@ use ligo_arch::{ParamTable, StackName};
 use super::matrix;
 use super::selection::growing;
 use crate::depth::{check_list, one_hot};
-use crate::width::identity_top;
+use crate::picks::{Picks, WidthMatrix};
 use crate::{Error, Factors, Fill, LinearMap, Sharing, Term};
 
 /// Every stack follows `rule(small layers, large layers)`.
@@ -115,7 +115,8 @@ pub(super) fn identity_factors(small: &ParamTable, large: &ParamTable, device: &
     let own = growing(small, large).filter(|(axis, _)| large.repeat(*axis).is_none());
     let matrices = own.map(|(axis, size)| {
         let old = small.size(axis);
-        (axis, vec![matrix(identity_top(old, size), size, old, device)])
+        let picks = Picks::identity_top(old, size, 1.0);
+        (axis, vec![WidthMatrix::picking(picks, device)])
     });
-    Factors::new(Sharing::Shared, matrices.collect()).with_repeats(small, large)
+    Factors::of(Sharing::Shared, matrices.collect()).with_repeats(small, large)
 }

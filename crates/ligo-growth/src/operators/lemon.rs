@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use ligo_arch::{Axis, ModelConfig, NormKind, NormPlace, ParamTable, Role};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::check::Refusal;
-use super::matrix;
 use super::selection::{Choice, Selection, Sources, check_units};
 use super::zero_blocks::{self, Placement};
+use crate::picks::WidthMatrix;
 use crate::{Error, Factors, Fill, LinearMap, Sharing, Term, init};
 
 /// Settings of [`OperatorSpec::Lemon`](crate::OperatorSpec::Lemon).
@@ -97,7 +97,7 @@ pub(super) fn build(
     gains.retain(|axis, _| normalised.contains(axis));
     let mut shifts = gains.clone();
     if stream.small < stream.large {
-        let matrix = |values: Vec<f64>| -> Vec<Tensor<2>> { vec![matrix(values, stream.large, stream.small, device)] };
+        let matrix = |values: Vec<f64>| vec![WidthMatrix::of_values(values, stream.small, device)];
         let ones = vec![1.0; stream.copied()];
         let tied = Axis::HEAD_INPUT;
         let shares = |axis| share(axis, &stream.sources());
@@ -115,7 +115,7 @@ pub(super) fn build(
             shifts.insert(axis, matrix(stream.with_rest(&parts, &mut |_| {})));
         }
     }
-    let factors = |matrices| Factors::new(Sharing::Shared, matrices).with_repeats(small, large);
+    let factors = |matrices| Factors::of(Sharing::Shared, matrices).with_repeats(small, large);
     let term = Term {
         depth: zero_blocks::depth(small, large, device, config.placement),
         out: factors(out),

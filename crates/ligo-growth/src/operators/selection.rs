@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use ligo_arch::{Axis, ParamTable};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use super::check::Refusal;
-use super::matrix;
+use crate::picks::{Picks, WidthMatrix};
 use crate::{Factors, Sharing, init};
 
 /// How new units (channels, neurons, heads) choose what they copy. Old units always copy themselves.
@@ -190,10 +190,11 @@ impl Selection {
         &self,
         device: &Device,
         value: &dyn Fn(Axis, &Sources, usize) -> f64,
-    ) -> BTreeMap<Axis, Vec<Tensor<2>>> {
+    ) -> BTreeMap<Axis, Vec<WidthMatrix>> {
         let matrices = self.iter().map(|(axis, sources)| {
-            let values = sources.rows(&|i| value(axis, sources, i));
-            (axis, vec![matrix(values, sources.of.len(), sources.small, device)])
+            let rows = sources.of.iter().enumerate();
+            let picks = Picks::new(sources.small, rows.map(|(i, j)| (*j, value(axis, sources, i))));
+            (axis, vec![WidthMatrix::picking(picks, device)])
         });
         matrices.collect()
     }
@@ -206,7 +207,7 @@ impl Selection {
         device: &Device,
         value: &dyn Fn(Axis, &Sources, usize) -> f64,
     ) -> Factors {
-        Factors::new(Sharing::Shared, self.matrices(device, value)).with_repeats(small, large)
+        Factors::of(Sharing::Shared, self.matrices(device, value)).with_repeats(small, large)
     }
 }
 

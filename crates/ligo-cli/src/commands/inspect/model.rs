@@ -7,8 +7,9 @@ use ligo_report::units::count;
 
 use super::{Error, bytes, field, list, manifest, summary};
 use crate::load::{describe, fit, read_config};
+use crate::plain::plain;
 
-/// Prints a model directory or a single safetensors file.
+/// Prints a model directory or a single file of tensors.
 pub fn inspect(path: &Path, tensors: bool, out: &mut dyn Write) -> Result<(), Error> {
     let mut dir = ModelDir::open(path)?;
     let config = path.is_dir().then(|| read_config(&dir));
@@ -51,6 +52,13 @@ pub fn inspect(path: &Path, tensors: bool, out: &mut dyn Write) -> Result<(), Er
             match fit(ModelDir::open(path)?, &config) {
                 Ok((renamed, optional, report)) => {
                     dir = renamed;
+                    if !dir.stripped().is_empty() {
+                        field(
+                            out,
+                            "prefix",
+                            format!("`{}` of all names, left out", plain(dir.stripped())),
+                        )?;
+                    }
                     print_fit(&optional, &report, out)?;
                     known = Some(config);
                 }
