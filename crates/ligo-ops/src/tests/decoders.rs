@@ -6,7 +6,7 @@ use super::{assert_close, compare, device, frequencies, host, loss, noise};
 use crate::*;
 
 /// Three or more documents in each sequence, cut at other places in each; the first one comes back at the end.
-fn documents(batch: usize, length: usize, device: &Device) -> Tensor<2, Int> {
+pub(super) fn documents(batch: usize, length: usize, device: &Device) -> Tensor<2, Int> {
     let ids = (0..batch * length).map(|at| {
         let (b, l) = (at / length, at % length);
         if l < 2 || l + 2 >= length {
@@ -19,7 +19,7 @@ fn documents(batch: usize, length: usize, device: &Device) -> Tensor<2, Int> {
 }
 
 /// Padding in the last third.
-fn padding(batch: usize, length: usize, device: &Device) -> Tensor<2> {
+pub(super) fn padding(batch: usize, length: usize, device: &Device) -> Tensor<2> {
     let keep = (0..batch * length).map(|i| f32::from(i % length <= length * 2 / 3));
     Tensor::from_data(TensorData::new(keep.collect::<Vec<_>>(), [batch, length]), device)
 }
@@ -54,6 +54,7 @@ fn grouped_attention_within_documents_equals_its_composition() {
                 documents: divided.then(|| documents(batch, length, &d)),
                 causal,
                 dropout: Some(Dropout { probability, seed: 5 }),
+                ..AttentionOptions::default()
             };
             compare(
                 &format!("{heads}/{groups} heads, length {length}, {causal} {divided} {padded} {probability}"),
