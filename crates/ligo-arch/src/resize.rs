@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use crate::{Error, ModelConfig};
+use crate::{Error, ModelConfig, layer_types};
 
 /// A size that is asked for: a number, or a multiple of what there is.
 ///
@@ -117,9 +117,16 @@ impl ModelConfig {
         let Some(object) = json.as_object_mut() else {
             return Ok(self.clone());
         };
+        // Where the layers of the small model differ, those of the large one do as if it were stacked; an operator may say otherwise.
+        let mut types = None;
         let mut set = |field: &str, size: usize| object.insert(field.into(), size.into());
         if let Some(layers) = resize.layers {
-            set(fields.layers, asked("layers", layers, sizes.layers)?);
+            let layers = asked("layers", layers, sizes.layers)?;
+            set(fields.layers, layers);
+            types = self.layer_types().filter(|types| !types.is_empty()).map(|types| {
+                let stacked = types.iter().copied().cycle().take(layers);
+                stacked.collect::<Vec<_>>()
+            });
         }
         let width = match resize.width {
             Some(width) => asked("width", width, sizes.hidden)?,
@@ -147,7 +154,11 @@ impl ModelConfig {
         if let Some(heads) = heads {
             set_heads(object, &fields, self, heads, width)?;
         }
-        Self::from_json(&json)
+        if let Some(types) = &types {
+            layer_types::write_where_listed(&mut json, types);
+        }
+        let config = Self::from_json(&json)?;
+        types.map_or(Ok(config.clone()), |types| config.with_layer_types(&types))
     }
 }
 

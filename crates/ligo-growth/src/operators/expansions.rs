@@ -45,6 +45,7 @@ pub(super) fn build(
             initializer_range,
             seed,
         },
+        ..LinearMap::default()
     }
 }
 
