@@ -149,8 +149,8 @@ fn layers_keep_their_windows_and_a_wider_gemma_computes_what_the_small_one_does(
         place.shown(&arguments)
     };
     let types = |folder: &str| {
-        let config = std::fs::read(place.path(folder).join("config.json")).unwrap();
-        let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+        let config = fs::read(place.path(folder).join("config.json")).unwrap();
+        let config: Value = serde_json::from_slice(&config).unwrap();
         let types = config["layer_types"].as_array().unwrap().iter();
         types
             .map(|kind| kind.as_str().unwrap() == "sliding_attention")
@@ -179,8 +179,8 @@ fn layers_keep_their_windows_and_a_wider_gemma_computes_what_the_small_one_does(
     assert_eq!(types("stacked"), [true, false, true, true, false, true]);
 
     // A file that says otherwise.
-    let mut file: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(fixtures.join("llama/qwen3_layer_types/config.json")).unwrap()).unwrap();
+    let mut file: Value =
+        serde_json::from_slice(&fs::read(fixtures.join("llama/qwen3_layer_types/config.json")).unwrap()).unwrap();
     file["num_hidden_layers"] = 4.into();
     file["layer_types"] = vec!["full_attention"; 4].into();
     place.write("other.json", file.to_string());

@@ -7,7 +7,7 @@ use burn::tensor::{DType, Int, Tensor, TensorData, activation};
 
 use crate::{
     AdamwStep, AttentionOptions, Dropout, GeluKind, HeadMix, RotaryAngles,
-    kernels::attention::Reach,
+    kernels::{attention::Reach, swiglu::Gate},
     products::{LONGEST_SUM, multiply},
     traffic,
 };
@@ -71,8 +71,12 @@ pub(crate) fn rotary(x: Tensor<3>, head: usize, angles: &RotaryAngles) -> Tensor
     Tensor::cat(parts, 3).reshape([batch, length, width])
 }
 
-pub(crate) fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
-    activation::silu(gate) * up
+pub(crate) fn gated<const D: usize>(gate: Tensor<D>, up: Tensor<D>, kind: Gate) -> Tensor<D> {
+    let gate = match kind {
+        Gate::Silu => activation::silu(gate),
+        Gate::Gelu => gelu(gate, GeluKind::Tanh),
+    };
+    gate * up
 }
 
 /// The mask is made on the host: it has to be the same function of (seed, index) on every device.

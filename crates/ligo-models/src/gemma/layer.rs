@@ -1,7 +1,6 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use ligo_arch::{GemmaConfig, LayerType};
-use ligo_ops::GeluKind;
 
 use super::{Around, Attention};
 use crate::stack::Stacked;
@@ -86,7 +85,7 @@ impl Stacked for Layer {
 impl FeedForward {
     /// `gelu(gate_proj(x)) · up_proj(x)`, the input of `down_proj`.
     fn inner(&self, x: Tensor<3>) -> Tensor<3> {
-        let gate = ligo_ops::gelu(self.gate_proj.forward(x.clone()), GeluKind::Tanh);
-        gate * self.up_proj.forward(x)
+        let gate = self.gate_proj.forward(x.clone());
+        ligo_ops::geglu(gate, self.up_proj.forward(x))
     }
 }

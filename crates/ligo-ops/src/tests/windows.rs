@@ -41,7 +41,7 @@ fn windows_scales_and_caps_equal_their_composition() {
         let apart = Some(places(batch, length, &d));
         let all = [
             AttentionOptions {
-                window: Some(1),
+                window: Some(2),
                 ..plain.clone()
             },
             AttentionOptions {
