@@ -3,10 +3,10 @@ use serde_json::{Map, Value};
 use crate::family::FamilyConfig;
 use crate::settings::Setting;
 use crate::{
-    BertConfig, CaitConfig, Error, Gpt2Config, GptNeoxConfig, LlamaConfig, ParamTable, Patches, PositionGrid, Sides,
-    Sizes, Task, VitConfig,
+    BertConfig, CaitConfig, Error, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, ParamTable, Patches,
+    PositionGrid, Sides, Sizes, Task, VitConfig,
 };
-use crate::{layer_types, llama};
+use crate::{LayerType, gemma, layer_types, llama};
 
 /// The families: variant, type of the configuration, `model_type`s that it reads.
 macro_rules! families {
@@ -72,6 +72,8 @@ families! {
     GptNeox(GptNeoxConfig) = "gpt_neox",
     /// Llama, and Mistral, Qwen2 and Qwen3, which differ from it in biases, norms of heads and defaults.
     Llama(LlamaConfig) = "llama" | "mistral" | "qwen2" | "qwen3",
+    /// Gemma, and Gemma 2 and the text of Gemma 3, which add norms, windows and caps to it.
+    Gemma(GemmaConfig) = "gemma" | "gemma2" | "gemma3_text",
 }
 
 impl ModelConfig {
@@ -87,6 +89,7 @@ impl ModelConfig {
         })?;
         let mut json = json.clone();
         llama::complete(model_type, &mut json);
+        gemma::complete(model_type, &mut json);
         layer_types::follow_depth(&mut json)?;
         let config = Self::parse(model_type, &json)?;
         config.validate()?;
@@ -160,6 +163,24 @@ impl ModelConfig {
     /// The sizes that the model's arithmetic depends on.
     pub fn sizes(&self) -> Sizes {
         self.family().sizes()
+    }
+
+    /// How far the attention of each layer sees, where the layers of the family may differ in that.
+    pub fn layer_types(&self) -> Option<Vec<LayerType>> {
+        self.family().layer_types()
+    }
+
+    /// The same model with these types of its layers, and as many layers. A family whose layers do not differ stays as it is.
+    ///
+    /// # Errors
+    /// A layer is to have a window, and the model has none.
+    pub fn with_layer_types(&self, types: &[LayerType]) -> Result<Self, Error> {
+        if self.layer_types().is_none_or(|now| now == types) {
+            return Ok(self.clone());
+        }
+        let mut json = self.to_json();
+        layer_types::write(&mut json, types);
+        Self::from_json(&json)
     }
 
     /// The vocabulary size; 0 for models of images.

@@ -1,6 +1,6 @@
 use serde_json::{Map, Value, json};
 
-use crate::{BertConfig, CaitConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, ModelConfig, VitConfig};
+use crate::{BertConfig, CaitConfig, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, ModelConfig, VitConfig};
 
 /// Fields that are read, but are no field of a configuration's struct.
 const READ_BESIDES: [&str; 9] = [
@@ -30,6 +30,9 @@ impl ModelConfig {
                 head_dim: Some(8),
                 ..renamed("qwen3", "Qwen3ForCausalLM")
             }),
+            "gemma" => Self::Gemma(GemmaConfig::new(64, 8, 1, 1, 16)),
+            "gemma2" => Self::Gemma(GemmaConfig::gemma2(64, 8, 1, 1, 16)),
+            "gemma3_text" => Self::Gemma(GemmaConfig::gemma3(64, 8, 1, 1, 16)),
             "vit" => Self::Vit(VitConfig::new(8, 1, 1, 2)),
             "deit" => Self::Vit(VitConfig::deit(8, 1, 1, 2, true)),
             "cait" => Self::Cait(CaitConfig::new(8, 1, 1, 2)),
@@ -56,7 +59,7 @@ impl ModelConfig {
 }
 
 /// Fields that an example leaves out, since they are absent unless somebody sets them: `(model_types, fields)`.
-const OPTIONAL: [(&[&str], &[&str]); 4] = [
+const OPTIONAL: [(&[&str], &[&str]); 6] = [
     (
         &["llama", "mistral", "qwen2", "qwen3"],
         &[
@@ -67,6 +70,25 @@ const OPTIONAL: [(&[&str], &[&str]); 4] = [
             "original_max_position_embeddings",
             "attention_bias",
             "mlp_bias",
+        ],
+    ),
+    (
+        &["mistral", "qwen2", "qwen3"],
+        &["use_sliding_window", "max_window_layers", "layer_types"],
+    ),
+    (
+        &["gemma", "gemma2", "gemma3_text"],
+        &[
+            "hidden_act",
+            "hidden_activation",
+            "rope_parameters",
+            "rope_theta",
+            "rope_local_base_freq",
+            "rope_scaling",
+            "original_max_position_embeddings",
+            "layer_types",
+            "sliding_window_pattern",
+            "use_bidirectional_attention",
         ],
     ),
     (&["vit", "deit", "cait"], &["drop_path_rate"]),

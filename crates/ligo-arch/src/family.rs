@@ -1,5 +1,6 @@
 use std::fmt;
 
+use crate::layer_types::LayerType;
 use crate::settings::Setting;
 use crate::{Error, ModelConfig, ParamTable, Patches, PositionGrid, Sides};
 
@@ -93,6 +94,10 @@ pub(crate) trait FamilyConfig {
     fn architecture(&self) -> Option<String>;
     /// What decides the function beside the sizes: names of fields and the values that they have or stand for.
     fn settings(&self) -> Vec<Setting>;
+    /// How the attention of each layer sees, where the layers of the family may differ.
+    fn layer_types(&self) -> Option<Vec<LayerType>> {
+        None
+    }
     /// How it cuts images; `None` for text.
     fn patches(&self) -> Option<Patches> {
         None

@@ -1,11 +1,72 @@
 //! `layer_types`: what files of newer `transformers` say about the attention of each layer, one entry for each.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{Error, limits};
 
 const LAYER_TYPES: &str = "layer_types";
 const LAYERS: &str = "num_hidden_layers";
+
+/// How far the attention of a layer sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerType {
+    /// Over the whole sequence.
+    Full,
+    /// Over a window.
+    Sliding,
+}
+
+impl LayerType {
+    pub(crate) fn sliding(is_sliding: bool) -> Self {
+        if is_sliding { Self::Sliding } else { Self::Full }
+    }
+
+    /// The name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full_attention",
+            Self::Sliding => "sliding_attention",
+        }
+    }
+}
+
+/// What a file says of each layer, where it says anything.
+///
+/// # Errors
+/// An entry is none of the known ones, or there is no list.
+pub(crate) fn said(fields: &Map<String, Value>) -> Result<Option<Vec<LayerType>>, Error> {
+    let wrong = |found: &Value| Error::Unsupported {
+        field: LAYER_TYPES,
+        found: found.as_str().map_or_else(|| found.to_string(), str::to_owned),
+        supported: "a list of full_attention and sliding_attention",
+    };
+    let entries = match fields.get(LAYER_TYPES) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(list) => list.as_array().ok_or_else(|| wrong(list))?,
+    };
+    let known = [LayerType::Full, LayerType::Sliding];
+    let types = entries.iter().map(|entry| {
+        let found = known.into_iter().find(|known| entry == known.name());
+        found.ok_or_else(|| wrong(entry))
+    });
+    types.collect::<Result<_, _>>().map(Some)
+}
+
+/// As [`write`], where a file lists types already.
+pub(crate) fn write_where_listed(json: &mut Value, types: &[LayerType]) {
+    if json.get(LAYER_TYPES).is_some_and(Value::is_array) {
+        write(json, types);
+    }
+}
+
+/// Writes down the type of each layer.
+pub(crate) fn write(json: &mut Value, types: &[LayerType]) {
+    if let Some(fields) = json.as_object_mut() {
+        fields.insert(LAYERS.into(), types.len().into());
+        let names: Vec<Value> = types.iter().map(|kind| kind.name().into()).collect();
+        fields.insert(LAYER_TYPES.into(), names.into());
+    }
+}
 
 /// Makes the list as long as there are layers, which it no longer is where somebody changed `num_hidden_layers` alone: `transformers` refuses
 /// such a file. A list whose entries are all alike says what further layers are; of any other nobody can tell.

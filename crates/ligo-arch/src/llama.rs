@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::family::{FamilyConfig, Sizes, Task};
+use crate::layer_types::{self, LayerType};
 use crate::rope::{self, Base, original_positions};
 use crate::rows::{Rows, Stack};
 use crate::settings::{Setting, padding};
@@ -13,7 +14,7 @@ use crate::{
 /// `config.json` of a Llama, a Mistral, a Qwen2 or a Qwen3, with the names of `transformers`' `LlamaConfig`.
 ///
 /// They differ in few things: Qwen2 has biases on queries, keys and values; Llama and Qwen3 have them where the file says so; Qwen3 normalises
-/// each head's queries and keys; Mistral, Qwen2 and Qwen3 may limit attention to a window. Fields that are not listed are kept in [`LlamaConfig::extra`] and
+/// each head's queries and keys; Mistral limits the attention of all layers to a window, Qwen2 and Qwen3 that of some where the file says so. Fields that are not listed are kept in [`LlamaConfig::extra`] and
 /// written back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LlamaConfig {
@@ -221,7 +222,37 @@ impl LlamaConfig {
         self.model_type == "llama" && self.mlp_bias
     }
 
-    /// How many positions back attention reaches, where the reference limits it. Up to that length the limit has no effect.
+    /// How many positions the attention of each layer reaches over, itself included, where the reference limits it. Up to that length the limit
+    /// has no effect.
+    pub fn windows(&self) -> impl Iterator<Item = Option<usize>> + '_ {
+        let window = self.window();
+        let types = self.types();
+        (0..self.num_hidden_layers).map(move |layer| match &types {
+            None => window,
+            Some(types) => window.filter(|_| types.get(layer) == Some(&LayerType::Sliding)),
+        })
+    }
+
+    /// Which layers have a window, where the layers of the family may differ.
+    fn types(&self) -> Option<Vec<LayerType>> {
+        if !["qwen2", "qwen3"].contains(&self.model_type.as_str()) {
+            return None;
+        }
+        let said = layer_types::said(&self.extra).ok().flatten();
+        let first = self
+            .extra
+            .get("max_window_layers")
+            .and_then(Value::as_u64)
+            .unwrap_or(28);
+        Some(said.unwrap_or_else(|| {
+            let is_sliding = |layer: usize| self.window().is_some() && layer as u64 >= first;
+            (0..self.num_hidden_layers)
+                .map(|layer| LayerType::sliding(is_sliding(layer)))
+                .collect()
+        }))
+    }
+
+    /// How far attention reaches in the layers that have a window.
     pub fn window(&self) -> Option<usize> {
         let number = |field: &str| self.extra.get(field).and_then(Value::as_u64);
         let window = number("sliding_window").and_then(|n| usize::try_from(n).ok());
@@ -289,6 +320,13 @@ impl FamilyConfig for LlamaConfig {
                 "heads have {} dimensions; rotary embedding needs an even number",
                 self.head_width()
             )));
+        }
+        let types = layer_types::said(&self.extra)?.filter(|_| self.types().is_some());
+        if types.is_some_and(|types| types.contains(&LayerType::Sliding)) && self.window().is_none() {
+            return Err(self.invalid(
+                "layer_types has sliding_attention, but no window is in use; set use_sliding_window and sliding_window"
+                    .into(),
+            ));
         }
         if !["silu", "swish"].contains(&self.hidden_act.as_str()) {
             return Err(Error::Unsupported {
@@ -442,10 +480,12 @@ impl FamilyConfig for LlamaConfig {
         self.vocab_size
     }
 
-    /// Beyond the window of a model that has one, the reference computes something else.
     fn max_sequence_tokens(&self) -> usize {
-        let window = self.window().unwrap_or(usize::MAX);
-        self.max_position_embeddings.min(window)
+        self.max_position_embeddings
+    }
+
+    fn layer_types(&self) -> Option<Vec<LayerType>> {
+        self.types()
     }
 
     fn initializer_range(&self) -> f64 {

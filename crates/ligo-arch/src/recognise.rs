@@ -61,7 +61,7 @@ mod tests {
             let found = ModelConfig::recognise(names.iter().chain(&deeper).map(String::as_str)).unwrap();
             let expected = match *model_type {
                 // Biases or not is all that files show.
-                "mistral" => "llama",
+                "mistral" | "gemma" => "llama",
                 other => other,
             };
             assert_eq!(found, expected);

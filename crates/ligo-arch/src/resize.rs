@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use crate::{Axis, Error, ModelConfig};
+use crate::{Axis, Error, ModelConfig, layer_types};
 
 /// A size that is asked for: a number, or a multiple of what there is.
 ///
@@ -126,9 +126,16 @@ impl ModelConfig {
         let Some(object) = json.as_object_mut() else {
             return Ok(self.clone());
         };
+        // Where the layers of the small model differ, those of the large one do as if it were stacked; an operator may say otherwise.
+        let mut types = None;
         let mut set = |field: &str, size: usize| object.insert(field.into(), size.into());
         if let Some(layers) = resize.layers {
-            set(fields.layers, asked("layers", layers, sizes.layers)?);
+            let layers = asked("layers", layers, sizes.layers)?;
+            set(fields.layers, layers);
+            types = self.layer_types().filter(|types| !types.is_empty()).map(|types| {
+                let stacked = types.iter().copied().cycle().take(layers);
+                stacked.collect::<Vec<_>>()
+            });
         }
         let width = match resize.width {
             Some(width) => asked("width", width, sizes.hidden)?,
@@ -157,7 +164,11 @@ impl ModelConfig {
             set_heads(object, &fields, self, heads, width)?;
         }
         self.set_rows(object, &fields, resize)?;
-        Self::from_json(&json)
+        if let Some(types) = &types {
+            layer_types::write_where_listed(&mut json, types);
+        }
+        let config = Self::from_json(&json)?;
+        types.map_or(Ok(config.clone()), |types| config.with_layer_types(&types))
     }
 
     /// Vocabulary and positions: what a table has a row for.

@@ -51,6 +51,7 @@ impl Rows {
             role,
             required: true,
             init: None,
+            times: 1.0,
             stored: None,
         });
         Row(&mut self.0[at])
@@ -75,6 +76,22 @@ impl Row<'_> {
     pub(crate) fn init(self, init: Init) -> Self {
         self.0.init = Some(init);
         self
+    }
+
+    /// The model multiplies it by this, which depends on sizes.
+    pub(crate) fn acting_times(self, times: f64) -> Self {
+        self.0.times = times;
+        self
+    }
+
+    /// Files hold it less one.
+    pub(crate) fn from_one(self) -> Self {
+        let shape = self.0.axes.iter().map(|a| Extent::Axis(*a)).collect();
+        let row = self.store(None, shape, false);
+        if let Some(stored) = &mut row.0.stored {
+            stored.from_one = true;
+        }
+        row
     }
 
     /// Files hold it as `[in, out]`.
@@ -116,6 +133,7 @@ impl Row<'_> {
             parts,
             part,
             interleaved: None,
+            from_one: false,
         });
         self
     }

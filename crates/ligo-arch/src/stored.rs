@@ -21,6 +21,8 @@ pub struct Stored {
     pub part: usize,
     /// Where the parts, all of the same size, alternate (GPT-NeoX's `query_key_value` goes from head to head): the rows of each that lie together.
     pub interleaved: Option<usize>,
+    /// Whether files hold it less one, as Gemma's gains.
+    pub from_one: bool,
 }
 
 /// One dimension of a stored tensor.
@@ -71,12 +73,17 @@ pub struct Slice {
     pub block: usize,
     /// Rows from the begin of a block to that of the next.
     pub stride: usize,
+    /// Whether one is to be added to what is stored.
+    pub from_one: bool,
 }
 
 impl Slice {
     /// Whether the parameter is the stored tensor, value by value.
     pub fn is_whole(&self) -> bool {
-        self.rows == self.total && self.block >= self.rows && (!self.transposed || self.columns == 1 || self.rows == 1)
+        !self.from_one
+            && self.rows == self.total
+            && self.block >= self.rows
+            && (!self.transposed || self.columns == 1 || self.rows == 1)
     }
 
     /// The row of the stored matrix that is a row of the parameter.
@@ -109,6 +116,9 @@ impl Slice {
                 values.extend(&stored[rows.start * self.columns..rows.end * self.columns]);
             }
         }
+        if self.from_one {
+            values.iter_mut().for_each(|value| *value += 1.0);
+        }
         values
     }
 
@@ -117,7 +127,12 @@ impl Slice {
     /// # Panics
     /// As [`Slice::extract`], or when `values` does not hold `rows · columns` values.
     pub fn insert(&self, values: &[f32], stored: &mut [f32]) {
+        let less: Vec<f32>;
         let mut values = values;
+        if self.from_one {
+            less = values.iter().map(|value| value - 1.0).collect();
+            values = &less;
+        }
         for rows in self.blocks() {
             let (block, rest) = values.split_at(rows.len() * self.columns);
             values = rest;
@@ -155,6 +170,7 @@ impl ParamTable {
             transposed: false,
             block: rows,
             stride: rows,
+            from_one: false,
         };
         let part = |slice| FilePart {
             param: param.name.clone(),
@@ -167,6 +183,7 @@ impl ParamTable {
         slice.offset = sizes().take(stored.part).sum();
         slice.total = sizes().sum();
         slice.transposed = stored.transposed;
+        slice.from_one = stored.from_one;
         if let Some(block) = stored.interleaved {
             slice.offset = stored.part * block;
             slice.block = block;
@@ -229,6 +246,7 @@ mod tests {
             transposed: true,
             block: rows,
             stride: rows,
+            from_one: false,
         };
         let parts = [slice(0, 1), slice(1, 2), slice(3, 1)];
         let values: Vec<Vec<f32>> = parts.iter().map(|p| p.extract(&stored)).collect();
@@ -259,6 +277,7 @@ mod tests {
                 transposed,
                 block: 2,
                 stride: 6,
+                from_one: false,
             });
             let number = |row: u8, column: u8| {
                 if transposed {
@@ -294,10 +313,30 @@ mod tests {
             transposed: false,
             block: 2,
             stride: 2,
+            from_one: false,
         };
         assert_eq!(slice.extract(&stored), [2.0, 3.0, 4.0, 5.0]);
         let mut back = vec![9.0; 6];
         slice.insert(&[2.0, 3.0, 4.0, 5.0], &mut back);
         assert_eq!(back, [9.0, 9.0, 2.0, 3.0, 4.0, 5.0]);
+    }
+
+    #[test]
+    fn what_files_hold_less_one_is_never_taken_as_it_is() {
+        let slice = Slice {
+            offset: 0,
+            rows: 3,
+            total: 3,
+            columns: 1,
+            transposed: false,
+            block: 3,
+            stride: 3,
+            from_one: true,
+        };
+        assert!(!slice.is_whole());
+        assert_eq!(slice.extract(&[0.0, -1.0, 0.5]), [1.0, 0.0, 1.5]);
+        let mut back = vec![9.0; 3];
+        slice.insert(&[1.0, 0.0, 1.5], &mut back);
+        assert_eq!(back, [0.0, -1.0, 0.5]);
     }
 }

@@ -98,6 +98,9 @@ pub struct ParamSpec {
     pub required: bool,
     /// How it starts; by role when absent.
     pub init: Option<Init>,
+    /// What the model multiplies it by where it uses it, if that depends on sizes, as the root of the width in front of Gemma's tokens; 1 otherwise. Growth
+    /// carries over the product, so that operators need not know of it.
+    pub times: f64,
     /// How files hold it, where that differs from name and shape here.
     pub stored: Option<Stored>,
 }

@@ -84,7 +84,10 @@ fn every_family_says_how_it_normalises() {
     for model in models() {
         let norm = model.table().norm().unwrap();
         let after = matches!(model.model_type(), "bert" | "roberta");
-        let rms = matches!(model.model_type(), "llama" | "mistral" | "qwen2" | "qwen3");
+        let rms = matches!(
+            model.model_type(),
+            "llama" | "mistral" | "qwen2" | "qwen3" | "gemma" | "gemma2" | "gemma3_text"
+        );
         assert_eq!(norm.place == NormPlace::After, after, "{}", model.model_type());
         assert_eq!(norm.kind == NormKind::Rms, rms, "{}", model.model_type());
         let has_shift = model.table().specs().iter().any(|s| s.role == Role::NormBias);

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use ligo_arch::{Axis, Error, LlamaConfig, ModelConfig, Repeat, Rotation};
+use ligo_arch::{Axis, Error, LlamaConfig, ModelConfig, Repeat, Resize, Rotation, Size};
 
 /// What the attention output reads where query heads share value heads.
 const VALUE_HEADS: Axis = Axis::growing("value_heads");
@@ -254,16 +254,77 @@ fn heads_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn a_window_limits_the_length_where_the_reference_uses_it() {
-    let length = |model_type, field: &str, value: Value| {
-        let config = with(model_type, field, value).unwrap();
-        ModelConfig::Llama(config).max_sequence_tokens()
+fn layers_have_a_window_where_the_reference_gives_them_one() {
+    let windows = |model_type: &str, changes: Value| -> Result<_, Error> {
+        let mut json = base(model_type);
+        json["num_hidden_layers"] = 3.into();
+        for (field, value) in changes.as_object().unwrap() {
+            json[field] = value.clone();
+        }
+        let config = ModelConfig::from_json(&json)?;
+        let positions = json["max_position_embeddings"].as_u64();
+        assert!(
+            positions.is_none_or(|n| n == config.max_sequence_tokens() as u64),
+            "a window shortens no sequence"
+        );
+        match config {
+            ModelConfig::Llama(config) => Ok(config.windows().collect::<Vec<_>>()),
+            other => panic!("{other:?}"),
+        }
     };
-    assert_eq!(length("mistral", "sliding_window", 16.into()), 16);
-    assert_eq!(length("mistral", "sliding_window", Value::Null), 131_072);
-    assert_eq!(length("mistral", "max_position_embeddings", 131_072.into()), 4096);
-    assert_eq!(length("qwen2", "sliding_window", 16.into()), 32_768);
-    assert_eq!(length("llama", "sliding_window", 16.into()), 2048);
+    let of = |model_type, changes| windows(model_type, changes).unwrap();
+    assert_eq!(of("mistral", json!({"sliding_window": 16})), [Some(16); 3]);
+    assert_eq!(of("mistral", json!({"sliding_window": null})), [None; 3]);
+    // `MistralConfig`'s default.
+    assert_eq!(of("mistral", json!({})), [Some(4096); 3]);
+    assert_eq!(of("llama", json!({"sliding_window": 16})), [None; 3]);
+    for family in ["qwen2", "qwen3"] {
+        assert_eq!(of(family, json!({"sliding_window": 16})), [None; 3]);
+        let used = json!({"use_sliding_window": true, "sliding_window": 16, "max_window_layers": 1});
+        assert_eq!(of(family, used.clone()), [None, Some(16), Some(16)]);
+        let mut listed = used.clone();
+        listed["layer_types"] = json!(["sliding_attention", "full_attention", "full_attention"]);
+        assert_eq!(of(family, listed.clone()), [Some(16), None, None]);
+        listed["use_sliding_window"] = false.into();
+        let fault = windows(family, listed.clone()).unwrap_err().to_string();
+        assert!(fault.contains("set use_sliding_window"), "{fault}");
+        listed["layer_types"][1] = "chunked_attention".into();
+        let fault = windows(family, listed).unwrap_err().to_string();
+        assert!(
+            fault.contains("chunked_attention") && fault.contains("layer_types"),
+            "{fault}"
+        );
+    }
+}
+
+#[test]
+fn layers_that_are_added_have_the_types_of_those_they_are_stacked_from() {
+    let mut json = base("qwen2");
+    json.as_object_mut().unwrap().extend(
+        json!({"num_hidden_layers": 3, "use_sliding_window": true, "sliding_window": 16, "max_window_layers": 2})
+            .as_object()
+            .unwrap()
+            .clone(),
+    );
+    let windows = |config: &ModelConfig| match config {
+        ModelConfig::Llama(config) => config.windows().map(|window| window.is_some()).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    let layers = |layers| Resize {
+        layers: Some(layers),
+        ..Resize::default()
+    };
+    let stacked = [false, false, true, false, false, true, false];
+    let by_number = ModelConfig::from_json(&json).unwrap();
+    let deeper = by_number.resized(&layers(Size::Exactly(7))).unwrap();
+    assert_eq!(windows(&deeper), stacked);
+    json["layer_types"] = json!(["full_attention", "full_attention", "sliding_attention"]);
+    let listed = ModelConfig::from_json(&json).unwrap();
+    let deeper = listed.resized(&layers(Size::Exactly(7))).unwrap();
+    assert_eq!(windows(&deeper), stacked);
+    let types = deeper.layer_types().unwrap();
+    assert_eq!(windows(&listed.with_layer_types(&types[1..]).unwrap()), stacked[1..]);
+    assert_eq!(listed.with_layer_types(&listed.layer_types().unwrap()).unwrap(), listed);
 }
 
 #[test]

@@ -138,3 +138,71 @@ fn a_model_grows_by_factors_and_says_what_it_computes() {
         assert!(!place.path("no").exists());
     }
 }
+
+#[test]
+fn layers_keep_their_windows_and_a_wider_gemma_computes_what_the_small_one_does() {
+    let place = Place::new();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
+    let grow = |model: &str, sizes: &[&str], out: &str| {
+        let model = fixtures.join(model);
+        let arguments = [&["grow", "--small", model.to_str().unwrap()], sizes, &["--out", out]].concat();
+        place.shown(&arguments)
+    };
+    let types = |folder: &str| {
+        let config = fs::read(place.path(folder).join("config.json")).unwrap();
+        let config: Value = serde_json::from_slice(&config).unwrap();
+        let types = config["layer_types"].as_array().unwrap().iter();
+        types
+            .map(|kind| kind.as_str().unwrap() == "sliding_attention")
+            .collect::<Vec<_>>()
+    };
+    for model in [
+        "gemma/gemma",
+        "gemma/gemma2",
+        "gemma/gemma3",
+        "gemma/gemma3_older_names",
+    ] {
+        let out = model.replace('/', "-");
+        let said = grow(model, &["--layers", "2x", "--width", "2x"], &out);
+        assert_says(&said, &["by HyperCloning", "computes what the small model does"]);
+        assert_says(&place.shown(&["verify", &out]), &["logits"]);
+    }
+    // Sliding, sliding, full, sliding; each layer twice.
+    assert_eq!(
+        types("gemma-gemma3"),
+        [true, true, true, true, false, false, true, true]
+    );
+    grow("gemma/gemma3", &["--layers", "2,2,0,3,1"], "listed");
+    assert_eq!(types("listed"), [false, false, true, true, true]);
+    let list = ["--layers", "2x", "--method", "stackbert"];
+    grow("llama/qwen3_layer_types", &list, "stacked");
+    assert_eq!(types("stacked"), [true, false, true, true, false, true]);
+
+    // A file that says otherwise.
+    let mut file: Value =
+        serde_json::from_slice(&fs::read(fixtures.join("llama/qwen3_layer_types/config.json")).unwrap()).unwrap();
+    file["num_hidden_layers"] = 4.into();
+    file["layer_types"] = vec!["full_attention"; 4].into();
+    place.write("other.json", file.to_string());
+    let said = grow(
+        "llama/qwen3_layer_types",
+        &["--large", "other.json", "--method", "zero-blocks"],
+        "other",
+    );
+    assert_says(
+        &said,
+        &[
+            "each layer sees as far as the one it comes from",
+            "computes what the small model does",
+        ],
+    );
+    file.as_object_mut().unwrap().remove("layer_types");
+    place.write("without.json", file.to_string());
+    let said = grow(
+        "llama/qwen3_layer_types",
+        &["--large", "without.json", "--method", "zero-blocks"],
+        "without",
+    );
+    assert_says(&said, &["computes what the small model does"]);
+    assert_eq!(types("without"), types("other"));
+}

@@ -46,6 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let map = LinearMap {
         terms: vec![term],
         fill: Fill::Zero,
+        ..LinearMap::default()
     };
 
     let options = GrowOptions::default();

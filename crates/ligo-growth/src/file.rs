@@ -247,7 +247,12 @@ pub fn load_operator(path: &Path, device: &Device) -> Result<(LinearMap, Operato
             seed,
         },
     };
-    Ok((LinearMap { terms, fill }, info))
+    let map = LinearMap {
+        terms,
+        fill,
+        ..LinearMap::default()
+    };
+    Ok((map, info))
 }
 
 struct Reader<'a> {

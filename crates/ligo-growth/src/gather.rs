@@ -119,6 +119,9 @@ impl Values<'_> {
                 let width = dtype.bits() / 8 * columns;
                 out.resize(columns, 0.0);
                 dtype.decode_into(&bytes[slice.stored_row(row) * width..][..width], out);
+                if slice.from_one {
+                    out.iter_mut().for_each(|value| *value += 1.0);
+                }
             }
         }
     }
@@ -129,6 +132,8 @@ impl Values<'_> {
 pub(crate) struct Gather<'m, 's> {
     parts: Vec<Part<'m, 's>>,
     columns: usize,
+    /// What the sum is multiplied by, see [`LinearMap::ratio`].
+    ratio: f64,
 }
 
 #[derive(Debug)]
@@ -160,6 +165,7 @@ impl<'m, 's> Gather<'m, 's> {
         small: &ParamTable,
         param: &Param<'_>,
         taken: Vec<Taken<'m>>,
+        ratio: f64,
         mut source: impl FnMut(&Taken<'m>) -> Result<Values<'s>, Error>,
     ) -> Result<Self, Error> {
         let axes = param.axes();
@@ -177,6 +183,7 @@ impl<'m, 's> Gather<'m, 's> {
         Ok(Self {
             parts: parts.collect::<Result<_, Error>>()?,
             columns: columns2,
+            ratio,
         })
     }
 
@@ -207,6 +214,9 @@ impl<'m, 's> Gather<'m, 's> {
             }
             if is_first {
                 out.fill(0.0);
+            } else if self.ratio != 1.0 {
+                out.iter_mut()
+                    .for_each(|value| *value = (f64::from(*value) * self.ratio) as f32);
             }
         }
     }

@@ -68,7 +68,7 @@ pub use fill::Fill;
 pub use graph::{GrowthRecord, OperatorGraph};
 pub use learned::{LigoOperator, OperatorTensor};
 pub use ligo::{FurtherInit, LigoConfig};
-pub use map::LinearMap;
+pub use map::{Carried, LinearMap};
 pub use operators::{
     Choice, CloningConfig, CloningForm, CopyConfig, CopyScale, Facts, Growth, LemonConfig, OperatorSpec, Placement,
     Scope, Split, ZeroBlocksConfig,

@@ -1,5 +1,5 @@
 use burn::tensor::{Device, Tensor, TensorData};
-use ligo_arch::{Param, ParamTable};
+use ligo_arch::{Param, ParamSpec, ParamTable};
 
 use crate::gather::{Gather, Taken, Values};
 use crate::term::{add, load_values};
@@ -12,6 +12,20 @@ pub struct LinearMap {
     pub terms: Vec<Term>,
     /// What fills the rest.
     pub fill: Fill,
+    /// What the tensors hold.
+    pub carried: Carried,
+}
+
+/// What a map carries over from model to model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Carried {
+    /// Weights.
+    #[default]
+    Weights,
+    /// Gradients by weights, or means of them.
+    Gradients,
+    /// Their squares.
+    SquaredGradients,
 }
 
 impl LinearMap {
@@ -59,6 +73,11 @@ impl LinearMap {
                 (None, _) => {}
             }
         }
+        let ratio = self.ratio(small, param.spec);
+        if let Some(sum) = sum.as_mut().filter(|_| ratio != 1.0) {
+            sum.iter_mut()
+                .for_each(|value| *value = (f64::from(*value) * ratio) as f32);
+        }
         let has_source = sum.is_some();
         let mut values = sum.unwrap_or_else(|| vec![0.0; param.num_elements()]);
         self.fill.apply(small, param, has_source, &mut values);
@@ -73,7 +92,8 @@ impl LinearMap {
         taken: Vec<Taken<'_>>,
         source: &mut dyn WeightSource,
     ) -> Result<Vec<f32>, Error> {
-        let gather = Gather::new(small, param, taken, |taken| {
+        let ratio = self.ratio(small, param.spec);
+        let gather = Gather::new(small, param, taken, ratio, |taken| {
             let values = load_values(small, param.spec, taken.layer, source)?;
             Ok(Values::Numbers(values))
         })?;
@@ -83,5 +103,17 @@ impl LinearMap {
             self.fill.apply_rows(small, param, gather.has_source(), first, values);
         });
         Ok(values)
+    }
+
+    /// What the terms of a tensor are multiplied by, for a row of the large model's table: models that [multiply](ParamSpec::times) it by something of their
+    /// sizes get what gives the same product.
+    pub(crate) fn ratio(&self, small: &ParamTable, spec: &ParamSpec) -> f64 {
+        let source = small.specs().iter().find(|own| own.template == spec.template);
+        let ratio = source.map_or(1.0, |own| own.times / spec.times);
+        match self.carried {
+            Carried::Weights => ratio,
+            Carried::Gradients => ratio.recip(),
+            Carried::SquaredGradients => ratio.powi(-2),
+        }
     }
 }

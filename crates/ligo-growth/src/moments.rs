@@ -5,7 +5,7 @@ use ligo_arch::Axis;
 
 use crate::linalg::{gram, right_inverse};
 use crate::term::host;
-use crate::{Coverage, Error, Factors, Fill, LinearMap, Term};
+use crate::{Carried, Coverage, Error, Factors, Fill, LinearMap, Term};
 
 impl LinearMap {
     /// The map of first moments (momentum, Adam's `exp_avg`), which are means of gradients.
@@ -23,7 +23,7 @@ impl LinearMap {
     /// # Errors
     /// A device returns unreadable data.
     pub fn for_first_moments(&self) -> Result<Self, Error> {
-        self.moments(&|value| value)
+        self.moments(Carried::Gradients, &|value| value)
     }
 
     /// The map of second moments (Adam's `exp_avg_sq`), which are means of squared gradients: that of
@@ -33,10 +33,10 @@ impl LinearMap {
     /// # Errors
     /// As [`LinearMap::for_first_moments`].
     pub fn for_second_moments(&self) -> Result<Self, Error> {
-        self.moments(&|value| value * value)
+        self.moments(Carried::SquaredGradients, &|value| value * value)
     }
 
-    fn moments(&self, entry: &dyn Fn(f64) -> f64) -> Result<Self, Error> {
+    fn moments(&self, carried: Carried, entry: &dyn Fn(f64) -> f64) -> Result<Self, Error> {
         let terms: Vec<&Term> = self.terms.iter().filter(|t| t.coverage != Coverage::Noise).collect();
         let mut grown = Vec::new();
         for term in &terms {
@@ -72,6 +72,7 @@ impl LinearMap {
         Ok(Self {
             terms: grown,
             fill: Fill::Zero,
+            carried,
         })
     }
 }

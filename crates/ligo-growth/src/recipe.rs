@@ -65,6 +65,9 @@ impl Rows<'_> {
             part.gather.rows(first, values);
             self.fill
                 .apply_rows(self.small, part.param, part.gather.has_source(), first, values);
+            if part.slice.from_one {
+                values.iter_mut().for_each(|value| *value -= 1.0);
+            }
             at += count;
         }
         values
@@ -134,7 +137,8 @@ impl<'a> Kitchen<'a> {
 
     fn rows(&self, tensor: &FileTensor, picked: Vec<Ingredient<'a>>) -> Result<Recipe<'a>, Error> {
         let parts = picked.into_iter().map(|Ingredient { part, param, taken }| {
-            let gather = Gather::new(self.small, param, taken, |taken| self.values(param, taken))?;
+            let ratio = self.map.ratio(self.small, param.spec);
+            let gather = Gather::new(self.small, param, taken, ratio, |taken| self.values(param, taken))?;
             let slice = part.slice;
             Ok(PartRows { param, slice, gather })
         });
@@ -184,7 +188,7 @@ impl<'a> Kitchen<'a> {
             let [taken] = taken.as_slice() else {
                 return Ok(None);
             };
-            if !taken.is_copy() || !self.map.fill.is_nothing(self.small, param, true) {
+            if !taken.is_copy() || self.map.ratio(self.small, param.spec) != 1.0 || !self.map.fill.is_nothing(self.small, param, true) {
                 return Ok(None);
             }
             let own = self.small.param(param.spec, taken.layer);

@@ -48,6 +48,7 @@ fn one_matrix(layers: usize, hidden: usize, query: usize) -> ParamTable {
         role: Role::Weight,
         required: true,
         init: None,
+        times: 1.0,
         stored: None,
     };
     let specs = vec![

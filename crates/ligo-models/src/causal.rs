@@ -26,6 +26,10 @@ pub(crate) struct Visibility {
     attention_mask: Option<Tensor<2>>,
     /// `[B, L]`.
     documents: Option<Tensor<2, Int>>,
+    /// Tokens of a whole sequence.
+    length: usize,
+    /// `[B, L]`, where tokens stand in their sequence, where others were left out.
+    places: Option<Tensor<2, Int>>,
 }
 
 impl From<&TextFeatures> for Reading {
@@ -38,6 +42,8 @@ impl From<&TextFeatures> for Reading {
             visibility: Visibility {
                 attention_mask: text.attention_mask.clone(),
                 documents: None,
+                length: text.input_ids.dims()[1],
+                places: None,
             },
         }
     }
@@ -51,6 +57,8 @@ impl From<&CausalInputs> for Reading {
             visibility: Visibility {
                 attention_mask: None,
                 documents: inputs.documents.clone(),
+                length: inputs.input_ids.dims()[1],
+                places: None,
             },
         }
     }
@@ -92,7 +100,19 @@ impl Visibility {
             key_padding_mask: self.attention_mask.clone(),
             documents: self.documents.clone(),
             causal: true,
-            dropout: None,
+            ..AttentionOptions::default()
+        }
+    }
+
+    /// The same with a window, where there is one. Tokens that were left out count, so that the window reaches as far back in the text as it does with
+    /// them.
+    pub(crate) fn attention_within(&self, window: Option<usize>, num_heads: usize) -> AttentionOptions {
+        // One as long as the sequence hides nothing.
+        let window = window.filter(|window| *window < self.length);
+        AttentionOptions {
+            window,
+            positions: window.and(self.places.clone()),
+            ..self.attention(num_heads)
         }
     }
 }
@@ -102,6 +122,8 @@ impl Context for Visibility {
         Self {
             attention_mask: self.attention_mask.of_kept(tokens),
             documents: self.documents.clone().map(|documents| tokens.keep_ids(documents)),
+            length: self.length,
+            places: Some(tokens.places()),
         }
     }
 }

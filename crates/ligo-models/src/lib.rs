@@ -36,6 +36,7 @@ mod causal;
 mod dropout;
 mod embedding;
 mod error;
+pub mod gemma;
 pub mod gpt2;
 pub mod gpt_neox;
 mod image;

@@ -5,6 +5,7 @@ use ligo_arch::{BertConfig, ModelConfig, Task};
 
 use crate::bert::{BertForMaskedLm, BertForQuestionAnswering, BertForSequenceClassification};
 use crate::cait::Cait;
+use crate::gemma::GemmaForCausalLm;
 use crate::gpt_neox::GptNeoxForCausalLm;
 use crate::gpt2::Gpt2LmHeadModel;
 use crate::llama::LlamaForCausalLm;
@@ -85,6 +86,8 @@ networks! {
     GptNeox(GptNeoxForCausalLm),
     /// Llama, Mistral, Qwen2 or Qwen3.
     Llama(LlamaForCausalLm),
+    /// Gemma, Gemma 2 or Gemma 3.
+    Gemma(GemmaForCausalLm),
 }
 
 impl Model {
@@ -131,6 +134,7 @@ impl Model {
             ModelConfig::Gpt2(c) => Self::Gpt2(Gpt2LmHeadModel::skeleton(c, device)),
             ModelConfig::GptNeox(c) => Self::GptNeox(GptNeoxForCausalLm::skeleton(c, device)),
             ModelConfig::Llama(c) => Self::Llama(LlamaForCausalLm::skeleton(c, device)),
+            ModelConfig::Gemma(c) => Self::Gemma(GemmaForCausalLm::skeleton(c, device)),
         })
     }
 

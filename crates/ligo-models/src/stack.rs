@@ -260,12 +260,14 @@ mod tests {
                 masked_positions: Tensor::from_data([1, 4], device),
                 labels: Tensor::from_data([7, 8], device),
             }),
-            ModelConfig::Gpt2(_) | ModelConfig::GptNeox(_) | ModelConfig::Llama(_) => Inputs::Causal(CausalInputs {
-                input_ids: ids.clone(),
-                labels: ids,
-                documents: None,
-                position_ids: None,
-            }),
+            ModelConfig::Gpt2(_) | ModelConfig::GptNeox(_) | ModelConfig::Llama(_) | ModelConfig::Gemma(_) => {
+                Inputs::Causal(CausalInputs {
+                    input_ids: ids.clone(),
+                    labels: ids,
+                    documents: None,
+                    position_ids: None,
+                })
+            }
             ModelConfig::Vit(_) | ModelConfig::Cait(_) => {
                 let [channels, height, width] = config.image_shape().unwrap_or_default();
                 Inputs::Images(ImageInputs {
@@ -280,7 +282,20 @@ mod tests {
     fn every_family_has_as_many_dropout_sites_in_a_layer_as_it_says() {
         let device = Device::flex();
         for family in [
-            "bert", "roberta", "gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3", "vit", "deit", "cait",
+            "bert",
+            "roberta",
+            "gpt2",
+            "gpt_neox",
+            "llama",
+            "mistral",
+            "qwen2",
+            "qwen3",
+            "gemma",
+            "gemma2",
+            "gemma3_text",
+            "vit",
+            "deit",
+            "cait",
         ] {
             let config = ModelConfig::example(family).unwrap_or_else(|| panic!("{family}"));
             let zeros =

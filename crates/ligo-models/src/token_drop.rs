@@ -12,7 +12,8 @@ use crate::dropout::mix;
 ///
 /// Every sequence keeps the same number of tokens, in their order. Which ones is a function of the seed, the sequence's place in the batch
 /// and the token's place in the sequence. Tokens that stand for a whole sequence always stay: the first of BERT and RoBERTa, class and
-/// distillation tokens of ViT and DeiT. Masks, documents, positions and rotations are those of the tokens that are left.
+/// distillation tokens of ViT and DeiT. Masks, documents, positions and rotations are those of the tokens that are left, and windows of
+/// attention count those that are not.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TokenDrop {
     /// The first layer that runs on the kept tokens only, 0 for the lowest.

@@ -266,5 +266,10 @@ fn gpt_neox_computes_what_transformers_computes() {
 
 #[test]
 fn llama_mistral_qwen2_and_qwen3_compute_what_transformers_computes() {
-    check_family("llama", 15);
+    check_family("llama", 18);
+}
+
+#[test]
+fn gemma_gemma_2_and_gemma_3_compute_what_transformers_computes() {
+    check_family("gemma", 9);
 }

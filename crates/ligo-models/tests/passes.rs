@@ -35,6 +35,7 @@ fn with_layers(config: &ModelConfig, layers: usize) -> ModelConfig {
         ModelConfig::Cait(c) => c.num_hidden_layers = layers,
         ModelConfig::Gpt2(c) => c.n_layer = layers,
         ModelConfig::GptNeox(c) => c.num_hidden_layers = layers,
+        ModelConfig::Gemma(c) => c.num_hidden_layers = layers,
         ModelConfig::Llama(c) => c.num_hidden_layers = layers,
     }
     config
@@ -46,7 +47,7 @@ fn inputs(config: &ModelConfig, device: &Device) -> Inputs {
         (ModelConfig::Bert(_), Task::SequenceClassification { .. }) => Inputs::Sequences(classes(device)),
         (ModelConfig::Bert(_), Task::QuestionAnswering) => Inputs::Spans(answers(device)),
         (ModelConfig::Bert(_), _) => batch(device).into(),
-        (ModelConfig::Gpt2(_) | ModelConfig::GptNeox(_) | ModelConfig::Llama(_), _) => {
+        (ModelConfig::Gpt2(_) | ModelConfig::GptNeox(_) | ModelConfig::Llama(_) | ModelConfig::Gemma(_), _) => {
             Inputs::Causal(decoders::next_tokens(device))
         }
         (ModelConfig::Vit(_) | ModelConfig::Cait(_), _) => Inputs::Images(images::labelled(device)),

@@ -18,7 +18,7 @@ use crate::cube;
 use crate::{
     Dropout, composed,
     graph::{self, Back, Part},
-    kernels::attention::{self as kernel, Plan, Sequences},
+    kernels::attention::{self as kernel, Plan, Reach, Sequences},
 };
 
 /// What attention is told besides its tensors.
@@ -32,6 +32,16 @@ pub struct AttentionOptions {
     pub documents: Option<Tensor<2, Int>>,
     /// Whether a position sees itself and earlier positions only.
     pub causal: bool,
+    /// How far a position sees: with `causal` itself and the `window - 1` positions before it, as a sliding window of `transformers`; without
+    /// it `window / 2` positions to either side, as ModernBERT's local attention. What the window hides is not computed.
+    pub window: Option<usize>,
+    /// `[B, L]`, ascending in each sequence: where its tokens stand, which decides what is within the window; `0, 1, …` when absent. For sequences
+    /// of which tokens were left out.
+    pub positions: Option<Tensor<2, Int>>,
+    /// The factor of the products of queries and keys; `1 / √d` with `d` the width of a head when absent.
+    pub scale: Option<f64>,
+    /// Where scores level off: they become `cap · tanh(score / cap)`, before anything is hidden (Gemma 2, arXiv:2408.00118).
+    pub soft_cap: Option<f64>,
     /// Acts on the attention weights; element `((b·H + h)·L + i)·L + j` of the mask belongs to query `i` and key `j` of
     /// head `h` in batch element `b`.
     pub dropout: Option<Dropout>,
@@ -67,15 +77,15 @@ pub fn attention(
     let options = AttentionOptions {
         num_heads,
         key_padding_mask,
-        documents: None,
         causal,
         dropout,
+        ..AttentionOptions::default()
     };
     grouped_attention(q, k, v, options)
 }
 
-/// Attention whose keys and values may have fewer heads than its queries (Ainslie et al., arXiv:2305.13245), and that may be limited
-/// to documents.
+/// Attention whose keys and values may have fewer heads than its queries (Ainslie et al., arXiv:2305.13245), that may be limited
+/// to documents and to a window, and whose scores may be capped.
 ///
 /// Query head `h` of `H` reads key-value head `h / (H/G)` of `G`, in place: nothing is repeated in memory. `G` follows from the width
 /// of the keys, since all heads are equally wide. A query without any visible key gives zeros.
@@ -84,7 +94,8 @@ pub fn attention(
 /// `q` and the result `[B, L, H·d]`; `k` and `v` `[B, L, G·d]`.
 ///
 /// # Panics
-/// When the shapes do not fit each other, `num_heads` does not divide the width of `q`, or `G` does not divide `num_heads`.
+/// When the shapes do not fit each other, `num_heads` does not divide the width of `q`, `G` does not divide `num_heads`, a window is 0, or a
+/// cap is not above 0.
 pub fn grouped_attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, options: AttentionOptions) -> Tensor<3> {
     let plan = plan(&q, &k, &v, &options);
     #[cfg(feature = "cube")]
@@ -102,6 +113,7 @@ pub fn grouped_attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, options: Atte
         documents: options
             .documents
             .map(|documents| first_positions(&graph::integers(documents), plan.length)),
+        positions: options.positions.filter(|_| plan.reach.is_some()).map(graph::integers),
         ..plan
     };
     let parts = [q, k, v].map(|x| {
@@ -140,6 +152,7 @@ fn plan(q: &Tensor<3>, k: &Tensor<3>, v: &Tensor<3>, options: &AttentionOptions)
     let masks = [
         options.key_padding_mask.as_ref().map(Tensor::dims),
         options.documents.as_ref().map(Tensor::dims),
+        options.positions.as_ref().map(Tensor::dims),
     ];
     for found in masks.into_iter().flatten() {
         assert!(
@@ -147,16 +160,24 @@ fn plan(q: &Tensor<3>, k: &Tensor<3>, v: &Tensor<3>, options: &AttentionOptions)
             "attention needs a mask [{batch}, {length}], found {found:?}"
         );
     }
+    assert!(
+        options.window != Some(0),
+        "a window of attention holds one position at least"
+    );
+    assert!(
+        options.soft_cap.is_none_or(|cap| cap > 0.0),
+        "scores level off at a number above 0, found {:?}",
+        options.soft_cap
+    );
+    let reach = options.window.map(|window| Reach::of(window, options.causal));
     Plan {
-        batch,
-        length,
-        heads,
-        groups,
-        width: head,
+        scale: options.scale.map(|scale| scale as f32),
+        cap: options.soft_cap.map(|cap| cap as f32),
+        // What hides nothing is no window, unless tokens stand further apart than their number says.
+        reach: reach.filter(|reach| options.positions.is_some() || reach.hides_of(length)),
         causal: options.causal,
-        visible: None,
-        documents: None,
         dropout: options.dropout.filter(|dropout| dropout.probability > 0.0),
+        ..Plan::all(batch, length, [heads, groups], head)
     }
 }
 

@@ -7,9 +7,13 @@ use burn::tensor::{DType, Int, Tensor, TensorData, activation};
 
 use crate::{
     AdamwStep, AttentionOptions, Dropout, GeluKind, HeadMix, RotaryAngles,
+    kernels::{attention::Reach, swiglu::Gate},
     products::{LONGEST_SUM, multiply},
     traffic,
 };
+
+/// Further apart no two tokens are, as 32 bits count.
+const MOST_PLACES: usize = 1 << 30;
 
 pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     let mut dims = x.dims();
@@ -67,8 +71,12 @@ pub(crate) fn rotary(x: Tensor<3>, head: usize, angles: &RotaryAngles) -> Tensor
     Tensor::cat(parts, 3).reshape([batch, length, width])
 }
 
-pub(crate) fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
-    activation::silu(gate) * up
+pub(crate) fn gated<const D: usize>(gate: Tensor<D>, up: Tensor<D>, kind: Gate) -> Tensor<D> {
+    let gate = match kind {
+        Gate::Silu => activation::silu(gate),
+        Gate::Gelu => gelu(gate, GeluKind::Tanh),
+    };
+    gate * up
 }
 
 /// The mask is made on the host: it has to be the same function of (seed, index) on every device.
@@ -104,10 +112,28 @@ pub(crate) fn attention(
             .expand([batch, groups, times, length, head])
             .reshape([batch, heads, length, head])
     };
-    let scores = q
-        .mul_scalar(1.0 / (head as f64).sqrt())
-        .matmul(spread(k).swap_dims(2, 3));
+    let scale = options.scale.unwrap_or_else(|| 1.0 / (head as f64).sqrt());
+    let mut scores = q.mul_scalar(scale).matmul(spread(k).swap_dims(2, 3));
+    if let Some(cap) = options.soft_cap {
+        scores = scores.div_scalar(cap).tanh().mul_scalar(cap);
+    }
 
+    let reach = options.window.map(|window| Reach::of(window, options.causal));
+    let near = reach.map(|reach| {
+        let positions = options.positions.unwrap_or_else(|| {
+            let places: Vec<i64> = (0..length as i64).collect();
+            let places = Tensor::<1, Int>::from_data(TensorData::new(places, [length]), &device);
+            places.unsqueeze::<2>().expand([batch, length])
+        });
+        let shape = [batch, 1, length, length];
+        let queries = positions.clone().reshape([batch, 1, length, 1]).expand(shape);
+        let keys = positions.reshape([batch, 1, 1, length]).expand(shape);
+        let far = |n: usize| i64::try_from(n.min(MOST_PLACES)).unwrap_or_default();
+        let back = queries - keys;
+        let seen =
+            back.clone().lower_equal_elem(far(reach.back)).int() * back.greater_equal_elem(-far(reach.ahead)).int();
+        seen.float().cast(dtype)
+    });
     let padding = options.key_padding_mask.map(|mask| {
         let visible = mask.cast(dtype).greater_elem(0.5).float().cast(dtype);
         visible.reshape([batch, 1, 1, length])
@@ -126,7 +152,7 @@ pub(crate) fn attention(
         traffic::uploading(&data);
         Tensor::<4>::from_data(data, (&device, dtype))
     });
-    let allowed = [padding, own, earlier].into_iter().flatten().reduce(|a, b| a * b);
+    let allowed = [padding, own, earlier, near].into_iter().flatten().reduce(|a, b| a * b);
     let mut weights = match allowed {
         None => activation::softmax(scores, 3),
         Some(allowed) => {

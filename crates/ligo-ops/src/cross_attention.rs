@@ -28,17 +28,7 @@ pub fn cross_attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, num_heads: usiz
     );
     #[cfg(feature = "cube")]
     {
-        let plan = Plan {
-            batch,
-            length,
-            heads: num_heads,
-            groups: num_heads,
-            width: width / num_heads,
-            causal: false,
-            visible: None,
-            documents: None,
-            dropout: None,
-        };
+        let plan = Plan::all(batch, length, [num_heads; 2], width / num_heads);
         let options = AttentionOptions::default();
         if queries > 0 && cube::attention::takes(&q, &k, &v, &plan, &options) {
             return cube::attention::attention(q, k, v, plan, options);

@@ -79,6 +79,6 @@ pub use rms_norm::rms_norm;
 pub use rotary::{RotaryAngles, rotary};
 pub use soft_cross_entropy::soft_cross_entropy;
 pub use stack::{Rows, stack, unstack};
-pub use swiglu::swiglu;
+pub use swiglu::{geglu, swiglu};
 pub use talking_heads::{HeadMix, talking_heads};
 pub use update::{AdamwUpdate, StepNumbers, StepStatistics, accumulate, adamw_all, clip_scale};

@@ -7,8 +7,11 @@ mod distillation;
 pub(crate) mod gpu;
 #[cfg(feature = "wgpu")]
 mod gpu_attention;
+#[cfg(feature = "wgpu")]
+mod gpu_windows;
 mod layers;
 mod talking_heads;
+mod windows;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -68,9 +71,9 @@ fn options(
     AttentionOptions {
         num_heads,
         key_padding_mask,
-        documents: None,
         causal,
         dropout,
+        ..AttentionOptions::default()
     }
 }
 

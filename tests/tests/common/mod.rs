@@ -86,6 +86,12 @@ pub fn families() -> Vec<Family> {
         json!({"hidden_size": 24, "num_attention_heads": 6, "num_key_value_heads": 3, "intermediate_size": 30}),
     ];
     let mistral = json!({"model_type": "mistral", "tie_word_embeddings": false});
+    // Sequences of twelve tokens, so that windows hide something; layers differ.
+    let gemma = |model_type: &str| {
+        let own = json!({"model_type": model_type, "head_dim": 4, "query_pre_attn_scalar": 6, "sliding_window": 4,
+            "sliding_window_pattern": 2, "attn_logit_softcapping": 3.0, "final_logit_softcapping": 5.0});
+        with(&llama, &own)
+    };
     let vit = json!({"model_type": "vit", "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12,
         "image_size": 8, "patch_size": 4, "num_labels": 3});
     let deit = json!({"model_type": "deit", "architectures": ["DeiTForImageClassificationWithTeacher"]});
@@ -109,6 +115,14 @@ pub fn families() -> Vec<Family> {
         family(
             "qwen3",
             &with(&llama, &json!({"model_type": "qwen3", "head_dim": 4})),
+            &grouped,
+        ),
+        family("gemma", &gemma("gemma"), &grouped),
+        family("gemma2", &gemma("gemma2"), &grouped),
+        family("gemma3_text", &gemma("gemma3_text"), &grouped),
+        family(
+            "gemma2, untied",
+            &with(&gemma("gemma2"), &json!({"tie_word_embeddings": false})),
             &grouped,
         ),
         family("vit", &vit, &encoder),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::ValueEnum;
-use ligo_arch::{Change, ModelConfig};
+use ligo_arch::{Change, LayerType, ModelConfig};
 use ligo_checkpoint::{CARD_FILE, Card, Dtype};
 use ligo_growth::stream::{GrowOptions, Grown, grow_directory};
 use ligo_growth::{LinearMap, OperatorSpec};
@@ -268,7 +268,11 @@ fn fixed(args: &GrowArgs, source: Source, picked: &Picked, ui: Ui) -> Result<Pre
             "learn one with `ligo learn` and pass --operator DIR, or pass --unlearned to grow by its starting values",
         ));
     }
+    let asked = large.layer_types();
     let large = spec.adjust(&source.config, &large);
+    if args.large.is_some() && asked != large.layer_types() {
+        ui.say(kept_types(&large.layer_types().unwrap_or_default()));
+    }
     let map = spec.build(
         &source.config.table(),
         &large.table(),
@@ -287,6 +291,15 @@ fn fixed(args: &GrowArgs, source: Source, picked: &Picked, ui: Ui) -> Result<Pre
             false => json!([spec, args.seed]),
         },
     })
+}
+
+/// What became of a configuration that gave layers other windows than those they come from have.
+fn kept_types(types: &[LayerType]) -> String {
+    let names: Vec<&str> = types.iter().map(|kind| kind.name()).collect();
+    format!(
+        "each layer sees as far as the one it comes from: layer_types is {}",
+        names.join(", ")
+    )
 }
 
 /// Adds to the configuration what other programs ask it for: the class of the model and the dtype of its weights, which is set when they are written.

@@ -63,6 +63,8 @@ pub fn run(args: &LearnArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     let changes = crate::recipe::overrides(&args.operator)?;
     let ligo = merged(&defaults.ligo, &changes, "--operator").map_err(crate::run::faults)?;
     crate::recipe::check_operator(&ligo)?;
+    // Layers see as far as those that they begin as.
+    let large = OperatorSpec::Ligo(ligo.clone()).adjust(&small, &large);
     let train = seeded(&args.data.settings(&defaults.train)?, args.seed);
     dataset.check_pretrained(&small, &args.small)?;
     args.data.check_fit(&small, &dataset)?;

@@ -72,7 +72,9 @@ impl OperatorGraph {
         let device = device.clone().without_autodiff();
         let weights = SmallWeights::load(operator.small(), source, &device)?;
         let map = operator.initial_map(&device)?;
-        let mut templates = templates(&map, operator.large(), &weights, &|key| operator.is_learned(key))?;
+        let mut templates = templates(&map, operator.small(), operator.large(), &weights, &|key| {
+            operator.is_learned(key)
+        })?;
         for template in &mut templates {
             template.added = added(&operator, &template.names, &device);
         }
@@ -183,13 +185,18 @@ impl Template {
 /// The large model's table with the ways that lead to it. A template without a term is left out.
 fn templates(
     map: &LinearMap,
+    small_table: &ParamTable,
     large: &ParamTable,
     weights: &SmallWeights,
     is_learned: &dyn Fn(MatrixKey) -> bool,
 ) -> Result<Vec<Template>, Error> {
     let mut templates = Vec::new();
     for spec in large.specs().iter().filter(|s| s.required) {
-        let small = weights.get(&spec.template)?;
+        let mut small = weights.get(&spec.template)?;
+        let ratio = map.ratio(small_table, spec);
+        if ratio != 1.0 {
+            small = small.mul_scalar(ratio);
+        }
         let terms = (0..map.terms.len()).filter(|t| map.terms[*t].covers(spec));
         let routes = terms.map(|term| Route::new(map, term, spec, small.dims(), is_learned));
         let routes = routes.collect::<Result<Vec<_>, _>>()?;
@@ -250,7 +257,7 @@ impl LinearMap {
         device: &Device,
     ) -> Result<HashMap<String, Tensor<1>>, Error> {
         let weights = SmallWeights::load(small, source, device)?;
-        let (mut grown, _) = grow_all(self, &templates(self, large, &weights, &|_| false)?)?;
+        let (mut grown, _) = grow_all(self, &templates(self, small, large, &weights, &|_| false)?)?;
         for param in large.params().filter(|p| p.spec.required && self.fill != Fill::Zero) {
             let mut values: Vec<f64> = match grown.remove(&param.name) {
                 Some(tensor) => host(tensor)?,

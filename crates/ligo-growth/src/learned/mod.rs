@@ -289,6 +289,7 @@ impl LigoOperator {
         LinearMap {
             terms: terms.collect(),
             fill: self.fill(),
+            ..LinearMap::default()
         }
     }
 

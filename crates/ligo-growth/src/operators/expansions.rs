@@ -43,6 +43,7 @@ pub(super) fn build(
             initializer_range,
             seed,
         },
+        ..LinearMap::default()
     }
 }
 

@@ -66,6 +66,7 @@ pub(super) fn fpi(small: &ParamTable, large: &ParamTable, device: &Device, confi
     LinearMap {
         terms: vec![term],
         fill: Fill::Zero,
+        ..LinearMap::default()
     }
 }
 
@@ -98,6 +99,7 @@ pub(super) fn aki(small: &ParamTable, large: &ParamTable, device: &Device, confi
     LinearMap {
         terms: vec![own, above],
         fill: Fill::Zero,
+        ..LinearMap::default()
     }
 }
 

@@ -127,6 +127,7 @@ pub(super) fn build(
     LinearMap {
         terms,
         fill: Fill::Identity,
+        ..LinearMap::default()
     }
 }
 

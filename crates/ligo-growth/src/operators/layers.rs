@@ -107,6 +107,7 @@ fn copying(
     LinearMap {
         terms: vec![term],
         fill,
+        ..LinearMap::default()
     }
 }
 

@@ -126,6 +126,7 @@ pub(super) fn build(
     LinearMap {
         terms: vec![term],
         fill,
+        ..LinearMap::default()
     }
 }
 

@@ -15,6 +15,7 @@ mod hyper_cloning;
 mod layers;
 mod lemon;
 mod selection;
+mod types;
 mod zero_blocks;
 
 pub use facts::{Facts, Growth, Scope, table};
@@ -184,8 +185,10 @@ impl OperatorSpec {
     /// may need another ε in its normalisations; everything else stays.
     ///
     /// Whoever builds the map of an operator trains and writes the model with this configuration.
+    /// Layers that differ in how far they see keep that: each has the type of the layer it comes from.
     #[must_use]
     pub fn adjust(&self, small: &ModelConfig, large: &ModelConfig) -> ModelConfig {
+        let large = &types::adjust(self, small, large);
         match self {
             Self::Lemon(_) => lemon::adjust(small, large),
             Self::Expansions => expansions::adjust(small, large),
@@ -218,6 +221,7 @@ impl OperatorSpec {
             Self::Scratch => Ok(LinearMap {
                 terms: Vec::new(),
                 fill: fresh,
+                ..LinearMap::default()
             }),
             Self::Stackbert => layers::by_rule(small, large, device, crate::depth::stack, fresh),
             Self::ZeroPad => layers::by_rule(small, large, device, crate::depth::stack, padded),

@@ -35,7 +35,7 @@ pub enum Placement {
 
 impl Placement {
     /// For each layer of the large model the small model's that it copies, in order.
-    fn list(self, small: usize, large: usize) -> Vec<usize> {
+    pub(super) fn list(self, small: usize, large: usize) -> Vec<usize> {
         match self {
             Self::GroupEnds => grouped(small, large),
             Self::Top => repeat_top(small, large),
@@ -54,6 +54,7 @@ pub(super) fn build(small: &ParamTable, large: &ParamTable, device: &Device, con
     LinearMap {
         terms: vec![term],
         fill: Fill::Identity,
+        ..LinearMap::default()
     }
 }
 

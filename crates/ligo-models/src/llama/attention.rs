@@ -25,12 +25,15 @@ pub struct Attention {
     num_heads: usize,
     #[module(skip)]
     head_width: usize,
+    /// How many positions it reaches over, where that is limited.
+    #[module(skip)]
+    window: Option<usize>,
     #[module(skip)]
     dropout: f64,
 }
 
 impl Attention {
-    pub(super) fn skeleton(c: &LlamaConfig, device: &Device) -> Self {
+    pub(super) fn skeleton(c: &LlamaConfig, window: Option<usize>, device: &Device) -> Self {
         let d = c.hidden_size;
         let (all, shared) = (
             c.num_attention_heads * c.head_width(),
@@ -50,6 +53,7 @@ impl Attention {
             k_norm: norm(),
             num_heads: c.num_attention_heads,
             head_width: c.head_width(),
+            window,
             dropout: c.attention_dropout,
         }
     }
@@ -68,7 +72,7 @@ impl Attention {
         let v = self.v_proj.forward(x);
         let options = AttentionOptions {
             dropout: dropout.next(self.dropout),
-            ..around.visibility.attention(self.num_heads)
+            ..around.visibility.attention_within(self.window, self.num_heads)
         };
         let heads = ligo_ops::grouped_attention(q, k, v, options);
         self.o_proj.forward_add(heads, None, residual)
@@ -79,7 +83,7 @@ impl Attention {
 ///
 /// # Shapes
 /// `x` and the result `[B, L, H·d]`.
-fn by_head(x: Tensor<3>, norm: Option<&RmsNorm>) -> Tensor<3> {
+pub(crate) fn by_head(x: Tensor<3>, norm: Option<&RmsNorm>) -> Tensor<3> {
     let Some(norm) = norm else { return x };
     let [batch, length, width] = x.dims();
     let [head] = norm.weight.dims();

@@ -32,12 +32,12 @@ pub struct FeedForward {
 }
 
 impl Layer {
-    pub(super) fn skeleton(c: &LlamaConfig, device: &Device) -> Self {
+    pub(super) fn skeleton(c: &LlamaConfig, window: Option<usize>, device: &Device) -> Self {
         let (d, f) = (c.hidden_size, c.intermediate_size);
         let linear = |inputs, outputs| Linear::skeleton_with(inputs, outputs, c.has_ffn_bias(), device);
         let norm = || RmsNorm::skeleton(d, c.rms_norm_eps, device);
         Self {
-            self_attn: Attention::skeleton(c, device),
+            self_attn: Attention::skeleton(c, window, device),
             mlp: FeedForward {
                 gate_proj: linear(d, f),
                 up_proj: linear(d, f),

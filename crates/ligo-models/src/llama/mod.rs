@@ -12,6 +12,7 @@ use burn::tensor::{Device, Tensor};
 use ligo_arch::LlamaConfig;
 
 pub use attention::Attention;
+pub(crate) use attention::by_head;
 pub use layer::{FeedForward, Layer};
 
 use crate::causal::{Reading, causal, next_token_scores};
@@ -39,8 +40,6 @@ pub struct Llama {
     pub norm: RmsNorm,
     #[module(skip)]
     rotation: Turning,
-    #[module(skip)]
-    window: Option<usize>,
 }
 
 impl LlamaForCausalLm {
@@ -50,10 +49,9 @@ impl LlamaForCausalLm {
         Self {
             model: Llama {
                 embed_tokens: Embedding::skeleton(c.vocab_size, d, device),
-                layers: (0..c.num_hidden_layers).map(|_| Layer::skeleton(c, device)).collect(),
+                layers: c.windows().map(|window| Layer::skeleton(c, window, device)).collect(),
                 norm: RmsNorm::skeleton(d, c.rms_norm_eps, device),
                 rotation: Turning::new(c.rotation()),
-                window: c.window(),
             },
             lm_head: (!c.tie_word_embeddings).then(head),
         }
@@ -70,13 +68,6 @@ impl LlamaForCausalLm {
 impl Llama {
     /// Hidden states before the last normalisation. Shows `inspect` what comes out of the token table and of each layer.
     fn forward(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error> {
-        let [_, length] = reading.input_ids.dims();
-        if let Some(window) = self.window {
-            assert!(
-                length <= window,
-                "the sequence has {length} tokens; the model's attention reaches over {window}"
-            );
-        }
         let around = self.rotation.around(reading);
         let x = self.embed_tokens.forward(reading.input_ids.clone());
         stack::run(&self.layers, x, &around, 0, pass, inspect)

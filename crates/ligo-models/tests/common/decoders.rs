@@ -1,7 +1,7 @@
 //! Decoders that come from no file, and what they learn from.
 
 use burn::tensor::{Device, Tensor};
-use ligo_arch::{Gpt2Config, GptNeoxConfig, LlamaConfig, ModelConfig};
+use ligo_arch::{GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, ModelConfig};
 use ligo_models::CausalInputs;
 
 /// Vocabulary 13, hidden 8, two layers, two heads, feed-forward 12.
@@ -67,8 +67,28 @@ pub fn kinds() -> Vec<ModelConfig> {
         ..parallel.clone()
     };
     let neoxes = [parallel, serial].into_iter().map(ModelConfig::GptNeox);
+    let first = GemmaConfig {
+        num_key_value_heads: 2,
+        attention_dropout: 0.1,
+        ..GemmaConfig::new(13, 8, 2, 4, 12)
+    };
+    // Windows that hide something of five tokens.
+    let [second, third] = [
+        GemmaConfig::gemma2(13, 8, 2, 2, 12),
+        GemmaConfig::gemma3(13, 8, 2, 2, 12),
+    ];
+    let second = GemmaConfig {
+        attn_logit_softcapping: Some(1.5),
+        final_logit_softcapping: Some(2.0),
+        ..second
+    };
+    let gemmas = [first, second, third].map(|config| GemmaConfig {
+        sliding_window: Some(3),
+        ..config
+    });
     gpts.chain(llamas.into_iter().map(ModelConfig::Llama))
         .chain(neoxes)
+        .chain(gemmas.into_iter().map(ModelConfig::Gemma))
         .collect()
 }
 

@@ -1,6 +1,6 @@
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use ligo_arch::{Gpt2Config, LlamaConfig, ModelConfig};
-use ligo_models::{CausalInputs, DropoutStream, Error, Inputs, Model, TextFeatures};
+use ligo_models::{CausalInputs, DropoutStream, Error, Inputs, Model, Pass, TextFeatures, TokenDrop};
 
 use crate::common::decoders::{kinds, like_llama, next_tokens, tiny_gpt2, tiny_llama};
 use crate::common::{batch, number};
@@ -193,12 +193,65 @@ fn a_sequence_beyond_the_position_table_is_a_mistake_of_the_program() {
     let _ = model.logits(&text([[1; 8]], &device).into());
 }
 
-#[test]
-#[should_panic(expected = "the sequence has 4 tokens; the model's attention reaches over 3")]
-fn a_sequence_beyond_the_window_is_a_mistake_of_the_program() {
-    let device = Device::flex();
+/// A Mistral of one layer whose attention reaches over three tokens.
+fn short_sighted() -> ModelConfig {
     let mut config = like_llama("mistral");
+    config.num_hidden_layers = 1;
     config.extra.insert("sliding_window".into(), 3.into());
-    let model = filled(&ModelConfig::Llama(config), &device);
-    let _ = model.logits(&text([[1; 4]], &device).into());
+    ModelConfig::Llama(config)
+}
+
+#[test]
+fn a_token_beyond_the_window_changes_nothing() {
+    let device = Device::flex();
+    let model = filled(&short_sighted(), &device);
+    let logits = |first: i32| {
+        let logits = model.logits(&text([[first, 5, 2, 8, 11, 3]], &device).into()).unwrap();
+        let values: Vec<f32> = logits.into_data().iter().collect();
+        values.chunks_exact(13).map(<[f32]>::to_vec).collect::<Vec<_>>()
+    };
+    let (one, other) = (logits(1), logits(9));
+    let equal: Vec<bool> = one.iter().zip(&other).map(|(a, b)| a == b).collect();
+    assert_eq!(equal, [false, false, false, true, true, true]);
+}
+
+#[test]
+fn the_window_of_kept_tokens_counts_those_that_were_left_out() {
+    let device = Device::flex();
+    let config = short_sighted();
+    let model = filled(&config, &device);
+    let tokens = TokenDrop {
+        from_layer: 0,
+        to_layer: 1,
+        keep: 0.5,
+        seed: 4,
+    };
+    let pass = Pass {
+        tokens: Some(tokens),
+        ..Pass::evaluation()
+    };
+    // Which tokens' scores change with another token, layer by layer: none of those that are further behind it than the window.
+    let scores = |at: usize, id: i64| {
+        let mut ids: Vec<i64> = (0..24).map(|i| 1 + (5 * i) % 11).collect();
+        ids[at] = id;
+        let inputs = CausalInputs {
+            input_ids: Tensor::from_data(TensorData::new(ids, [1, 24]), &device),
+            labels: Tensor::from_data(TensorData::new(vec![1i64; 24], [1, 24]), &device),
+            documents: None,
+            position_ids: None,
+        };
+        let scores = model.scores(&Inputs::Causal(inputs), &pass).unwrap();
+        let values: Vec<f32> = scores.head.logits.into_data().iter().collect();
+        values.chunks_exact(13).map(<[f32]>::to_vec).collect::<Vec<_>>()
+    };
+    let mut reached = 0;
+    for at in 0..24 {
+        let (one, other) = (scores(at, 12), scores(at, 0));
+        for (i, (one, other)) in one.iter().zip(&other).enumerate() {
+            let changes = one != other;
+            assert!(!changes || (at..at + 3).contains(&i), "token {i} sees token {at}");
+            reached += usize::from(changes && i > at);
+        }
+    }
+    assert!(reached > 3, "no token sees another one");
 }

@@ -1,4 +1,4 @@
-//! GELU and SwiGLU, one thread an element.
+//! GELU, SwiGLU and GeGLU, one thread an element.
 
 use burn::backend::autodiff::{
     checkpoint::base::Checkpointer,
@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use cubecl::prelude::*;
 
 use super::{Back, Cube, CubeTensor, arg, count, empty, part, threads};
-use crate::{GeluKind, graph};
+use crate::{GeluKind, graph, kernels::swiglu::Gate};
 
 /// The standard normal distribution at `x`: `Φ(x)`, by the CPU's formula.
 #[cube]
@@ -117,49 +117,69 @@ impl Backward<Cube, 1> for Gelu {
 }
 
 #[cube(launch)]
-fn swiglu_forward(gate: &[f32], up: &[f32], y: &mut [f32], elements: usize) {
+fn swiglu_forward(gate: &[f32], up: &[f32], y: &mut [f32], elements: usize, #[comptime] gelu: bool) {
     let i = ABSOLUTE_POS;
     if i < elements {
         let value = gate[i];
-        y[i] = value * logistic(value) * up[i];
+        if comptime![gelu] {
+            y[i] = gelu_of(value, false) * up[i];
+        } else {
+            y[i] = value * logistic(value) * up[i];
+        }
     }
 }
 
 #[cube(launch)]
-fn swiglu_backward(gate: &[f32], up: &[f32], dy: &[f32], dgate: &mut [f32], dup: &mut [f32], elements: usize) {
+fn swiglu_backward(
+    gate: &[f32],
+    up: &[f32],
+    dy: &[f32],
+    dgate: &mut [f32],
+    dup: &mut [f32],
+    elements: usize,
+    #[comptime] gelu: bool,
+) {
     let i = ABSOLUTE_POS;
     if i < elements {
         let value = gate[i];
-        let s = logistic(value);
-        dup[i] = dy[i] * value * s;
-        dgate[i] = dy[i] * up[i] * (s + value * s * (1.0f32 - s));
+        if comptime![gelu] {
+            dup[i] = dy[i] * gelu_of(value, false);
+            dgate[i] = dy[i] * up[i] * gelu_slope(value, false);
+        } else {
+            let s = logistic(value);
+            dup[i] = dy[i] * value * s;
+            dgate[i] = dy[i] * up[i] * (s + value * s * (1.0f32 - s));
+        }
     }
 }
 
-/// [`crate::swiglu`] on a GPU.
-pub(crate) fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
+/// [`crate::swiglu`] or [`crate::geglu`] on a GPU.
+pub(crate) fn gated<const D: usize>(gate: Tensor<D>, up: Tensor<D>, kind: Gate) -> Tensor<D> {
     let parts = [part(gate), part(up)];
     let [gate, up] = parts.each_ref().map(|part| &part.values);
     let y = empty(gate, gate.meta.shape().clone());
     let (cubes, units) = threads(gate, count(gate));
-    swiglu_forward::launch(&gate.client, cubes, units, arg(gate), arg(up), arg(&y), count(gate));
-    graph::record(Swiglu, parts, y, |parts| parts)
+    let gelu = kind == Gate::Gelu;
+    let [a, b, c] = [gate, up, &y].map(arg);
+    swiglu_forward::launch(&gate.client, cubes, units, a, b, c, count(gate), gelu);
+    graph::record(Swiglu, parts, y, |parts| (parts, kind))
 }
 
 #[derive(Debug)]
 struct Swiglu;
 
 impl Backward<Cube, 2> for Swiglu {
-    type State = [CubeTensor; 2];
+    type State = ([CubeTensor; 2], Gate);
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let (dy, [gate, up], mut back) = Back::on(ops, grads);
+        let (dy, ([gate, up], kind), mut back) = Back::on(ops, grads);
         let dy = super::into_contiguous(dy);
         let shape = gate.meta.shape().clone();
         let [dgate, dup] = [(); 2].map(|()| empty(&gate, shape.clone()));
         let (cubes, units) = threads(&gate, count(&gate));
         let [a, b, c, d, e] = [&gate, &up, &dy, &dgate, &dup].map(arg);
-        swiglu_backward::launch(&gate.client, cubes, units, a, b, c, d, e, count(&gate));
+        let gelu = kind == Gate::Gelu;
+        swiglu_backward::launch(&gate.client, cubes, units, a, b, c, d, e, count(&gate), gelu);
         back.give(0, dgate);
         back.give(1, dup);
     }

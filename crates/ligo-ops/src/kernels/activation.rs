@@ -51,7 +51,7 @@ fn gelu_erf_backward_body<const FMA: bool>(x: &[f32], dy: &[f32], dx: &mut [f32]
 
 /// `tanh` form as a logistic function: `(1 + tanh u) / 2 = 1 / (1 + e⁻²ᵘ)`; returns it and `d(2u)/dx`.
 #[inline(always)]
-fn logistic<const FMA: bool>(x: f32) -> (f32, f32) {
+pub(crate) fn tanh_gate<const FMA: bool>(x: f32) -> (f32, f32) {
     const TWO_SQRT_2_OVER_PI: f32 = 1.595_769;
     const CUBIC: f32 = 0.044_715;
     let square = x * x;
@@ -63,14 +63,14 @@ fn logistic<const FMA: bool>(x: f32) -> (f32, f32) {
 #[inline(always)]
 fn gelu_tanh_body<const FMA: bool>(x: &[f32], y: &mut [f32]) {
     for (y, &x) in y.iter_mut().zip(x) {
-        *y = x * logistic::<FMA>(x).0;
+        *y = x * tanh_gate::<FMA>(x).0;
     }
 }
 
 #[inline(always)]
 fn gelu_tanh_backward_body<const FMA: bool>(x: &[f32], dy: &[f32], dx: &mut [f32]) {
     for ((dx, &x), &dy) in dx.iter_mut().zip(x).zip(dy) {
-        let (s, slope) = logistic::<FMA>(x);
+        let (s, slope) = tanh_gate::<FMA>(x);
         *dx = dy * fma::<FMA>(x * slope, s * (1.0 - s), s);
     }
 }

@@ -39,6 +39,14 @@ pub(crate) struct Plan {
     /// Width of one head.
     pub(crate) width: usize,
     pub(crate) causal: bool,
+    /// The factor of scores, where it is not that of the width of a head.
+    pub(crate) scale: Option<f32>,
+    /// Where scores level off.
+    pub(crate) cap: Option<f32>,
+    /// How far positions see.
+    pub(crate) reach: Option<Reach>,
+    /// `[B, L]`, ascending in each sequence, where tokens stand as `reach` counts; their index when absent.
+    pub(crate) positions: Option<Vec<i64>>,
     /// `[B, L]`, whether a key may be seen.
     pub(crate) visible: Option<Vec<bool>>,
     /// `[B, L]`, the first position of the sequence that is of the same document.
@@ -46,13 +54,105 @@ pub(crate) struct Plan {
     pub(crate) dropout: Option<Dropout>,
 }
 
+/// How far a position sees.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach {
+    /// Positions before it.
+    pub(crate) back: usize,
+    /// Positions behind it; without a limit where those are hidden anyway.
+    pub(crate) ahead: usize,
+}
+
+impl Reach {
+    /// Of a window of so many positions, of which half are behind the one that looks unless it sees earlier ones only.
+    pub(crate) fn of(window: usize, causal: bool) -> Self {
+        match causal {
+            true => Self {
+                back: window - 1,
+                ahead: usize::MAX,
+            },
+            false => Self {
+                back: window / 2,
+                ahead: window / 2,
+            },
+        }
+    }
+
+    /// Whether it hides anything of a sequence of so many tokens that stand side by side.
+    pub(crate) fn hides_of(self, length: usize) -> bool {
+        let farthest = length.saturating_sub(1);
+        self.back < farthest || self.ahead < farthest
+    }
+}
+
 impl Plan {
+    /// Of queries that see all keys; `heads` are those of queries, and of keys and values, of this width each.
+    pub(crate) fn all(batch: usize, length: usize, [heads, groups]: [usize; 2], width: usize) -> Self {
+        Self {
+            batch,
+            length,
+            heads,
+            groups,
+            width,
+            causal: false,
+            scale: None,
+            cap: None,
+            reach: None,
+            positions: None,
+            visible: None,
+            documents: None,
+            dropout: None,
+        }
+    }
+
     fn model_width(&self) -> usize {
         self.heads * self.width
     }
 
-    fn scale(&self) -> f32 {
-        1.0 / (self.width as f32).sqrt()
+    /// The factor of scores.
+    pub(crate) fn scale(&self) -> f32 {
+        self.scale.unwrap_or_else(|| 1.0 / (self.width as f32).sqrt())
+    }
+
+    /// The factor of scores that have been [capped](Plan::cap) or have not.
+    fn remaining_scale(&self) -> f32 {
+        if self.cap.is_some() { 1.0 } else { self.scale() }
+    }
+
+    /// Scales scores and caps them, where they are capped.
+    fn cap(&self, scores: &mut [f32]) {
+        if let Some(cap) = self.cap {
+            level_off(scores, self.scale() / cap, cap);
+        }
+    }
+
+    /// The keys that the queries `first..=last` of a sequence may see, as far as the window goes.
+    fn within_reach(&self, batch: usize, first: usize, last: usize) -> Range<usize> {
+        let Some(Reach { back, ahead }) = self.reach else {
+            return 0..self.length;
+        };
+        match &self.positions {
+            None => first.saturating_sub(back)..last.saturating_add(ahead).saturating_add(1).min(self.length),
+            Some(positions) => {
+                let positions = &positions[batch * self.length..][..self.length];
+                let distance = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+                let least = positions[first].saturating_sub(distance(back));
+                let most = positions[last].saturating_add(distance(ahead));
+                positions.partition_point(|p| *p < least)..positions.partition_point(|p| *p <= most)
+            }
+        }
+    }
+
+    /// The most keys that a block of queries sees.
+    fn most_keys(&self) -> usize {
+        match (&self.reach, &self.positions) {
+            (Some(Reach { back, ahead }), None) => {
+                let ahead = if self.causal { 0 } else { *ahead };
+                let most = self.block().saturating_add(*back).saturating_add(ahead);
+                most.min(self.length)
+            }
+            _ => self.length,
+        }
     }
 
     /// Queries per block: the scores of one block fit into the second-level cache.
@@ -76,10 +176,11 @@ impl Plan {
             let count = self.block().min(self.length - first);
             let begin = documents.and_then(|d| d[first..first + count].iter().min());
             let end = if self.causal { first + count } else { self.length };
+            let near = self.within_reach(batch, first, first + count - 1);
             Block {
                 first,
                 count,
-                keys: begin.map_or(0, |begin| *begin as usize)..end,
+                keys: begin.map_or(0, |begin| *begin as usize).max(near.start)..end.min(near.end),
             }
         })
     }
@@ -102,6 +203,13 @@ impl Plan {
             }
             if self.causal {
                 let hidden = (query + 1 - start).min(row.len());
+                row[hidden..].fill(f32::NEG_INFINITY);
+            }
+            if self.reach.is_some() {
+                let near = self.within_reach(batch, query, query);
+                let hidden = near.start.saturating_sub(start).min(row.len());
+                row[..hidden].fill(f32::NEG_INFINITY);
+                let hidden = near.end.saturating_sub(start).min(row.len());
                 row[hidden..].fill(f32::NEG_INFINITY);
             }
         }
@@ -139,7 +247,7 @@ pub(crate) fn forward(plan: &Plan, q: Sequences<'_>, k: Sequences<'_>, v: Sequen
             .for_each(|(task, log_sums)| {
                 let (b, col) = (task / heads, task % heads * width);
                 let shared = task % heads / plan.times() * width;
-                let mut scores = filled(plan.block() * length, |s| s.fill(0.0));
+                let mut scores = filled(plan.block() * plan.most_keys(), |s| s.fill(0.0));
                 for block in plan.blocks(b) {
                     let (first, count, begin) = (block.first, block.count, block.keys.start);
                     let keys = block.keys.len();
@@ -153,10 +261,11 @@ pub(crate) fn forward(plan: &Plan, q: Sequences<'_>, k: Sequences<'_>, v: Sequen
                     );
                     // SAFETY: `scores` belongs to this task.
                     unsafe { product_into(target, (0, 0), [count, keys, width], q, k.t(), Store::Replace) };
+                    plan.cap(scores);
                     plan.hide(scores, b, &block);
                     let mut inverse = [0.0; 128];
                     for (i, row) in scores.chunks_exact_mut(keys).enumerate() {
-                        let [sum, log_sum] = soften(row, plan.scale());
+                        let [sum, log_sum] = soften(row, plan.remaining_scale());
                         inverse[i] = if sum > 0.0 { 1.0 / sum } else { sum };
                         log_sums[first + i] = log_sum;
                         if let Some(drop) = &plan.dropout {
@@ -176,6 +285,40 @@ pub(crate) fn forward(plan: &Plan, q: Sequences<'_>, k: Sequences<'_>, v: Sequen
             });
     });
     (out, log_sums)
+}
+
+multiversion!(
+    /// `x ↦ cap · tanh(factor · x)`.
+    fn level_off(scores: &mut [f32], factor: f32, cap: f32) = level_off_body
+);
+
+#[inline(always)]
+fn level_off_body<const FMA: bool>(scores: &mut [f32], factor: f32, cap: f32) {
+    for x in scores {
+        *x = cap * math::tanh::<FMA>(factor * *x);
+    }
+}
+
+multiversion!(
+    /// `scale · (1 - (y / cap)²)` for `y` that [`level_off`] gives.
+    fn level_off_slopes(capped: &[f32], slopes: &mut [f32], scale: f32, inverse: f32) = level_off_slopes_body
+);
+
+#[inline(always)]
+fn level_off_slopes_body<const FMA: bool>(capped: &[f32], slopes: &mut [f32], scale: f32, inverse: f32) {
+    for (slope, &y) in slopes.iter_mut().zip(capped) {
+        let t = y * inverse;
+        *slope = scale * math::fma::<FMA>(-t, t, 1.0);
+    }
+}
+
+multiversion!(fn multiply(x: &mut [f32], by: &[f32]) = multiply_body);
+
+#[inline(always)]
+fn multiply_body<const FMA: bool>(x: &mut [f32], by: &[f32]) {
+    for (x, &by) in x.iter_mut().zip(by) {
+        *x *= by;
+    }
 }
 
 multiversion!(fn scale_row(row: &mut [f32], factor: f32) = scale_body);
@@ -272,11 +415,13 @@ fn backward_group(
     } = *plan;
     let (b, group) = (task / groups, task % groups);
     let (row, shared) = (b * length, group * width);
-    let mut weights = vec![0.0; plan.block() * length];
-    let mut grads = vec![0.0; plan.block() * length];
-    // Without documents the last block of queries reaches every key, so going backwards the first block writes all.
+    let mut weights = vec![0.0; plan.block() * plan.most_keys()];
+    let mut grads = weights.clone();
+    // Of scores as they are capped, by the scores before.
+    let mut slopes = plan.cap.map(|_| weights.clone());
+    // Without documents and windows the last block of queries reaches every key, so going backwards the first block writes all.
     let mut store = Store::Replace;
-    if plan.documents.is_some() {
+    if plan.documents.is_some() || plan.reach.is_some() {
         for row in row..row + length {
             // SAFETY: these rows and columns of the gradients belong to this task alone.
             unsafe {
@@ -299,6 +444,12 @@ fn backward_group(
             let target = Target::new(weights, keys);
             // SAFETY: `weights` belongs to this task.
             unsafe { product_into(target, (0, 0), [count, keys, width], q, k.t(), Store::Replace) };
+            plan.cap(weights);
+            let slopes = slopes.as_mut().zip(plan.cap).map(|(slopes, cap)| {
+                let slopes = &mut slopes[..count * keys];
+                level_off_slopes(weights, slopes, plan.scale(), 1.0 / cap);
+                &*slopes
+            });
             plan.hide(weights, b, &block);
             let target = Target::new(grads, keys);
             // SAFETY: `grads` belongs to this task.
@@ -312,10 +463,13 @@ fn backward_group(
                 if let Some(drop) = &plan.dropout {
                     drop_mask(grads, index, drop.seed, drop.threshold(), drop.scale());
                 }
-                soften_backward(weights, grads, plan.scale(), log_sums[first + i]);
+                soften_backward(weights, grads, plan.remaining_scale(), log_sums[first + i]);
                 if let Some(drop) = &plan.dropout {
                     drop_mask(weights, index, drop.seed, drop.threshold(), drop.scale());
                 }
+            }
+            if let Some(slopes) = slopes {
+                multiply(grads, slopes);
             }
             let (weights, grads) = (Matrix::new(weights, keys), Matrix::new(grads, keys));
             // SAFETY: these rows and columns of the gradients belong to this task alone.

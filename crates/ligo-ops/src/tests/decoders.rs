@@ -3,10 +3,10 @@
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
 
 use super::{assert_close, compare, device, frequencies, host, loss, noise};
-use crate::*;
+use crate::{kernels::swiglu::Gate, *};
 
 /// Three or more documents in each sequence, cut at other places in each; the first one comes back at the end.
-fn documents(batch: usize, length: usize, device: &Device) -> Tensor<2, Int> {
+pub(super) fn documents(batch: usize, length: usize, device: &Device) -> Tensor<2, Int> {
     let ids = (0..batch * length).map(|at| {
         let (b, l) = (at / length, at % length);
         if l < 2 || l + 2 >= length {
@@ -19,7 +19,7 @@ fn documents(batch: usize, length: usize, device: &Device) -> Tensor<2, Int> {
 }
 
 /// Padding in the last third.
-fn padding(batch: usize, length: usize, device: &Device) -> Tensor<2> {
+pub(super) fn padding(batch: usize, length: usize, device: &Device) -> Tensor<2> {
     let keep = (0..batch * length).map(|i| f32::from(i % length <= length * 2 / 3));
     Tensor::from_data(TensorData::new(keep.collect::<Vec<_>>(), [batch, length]), device)
 }
@@ -54,6 +54,7 @@ fn grouped_attention_within_documents_equals_its_composition() {
                 documents: divided.then(|| documents(batch, length, &d)),
                 causal,
                 dropout: Some(Dropout { probability, seed: 5 }),
+                ..AttentionOptions::default()
             };
             compare(
                 &format!("{heads}/{groups} heads, length {length}, {causal} {divided} {padded} {probability}"),
@@ -129,20 +130,22 @@ fn rms_norm_equals_its_composition() {
 }
 
 #[test]
-fn swiglu_equals_its_composition_and_stays_finite() {
+fn gated_units_equal_their_composition_and_stay_finite() {
     let d = device();
-    compare(
-        "SwiGLU",
-        [noise([37, 610], 1, &d).mul_scalar(4.0), noise([37, 610], 2, &d)],
-        |[gate, up]| swiglu(gate, up),
-        |[gate, up]| composed::swiglu(gate, up),
-    );
-    let gate = Tensor::<1>::from_data([-1e4f32, -100.0, 0.0, 1e4, f32::NAN], &Device::flex());
-    let y = host(swiglu(gate, Tensor::full([5], 2.0, &Device::flex())));
-    assert!(
-        y[..3].iter().all(|y| y.abs() < 1e-30) && y[3] == 2e4 && y[4].is_nan(),
-        "{y:?}"
-    );
+    for (kind, unit) in [(Gate::Silu, swiglu as fn(_, _) -> _), (Gate::Gelu, geglu)] {
+        compare(
+            &format!("{kind:?}"),
+            [noise([37, 610], 1, &d).mul_scalar(4.0), noise([37, 610], 2, &d)],
+            |[gate, up]| unit(gate, up),
+            |[gate, up]| composed::gated(gate, up, kind),
+        );
+        let gate = Tensor::<2>::from_data([[-1e4f32, -100.0, 0.0, 1e4, f32::NAN]], &Device::flex());
+        let y = host(unit(gate, Tensor::full([1, 5], 2.0, &Device::flex())));
+        assert!(
+            y[..3].iter().all(|y| y.abs() < 1e-30) && y[3] == 2e4 && y[4].is_nan(),
+            "{y:?}"
+        );
+    }
 }
 
 #[test]

@@ -92,6 +92,9 @@ fn activations_are_the_cpus() {
     held("SwiGLU", [[37, 61], [37, 61]], |[gate, up]| {
         swiglu(gate.mul_scalar(3.0), up)
     });
+    held("GeGLU", [[37, 61], [37, 61]], |[gate, up]| {
+        geglu(gate.mul_scalar(3.0), up)
+    });
 }
 
 #[test]

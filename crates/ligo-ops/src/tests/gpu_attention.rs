@@ -99,6 +99,7 @@ impl Sizes {
                 probability: limits.probability,
                 seed: SEED,
             }),
+            ..AttentionOptions::default()
         }
     }
 

@@ -1,13 +1,15 @@
 //! The gradients: those of queries in a cube for each tile of queries, those of keys and values in a cube for each tile of keys.
 //!
 //! With weights `P`, their gradients `dP = dO·vᵀ` and `D`, the sums over the rows of `P ∘ dP`, the gradients of the unscaled scores are
-//! `dS = P ∘ (dP - D) · scale`. `D` is also the sum over the rows of `dO ∘ O`, with or without dropout.
+//! `dS = P ∘ (dP - D) · scale`, and where scores level off `· (1 - (score / cap)²)`. `D` is also the sum over the rows of `dO ∘ O`, with or without dropout.
 
 use cubecl::prelude::*;
 
 use super::{
     State,
-    weights::{Shape, Sight, apart, extent, of_rows as numbers, rows, scale_and_hide, weight},
+    weights::{
+        Shape, Sight, apart, end_tile, extent, first_tile, of_rows as numbers, rows, scale_and_hide, slope, weight,
+    },
 };
 use crate::cube::{
     CubeTensor, arg,
@@ -36,8 +38,9 @@ fn soften(
             let weight = weight(scores[4 * i + j], log_sums.extract(i));
             let kept = factor(row + i, key + j, shape.length, chance, sight.drops);
             let grad = grads[4 * i + j] * kept;
+            let slope = slope(scores[4 * i + j], shape, sight);
             scores[4 * i + j] = weight * kept;
-            grads[4 * i + j] = weight * (grad - dots.extract(i)) * shape.scale;
+            grads[4 * i + j] = weight * (grad - dots.extract(i)) * slope;
         }
     }
 }
@@ -115,10 +118,8 @@ fn of_queries<N: Size>(
         }
     }
     let own_log_sums = numbers(log_sums, start, queries.count, tile);
-    let mut end = (shape.length - 1) / tile.rows() + 1;
-    if comptime![sight.causal] {
-        end = number + 1;
-    }
+    let begin = first_tile(query, shape, tile, sight);
+    let end = end_tile(query, number, shape, tile, sight);
     let range = extent(
         mask,
         documents,
@@ -130,7 +131,7 @@ fn of_queries<N: Size>(
         tile,
         sight,
     );
-    for step in 0..end {
+    for step in begin..end {
         let key = step * tile.rows();
         let key_range = extent(mask, documents, batch, key, shape.length, &mut pool, true, tile, sight);
         if apart(range, key_range, &mut hides, sight) == 0u32 {
@@ -205,11 +206,20 @@ fn of_keys<N: Size>(
     let mut begin = 0usize;
     if comptime![sight.causal] {
         begin = number;
+    } else if comptime![sight.windowed] {
+        if key > shape.ahead {
+            begin = (key - shape.ahead) / tile.rows();
+        }
+    }
+    let mut end = tiles;
+    if comptime![sight.windowed] {
+        let last = (key + tile.rows() - 1 + shape.back) / tile.rows() + 1;
+        end = select(last < tiles, last, tiles);
     }
     let key_range = extent(mask, documents, batch, key, shape.length, &mut pool, true, tile, sight);
     for member in 0..shape.times {
         let head = group * shape.times + member;
-        for step in begin..tiles {
+        for step in begin..end {
             let query = step * tile.rows();
             let range = extent(
                 mask,

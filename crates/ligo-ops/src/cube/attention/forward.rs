@@ -2,7 +2,7 @@
 
 use cubecl::prelude::*;
 
-use super::weights::{Call, FLOOR, Shape, Sight, apart, extent, rows, scale_and_hide, weight};
+use super::weights::{Call, FLOOR, Shape, Sight, apart, end_tile, extent, first_tile, rows, scale_and_hide, weight};
 use crate::cube::{
     CubeTensor, arg,
     chance::{Chance, factor},
@@ -42,10 +42,8 @@ fn kernel<N: Size>(
     let mut largest = Quad::new(FLOOR);
     // Of this thread's columns alone, until the end.
     let mut total = Quad::new(0.0f32);
-    let mut end = (shape.length - 1) / tile.rows() + 1;
-    if comptime![sight.causal] {
-        end = number + 1;
-    }
+    let begin = first_tile(query, shape, tile, sight);
+    let end = end_tile(query, number, shape, tile, sight);
     let range = extent(
         mask,
         documents,
@@ -57,7 +55,7 @@ fn kernel<N: Size>(
         tile,
         sight,
     );
-    for step in 0..end {
+    for step in begin..end {
         let key = step * tile.rows();
         let key_range = extent(mask, documents, batch, key, shape.length, &mut pool, true, tile, sight);
         if apart(range, key_range, &mut hides, sight) == 0u32 {

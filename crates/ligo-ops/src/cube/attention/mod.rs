@@ -2,7 +2,7 @@
 //!
 //! Forward is one launch, backward two. Forward keeps `log Σ exp` of each query's scores, from which backward makes the weights anew. Sums over
 //! keys (or over queries, for the gradients of keys and values) are partial sums of one tile each, added up in the order of the tiles. Tiles of
-//! queries and keys that see nothing of each other are left out: behind the causal diagonal, of padding, of other documents.
+//! queries and keys that see nothing of each other are left out: behind the causal diagonal, beyond the window, of padding, of other documents.
 
 mod backward;
 mod forward;
@@ -36,6 +36,8 @@ pub(crate) fn takes(q: &Tensor<3>, k: &Tensor<3>, v: &Tensor<3>, plan: &Plan, op
         && (1..=WIDEST).contains(&plan.width)
         && plan.batch.max(plan.heads) <= CUBES
         && mask.is_none_or(is_native)
+        // Tokens that stand apart are rare enough for the composed body.
+        && (plan.reach.is_none() || options.positions.is_none())
         && Part::on(q.clone()).values.client.properties().hardware.max_bindings >= BUFFERS
 }
 

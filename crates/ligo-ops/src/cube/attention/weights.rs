@@ -28,6 +28,10 @@ pub(super) struct Sight {
     pub(super) padded: bool,
     /// Whether positions see their own document only.
     pub(super) divided: bool,
+    /// Whether there is a window.
+    pub(super) windowed: bool,
+    /// Whether scores level off.
+    pub(super) capped: bool,
     pub(super) drops: Drops,
 }
 
@@ -51,6 +55,12 @@ pub(super) struct Shape {
     pub(super) times: usize,
     /// Factor of the scores.
     pub(super) scale: f32,
+    /// Where they level off.
+    pub(super) cap: f32,
+    /// Positions that one sees before itself.
+    pub(super) back: usize,
+    /// Positions that one sees behind itself.
+    pub(super) ahead: usize,
 }
 
 /// What a call is besides the tensors it differentiates.
@@ -76,6 +86,8 @@ impl Call {
                 causal: plan.causal,
                 padded: mask.is_some(),
                 divided: documents.is_some(),
+                windowed: plan.reach.is_some(),
+                capped: plan.cap.is_some(),
                 drops: Drops::of(plan.dropout.as_ref(), batch * plan.heads * queries, plan.length),
             },
             plan,
@@ -95,10 +107,16 @@ impl Call {
             length,
             heads,
             groups,
-            width,
+            reach,
+            cap,
             ..
         } = self.plan;
-        ShapeLaunch::new(self.queries, length, heads, heads / groups, 1.0 / (width as f32).sqrt())
+        // Sums of positions and of these must not overflow.
+        let [back, ahead] = reach.map_or([length; 2], |reach| {
+            [reach.back, reach.ahead].map(|far| far.min(length))
+        });
+        let (scale, cap) = (self.plan.scale(), cap.unwrap_or(1.0));
+        ShapeLaunch::new(self.queries, length, heads, heads / groups, scale, cap, back, ahead)
     }
 
     pub(super) fn chance(&self) -> ChanceLaunch {
@@ -239,10 +257,72 @@ pub(super) fn scale_and_hide(
             if comptime![sight.divided] {
                 visible = visible && document == own[i];
             }
-            let score = scores[4 * i + j] * shape.scale;
+            if comptime![sight.windowed] {
+                visible = visible && at + shape.back >= from + i && at <= from + i + shape.ahead;
+            }
+            let mut score = scores[4 * i + j] * shape.scale;
+            if comptime![sight.capped] {
+                score = shape.cap * tanh(score / shape.cap);
+            }
             scores[4 * i + j] = select(visible, score, HIDDEN);
         }
     }
+}
+
+/// The hyperbolic tangent, by the CPU's formula.
+#[cube]
+fn tanh(x: f32) -> f32 {
+    let square = x * x;
+    let above = ((square + 378.0f32) * square + 17_325.0f32) * square + 135_135.0f32;
+    let below = ((28.0f32 * square + 3_150.0f32) * square + 62_370.0f32) * square + 135_135.0f32;
+    let near = x * (above / below);
+    let size = x.abs();
+    let far = 1.0f32 - 2.0f32 / ((2.0f32 * size).exp() + 1.0f32);
+    let far = select(x < 0.0f32, -far, far);
+    select(size < 1.0f32, near, far)
+}
+
+/// The slope of a score that may have levelled off, by the product of query and key.
+#[cube]
+pub(super) fn slope(score: f32, shape: &Shape, #[comptime] sight: Sight) -> f32 {
+    let mut slope = shape.scale;
+    if comptime![sight.capped] {
+        let share = score / shape.cap;
+        // A hidden score has none.
+        slope = select(score < LEAST, 0.0f32, shape.scale * (1.0f32 - share * share));
+    }
+    slope
+}
+
+/// The first tile of keys that queries from `query` on may see, as far as the window goes.
+#[cube]
+pub(super) fn first_tile(query: usize, shape: &Shape, #[comptime] tile: Tile, #[comptime] sight: Sight) -> usize {
+    let mut first = 0usize;
+    if comptime![sight.windowed] {
+        if query > shape.back {
+            first = (query - shape.back) / tile.rows();
+        }
+    }
+    first
+}
+
+/// The tiles of keys up to the last one that the queries of a tile from `query` on may see.
+#[cube]
+pub(super) fn end_tile(
+    query: usize,
+    number: usize,
+    shape: &Shape,
+    #[comptime] tile: Tile,
+    #[comptime] sight: Sight,
+) -> usize {
+    let mut end = (shape.length - 1) / tile.rows() + 1;
+    if comptime![sight.causal] {
+        end = number + 1;
+    } else if comptime![sight.windowed] {
+        let last = (query + tile.rows() - 1 + shape.ahead) / tile.rows() + 1;
+        end = select(last < end, last, end);
+    }
+    end
 }
 
 /// The weight of a score.

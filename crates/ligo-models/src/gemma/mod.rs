@@ -1,0 +1,164 @@
+//! Gemma (Gemma Team, arXiv:2403.08295), Gemma 2 (arXiv:2408.00118) and the text of Gemma 3 (arXiv:2503.19786), as `transformers`'
+//! `GemmaForCausalLM`, `Gemma2ForCausalLM` and `Gemma3ForCausalLM` compute them.
+//!
+//! Letters in shapes: `B` sequences, `L` tokens, `D` hidden, `H` query heads and `G` key-value heads of width `d`, `F`
+//! feed-forward, `V` vocabulary.
+
+mod attention;
+mod layer;
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+use ligo_arch::{GemmaConfig, LayerType};
+
+pub use attention::Attention;
+pub use layer::{FeedForward, Layer};
+
+use crate::causal::{Reading, causal, next_token_scores};
+use crate::network::{Network, text};
+use crate::rotation::{Surroundings, Turning};
+use crate::stack::Context;
+use crate::token_drop::Division;
+use crate::{Embedding, Error, Features, Inputs, Linear, Pass, RmsNorm, Scores, stack};
+
+/// A Gemma with a language-model head.
+#[derive(Module, Debug)]
+pub struct GemmaForCausalLm {
+    /// Everything below the head.
+    pub model: Gemma,
+    /// The head of an untied model, `[V, D]`; a tied one decodes with its token table.
+    pub lm_head: Option<Linear>,
+    /// Where logits level off.
+    #[module(skip)]
+    cap: Option<f64>,
+}
+
+/// Token table, layers and the last normalisation.
+#[derive(Module, Debug)]
+pub struct Gemma {
+    /// Tokens, `[V, D]`.
+    pub embed_tokens: Embedding,
+    /// First layer first.
+    pub layers: Vec<Layer>,
+    /// After the last layer.
+    pub norm: RmsNorm,
+    /// What tokens are multiplied by.
+    #[module(skip)]
+    scale: f64,
+    #[module(skip)]
+    rotations: Rotations,
+}
+
+/// How layers rotate: those with a window of a Gemma 3 otherwise than those without.
+#[derive(Clone, Debug)]
+struct Rotations {
+    full: Turning,
+    sliding: Option<Turning>,
+}
+
+/// What layers read beside hidden states, by their type.
+#[derive(Clone)]
+pub(crate) struct Around {
+    full: Surroundings,
+    /// Where it is not the same.
+    sliding: Option<Surroundings>,
+}
+
+impl Around {
+    pub(super) fn of(&self, kind: LayerType) -> &Surroundings {
+        match kind {
+            LayerType::Full => &self.full,
+            LayerType::Sliding => self.sliding.as_ref().unwrap_or(&self.full),
+        }
+    }
+}
+
+impl Context for Around {
+    fn of_kept(&self, tokens: &Division) -> Self {
+        Self {
+            full: self.full.of_kept(tokens),
+            sliding: self.sliding.as_ref().map(|around| around.of_kept(tokens)),
+        }
+    }
+}
+
+impl Rotations {
+    fn new(c: &GemmaConfig) -> Self {
+        let [full, sliding] = [LayerType::Full, LayerType::Sliding].map(|kind| c.rotation(kind));
+        let differs = full != sliding;
+        Self {
+            full: Turning::new(full),
+            sliding: differs.then(|| Turning::new(sliding)),
+        }
+    }
+
+    fn around(&self, reading: &Reading) -> Around {
+        Around {
+            full: self.full.around(reading),
+            sliding: self.sliding.as_ref().map(|turning| turning.around(reading)),
+        }
+    }
+}
+
+impl GemmaForCausalLm {
+    pub(crate) fn skeleton(c: &GemmaConfig, device: &Device) -> Self {
+        let d = c.hidden_size;
+        let head = || Linear::skeleton_with(d, c.vocab_size, false, device);
+        Self {
+            model: Gemma {
+                embed_tokens: Embedding::skeleton(c.vocab_size, d, device),
+                layers: c
+                    .layers()
+                    .map(|(window, kind)| Layer::skeleton(c, window, kind, device))
+                    .collect(),
+                norm: RmsNorm::skeleton(d, c.rms_norm_eps, device),
+                scale: c.token_scale(),
+                rotations: Rotations::new(c),
+            },
+            lm_head: (!c.tie_word_embeddings).then(head),
+            cap: c.logit_cap(),
+        }
+    }
+
+    /// `RMSNorm(x) Eᵀ` with `E` the head or, when tied, the token table, levelled off.
+    fn predict(&self, hidden: Tensor<3>) -> Tensor<3> {
+        let head = self.lm_head.as_ref().map(|head| &head.weight);
+        let matrix = head.unwrap_or(&self.model.embed_tokens.weight);
+        let logits = ligo_ops::linear(self.model.norm.forward(hidden), Param::val(matrix), None);
+        match self.cap {
+            None => logits,
+            Some(cap) => logits.div_scalar(cap).tanh().mul_scalar(cap),
+        }
+    }
+}
+
+impl Gemma {
+    /// Hidden states before the last normalisation. Shows `inspect` the tokens as the first layer reads them, and what comes out of each layer.
+    fn forward(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error> {
+        let around = self.rotations.around(reading);
+        let x = self
+            .embed_tokens
+            .forward(reading.input_ids.clone())
+            .mul_scalar(self.scale);
+        stack::run(&self.layers, x, &around, 0, pass, inspect)
+    }
+}
+
+impl Network for GemmaForCausalLm {
+    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
+        let inputs = causal(inputs)?;
+        let hidden = self.model.forward(&inputs.into(), pass, &mut |_| {})?;
+        Ok(next_token_scores(self.predict(hidden), inputs.labels.clone()))
+    }
+
+    fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
+        let reading = text(features)?.into();
+        let hidden = self.model.forward(&reading, &Pass::evaluation(), &mut |_| {})?;
+        Ok(self.predict(hidden))
+    }
+
+    fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
+        let reading = text(features)?.into();
+        stack::states(|inspect| self.model.forward(&reading, &Pass::evaluation(), inspect))
+    }
+}
