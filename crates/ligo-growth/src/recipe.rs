@@ -188,7 +188,10 @@ impl<'a> Kitchen<'a> {
             let [taken] = taken.as_slice() else {
                 return Ok(None);
             };
-            if !taken.is_copy() || self.map.ratio(self.small, param.spec) != 1.0 || !self.map.fill.is_nothing(self.small, param, true) {
+            if !taken.is_copy()
+                || self.map.ratio(self.small, param.spec) != 1.0
+                || !self.map.fill.is_nothing(self.small, param, true)
+            {
                 return Ok(None);
             }
             let own = self.small.param(param.spec, taken.layer);
