@@ -3,8 +3,8 @@ use serde_json::{Map, Value};
 use crate::family::FamilyConfig;
 use crate::settings::Setting;
 use crate::{
-    BertConfig, CaitConfig, Error, Gpt2Config, GptNeoxConfig, LlamaConfig, ParamTable, Patches, PositionGrid, Sides,
-    Sizes, Task, VitConfig,
+    BertConfig, CaitConfig, Error, Gpt2Config, GptNeoxConfig, LlamaConfig, OptConfig, ParamTable, Patches,
+    PositionGrid, Sides, Sizes, Task, VitConfig,
 };
 use crate::{layer_types, llama};
 
@@ -60,8 +60,8 @@ macro_rules! families {
 }
 
 families! {
-    /// BERT and RoBERTa, which differ in positions, heads and names.
-    Bert(BertConfig) = "bert" | "roberta",
+    /// BERT and RoBERTa, which differ in positions, heads and names, and what is called otherwise than RoBERTa.
+    Bert(BertConfig) = "bert" | "roberta" | "xlm-roberta" | "camembert",
     /// ViT, and DeiT, which is a ViT with a distillation token.
     Vit(VitConfig) = "vit" | "deit",
     /// CaiT.
@@ -70,8 +70,10 @@ families! {
     Gpt2(Gpt2Config) = "gpt2",
     /// GPT-NeoX, the family of Pythia.
     GptNeox(GptNeoxConfig) = "gpt_neox",
-    /// Llama, and Mistral, Qwen2 and Qwen3, which differ from it in biases, norms of heads and defaults.
-    Llama(LlamaConfig) = "llama" | "mistral" | "qwen2" | "qwen3",
+    /// OPT.
+    Opt(OptConfig) = "opt",
+    /// Llama, and those that differ from it in biases, norms, rotations, names and defaults.
+    Llama(LlamaConfig) = "llama" | "mistral" | "qwen2" | "qwen3" | "smollm3" | "phi3" | "olmo2",
 }
 
 impl ModelConfig {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use crate::{Error, ModelConfig};
+use crate::{Error, ModelConfig, layer_lists};
 
 /// A size that is asked for: a number, or a multiple of what there is.
 ///
@@ -88,6 +88,16 @@ struct Fields {
     ffn: &'static str,
 }
 
+const USUAL: Fields = Fields {
+    layers: "num_hidden_layers",
+    width: "hidden_size",
+    heads: "num_attention_heads",
+    ffn: "intermediate_size",
+};
+
+/// The width of an OPT's token table, which is that of the residual stream where nothing projects.
+const WORDS: &str = "word_embed_proj_dim";
+
 impl ModelConfig {
     fn fields(&self) -> Fields {
         match self {
@@ -97,12 +107,11 @@ impl ModelConfig {
                 heads: "n_head",
                 ffn: "n_inner",
             },
-            _ => Fields {
-                layers: "num_hidden_layers",
-                width: "hidden_size",
-                heads: "num_attention_heads",
-                ffn: "intermediate_size",
+            Self::Opt(_) => Fields {
+                ffn: "ffn_dim",
+                ..USUAL
             },
+            _ => USUAL,
         }
     }
 
@@ -117,15 +126,17 @@ impl ModelConfig {
         let Some(object) = json.as_object_mut() else {
             return Ok(self.clone());
         };
-        let mut set = |field: &str, size: usize| object.insert(field.into(), size.into());
         if let Some(layers) = resize.layers {
-            set(fields.layers, asked("layers", layers, sizes.layers)?);
+            object.insert(fields.layers.into(), asked("layers", layers, sizes.layers)?.into());
         }
         let width = match resize.width {
             Some(width) => asked("width", width, sizes.hidden)?,
             None => sizes.hidden,
         };
-        set(fields.width, width);
+        object.insert(fields.width.into(), width.into());
+        if object.get(WORDS) == Some(&Value::from(sizes.hidden)) {
+            object.insert(WORDS.into(), width.into());
+        }
         let factor = width as f64 / sizes.hidden as f64;
 
         // Neurons keep their ratio to the width, rounded where that is no whole number.
@@ -146,6 +157,10 @@ impl ModelConfig {
         let heads = resize.heads.or((factor != 1.0).then_some(Size::Times(factor)));
         if let Some(heads) = heads {
             set_heads(object, &fields, self, heads, width)?;
+        }
+        if resize.layers.is_some() {
+            layer_lists::forget(object);
+            layer_lists::repeat_layers(object, &self.to_json());
         }
         Self::from_json(&json)
     }
@@ -291,6 +306,18 @@ mod tests {
         assert!(larger.to_json()["n_inner"].is_null());
         let more = gpt2.resized(&resize("", "", "", "200")).unwrap();
         assert_eq!(more.to_json()["n_inner"], 200);
+    }
+
+    #[test]
+    fn an_opts_token_table_is_widened_where_nothing_projects() {
+        let opt = |words: usize| {
+            config(json!({"model_type": "opt", "ffn_dim": 256, "word_embed_proj_dim": words}))
+                .resized(&resize("", "2x", "", ""))
+                .unwrap()
+        };
+        assert_eq!(sizes(&opt(64)), [4, 128, 16, 128, 512]);
+        assert_eq!(opt(64).to_json()["word_embed_proj_dim"], 128);
+        assert_eq!(opt(48).to_json()["word_embed_proj_dim"], 48);
     }
 
     #[test]

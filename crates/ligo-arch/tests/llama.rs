@@ -73,7 +73,12 @@ fn what_changes_the_rotation_otherwise_is_refused() {
         (
             "rope_scaling",
             json!({"type": "longrope", "factor": 2.0}),
-            "rope_type = longrope",
+            "short_factor = nothing",
+        ),
+        (
+            "rope_scaling",
+            json!({"type": "proportional", "factor": 2.0}),
+            "rope_type = proportional",
         ),
         ("rope_scaling", json!({"type": "linear"}), "factor = nothing"),
         (

@@ -224,8 +224,10 @@ pub(crate) fn inherit(fields: &mut Map<String, Value>, small: &Value) {
         .flatten()
         .copied()
         .collect();
+    ligo_arch::repeat_layers(fields, small);
     for (key, value) in small.as_object().into_iter().flatten() {
-        let follows_width = ["intermediate_size", "n_inner"].contains(&key.as_str());
+        let follows_width = ["intermediate_size", "n_inner", "ffn_dim"].contains(&key.as_str())
+            || (key == "word_embed_proj_dim" && small.get("hidden_size") == Some(value));
         let left_out = (follows_width && widened) || given.contains(&key.as_str());
         if !left_out && !fields.contains_key(key) {
             fields.insert(key.clone(), value.clone());
@@ -245,7 +247,10 @@ fn complete(fields: &mut Map<String, Value>, example: &ModelConfig, facts: &Data
         }
     }
     if let Some(hidden) = fields.get("hidden_size").and_then(Value::as_u64)
-        && ["bert", "roberta", "vit", "deit", "cait"].contains(&example.model_type())
+        && matches!(
+            example,
+            ModelConfig::Bert(_) | ModelConfig::Vit(_) | ModelConfig::Cait(_)
+        )
     {
         fields
             .entry("intermediate_size")

@@ -181,16 +181,41 @@ impl OperatorSpec {
     }
 
     /// The large model's configuration as this operator needs it. A residual stream that grows without a change of the function
-    /// may need another ε in its normalisations; everything else stays.
+    /// may need another ε in its normalisations, and where layers are of several kinds each is of the kind of the layer that it copies; everything else
+    /// stays.
     ///
     /// Whoever builds the map of an operator trains and writes the model with this configuration.
     #[must_use]
     pub fn adjust(&self, small: &ModelConfig, large: &ModelConfig) -> ModelConfig {
-        match self {
+        let large = match self {
             Self::Lemon(_) => lemon::adjust(small, large),
             Self::Expansions => expansions::adjust(small, large),
             _ => large.clone(),
+        };
+        match self.layer_sources(small.sizes().layers, large.sizes().layers) {
+            Some(sources) => large.with_layers_of(small, &sources),
+            None => large,
         }
+    }
+
+    /// For each layer of the large model's first stack the small model's layer that it copies, or stands beside where it starts fresh. `None` where
+    /// layers are mixed or have nothing of the small model's, and where they become fewer.
+    pub fn layer_sources(&self, small: usize, large: usize) -> Option<Vec<usize>> {
+        if small == 0 || large < small {
+            return None;
+        }
+        Some(match self {
+            Self::Scratch | Self::Ligo(_) => return None,
+            Self::Layers { layers } => layers.clone(),
+            Self::Stackbert | Self::ZeroPad => crate::depth::stack(small, large),
+            // Layers beyond the small model's own are fresh.
+            Self::DirectCopy => crate::depth::stack(small, large),
+            Self::Fpi(_) | Self::Aki(_) => crate::depth::stack_from_top(small, large),
+            Self::Interpose | Self::HyperCloning(_) | Self::Expansions => crate::depth::interpose(small, large),
+            Self::Middle => crate::depth::middle(small, large),
+            Self::ZeroBlocks(config) => config.placement.list(small, large),
+            Self::Lemon(config) => config.placement.list(small, large),
+        })
     }
 
     /// The linear map of this operator for a pair of models. Fresh entries are N(0, `initializer_range`²) for matrices.
