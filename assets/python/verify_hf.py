@@ -31,7 +31,9 @@ except ImportError as error:
 INPUTS = ("input_ids", "attention_mask", "token_type_ids", "pixel_values")
 
 # The normalisation behind the last layer: `transformers` lists its output as the last hidden state, ligo its input.
-FINAL_NORMS = ("transformer.ln_f", "gpt_neox.final_layer_norm", "model.norm", "vit.layernorm", "deit.layernorm")
+FINAL_NORMS = (
+    "transformer.ln_f", "gpt_neox.final_layer_norm", "model.norm", "model.decoder.final_layer_norm", "vit.layernorm", "deit.layernorm",
+)
 
 
 def load_cait(model_dir, _):
@@ -99,6 +101,8 @@ def load(model_dir, class_name):
 def logits_of(output):
     if hasattr(output, "start_logits"):
         return torch.stack([output.start_logits, output.end_logits], dim=-1)
+    if hasattr(output, "last_hidden_state"):  # no head
+        return output.last_hidden_state
     logits = output.logits if hasattr(output, "logits") else output.prediction_logits
     return logits.unsqueeze(1) if logits.dim() == 2 else logits  # classes: one row for each text or image
 

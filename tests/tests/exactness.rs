@@ -9,7 +9,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use common::{Family, Weights, distance, families, logits, operators, source, tensors, values, weights};
-use ligo_arch::ModelConfig;
+use ligo_arch::{ModelConfig, Resize, Size, Task};
 use ligo_growth::{
     Choice, CloningConfig, CloningForm, CopyConfig, CopyScale, Error, Growth, LemonConfig, OperatorSpec, Placement,
     Split, ZeroBlocksConfig, stream,
@@ -81,7 +81,11 @@ fn every_operator_keeps_the_function_where_it_says_and_nowhere_else() {
                         report.add(&spec, growth, shown);
                         // What is not exact is seen not to be.
                         assert!(
-                            if keeps { gap <= EXACT } else { gap > 100.0 * EXACT },
+                            if keeps {
+                                gap <= family.exact()
+                            } else {
+                                gap > 100.0 * EXACT
+                            },
                             "{what}: {gap:e}"
                         );
                     }
@@ -203,18 +207,17 @@ fn layers_without_effect_have_none_wherever_they_stand() {
         for family in families() {
             // From two layers to three, so that places differ, and to seven: several copies of each.
             for layers in [3, 7] {
-                let mut json = family.small().to_json();
-                let key = if json.get("n_layer").is_some() {
-                    "n_layer"
-                } else {
-                    "num_hidden_layers"
+                let resize = Resize {
+                    layers: Some(Size::Exactly(layers)),
+                    ..Resize::default()
                 };
-                json[key] = layers.into();
-                // Written for as many layers as there were.
-                json.as_object_mut().unwrap().remove("layer_types");
-                let large = ModelConfig::from_json(&json).unwrap();
+                let large = family.small().resized(&resize).unwrap();
                 let gap = gap(&spec, &family, &large).unwrap();
-                assert!(gap <= EXACT, "{placement:?}, {layers} layers, {}: {gap:e}", family.name);
+                assert!(
+                    gap <= family.exact(),
+                    "{placement:?}, {layers} layers, {}: {gap:e}",
+                    family.name
+                );
             }
         }
     }
@@ -273,7 +276,33 @@ fn depth_and_width_at_once_are_exact_where_each_of_them_is() {
             if keeps(Growth::Layers) && keeps(Growth::Doubled) {
                 let gap = gap(&spec, &family, &family.both()).unwrap();
                 println!("{}, both, {}: {gap:.1e}", spec.name(), family.name);
-                assert!(gap <= EXACT, "{}, {}: {gap:e}", spec.name(), family.name);
+                assert!(gap <= family.exact(), "{}, {}: {gap:e}", spec.name(), family.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn encoders_without_a_head_keep_their_states() {
+    let device = Device::flex();
+    for family in families().into_iter().filter(|f| ["bert", "roberta"].contains(&f.name)) {
+        let bare = |config: ModelConfig| config.with_task(Task::HiddenStates).unwrap();
+        let small = bare(family.small());
+        let weights = weights(&small.table());
+        let before = values(logits(&small, tensors(&weights, &device), &device));
+        for growth in [Growth::Layers, Growth::Doubled] {
+            let large = bare(family.large(growth));
+            let spec = OperatorSpec::from_name("hyper-cloning").unwrap();
+            let grown = grow(&spec, &small, &large, &weights).unwrap();
+            let after = values(logits(&large, tensors(&grown, &device), &device));
+            // Each state once, or twice side by side.
+            let (old, new) = (small.sizes().hidden, large.sizes().hidden);
+            for copy in 0..new / old {
+                let states = after
+                    .chunks_exact(new)
+                    .flat_map(|state| &state[copy * old..(copy + 1) * old]);
+                let gap = distance(&before, &states.copied().collect::<Vec<_>>());
+                assert!(gap <= EXACT, "{growth:?}, {}: {gap:e}", family.name);
             }
         }
     }

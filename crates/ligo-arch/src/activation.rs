@@ -50,3 +50,10 @@ pub enum HiddenAct {
     #[serde(rename = "linear")]
     Linear,
 }
+
+impl HiddenAct {
+    /// Whether its slope at zero is zero.
+    pub fn is_flat_at_zero(self) -> bool {
+        matches!(self, Self::Relu | Self::Relu2 | Self::Relu6)
+    }
+}

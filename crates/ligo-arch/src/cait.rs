@@ -283,6 +283,7 @@ impl FamilyConfig for CaitConfig {
         let mixed = Unit { set: "heads", block: 1 };
         ParamTable::new("cait", rows.0, sizes, depths, Vec::new())
             .with_units(head_units(width, 1))
+            .with_activation(self.hidden_act)
             .with_norm(Norm {
                 kind: NormKind::Layer,
                 place: NormPlace::Before,

@@ -3,7 +3,7 @@ use serde_json::{Map, Value};
 use crate::family::FamilyConfig;
 use crate::settings::Setting;
 use crate::{
-    BertConfig, CaitConfig, Error, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, ParamTable, Patches,
+    BertConfig, CaitConfig, Error, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, OptConfig, ParamTable, Patches,
     PositionGrid, Sides, Sizes, Task, VitConfig,
 };
 use crate::{LayerType, gemma, layer_types, llama};
@@ -60,8 +60,8 @@ macro_rules! families {
 }
 
 families! {
-    /// BERT and RoBERTa, which differ in positions, heads and names.
-    Bert(BertConfig) = "bert" | "roberta",
+    /// BERT and RoBERTa, which differ in positions, heads and names, and what is called otherwise than RoBERTa.
+    Bert(BertConfig) = "bert" | "roberta" | "xlm-roberta" | "camembert",
     /// ViT, and DeiT, which is a ViT with a distillation token.
     Vit(VitConfig) = "vit" | "deit",
     /// CaiT.
@@ -70,8 +70,10 @@ families! {
     Gpt2(Gpt2Config) = "gpt2",
     /// GPT-NeoX, the family of Pythia.
     GptNeox(GptNeoxConfig) = "gpt_neox",
-    /// Llama, and Mistral, Qwen2 and Qwen3, which differ from it in biases, norms of heads and defaults.
-    Llama(LlamaConfig) = "llama" | "mistral" | "qwen2" | "qwen3",
+    /// OPT.
+    Opt(OptConfig) = "opt",
+    /// Llama, and those that differ from it in biases, norms, rotations, names and defaults.
+    Llama(LlamaConfig) = "llama" | "mistral" | "qwen2" | "qwen3" | "smollm3" | "phi3" | "olmo2",
     /// Gemma, and Gemma 2 and the text of Gemma 3, which add norms, windows and caps to it.
     Gemma(GemmaConfig) = "gemma" | "gemma2" | "gemma3_text",
 }
@@ -168,19 +170,6 @@ impl ModelConfig {
     /// How far the attention of each layer sees, where the layers of the family may differ in that.
     pub fn layer_types(&self) -> Option<Vec<LayerType>> {
         self.family().layer_types()
-    }
-
-    /// The same model with these types of its layers, and as many layers. A family whose layers do not differ stays as it is.
-    ///
-    /// # Errors
-    /// A layer is to have a window, and the model has none.
-    pub fn with_layer_types(&self, types: &[LayerType]) -> Result<Self, Error> {
-        if self.layer_types().is_none_or(|now| now == types) {
-            return Ok(self.clone());
-        }
-        let mut json = self.to_json();
-        layer_types::write(&mut json, types);
-        Self::from_json(&json)
     }
 
     /// The vocabulary size; 0 for models of images.

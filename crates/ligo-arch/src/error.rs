@@ -35,6 +35,16 @@ pub enum Error {
         /// `num_hidden_layers`.
         layers: u64,
     },
+    /// A list does not say something of every layer.
+    #[error("{field} has {found} entries, but num_hidden_layers is {layers}; write down one for each layer")]
+    LayerList {
+        /// The name of the list.
+        field: &'static str,
+        /// Its entries.
+        found: usize,
+        /// `num_hidden_layers`.
+        layers: usize,
+    },
     /// The number of heads does not divide the hidden size.
     #[error("num_attention_heads = {heads} does not divide hidden_size = {hidden}")]
     HeadsDoNotDivide {

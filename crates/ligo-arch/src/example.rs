@@ -1,6 +1,8 @@
 use serde_json::{Map, Value, json};
 
-use crate::{BertConfig, CaitConfig, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, ModelConfig, VitConfig};
+use crate::{
+    BertConfig, CaitConfig, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, ModelConfig, OptConfig, VitConfig,
+};
 
 /// Fields that are read, but are no field of a configuration's struct.
 const READ_BESIDES: [&str; 9] = [
@@ -21,8 +23,11 @@ impl ModelConfig {
         Some(match model_type {
             "bert" => Self::Bert(BertConfig::new(64, 8, 1, 1)),
             "roberta" => Self::Bert(BertConfig::roberta(64, 8, 1, 1)),
+            "xlm-roberta" => Self::Bert(like_roberta("xlm-roberta", "XLMRobertaForMaskedLM")),
+            "camembert" => Self::Bert(like_roberta("camembert", "CamembertForMaskedLM")),
             "gpt2" => Self::Gpt2(Gpt2Config::new(64, 8, 1, 1)),
             "gpt_neox" => Self::GptNeox(GptNeoxConfig::new(64, 8, 1, 1)),
+            "opt" => Self::Opt(OptConfig::new(64, 8, 1, 1)),
             "llama" => Self::Llama(LlamaConfig::new(64, 8, 1, 1, 16)),
             "mistral" => Self::Llama(renamed("mistral", "MistralForCausalLM")),
             "qwen2" => Self::Llama(renamed("qwen2", "Qwen2ForCausalLM")),
@@ -30,6 +35,15 @@ impl ModelConfig {
                 head_dim: Some(8),
                 ..renamed("qwen3", "Qwen3ForCausalLM")
             }),
+            "smollm3" => Self::Llama(with_fields(
+                renamed("smollm3", "SmolLM3ForCausalLM"),
+                json!({"no_rope_layers": [1], "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}),
+            )),
+            "phi3" => Self::Llama(with_fields(
+                renamed("phi3", "Phi3ForCausalLM"),
+                json!({"resid_pdrop": 0.0, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}),
+            )),
+            "olmo2" => Self::Llama(renamed("olmo2", "Olmo2ForCausalLM")),
             "gemma" => Self::Gemma(GemmaConfig::new(64, 8, 1, 1, 16)),
             "gemma2" => Self::Gemma(GemmaConfig::gemma2(64, 8, 1, 1, 16)),
             "gemma3_text" => Self::Gemma(GemmaConfig::gemma3(64, 8, 1, 1, 16)),
@@ -59,9 +73,9 @@ impl ModelConfig {
 }
 
 /// Fields that an example leaves out, since they are absent unless somebody sets them: `(model_types, fields)`.
-const OPTIONAL: [(&[&str], &[&str]); 6] = [
+const OPTIONAL: [(&[&str], &[&str]); 9] = [
     (
-        &["llama", "mistral", "qwen2", "qwen3"],
+        &["llama", "mistral", "qwen2", "qwen3", "smollm3", "phi3", "olmo2"],
         &[
             "head_dim",
             "rope_parameters",
@@ -73,7 +87,7 @@ const OPTIONAL: [(&[&str], &[&str]); 6] = [
         ],
     ),
     (
-        &["mistral", "qwen2", "qwen3"],
+        &["mistral", "qwen2", "qwen3", "smollm3"],
         &["use_sliding_window", "max_window_layers", "layer_types"],
     ),
     (
@@ -91,8 +105,18 @@ const OPTIONAL: [(&[&str], &[&str]); 6] = [
             "use_bidirectional_attention",
         ],
     ),
+    (&["smollm3"], &["no_rope_layer_interval"]),
+    (&["phi3"], &["partial_rotary_factor"]),
     (&["vit", "deit", "cait"], &["drop_path_rate"]),
     (&["gpt2"], &["n_inner", "n_ctx"]),
+    (
+        &["opt"],
+        &[
+            "word_embed_proj_dim",
+            "_remove_final_layer_norm",
+            "layer_norm_elementwise_affine",
+        ],
+    ),
     (
         &["gpt_neox"],
         &[
@@ -109,6 +133,18 @@ fn renamed(model_type: &str, architecture: &str) -> LlamaConfig {
     let mut config = LlamaConfig::new(64, 8, 1, 1, 16);
     config.model_type = model_type.into();
     config.extra.insert("architectures".into(), json!([architecture]));
+    config
+}
+
+fn like_roberta(model_type: &str, architecture: &str) -> BertConfig {
+    let mut config = BertConfig::roberta(64, 8, 1, 1);
+    config.model_type = model_type.into();
+    config.extra.insert("architectures".into(), json!([architecture]));
+    config
+}
+
+fn with_fields(mut config: LlamaConfig, fields: Value) -> LlamaConfig {
+    config.extra.extend(fields.as_object().cloned().unwrap_or_default());
     config
 }
 

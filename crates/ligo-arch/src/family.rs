@@ -18,6 +18,8 @@ pub enum Task {
     },
     /// Where an answer begins and ends.
     QuestionAnswering,
+    /// Nothing: there is no head, and what comes out are hidden states.
+    HiddenStates,
     /// The class of an image.
     ImageClassification {
         /// The number of classes.
@@ -32,6 +34,7 @@ impl fmt::Display for Task {
             Self::CausalLm => f.write_str("next tokens"),
             Self::SequenceClassification { labels } => write!(f, "{labels} classes of texts"),
             Self::QuestionAnswering => f.write_str("where an answer begins and ends"),
+            Self::HiddenStates => f.write_str("nothing (hidden states, without a head)"),
             Self::ImageClassification { labels } => write!(f, "{labels} classes of images"),
         }
     }

@@ -1,11 +1,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::decoder::Ending;
 use crate::family::{FamilyConfig, Sizes, Task};
 use crate::rows::{Rows, Stack};
 use crate::settings::{Setting, padding};
 use crate::unit::head_units;
-use crate::{Axis, Error, HiddenAct, Init, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Repeat, Role, limits};
+use crate::{Axis, Error, HiddenAct, Init, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Role, limits};
 
 /// `config.json` of a GPT-2, with the names of `transformers`' `GPT2Config`.
 ///
@@ -194,16 +195,15 @@ impl FamilyConfig for Gpt2Config {
         matrix("mlp.c_fc", Axis::FFN, h, "ffn_in", None);
         matrix("mlp.c_proj", h, Axis::FFN, "ffn_out", Some(residual));
         norm(&mut rows, "ln_2", "ffn_norm");
-        let read = if self.tie_word_embeddings { Axis::HEAD_INPUT } else { h };
-        rows.one("transformer.ln_f.weight", &[read], "final_norm", NormWeight);
-        rows.one("transformer.ln_f.bias", &[read], "final_norm", NormBias);
-        let head = "lm_head.weight";
-        let mut ties = Vec::new();
-        if self.tie_word_embeddings {
-            ties.push((head.into(), "transformer.wte.weight".into()));
-        } else {
-            rows.one(head, &[Axis::VOCAB, h], "head", Weight);
-        }
+        let ending = Ending {
+            norm: Some("transformer.ln_f"),
+            has_shift: true,
+            head: "lm_head.weight",
+            words: "transformer.wte.weight",
+            tied: self.tie_word_embeddings,
+            word: None,
+        };
+        let ties = ending.rows(&mut rows);
 
         let d = self.n_embd;
         let mut sizes = vec![
@@ -215,18 +215,14 @@ impl FamilyConfig for Gpt2Config {
             (Axis::VOCAB, self.vocab_size),
             (Axis::POSITION, self.n_positions),
         ];
-        let follows_hidden = Repeat {
-            of: Axis::HIDDEN,
-            block: d,
-            times: 1,
-        };
-        let tied_head = self.tie_word_embeddings.then_some((Axis::HEAD_INPUT, follows_hidden));
+        let tied_head = ending.tied_input(d);
         sizes.extend(tied_head.map(|(axis, _)| (axis, d)));
         // The first of these is the causal mask of older files. `.c_attn.bias`, a parameter, has another ending.
         let width = d.checked_div(self.n_head).unwrap_or(1);
         ParamTable::new("gpt2", rows.0, sizes, [(LAYERS.name, self.n_layer)], ties)
             .with_repeats(tied_head)
             .with_units(head_units(width, 1))
+            .with_activation(self.activation_function)
             .with_norm(Norm {
                 kind: NormKind::Layer,
                 place: NormPlace::Before,

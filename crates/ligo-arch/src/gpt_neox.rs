@@ -1,14 +1,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::decoder::Ending;
 use crate::family::{FamilyConfig, Sizes, Task};
 use crate::rope::{self, Base, original_positions};
 use crate::rows::{Rows, Stack};
 use crate::settings::{Setting, padding};
 use crate::unit::head_units;
 use crate::{
-    Axis, Error, HiddenAct, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Repeat, Role, RopeParameters, Rotation,
-    limits,
+    Axis, Error, HiddenAct, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Role, RopeParameters, Rotation, limits,
 };
 
 /// `config.json` of a GPT-NeoX (Black et al., arXiv:2204.06745) such as Pythia, with the names of `transformers`' `GPTNeoXConfig`.
@@ -242,16 +242,15 @@ impl FamilyConfig for GptNeoxConfig {
         matrix("mlp.dense_h_to_4h", Axis::FFN, h, "ffn_in", true);
         matrix("mlp.dense_4h_to_h", h, Axis::FFN, "ffn_out", true);
         norm(&mut rows, "post_attention_layernorm", "ffn_norm");
-        let read = if self.tie_word_embeddings { Axis::HEAD_INPUT } else { h };
-        rows.one("gpt_neox.final_layer_norm.weight", &[read], "final_norm", NormWeight);
-        rows.one("gpt_neox.final_layer_norm.bias", &[read], "final_norm", NormBias);
-        let head = "embed_out.weight";
-        let mut ties = Vec::new();
-        if self.tie_word_embeddings {
-            ties.push((head.into(), "gpt_neox.embed_in.weight".into()));
-        } else {
-            rows.one(head, &[Axis::VOCAB, h], "head", Weight);
-        }
+        let ending = Ending {
+            norm: Some("gpt_neox.final_layer_norm"),
+            has_shift: true,
+            head: "embed_out.weight",
+            words: "gpt_neox.embed_in.weight",
+            tied: self.tie_word_embeddings,
+            word: None,
+        };
+        let ties = ending.rows(&mut rows);
 
         let d = self.hidden_size;
         let mut sizes = vec![
@@ -262,16 +261,12 @@ impl FamilyConfig for GptNeoxConfig {
             (Axis::FFN, self.intermediate_size),
             (Axis::VOCAB, self.vocab_size),
         ];
-        let follows_hidden = Repeat {
-            of: Axis::HIDDEN,
-            block: d,
-            times: 1,
-        };
-        let tied_head = self.tie_word_embeddings.then_some((Axis::HEAD_INPUT, follows_hidden));
+        let tied_head = ending.tied_input(d);
         sizes.extend(tied_head.map(|(axis, _)| (axis, d)));
         ParamTable::new("gpt_neox", rows.0, sizes, [(LAYERS.name, self.num_hidden_layers)], ties)
             .with_repeats(tied_head)
             .with_units(head_units(width, 1))
+            .with_activation(self.hidden_act)
             .with_norm(Norm {
                 kind: NormKind::Layer,
                 place: NormPlace::Before,

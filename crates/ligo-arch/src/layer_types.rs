@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::{Error, limits};
 
-const LAYER_TYPES: &str = "layer_types";
+pub(crate) const LAYER_TYPES: &str = "layer_types";
 const LAYERS: &str = "num_hidden_layers";
 
 /// How far the attention of a layer sees.
@@ -50,22 +50,6 @@ pub(crate) fn said(fields: &Map<String, Value>) -> Result<Option<Vec<LayerType>>
         found.ok_or_else(|| wrong(entry))
     });
     types.collect::<Result<_, _>>().map(Some)
-}
-
-/// As [`write`], where a file lists types already.
-pub(crate) fn write_where_listed(json: &mut Value, types: &[LayerType]) {
-    if json.get(LAYER_TYPES).is_some_and(Value::is_array) {
-        write(json, types);
-    }
-}
-
-/// Writes down the type of each layer.
-pub(crate) fn write(json: &mut Value, types: &[LayerType]) {
-    if let Some(fields) = json.as_object_mut() {
-        fields.insert(LAYERS.into(), types.len().into());
-        let names: Vec<Value> = types.iter().map(|kind| kind.name().into()).collect();
-        fields.insert(LAYER_TYPES.into(), names.into());
-    }
 }
 
 /// Makes the list as long as there are layers, which it no longer is where somebody changed `num_hidden_layers` alone: `transformers` refuses

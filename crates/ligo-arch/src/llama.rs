@@ -1,6 +1,11 @@
+mod olmo2;
+mod phi3;
+mod smollm3;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::decoder::{self, Ending};
 use crate::family::{FamilyConfig, Sizes, Task};
 use crate::layer_types::{self, LayerType};
 use crate::rope::{self, Base, original_positions};
@@ -11,14 +16,15 @@ use crate::{
     Axis, Error, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Repeat, Role, RopeParameters, Rotation, limits,
 };
 
-/// `config.json` of a Llama, a Mistral, a Qwen2 or a Qwen3, with the names of `transformers`' `LlamaConfig`.
+/// `config.json` of a Llama, a Mistral, a Qwen2, a Qwen3, a SmolLM3, a Phi-3 or an OLMo 2, with the names of `transformers`' `LlamaConfig`.
 ///
-/// They differ in few things: Qwen2 has biases on queries, keys and values; Llama and Qwen3 have them where the file says so; Qwen3 normalises
-/// each head's queries and keys; Mistral limits the attention of all layers to a window, Qwen2 and Qwen3 that of some where the file says so. Fields that are not listed are kept in [`LlamaConfig::extra`] and
-/// written back.
+/// They differ in few things: Qwen2 has biases on queries, keys and values; Llama, Qwen3, SmolLM3 and OLMo 2 have them where the file says so; Qwen3
+/// normalises each head's queries and keys, OLMo 2 those of all heads together; Mistral and Phi-3 limit the attention of all layers to a window, Qwen2,
+/// Qwen3 and SmolLM3 that of some, where the file says so; some layers of a SmolLM3 rotate nothing, Phi-3 fuses matrices in files, OLMo 2 normalises what
+/// sub-layers give. Fields that are not listed are kept in [`LlamaConfig::extra`] and written back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LlamaConfig {
-    /// `llama`, `mistral`, `qwen2` or `qwen3`.
+    /// `llama`, `mistral`, `qwen2`, `qwen3`, `smollm3`, `phi3` or `olmo2`.
     #[serde(default = "model_type")]
     pub model_type: String,
     /// Entries of the token table.
@@ -64,10 +70,10 @@ pub struct LlamaConfig {
     /// Dropout on attention probabilities.
     #[serde(default)]
     pub attention_dropout: f64,
-    /// Whether a Llama's or a Qwen3's projections of queries, keys, values and outputs have biases.
+    /// Whether projections of queries, keys, values and outputs have biases; in families that may have them.
     #[serde(default)]
     pub attention_bias: bool,
-    /// Whether a Llama's feed-forward matrices have biases.
+    /// Whether a Llama's or a SmolLM3's feed-forward matrices have biases.
     #[serde(default)]
     pub mlp_bias: bool,
     /// Everything else in the file.
@@ -76,7 +82,7 @@ pub struct LlamaConfig {
 }
 
 /// What `model_type` may say; also the family of the table.
-const FAMILIES: [&str; 4] = ["llama", "mistral", "qwen2", "qwen3"];
+const FAMILIES: [&str; 7] = ["llama", "mistral", "qwen2", "qwen3", "smollm3", "phi3", "olmo2"];
 
 /// The decoder.
 const LAYERS: Stack = Stack {
@@ -86,6 +92,15 @@ const LAYERS: Stack = Stack {
 
 /// What the attention output reads when several query heads share a value head: each value head once for each of them.
 const VALUE_HEADS: Axis = Axis::growing("value_heads");
+
+/// The normalisations of a layer.
+const NORMS: [(&str, &str); 2] = [
+    ("input_layernorm", "attention_norm"),
+    ("post_attention_layernorm", "ffn_norm"),
+];
+
+/// Those of each head's queries and keys.
+const HEAD_NORMS: [(&str, Axis, &str); 2] = [("q_norm", HEAD_WIDTH, "query_norm"), ("k_norm", HEAD_WIDTH, "key_norm")];
 
 /// One head, which has one gain for all of its kind: heads can be added and cannot be widened.
 const HEAD_WIDTH: Axis = Axis::fixed("head_dim");
@@ -107,7 +122,7 @@ fn eps() -> f64 {
 }
 
 /// What `transformers` takes where a file of the later families leaves a size out: `(model_type, field, value)`.
-const ABSENT: [(&str, &str, usize); 7] = [
+const ABSENT: [(&str, &str, usize); 10] = [
     ("mistral", "num_key_value_heads", 8),
     ("mistral", "max_position_embeddings", 131_072),
     ("qwen2", "num_key_value_heads", 32),
@@ -115,15 +130,23 @@ const ABSENT: [(&str, &str, usize); 7] = [
     ("qwen3", "num_key_value_heads", 32),
     ("qwen3", "max_position_embeddings", 32_768),
     ("qwen3", "head_dim", 128),
+    ("smollm3", "num_key_value_heads", 4),
+    ("smollm3", "max_position_embeddings", 32_768),
+    ("phi3", "max_position_embeddings", 4096),
 ];
 
-/// Adds what a file of a Mistral, a Qwen2 or a Qwen3 leaves out and the reference takes otherwise than a Llama's.
+/// Adds what a file leaves out and the reference takes otherwise than a Llama's.
 pub(crate) fn complete(model_type: &str, json: &mut Value) {
     let Some(fields) = json.as_object_mut() else {
         return;
     };
     for (_, field, value) in ABSENT.iter().filter(|(family, ..)| *family == model_type) {
         fields.entry(*field).or_insert_with(|| json!(value));
+    }
+    match model_type {
+        "smollm3" => smollm3::complete(fields),
+        "phi3" | "olmo2" => drop(fields.entry("rms_norm_eps").or_insert_with(|| json!(1e-5))),
+        _ => {}
     }
 }
 
@@ -178,13 +201,32 @@ impl LlamaConfig {
         let of = |rope: &Option<RopeParameters>| rope.as_ref().and_then(|r| r.rope_theta);
         // In this order, as `transformers` reads files of either age.
         let theta = of(&self.rope_scaling).or_else(|| of(&self.rope_parameters));
-        theta.or(self.rope_theta).unwrap_or(10_000.0)
+        theta.or(self.rope_theta).unwrap_or(match self.model_type.as_str() {
+            "smollm3" => smollm3::THETA,
+            _ => 10_000.0,
+        })
     }
 
     /// How heads are turned by positions; of a valid configuration.
     pub fn rotation(&self) -> Rotation {
-        let base = self.rope();
-        base.rotation(self.scaling()).unwrap_or_else(|_| Rotation::plain(base))
+        self.checked_rotation().unwrap_or_else(|_| Rotation::plain(self.rope()))
+    }
+
+    fn checked_rotation(&self) -> Result<Rotation, Error> {
+        match self.model_type.as_str() {
+            "phi3" => phi3::rotation(self),
+            _ => self.rope().rotation(self.scaling()),
+        }
+    }
+
+    /// Whether a layer turns its queries and keys; all do but some of a SmolLM3's.
+    pub fn is_rotated(&self, layer: usize) -> bool {
+        self.model_type != "smollm3" || smollm3::is_rotated(&self.extra, layer)
+    }
+
+    /// Dropout on what each sub-layer gives, in the family that has it.
+    pub fn output_dropout(&self) -> Option<f64> {
+        (self.model_type == "phi3").then(|| phi3::dropout(&self.extra))
     }
 
     /// What the file says of the rotation.
@@ -193,18 +235,27 @@ impl LlamaConfig {
     }
 
     fn rope(&self) -> Base {
-        Base {
+        let whole = Base {
             theta: self.rope_base(),
             head_dim: self.head_width(),
             share: 1.0,
             positions: self.max_position_embeddings,
             original: original_positions(&self.extra),
+        };
+        match self.model_type.as_str() {
+            "phi3" => phi3::base(self, whole),
+            _ => whole,
         }
     }
 
     /// Whether each head's queries and keys are normalised.
     pub fn has_head_norms(&self) -> bool {
         self.model_type == "qwen3"
+    }
+
+    /// Whether sub-layers read the residual stream as it is, and what they give is normalised, as all queries and all keys together are.
+    pub fn normalises_outputs(&self) -> bool {
+        self.model_type == "olmo2"
     }
 
     /// Whether queries, keys and values have biases.
@@ -214,12 +265,12 @@ impl LlamaConfig {
 
     /// Whether the attention output has one.
     pub fn has_output_bias(&self) -> bool {
-        ["llama", "qwen3"].contains(&self.model_type.as_str()) && self.attention_bias
+        ["llama", "qwen3", "smollm3", "olmo2"].contains(&self.model_type.as_str()) && self.attention_bias
     }
 
     /// Whether the feed-forward matrices have one.
     pub fn has_ffn_bias(&self) -> bool {
-        self.model_type == "llama" && self.mlp_bias
+        ["llama", "smollm3"].contains(&self.model_type.as_str()) && self.mlp_bias
     }
 
     /// How many positions the attention of each layer reaches over, itself included, where the reference limits it. Up to that length the limit
@@ -235,21 +286,25 @@ impl LlamaConfig {
 
     /// Which layers have a window, where the layers of the family may differ.
     fn types(&self) -> Option<Vec<LayerType>> {
-        if !["qwen2", "qwen3"].contains(&self.model_type.as_str()) {
+        if !["qwen2", "qwen3", "smollm3"].contains(&self.model_type.as_str()) {
             return None;
         }
         let said = layer_types::said(&self.extra).ok().flatten();
-        let first = self
-            .extra
-            .get("max_window_layers")
-            .and_then(Value::as_u64)
-            .unwrap_or(28);
         Some(said.unwrap_or_else(|| {
-            let is_sliding = |layer: usize| self.window().is_some() && layer as u64 >= first;
+            let is_sliding = |layer: usize| self.window().is_some() && self.usually_slides(layer);
             (0..self.num_hidden_layers)
                 .map(|layer| LayerType::sliding(is_sliding(layer)))
                 .collect()
         }))
+    }
+
+    /// Which layers have a window where no list says it.
+    fn usually_slides(&self, layer: usize) -> bool {
+        if self.model_type == "smollm3" {
+            return !self.is_rotated(layer);
+        }
+        let first = self.extra.get("max_window_layers").and_then(Value::as_u64);
+        layer as u64 >= first.unwrap_or(28)
     }
 
     /// How far attention reaches in the layers that have a window.
@@ -259,8 +314,12 @@ impl LlamaConfig {
         match self.model_type.as_str() {
             // The reference's default.
             "mistral" if !self.extra.contains_key("sliding_window") => Some(4096),
-            "mistral" => window,
-            "qwen2" | "qwen3" if self.extra.get("use_sliding_window").and_then(Value::as_bool) == Some(true) => window,
+            "mistral" | "phi3" => window,
+            "qwen2" | "qwen3" | "smollm3"
+                if self.extra.get("use_sliding_window").and_then(Value::as_bool) == Some(true) =>
+            {
+                window
+            }
             _ => None,
         }
     }
@@ -335,10 +394,15 @@ impl FamilyConfig for LlamaConfig {
                 supported: "silu (swish)",
             });
         }
-        self.rope().rotation(self.scaling()).map(drop)
+        match self.model_type.as_str() {
+            "smollm3" => smollm3::check(&self.extra, self.num_hidden_layers)?,
+            "phi3" => phi3::check(self)?,
+            _ => {}
+        }
+        self.checked_rotation().map(drop)
     }
 
-    /// The parameters of `LlamaForCausalLM`, `MistralForCausalLM`, `Qwen2ForCausalLM` or `Qwen3ForCausalLM`.
+    /// The parameters of `LlamaForCausalLM` and of the classes that are like it.
     ///
     /// Gate and up projection share their neurons, so they share an axis, and the down projection reads it. With grouped
     /// queries the attention output reads each value head once for every query head of its group: an axis that repeats
@@ -362,33 +426,33 @@ impl FamilyConfig for LlamaConfig {
             ("mlp.up_proj", Axis::FFN, h, "ffn_in", ffn),
             ("mlp.down_proj", h, Axis::FFN, "ffn_out", ffn),
         ] {
-            rows.layered(LAYERS, &format!("{path}.weight"), &[out, input], module, Weight);
+            let row = rows.layered(LAYERS, &format!("{path}.weight"), &[out, input], module, Weight);
+            if self.model_type == "phi3" {
+                phi3::fuse(row, module);
+            }
             if bias {
                 rows.layered(LAYERS, &format!("{path}.bias"), &[out], module, Bias);
             }
         }
-        if self.has_head_norms() {
-            for (path, module) in [("q_norm", "query_norm"), ("k_norm", "key_norm")] {
-                let path = format!("self_attn.{path}.weight");
-                rows.layered(LAYERS, &path, &[HEAD_WIDTH], module, NormWeight);
-            }
+        let (inner_norms, norms) = match self.normalises_outputs() {
+            true => (Some(olmo2::INNER_NORMS), olmo2::NORMS),
+            false => (self.has_head_norms().then_some(HEAD_NORMS), NORMS),
+        };
+        for (path, axis, module) in inner_norms.into_iter().flatten() {
+            rows.layered(LAYERS, &format!("self_attn.{path}.weight"), &[axis], module, NormWeight);
         }
-        for (path, module) in [
-            ("input_layernorm", "attention_norm"),
-            ("post_attention_layernorm", "ffn_norm"),
-        ] {
+        for (path, module) in norms {
             rows.layered(LAYERS, &format!("{path}.weight"), &[h], module, NormWeight);
         }
-        let tied = self.tie_word_embeddings;
-        let read = if tied { Axis::HEAD_INPUT } else { h };
-        rows.one("model.norm.weight", &[read], "final_norm", NormWeight);
-        let head = "lm_head.weight";
-        let mut ties = Vec::new();
-        if tied {
-            ties.push((head.into(), "model.embed_tokens.weight".into()));
-        } else {
-            rows.one(head, &[Axis::VOCAB, h], "head", Weight);
-        }
+        let ending = Ending {
+            norm: Some("model.norm"),
+            has_shift: false,
+            head: "lm_head.weight",
+            words: "model.embed_tokens.weight",
+            tied: self.tie_word_embeddings,
+            word: None,
+        };
+        let ties = ending.rows(&mut rows);
 
         let mut sizes = vec![
             (Axis::HIDDEN, self.hidden_size),
@@ -409,8 +473,8 @@ impl FamilyConfig for LlamaConfig {
         if times > 1 {
             repeat(VALUE_HEADS, heads * width, Axis::VALUE, width, times);
         }
-        if tied {
-            repeat(Axis::HEAD_INPUT, self.hidden_size, h, self.hidden_size, 1);
+        if let Some((axis, Repeat { of, block, times })) = ending.tied_input(self.hidden_size) {
+            repeat(axis, self.hidden_size, of, block, times);
         }
         let family = FAMILIES.into_iter().find(|family| *family == self.model_type);
         ParamTable::new(
@@ -424,10 +488,13 @@ impl FamilyConfig for LlamaConfig {
         .with_units(head_units(width, times))
         .with_norm(Norm {
             kind: NormKind::Rms,
-            place: NormPlace::Before,
+            place: match self.normalises_outputs() {
+                true => NormPlace::Output,
+                false => NormPlace::Before,
+            },
         })
         .with_buffers(&[".rotary_emb.inv_freq"])
-        .with_base_prefix("model.")
+        .with_base_prefix(decoder::BASE)
     }
 
     fn task(&self) -> Task {
@@ -456,6 +523,9 @@ impl FamilyConfig for LlamaConfig {
             "mistral" => "MistralForCausalLM",
             "qwen2" => "Qwen2ForCausalLM",
             "qwen3" => "Qwen3ForCausalLM",
+            "smollm3" => "SmolLM3ForCausalLM",
+            "phi3" => "Phi3ForCausalLM",
+            "olmo2" => "Olmo2ForCausalLM",
             _ => "LlamaForCausalLM",
         };
         Some(class.into())
@@ -472,6 +542,7 @@ impl FamilyConfig for LlamaConfig {
             ("attention_bias", json!(self.has_output_bias())),
             ("mlp_bias", json!(self.has_ffn_bias())),
             ("sliding_window", json!(self.window())),
+            ("partial_rotary_factor", json!(self.rope().share)),
             padding(&self.extra),
         ]
     }

@@ -23,4 +23,6 @@ pub enum NormPlace {
     Before,
     /// Each sub-layer normalises the sum of its input and its output.
     After,
+    /// Each sub-layer reads the residual stream as it is and normalises its output, which is then added: with gains of zero it has no effect.
+    Output,
 }

@@ -61,7 +61,8 @@ mod tests {
             let found = ModelConfig::recognise(names.iter().chain(&deeper).map(String::as_str)).unwrap();
             let expected = match *model_type {
                 // Biases or not is all that files show.
-                "mistral" | "gemma" => "llama",
+                "mistral" | "gemma" | "smollm3" => "llama",
+                "xlm-roberta" | "camembert" => "roberta",
                 other => other,
             };
             assert_eq!(found, expected);

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use crate::{Axis, Error, ModelConfig, layer_types};
+use crate::{Axis, Error, ModelConfig, layer_lists};
 
 /// A size that is asked for: a number, or a multiple of what there is.
 ///
@@ -95,6 +95,17 @@ struct Fields {
     positions: &'static str,
 }
 
+const USUAL: Fields = Fields {
+    layers: "num_hidden_layers",
+    width: "hidden_size",
+    heads: "num_attention_heads",
+    ffn: "intermediate_size",
+    positions: "max_position_embeddings",
+};
+
+/// The width of an OPT's token table, which is that of the residual stream where nothing projects.
+const WORDS: &str = "word_embed_proj_dim";
+
 impl ModelConfig {
     fn fields(&self) -> Fields {
         match self {
@@ -105,13 +116,11 @@ impl ModelConfig {
                 ffn: "n_inner",
                 positions: "n_positions",
             },
-            _ => Fields {
-                layers: "num_hidden_layers",
-                width: "hidden_size",
-                heads: "num_attention_heads",
-                ffn: "intermediate_size",
-                positions: "max_position_embeddings",
+            Self::Opt(_) => Fields {
+                ffn: "ffn_dim",
+                ..USUAL
             },
+            _ => USUAL,
         }
     }
 
@@ -126,22 +135,19 @@ impl ModelConfig {
         let Some(object) = json.as_object_mut() else {
             return Ok(self.clone());
         };
-        // Where the layers of the small model differ, those of the large one do as if it were stacked; an operator may say otherwise.
-        let mut types = None;
-        let mut set = |field: &str, size: usize| object.insert(field.into(), size.into());
         if let Some(layers) = resize.layers {
             let layers = asked("layers", layers, sizes.layers)?;
-            set(fields.layers, layers);
-            types = self.layer_types().filter(|types| !types.is_empty()).map(|types| {
-                let stacked = types.iter().copied().cycle().take(layers);
-                stacked.collect::<Vec<_>>()
-            });
+            object.insert(fields.layers.into(), layers.into());
+            layer_lists::stack(object, layers);
         }
         let width = match resize.width {
             Some(width) => asked("width", width, sizes.hidden)?,
             None => sizes.hidden,
         };
-        set(fields.width, width);
+        object.insert(fields.width.into(), width.into());
+        if object.get(WORDS) == Some(&Value::from(sizes.hidden)) {
+            object.insert(WORDS.into(), width.into());
+        }
         let factor = width as f64 / sizes.hidden as f64;
 
         // Neurons keep their ratio to the width, rounded where that is no whole number.
@@ -164,11 +170,13 @@ impl ModelConfig {
             set_heads(object, &fields, self, heads, width)?;
         }
         self.set_rows(object, &fields, resize)?;
-        if let Some(types) = &types {
-            layer_types::write_where_listed(&mut json, types);
-        }
         let config = Self::from_json(&json)?;
-        types.map_or(Ok(config.clone()), |types| config.with_layer_types(&types))
+        if resize.layers.is_none() {
+            return Ok(config);
+        }
+        // Where the layers of the small model differ, those of the large one do as if it were stacked; an operator may say otherwise.
+        let stacked: Vec<_> = (0..config.sizes().layers).map(|i| Some(i % sizes.layers)).collect();
+        Ok(config.with_layers_of(self, &stacked))
     }
 
     /// Vocabulary and positions: what a table has a row for.
@@ -199,14 +207,15 @@ impl ModelConfig {
         if self.image_shape().is_some() {
             return Err(wrong("positions", "those of a model of images are its patches"));
         }
-        let rows = object.get(fields.positions).and_then(Value::as_u64).unwrap_or(0) as usize;
-        let now = rows - self.position_prefix();
+        // Files count positions with those that belong to no token (RoBERTa) or without (OPT).
+        let said = object.get(fields.positions).and_then(Value::as_u64).unwrap_or(0) as usize;
+        let now = self.max_sequence_tokens();
         let wanted = asked("positions", positions, now)?;
-        object.insert(fields.positions.into(), (rows + wanted - now).into());
+        object.insert(fields.positions.into(), (said + wanted).saturating_sub(now).into());
         Ok(())
     }
 
-    /// Rows of a learned position table that belong to no token: RoBERTa counts its positions from padding.
+    /// Rows of a learned position table that belong to no token: RoBERTa counts its positions from padding, OPT from two.
     pub fn position_prefix(&self) -> usize {
         let rows = self.table().size(Axis::POSITION);
         match self.image_shape() {
@@ -345,6 +354,19 @@ mod tests {
         let roberta = config(json!({"model_type": "roberta", "max_position_embeddings": 34}));
         assert_eq!(roberta.position_prefix(), 2);
         assert_eq!(sizes(&roberta, &rows("", 0, "2x")), ((50, 66), 64));
+        for model_type in ["xlm-roberta", "camembert"] {
+            let kin = config(json!({"model_type": model_type, "max_position_embeddings": 35, "pad_token_id": 2}));
+            assert_eq!(kin.position_prefix(), 3);
+            assert_eq!(sizes(&kin, &rows("", 0, "2x")), ((50, 67), 64));
+        }
+        // Two rows are there for no position, and files do not count them.
+        let opt = config(json!({"model_type": "opt", "ffn_dim": 172}));
+        assert_eq!((opt.position_prefix(), opt.table().size(Axis::POSITION)), (2, 34));
+        assert_eq!(sizes(&opt, &rows("60", 0, "2x")), ((60, 66), 64));
+        assert_eq!(
+            opt.resized(&rows("", 0, "2x")).unwrap().to_json()["max_position_embeddings"],
+            64
+        );
         // Rotated heads have no table.
         let llama = config(json!({"model_type": "llama"}));
         assert_eq!(sizes(&llama, &rows("", 0, "128")), ((50, 0), 128));
@@ -412,6 +434,18 @@ mod tests {
         assert!(larger.to_json()["n_inner"].is_null());
         let more = gpt2.resized(&resize("", "", "", "200")).unwrap();
         assert_eq!(more.to_json()["n_inner"], 200);
+    }
+
+    #[test]
+    fn an_opts_token_table_is_widened_where_nothing_projects() {
+        let opt = |words: usize| {
+            config(json!({"model_type": "opt", "ffn_dim": 256, "word_embed_proj_dim": words}))
+                .resized(&resize("", "2x", "", ""))
+                .unwrap()
+        };
+        assert_eq!(sizes(&opt(64)), [4, 128, 16, 128, 512]);
+        assert_eq!(opt(64).to_json()["word_embed_proj_dim"], 128);
+        assert_eq!(opt(48).to_json()["word_embed_proj_dim"], 48);
     }
 
     #[test]

@@ -1,3 +1,5 @@
+mod long;
+
 use std::f64::consts::TAU;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +13,7 @@ pub struct RopeParameters {
     /// The base of the frequencies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rope_theta: Option<f64>,
-    /// The kind: `default`, `linear`, `dynamic`, `llama3` or `yarn`. Older files call it `type`.
+    /// The kind: `default`, `linear`, `dynamic`, `llama3`, `yarn` or `longrope`. Older files call it `type`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rope_type: Option<String>,
     /// Everything else in the object, such as `factor`.
@@ -24,8 +26,19 @@ pub struct RopeParameters {
 pub struct Rotation {
     /// By how many radians each pair of a head turns from one position to the next, rounded where PyTorch rounds.
     pub frequencies: Vec<f32>,
-    /// A factor of all cosines and sines; 1 but for `yarn`.
+    /// A factor of all cosines and sines; 1 but for `yarn` and `longrope`.
     pub scale: f32,
+    /// Other frequencies for longer sequences; `longrope` has them.
+    pub beyond: Option<Beyond>,
+}
+
+/// How pairs turn in sequences that are longer than those that the model was first trained on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Beyond {
+    /// The longest sequence that the other frequencies are for.
+    pub positions: usize,
+    /// By how many radians each pair turns.
+    pub frequencies: Vec<f32>,
 }
 
 /// What a configuration says of a rotation outside of [`RopeParameters`].
@@ -47,7 +60,7 @@ const SHARE: &str = "partial_rotary_factor";
 
 const ORIGINAL: &str = "original_max_position_embeddings";
 
-const KINDS: &str = "default, linear, dynamic, llama3 or yarn";
+const KINDS: &str = "default, linear, dynamic, llama3, yarn or longrope";
 
 impl Default for RopeParameters {
     fn default() -> Self {
@@ -87,6 +100,7 @@ impl Rotation {
         Self {
             frequencies: powers(base).into_iter().map(|power| 1.0 / power).collect(),
             scale: 1.0,
+            beyond: None,
         }
     }
 }
@@ -154,6 +168,7 @@ impl RopeParameters {
             "linear" => self.linear(base),
             "llama3" => self.llama3(base),
             "yarn" => self.yarn(base),
+            "longrope" => self.long(base),
             other => Err(unsupported("rope_type", other.into(), KINDS)),
         }
     }
@@ -249,6 +264,7 @@ impl RopeParameters {
         Ok(Rotation {
             frequencies: mixed.collect(),
             scale: scale as f32,
+            beyond: None,
         })
     }
 

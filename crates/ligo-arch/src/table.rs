@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Axis, Norm, Stored, Unit};
+use crate::{Axis, HiddenAct, Norm, NormPlace, Stored, Unit};
 
 /// Stands for the layer index in a name template.
 pub const LAYER_PLACEHOLDER: &str = "{layer}";
@@ -145,6 +145,8 @@ pub struct ParamTable {
     repeats: BTreeMap<Axis, Repeat>,
     units: BTreeMap<Axis, Unit>,
     norm: Option<Norm>,
+    fixed_epsilon: bool,
+    flat_at_zero: bool,
     buffers: &'static [&'static str],
     base_prefix: Option<&'static str>,
 }
@@ -169,6 +171,8 @@ impl ParamTable {
             repeats: BTreeMap::new(),
             units: BTreeMap::new(),
             norm: None,
+            fixed_epsilon: false,
+            flat_at_zero: false,
             buffers: &[],
             base_prefix: None,
         }
@@ -230,9 +234,49 @@ impl ParamTable {
         self
     }
 
+    /// Says that no configuration of the family can say another ε.
+    pub fn with_fixed_epsilon(mut self) -> Self {
+        self.fixed_epsilon = true;
+        self
+    }
+
+    /// Says what stands between the matrices of feed-forward networks.
+    pub fn with_activation(mut self, activation: HiddenAct) -> Self {
+        self.flat_at_zero = activation.is_flat_at_zero();
+        self
+    }
+
+    /// Whether a neuron that is zero on every input gets no gradient.
+    pub fn is_flat_at_zero(&self) -> bool {
+        self.flat_at_zero
+    }
+
+    /// Whether the ε of normalisations is the same in all models of the family.
+    pub fn has_fixed_epsilon(&self) -> bool {
+        self.fixed_epsilon
+    }
+
     /// How layers normalise the residual stream; `None` when the table does not say it.
     pub fn norm(&self) -> Option<Norm> {
         self.norm
+    }
+
+    /// Whether what a layer adds to the residual stream comes out of this row: without it the layer has no effect. Where outputs are normalised, it is
+    /// the gain of that normalisation, and else a matrix.
+    pub fn writes_residual(&self, spec: &ParamSpec) -> bool {
+        let normalises_outputs = self.norm.is_some_and(|norm| norm.place == NormPlace::Output);
+        let writes = match normalises_outputs {
+            true => spec.role == Role::NormWeight,
+            false => spec.axes.len() == 2,
+        };
+        writes && spec.stack.is_some() && spec.axes.first() == Some(&Axis::HIDDEN)
+    }
+
+    /// Whether a normalisation goes over all queries or keys, so that a head that is added changes the others.
+    pub fn normalises_heads_together(&self) -> bool {
+        let inner = |axis: &Axis| [Axis::QUERY, Axis::KEY].contains(axis);
+        let norms = self.specs.iter().filter(|spec| spec.role == Role::NormWeight);
+        norms.flat_map(|spec| &spec.axes).any(inner)
     }
 
     /// How an axis repeats another one, if it does.

@@ -307,6 +307,7 @@ impl FamilyConfig for VitConfig {
         let width = d.checked_div(self.num_attention_heads).unwrap_or(1);
         ParamTable::new(base, rows.0, sizes, depths, Vec::new())
             .with_units(head_units(width, 1))
+            .with_activation(self.hidden_act)
             .with_norm(Norm {
                 kind: NormKind::Layer,
                 place: NormPlace::Before,

@@ -76,11 +76,12 @@ fn architectures_decide_the_head() {
     for unknown in [
         "BertForMaskedLM",
         "BertForPreTraining",
-        "BertModel",
+        "RobertaModel",
         "RobertaForQuestionAnswering",
     ] {
         assert_eq!(task("bert", unknown).unwrap(), Task::MaskedLm, "{unknown}");
     }
+    assert_eq!(task("bert", "BertModel").unwrap(), Task::HiddenStates);
     assert_eq!(read("roberta", json!({})).unwrap().task(), Task::MaskedLm);
     let answering = read("bert", json!({"architectures": ["BertForQuestionAnswering"]})).unwrap();
     assert_eq!(answering.task(), Task::QuestionAnswering);
@@ -302,5 +303,55 @@ fn a_head_of_another_size_starts_fresh_and_another_encoder_is_refused() {
             matches!(&error, Error::EncodersDiffer { .. }) && error.to_string().contains(word),
             "{error}"
         );
+    }
+}
+
+#[test]
+fn an_encoder_alone_has_no_head_and_files_leave_its_prefix_out() {
+    for (config, class, prefix) in [
+        (bert(64, 2, 2), "BertModel", "bert."),
+        (roberta(64, 2, 2), "RobertaModel", "roberta."),
+    ] {
+        let bare = config.with_task(Task::HiddenStates).unwrap();
+        assert_eq!(bare.to_json()["architectures"], json!([class]));
+        assert_eq!(ModelConfig::from_json(&bare.to_json()).unwrap(), bare);
+        assert_eq!(
+            (bare.task(), bare.architecture().unwrap().as_str()),
+            (Task::HiddenStates, class)
+        );
+        let (whole, table) = (config.table(), bare.table());
+        let encoder: Vec<_> = whole.params().filter(|p| p.name.starts_with(prefix)).collect();
+        let params: Vec<_> = table.params().collect();
+        let key = |p: &ligo_arch::Param<'_>| (p.name.clone(), p.shape.clone(), p.spec.required);
+        assert_eq!(
+            params.iter().map(key).collect::<Vec<_>>(),
+            encoder.iter().map(key).collect::<Vec<_>>()
+        );
+        for (tensor, param) in table.file_tensors(&params).iter().zip(&params) {
+            assert_eq!(format!("{prefix}{}", tensor.name), param.name);
+            assert_eq!(tensor.shape, param.shape);
+            assert!(tensor.parts[0].slice.is_whole());
+        }
+        assert_eq!(bare.with_task(Task::MaskedLm).unwrap(), config);
+        check_growable(&table, &bare.table()).unwrap();
+    }
+}
+
+#[test]
+fn xlm_roberta_and_camembert_are_robertas_by_other_names() {
+    for (model_type, class) in [
+        ("xlm-roberta", "XLMRobertaForMaskedLM"),
+        ("camembert", "CamembertForMaskedLM"),
+    ] {
+        let mut json = roberta(64, 2, 2).to_json();
+        json["model_type"] = model_type.into();
+        json.as_object_mut().unwrap().remove("architectures");
+        let config = ModelConfig::from_json(&json).unwrap();
+        assert_eq!(config.architecture().unwrap(), class);
+        assert_eq!(config.table().family(), model_type);
+        let names = |config: &ModelConfig| config.table().params().map(|p| p.name).collect::<Vec<_>>();
+        assert_eq!(names(&config), names(&roberta(64, 2, 2)));
+        assert_eq!(config.max_sequence_tokens(), 512);
+        assert!(check_growable(&config.table(), &roberta(64, 2, 2).table()).is_err());
     }
 }

@@ -73,7 +73,12 @@ fn what_changes_the_rotation_otherwise_is_refused() {
         (
             "rope_scaling",
             json!({"type": "longrope", "factor": 2.0}),
-            "rope_type = longrope",
+            "short_factor = nothing",
+        ),
+        (
+            "rope_scaling",
+            json!({"type": "proportional", "factor": 2.0}),
+            "rope_type = proportional",
         ),
         ("rope_scaling", json!({"type": "linear"}), "factor = nothing"),
         (
@@ -322,9 +327,10 @@ fn layers_that_are_added_have_the_types_of_those_they_are_stacked_from() {
     let listed = ModelConfig::from_json(&json).unwrap();
     let deeper = listed.resized(&layers(Size::Exactly(7))).unwrap();
     assert_eq!(windows(&deeper), stacked);
-    let types = deeper.layer_types().unwrap();
-    assert_eq!(windows(&listed.with_layer_types(&types[1..]).unwrap()), stacked[1..]);
-    assert_eq!(listed.with_layer_types(&listed.layer_types().unwrap()).unwrap(), listed);
+    let reversed: Vec<_> = (0..7).rev().map(Some).collect();
+    let turned = deeper.with_layers_of(&deeper, &reversed);
+    assert_eq!(windows(&turned), [false, true, false, false, true, false, false]);
+    assert_eq!(listed.with_layers_of(&listed, &[0, 1, 2].map(Some)), listed);
 }
 
 #[test]

@@ -32,7 +32,9 @@ pub fn dims(config: &ModelConfig, seq_len: usize, mask_probability: f64) -> Tran
                 fraction: mask_probability * (seq_len as f64 - 2.0) / seq_len as f64,
             },
             Task::CausalLm | Task::QuestionAnswering => Predicted::EveryToken,
-            Task::SequenceClassification { .. } | Task::ImageClassification { .. } => Predicted::EverySequence,
+            Task::SequenceClassification { .. } | Task::ImageClassification { .. } | Task::HiddenStates => {
+                Predicted::EverySequence
+            }
         },
         head_transform: sizes.head_transform,
     }

@@ -6,10 +6,11 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use ligo_arch::{ModelConfig, ParamTable, Role};
+use ligo_arch::{ModelConfig, ParamTable, Role, Task};
 use ligo_checkpoint::{MANIFEST_FILE, ModelDir, Report, TensorSpec};
 use ligo_growth::rows::Rules;
 use ligo_models::Model;
+use serde_json::Value;
 use thiserror::Error;
 
 use complaint::complaint;
@@ -78,8 +79,8 @@ pub enum LoadError {
     /// There is the body of a model, and not the head that ligo trains it with.
     #[error(
         "{}: the {family} model here has no {head} head{named}: `{missing}` and what belongs to it are not in the file. \
-         ligo reads models with their head; transformers can add a fresh one: {class}.from_pretrained(DIR).save_pretrained(NEW)",
-        path.display()
+         {}transformers can add a fresh head: {class}.from_pretrained(DIR).save_pretrained(NEW)",
+        path.display(), body.as_ref().map_or(String::new(), |body| format!("to read the body alone, write \"architectures\": [\"{body}\"] into config.json; "))
     )]
     NoHead {
         /// The directory.
@@ -94,6 +95,8 @@ pub enum LoadError {
         missing: String,
         /// The class of `transformers` that has it.
         class: String,
+        /// The class without a head, where ligo reads it.
+        body: Option<String>,
     },
     /// The weights do not fit the model.
     #[error(transparent)]
@@ -188,10 +191,30 @@ pub fn load_model(path: &Path, device: &Device) -> Result<Loaded, LoadError> {
 
 /// The configuration of an opened directory.
 pub(crate) fn read_config(dir: &ModelDir) -> Result<ModelConfig, LoadError> {
-    ModelConfig::from_json(dir.config()?).map_err(|source| LoadError::Config {
+    let json = dir.config()?;
+    let config = ModelConfig::from_json(json).map_err(|source| LoadError::Config {
         path: dir.path().to_path_buf(),
         source,
-    })
+    })?;
+    Ok(headed(config, json, dir))
+}
+
+/// The model with the head that its file has. Where `config.json` names an encoder's class and a head is there all the same, it counts; where it names
+/// no class and none is there, none does.
+fn headed(config: ModelConfig, json: &Value, dir: &ModelDir) -> ModelConfig {
+    let other = match config.task() {
+        Task::HiddenStates => Task::MaskedLm,
+        Task::MaskedLm if json.pointer("/architectures/0").is_none() => Task::HiddenStates,
+        _ => return config,
+    };
+    let Ok(changed) = config.with_task(other) else {
+        return config;
+    };
+    let whole = if other == Task::MaskedLm { &changed } else { &config };
+    match complaint::has_part_of_head(dir, &whole.table()) == (other == Task::MaskedLm) {
+        true => changed,
+        false => config,
+    }
 }
 
 /// Renames aliases and compares the tensors with the table. Returns the optional tensors there are, and the comparison.
@@ -222,7 +245,7 @@ fn unwrapped(dir: ModelDir, table: &ParamTable) -> Result<ModelDir, LoadError> {
     let params: Vec<_> = table.params().collect();
     let names: HashSet<String> = table.file_tensors(&params).into_iter().map(|t| t.name).collect();
     let base = table.base_prefix().unwrap_or_default();
-    let is_known = |name: &str| names.contains(name) || names.contains(&format!("{base}{name}"));
+    let is_known = |name: &str| other_name(name, base, &names).is_some() || names.contains(name);
     let is_wrapped = dir.all_begin_with(WRAPPER) && !dir.names().any(is_known);
     let inner = |name: &str| name.strip_prefix(WRAPPER).is_some_and(is_known);
     if is_wrapped && dir.names().any(inner) {
@@ -231,17 +254,22 @@ fn unwrapped(dir: ModelDir, table: &ParamTable) -> Result<ModelDir, LoadError> {
     Ok(dir)
 }
 
-/// Gives the tensors of a bare model the names that they have under a head.
+/// What a tensor is called with the prefix of what is below a head, or without it, where that is one of the names.
+fn other_name(name: &str, base: &str, names: &HashSet<String>) -> Option<String> {
+    let full = format!("{base}{name}");
+    let bare = || name.strip_prefix(base).map(str::to_owned);
+    let known = |name: &String| names.contains(name);
+    Some(full).filter(known).or_else(|| bare().filter(known))
+}
+
+/// Gives the tensors of a bare model the names that they have under a head, or those under a head the names that a bare model's file has.
 fn with_base_prefix(dir: ModelDir, table: &ParamTable) -> Result<ModelDir, LoadError> {
     let Some(prefix) = table.base_prefix() else {
         return Ok(dir);
     };
     let params: Vec<_> = table.params().collect();
     let names: HashSet<String> = table.file_tensors(&params).into_iter().map(|t| t.name).collect();
-    Ok(dir.with_aliases(|name| {
-        let full = format!("{prefix}{name}");
-        (!names.contains(name) && names.contains(&full)).then_some(full)
-    })?)
+    Ok(dir.with_aliases(|name| other_name(name, prefix, &names).filter(|_| !names.contains(name)))?)
 }
 
 /// Makes tied tensors known under the name that the table has for them.
@@ -295,6 +323,8 @@ pub(crate) fn family_name(model_type: &str) -> &str {
     match model_type {
         "bert" => "BERT",
         "roberta" => "RoBERTa",
+        "xlm-roberta" => "XLM-RoBERTa",
+        "camembert" => "CamemBERT",
         "gpt2" => "GPT-2",
         "gpt_neox" => "GPT-NeoX",
         "llama" => "Llama",
@@ -304,6 +334,10 @@ pub(crate) fn family_name(model_type: &str) -> &str {
         "gemma" => "Gemma",
         "gemma2" => "Gemma 2",
         "gemma3_text" => "Gemma 3",
+        "smollm3" => "SmolLM3",
+        "phi3" => "Phi-3",
+        "olmo2" => "OLMo 2",
+        "opt" => "OPT",
         "vit" => "ViT",
         "deit" => "DeiT",
         "cait" => "CaiT",
@@ -485,6 +519,47 @@ mod tests {
         }
         let message = open(tensors).unwrap_err().to_string();
         assert!(message.contains("no language-model head"), "{message}");
+    }
+
+    /// A directory with these tensors whose configuration names this class, or none.
+    fn open_as(class: Option<&str>, tensors: Tensors) -> Result<Source, LoadError> {
+        let folder = directory(tensors);
+        let path = folder.path().join("m");
+        let mut json = config().to_json();
+        match class {
+            Some(class) => json["architectures"] = serde_json::json!([class]),
+            None => drop(json.as_object_mut().unwrap().remove("architectures")),
+        }
+        std::fs::write(path.join("config.json"), json.to_string()).unwrap();
+        std::fs::remove_file(path.join(MANIFEST_FILE)).unwrap();
+        open_model(&path)
+    }
+
+    #[test]
+    fn an_encoder_is_read_without_a_head_where_none_is_there_and_none_is_named() {
+        let mut body = tensors();
+        body.retain(|(name, ..)| name.starts_with("bert."));
+        let mut bare = body.clone();
+        for (name, ..) in &mut bare {
+            *name = name.trim_start_matches("bert.").to_owned();
+        }
+        bare.push(("pooler.dense.weight".into(), vec![8, 8], vec![0.5; 64]));
+        bare.push(("pooler.dense.bias".into(), vec![8], vec![0.5; 8]));
+        for (class, tensors) in [(Some("BertModel"), &bare), (Some("BertModel"), &body), (None, &bare)] {
+            let source = open_as(class, tensors.clone()).unwrap();
+            assert_eq!(source.config.task(), Task::HiddenStates);
+            let expected = if tensors.len() == bare.len() { 2 } else { 0 };
+            assert_eq!(source.optional.len(), expected);
+            let table = source.dir.read_f32("bert.embeddings.word_embeddings.weight").unwrap();
+            assert_eq!(table.len(), 88);
+            source.model(&Device::flex()).unwrap();
+        }
+        // A head that is there counts, whatever class is named.
+        for class in [Some("BertModel"), None] {
+            assert_eq!(open_as(class, tensors()).unwrap().config.task(), Task::MaskedLm);
+        }
+        let fault = open_as(Some("BertForMaskedLM"), bare).unwrap_err().to_string();
+        assert!(fault.contains("\"architectures\": [\"BertModel\"]"), "{fault}");
     }
 
     #[test]

@@ -192,7 +192,7 @@ fn layers_keep_their_windows_and_a_wider_gemma_computes_what_the_small_one_does(
     assert_says(
         &said,
         &[
-            "each layer sees as far as the one it comes from",
+            "each layer is of the kind of the one it comes from",
             "computes what the small model does",
         ],
     );

@@ -1,6 +1,6 @@
 use std::ops::{Add, Range};
 
-use ligo_arch::{Axis, NormKind, Param, ParamTable, Role};
+use ligo_arch::{Axis, NormKind, NormPlace, Param, ParamTable, Role};
 
 use crate::novelty::old_block;
 use crate::{init, parallel};
@@ -27,10 +27,13 @@ pub enum Fill {
         /// Whether all of a layer is new that the small model, by its number, does not have.
         own_layers: bool,
     },
-    /// Zeros, and gains of one where a normalisation has no source: it then does nothing but normalise.
+    /// Zeros, and gains of one where a normalisation has no source: it then does nothing but normalise. Where what it gives is added to the residual
+    /// stream, nothing is.
     Identity,
     /// As [`Fill::Fresh`], but zero where a new row reads what the small model has, in look-up tables and in vectors (G_zero, Du et
     /// al., arXiv 2405.15319, and its code): nothing has been written to new channels yet, so that old rows may read them.
+    ///
+    /// Where the activation is flat at zero (ReLU), a neuron of zeros would stay one: it is fresh, and what reads it zero.
     ///
     /// A product of two zeros never moves. So rows of keys and gates stay fresh, whose partners are zero, and so do gains of RMSNorm,
     /// which have no shift beside them.
@@ -106,7 +109,8 @@ impl Fill {
         }) = self
         else {
             let normalises = matches!(self, Self::Identity | Self::FanOut { .. });
-            if normalises && !has_source && param.spec.role == Role::NormWeight {
+            let is_added = small.writes_residual(param.spec);
+            if normalises && !has_source && param.spec.role == Role::NormWeight && !is_added {
                 values.fill(1.0.into());
             }
             return;
@@ -241,12 +245,18 @@ fn padding(small: &ParamTable, param: &Param<'_>) -> Box<dyn Fn(usize) -> bool> 
         (Role::Bias | Role::NormBias | Role::Embedding | Role::Token, _) | (Role::Weight, None) => all(true),
         (Role::Weight, Some(_)) if [Axis::KEY, Axis::CLASS_KEY].contains(&spec.axes[0]) => all(false),
         (Role::Weight, Some(_)) if spec.module == GATE => all(false),
+        (Role::Weight, Some(columns)) if small.is_flat_at_zero() && NEURONS.iter().any(|n| spec.axes.contains(n)) => {
+            all(NEURONS.contains(columns))
+        }
         (Role::Weight, Some(columns)) => {
             let (old, width) = (small.size(*columns), param.shape[1]);
             Box::new(move |index| index % width < old)
         }
     }
 }
+
+/// The axes of feed-forward networks.
+const NEURONS: [Axis; 2] = [Axis::FFN, Axis::CLASS_FFN];
 
 /// The module of what gated neurons are multiplied by.
 const GATE: &str = "ffn_gate";
@@ -255,13 +265,16 @@ const GATE: &str = "ffn_gate";
 fn silence(small: &ParamTable, param: &Param<'_>, has_source: bool) -> Box<dyn Fn(usize) -> bool> {
     let spec = param.spec;
     let residual = |axis: &Axis| is_residual(*axis);
+    let outputs_are_normalised = small.norm().is_some_and(|norm| norm.place == NormPlace::Output);
     let [rows, columns] = [spec.axes.first(), spec.axes.get(1)];
     match (spec.role, rows, columns) {
+        // What a layer without a source would add to the residual stream.
+        (Role::NormWeight, ..) if !has_source && small.writes_residual(spec) => Box::new(|_| true),
         // Gains and shifts: what they scale is zero already.
         (Role::NormWeight | Role::NormBias | Role::Scale, ..) => Box::new(|_| false),
         // What writes the residual stream.
         (Role::Embedding | Role::Token, _, Some(_)) => Box::new(|_| true),
-        (_, Some(rows), _) if residual(rows) => Box::new(|_| true),
+        (_, Some(rows), _) if residual(rows) && (has_source || !outputs_are_normalised) => Box::new(|_| true),
         // A new neuron or head that an old row would read. New channels of the residual stream are zero, so that reading them
         // is harmless.
         (_, Some(rows), Some(columns)) if has_source && !columns.is_fixed() && !residual(columns) => {

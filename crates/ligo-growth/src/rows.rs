@@ -141,7 +141,13 @@ pub fn extended(
                 Box::new(move |values| with_fresh(values, few, many, std, rules.seed, &key))
             }
         };
-        parts.push((name.clone(), name, extract));
+        // Of the tensor that holds it, which may be another one: the part is known by this name from here on.
+        let (stored, _, part) = from.file_part(&param);
+        let longer: Extract = match part.slice.is_whole() {
+            true => extract,
+            false => Box::new(move |values| extract(&part.slice.extract(values))),
+        };
+        parts.push((name, stored, longer));
     }
     Ok((dir.with_computed(parts), longer))
 }

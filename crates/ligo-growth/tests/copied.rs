@@ -4,12 +4,14 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use ligo_arch::{BertConfig, Gpt2Config, LlamaConfig, ModelConfig, Param};
+use ligo_arch::{BertConfig, Gpt2Config, LlamaConfig, ModelConfig, OptConfig, Param, Resize, Size, Task};
 use ligo_checkpoint::{AtomicDir, Declared, Dtype, ModelDir, ModelWriter};
+use ligo_growth::rows::{Rules, extended};
 use ligo_growth::stream::{GrowOptions, grow_directory};
 use ligo_growth::{Choice, CloningConfig, CloningForm, CopyConfig, CopyScale, LemonConfig};
 use ligo_growth::{MemorySource, OperatorSpec, Split, files, init};
 use rand::Rng;
+use serde_json::json;
 
 fn gpt2(width: usize, layers: usize) -> ModelConfig {
     ModelConfig::Gpt2(Gpt2Config::new(40, width, layers, width / 8))
@@ -25,9 +27,30 @@ fn bert(width: usize, layers: usize) -> ModelConfig {
     ModelConfig::Bert(BertConfig::new(40, width, layers, width / 8))
 }
 
+/// Whose files hold several parameters in one tensor, below each other.
+fn phi3(width: usize, layers: usize) -> ModelConfig {
+    let mut json = llama(width, layers).to_json();
+    json["model_type"] = "phi3".into();
+    json["architectures"] = json!(["Phi3ForCausalLM"]);
+    ModelConfig::from_json(&json).unwrap()
+}
+
+fn opt(width: usize, layers: usize) -> ModelConfig {
+    let mut config = OptConfig::new(40, width, layers, width / 8);
+    config.max_position_embeddings = 30;
+    ModelConfig::Opt(config)
+}
+
+/// Whose files have other names than the parameters.
+fn bare(width: usize, layers: usize) -> ModelConfig {
+    let mut json = bert(width, layers).with_task(Task::HiddenStates).unwrap().to_json();
+    json["max_position_embeddings"] = 30.into();
+    ModelConfig::from_json(&json).unwrap()
+}
+
 type Family = fn(usize, usize) -> ModelConfig;
 
-const FAMILIES: [Family; 3] = [gpt2, llama, bert];
+const FAMILIES: [Family; 6] = [gpt2, llama, bert, phi3, opt, bare];
 
 /// A model of any finite numbers, zeros of both signs among them, as its files hold them.
 fn write(folder: &Path, config: &ModelConfig, dtype: Dtype) {
@@ -213,4 +236,42 @@ fn picking_gives_the_numbers_of_the_products() {
         }
     }
     assert!(compared > 2000, "{compared}");
+}
+
+#[test]
+fn tables_get_longer_and_keep_their_rows_whatever_files_call_them() {
+    for (family, prefix) in [(bare as Family, 0), (opt, 2)] {
+        let folder = tempfile::tempdir().unwrap();
+        let small = family(16, 2);
+        write(&folder.path().join("small"), &small, Dtype::F32);
+        let resize = Resize {
+            vocab: Some(Size::Exactly(43)),
+            positions: Some(Size::Exactly(50)),
+            ..Resize::default()
+        };
+        let wanted = small.resized(&resize).unwrap();
+        let dir = files::with_params(ModelDir::open(folder.path().join("small")).unwrap(), &small.table());
+        let params = |config: &ModelConfig, dir: &ModelDir| -> Vec<(String, usize, Vec<f32>)> {
+            let table = config.table();
+            let required = table.params().filter(|param| param.spec.required);
+            let values = required.map(|param| (param.shape[0], dir.read_f32(&param.name).unwrap(), param.name));
+            values.map(|(rows, values, name)| (name, rows, values)).collect()
+        };
+        let before = params(&small, &dir);
+        let (dir, longer) = extended(dir, small, &wanted, Rules::default()).unwrap();
+        assert_eq!(longer, wanted);
+        let mut grown = 0;
+        for ((name, rows, old), (_, many, new)) in before.iter().zip(params(&longer, &dir)) {
+            assert_eq!(new[..old.len()], *old, "{name}");
+            assert_eq!(new.len(), old.len() / rows * many, "{name}");
+            if name.contains("position") {
+                assert_eq!((*rows, many), (30 + prefix, 50 + prefix), "{name}");
+                // The first place stands behind the rows of none.
+                let width = old.len() / rows;
+                assert_eq!(new[old.len()..][..width], old[prefix * width..][..width]);
+            }
+            grown += usize::from(many > *rows);
+        }
+        assert_eq!(grown, 2);
+    }
 }

@@ -3,10 +3,10 @@ use std::collections::HashMap;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use ligo_ops::{AttentionOptions, traffic};
 
-use crate::network::wrong;
+use crate::network::{Network, text, wrong};
 use crate::stack::Context;
 use crate::token_drop::Division;
-use crate::{CausalInputs, Error, HeadScores, Inputs, Scores, TextFeatures};
+use crate::{CausalInputs, Error, Features, HeadScores, Inputs, Pass, Scores, TextFeatures, stack};
 
 /// What a decoder reads: tokens, and which of them see each other.
 #[derive(Clone, Debug)]
@@ -92,6 +92,17 @@ impl Reading {
     }
 }
 
+impl Reading {
+    /// Where each token is that counts the tokens in front of it without padding, `[B, L]`; padding itself is at -1. Without a mask as
+    /// [`Reading::position_ids`].
+    pub(crate) fn counted_position_ids(&self) -> Option<Tensor<2, Int>> {
+        match &self.visibility.attention_mask {
+            Some(mask) => Some((mask.clone().cumsum(1) * mask.clone()).int().sub_scalar(1)),
+            None => self.position_ids(),
+        }
+    }
+}
+
 impl Visibility {
     /// Causal attention of `num_heads` query heads.
     pub(crate) fn attention(&self, num_heads: usize) -> AttentionOptions {
@@ -128,8 +139,36 @@ impl Context for Visibility {
     }
 }
 
+/// A decoder with a head for next tokens: what its network is made of.
+pub(crate) trait NextTokens {
+    /// Hidden states behind the last layer. Shows `inspect` what goes into the first layer and what comes out of each.
+    fn hidden(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error>;
+
+    /// Logits from those states.
+    fn predict(&self, hidden: Tensor<3>) -> Tensor<3>;
+}
+
+impl<D: NextTokens> Network for D {
+    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
+        let inputs = causal(inputs)?;
+        let hidden = self.hidden(&inputs.into(), pass, &mut |_| {})?;
+        Ok(next_token_scores(self.predict(hidden), inputs.labels.clone()))
+    }
+
+    fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
+        let reading = text(features)?.into();
+        let hidden = self.hidden(&reading, &Pass::evaluation(), &mut |_| {})?;
+        Ok(self.predict(hidden))
+    }
+
+    fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
+        let reading = text(features)?.into();
+        stack::states(|inspect| self.hidden(&reading, &Pass::evaluation(), inspect))
+    }
+}
+
 /// A batch of next tokens.
-pub(crate) fn causal(inputs: &Inputs) -> Result<&CausalInputs, Error> {
+fn causal(inputs: &Inputs) -> Result<&CausalInputs, Error> {
     match inputs {
         Inputs::Causal(inputs) => Ok(inputs),
         other => Err(wrong("next tokens", other)),
@@ -140,7 +179,7 @@ pub(crate) fn causal(inputs: &Inputs) -> Result<&CausalInputs, Error> {
 ///
 /// # Shapes
 /// `logits [B, L, V]`, `labels [B, L]`.
-pub(crate) fn next_token_scores(logits: Tensor<3>, labels: Tensor<2, Int>) -> Scores {
+fn next_token_scores(logits: Tensor<3>, labels: Tensor<2, Int>) -> Scores {
     let [batch, length, vocab] = logits.dims();
     let logits = logits.reshape([batch * length, vocab]);
     HeadScores::labelled(logits, labels.reshape([batch * length])).into()

@@ -51,6 +51,11 @@ pub enum Error {
         /// What the batch holds.
         found: &'static str,
     },
+    /// A model without a head learns nothing.
+    #[error(
+        "this model has no head, so that there is nothing it could learn to predict; give it one with ModelConfig::with_task"
+    )]
+    NoHead,
     /// Features of another kind than the model reads.
     #[error("this model reads {expected}, not {found}")]
     WrongFeatures {

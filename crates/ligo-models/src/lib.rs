@@ -33,6 +33,7 @@ mod activation;
 mod bert;
 pub mod cait;
 mod causal;
+mod decoder;
 mod dropout;
 mod embedding;
 mod error;
@@ -48,6 +49,8 @@ mod model;
 mod names;
 mod network;
 mod norm;
+pub mod olmo2;
+pub mod opt;
 mod pass;
 mod recompute;
 mod rms_norm;
@@ -61,9 +64,9 @@ mod token_drop;
 pub mod vit;
 
 pub use bert::{
-    Attention, AttentionOutput, Bert, BertForMaskedLm, BertForQuestionAnswering, BertForSequenceClassification,
-    Decoder, Embeddings, Encoder, FeedForwardOutput, Heads, Intermediate, Layer, Pooler, PredictionHead, SelfAttention,
-    Transform,
+    Attention, AttentionOutput, BareBert, BareRoberta, Bert, BertForMaskedLm, BertForQuestionAnswering,
+    BertForSequenceClassification, Decoder, Embeddings, Encoder, FeedForwardOutput, Heads, Intermediate, Layer, Pooler,
+    PredictionHead, SelfAttention, Transform,
 };
 pub use dropout::DropoutStream;
 pub use embedding::Embedding;

@@ -3,13 +3,15 @@ use std::collections::HashMap;
 use burn::tensor::{Device, Tensor};
 use ligo_arch::{BertConfig, ModelConfig, Task};
 
-use crate::bert::{BertForMaskedLm, BertForQuestionAnswering, BertForSequenceClassification};
+use crate::bert::{BareBert, BareRoberta, BertForMaskedLm, BertForQuestionAnswering, BertForSequenceClassification};
 use crate::cait::Cait;
 use crate::gemma::GemmaForCausalLm;
 use crate::gpt_neox::GptNeoxForCausalLm;
 use crate::gpt2::Gpt2LmHeadModel;
 use crate::llama::LlamaForCausalLm;
 use crate::network::Network;
+use crate::olmo2::Olmo2ForCausalLm;
+use crate::opt::OptForCausalLm;
 use crate::roberta::{RobertaForMaskedLm, RobertaForQuestionAnswering, RobertaForSequenceClassification};
 use crate::vit::{DeitForImageClassification, DeitWithTeacher, VitForImageClassification};
 use crate::{DropoutStream, Error, Features, Inputs, Pass, Scores, install};
@@ -66,6 +68,10 @@ networks! {
     BertForSequenceClassification(BertForSequenceClassification),
     /// BERT that finds answers.
     BertForQuestionAnswering(BertForQuestionAnswering),
+    /// BERT without a head.
+    BareBert(BareBert),
+    /// RoBERTa without a head.
+    BareRoberta(BareRoberta),
     /// RoBERTa with a masked-language-model head.
     Roberta(RobertaForMaskedLm),
     /// RoBERTa with a classifier of texts.
@@ -84,8 +90,12 @@ networks! {
     Gpt2(Gpt2LmHeadModel),
     /// GPT-NeoX, such as Pythia.
     GptNeox(GptNeoxForCausalLm),
-    /// Llama, Mistral, Qwen2 or Qwen3.
+    /// Llama, Mistral, Qwen2, Qwen3, SmolLM3 or Phi-3.
     Llama(LlamaForCausalLm),
+    /// OLMo 2.
+    Olmo2(Olmo2ForCausalLm),
+    /// OPT.
+    Opt(OptForCausalLm),
     /// Gemma, Gemma 2 or Gemma 3.
     Gemma(GemmaForCausalLm),
 }
@@ -133,6 +143,8 @@ impl Model {
             ModelConfig::Cait(c) => Self::Cait(Cait::skeleton(c, device)),
             ModelConfig::Gpt2(c) => Self::Gpt2(Gpt2LmHeadModel::skeleton(c, device)),
             ModelConfig::GptNeox(c) => Self::GptNeox(GptNeoxForCausalLm::skeleton(c, device)),
+            ModelConfig::Opt(c) => Self::Opt(OptForCausalLm::skeleton(c, device)),
+            ModelConfig::Llama(c) if c.normalises_outputs() => Self::Olmo2(Olmo2ForCausalLm::skeleton(c, device)),
             ModelConfig::Llama(c) => Self::Llama(LlamaForCausalLm::skeleton(c, device)),
             ModelConfig::Gemma(c) => Self::Gemma(GemmaForCausalLm::skeleton(c, device)),
         })
@@ -144,6 +156,7 @@ impl Model {
                 Self::BertForSequenceClassification(BertForSequenceClassification::skeleton(c, labels, device))
             }
             Task::QuestionAnswering => Self::BertForQuestionAnswering(BertForQuestionAnswering::skeleton(c, device)),
+            Task::HiddenStates => Self::BareBert(BareBert::skeleton(c, pooler, device)),
             _ => Self::Bert(BertForMaskedLm::skeleton(c, pooler, next_sentence, device)),
         }
     }
@@ -156,6 +169,7 @@ impl Model {
             Task::QuestionAnswering => {
                 Self::RobertaForQuestionAnswering(RobertaForQuestionAnswering::skeleton(c, device))
             }
+            Task::HiddenStates => Self::BareRoberta(BareRoberta::skeleton(c, pooler, device)),
             _ => Self::Roberta(RobertaForMaskedLm::skeleton(c, pooler, device)),
         }
     }
@@ -226,10 +240,11 @@ impl Model {
         self.network().scores(inputs, &pass.clone())
     }
 
-    /// Logits without dropout: one row for each token, or one for each sequence or image where classes are predicted.
+    /// Logits without dropout: one row for each token, or one for each sequence or image where classes are predicted. Of a model without a head the last
+    /// hidden states.
     ///
     /// # Shapes
-    /// See [`Features`]; the result is `[B, L, V]`, `[B, 1, K]` for `K` classes, or `[B, L, 2]` for the ends of answers.
+    /// See [`Features`]; the result is `[B, L, V]`, `[B, 1, K]` for `K` classes, `[B, L, 2]` for the ends of answers, or `[B, L, D]` without a head.
     ///
     /// # Errors
     /// [`Error::WrongFeatures`] when the model reads something else.

@@ -9,7 +9,7 @@ use crate::stack::Stacked;
 /// [`Stacked::forward`] of which only the input is kept: the backward pass runs the layer again, with the same dropout.
 pub(crate) fn forward<S: Stacked>(layer: &S, x: Tensor<3>, context: &S::Context, dropout: &DropoutStream) -> Tensor<3> {
     let sites = dropout.sites();
-    dropout.skip(S::SITES);
+    dropout.skip(layer.sites());
     let parameters = parameters(layer);
     // Without its graph, which must not keep itself alive.
     let layer = with_parameters(

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Int, Tensor};
 use ligo_arch::Rotation;
 use ligo_ops::RotaryAngles;
 
@@ -15,8 +15,11 @@ use crate::token_drop::Division;
 pub(crate) struct Turning {
     rotation: Rotation,
     /// Shared by the models that a skeleton becomes.
-    made: Arc<Mutex<Option<(usize, Device, RotaryAngles)>>>,
+    made: Arc<Mutex<Option<Made>>>,
 }
+
+/// Angles with what they depend on: the number of tokens, whether positions go beyond the first frequencies, the device.
+type Made = ((usize, bool, Device), RotaryAngles);
 
 impl Turning {
     pub(crate) fn new(rotation: Rotation) -> Self {
@@ -29,10 +32,17 @@ impl Turning {
     /// What the layers of a decoder read of a batch.
     pub(crate) fn around(&self, reading: &Reading) -> Surroundings {
         let [_, length] = reading.input_ids.dims();
-        let angles = self.angles(length, &reading.device());
+        let ids = reading.position_ids();
+        // Positions are read back from their device only where the sequence is so long that they may go beyond.
+        let is_beyond = self.rotation.beyond.as_ref().is_some_and(|beyond| {
+            let last = |ids: &Tensor<2, Int>| ids.to_data().iter::<i64>().max().unwrap_or(0);
+            let longest = |ids| usize::try_from(last(ids)).unwrap_or(0) + 1;
+            length > beyond.positions && ids.as_ref().map_or(length, longest) > beyond.positions
+        });
+        let angles = self.angles(length, is_beyond, &reading.device());
         Surroundings {
             visibility: reading.visibility.clone(),
-            angles: match reading.position_ids() {
+            angles: match ids {
                 Some(ids) => angles.at(ids),
                 None => angles,
             },
@@ -40,15 +50,22 @@ impl Turning {
     }
 
     /// The angles at `0, 1, …, length - 1`.
-    fn angles(&self, length: usize, device: &Device) -> RotaryAngles {
+    fn angles(&self, length: usize, is_beyond: bool, device: &Device) -> RotaryAngles {
+        let wanted = (length, is_beyond, device.clone());
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         match &*made {
-            Some((known, on, angles)) if *known == length && on == device => angles.clone(),
+            Some((known, angles)) if *known == wanted => angles.clone(),
             _ => {
                 let positions: Vec<usize> = (0..length).collect();
-                let Rotation { frequencies, scale } = &self.rotation;
+                let Rotation {
+                    frequencies,
+                    scale,
+                    beyond,
+                } = &self.rotation;
+                let beyond = beyond.as_ref().filter(|_| is_beyond);
+                let frequencies = beyond.map_or(frequencies, |beyond| &beyond.frequencies);
                 let angles = RotaryAngles::new(&positions, [1, length], frequencies, *scale, device);
-                *made = Some((length, device.clone(), angles.clone()));
+                *made = Some((wanted, angles.clone()));
                 angles
             }
         }

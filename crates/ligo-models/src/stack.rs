@@ -16,6 +16,11 @@ pub(crate) trait Stacked: Module + Sync + 'static {
     /// The dropout sites of one layer, those with probability 0 included.
     const SITES: u64;
 
+    /// Those of this layer, where they are not the same in all models of the family.
+    fn sites(&self) -> u64 {
+        Self::SITES
+    }
+
     /// The hidden states `[B, L, D]` behind the layer.
     fn forward(&self, x: Tensor<3>, context: &Self::Context, dropout: &DropoutStream) -> Tensor<3>;
 }
@@ -58,7 +63,7 @@ pub(crate) fn run<S: Stacked>(
         let numbered = layers.iter().enumerate().take(range.end).skip(range.start);
         numbered.fold(x, |x, (i, layer)| {
             if !pass.layers.contain(i) {
-                pass.dropout.skip(S::SITES);
+                pass.dropout.skip(layer.sites());
                 return x;
             }
             let x = match pass.recompute {
@@ -260,14 +265,16 @@ mod tests {
                 masked_positions: Tensor::from_data([1, 4], device),
                 labels: Tensor::from_data([7, 8], device),
             }),
-            ModelConfig::Gpt2(_) | ModelConfig::GptNeox(_) | ModelConfig::Llama(_) | ModelConfig::Gemma(_) => {
-                Inputs::Causal(CausalInputs {
-                    input_ids: ids.clone(),
-                    labels: ids,
-                    documents: None,
-                    position_ids: None,
-                })
-            }
+            ModelConfig::Gpt2(_)
+            | ModelConfig::GptNeox(_)
+            | ModelConfig::Llama(_)
+            | ModelConfig::Gemma(_)
+            | ModelConfig::Opt(_) => Inputs::Causal(CausalInputs {
+                input_ids: ids.clone(),
+                labels: ids,
+                documents: None,
+                position_ids: None,
+            }),
             ModelConfig::Vit(_) | ModelConfig::Cait(_) => {
                 let [channels, height, width] = config.image_shape().unwrap_or_default();
                 Inputs::Images(ImageInputs {
@@ -281,22 +288,7 @@ mod tests {
     #[test]
     fn every_family_has_as_many_dropout_sites_in_a_layer_as_it_says() {
         let device = Device::flex();
-        for family in [
-            "bert",
-            "roberta",
-            "gpt2",
-            "gpt_neox",
-            "llama",
-            "mistral",
-            "qwen2",
-            "qwen3",
-            "gemma",
-            "gemma2",
-            "gemma3_text",
-            "vit",
-            "deit",
-            "cait",
-        ] {
+        for family in ModelConfig::MODEL_TYPES {
             let config = ModelConfig::example(family).unwrap_or_else(|| panic!("{family}"));
             let zeros =
                 |_: &str, shape: &[usize]| Ok::<_, Error>(Tensor::zeros([shape.iter().product::<usize>()], &device));

@@ -78,9 +78,11 @@ fn parameters(folder: &Path, table: &ParamTable) -> HashMap<String, Vec<f32>> {
         }
     }
     let find = |name: &str| {
-        let bare = || table.base_prefix().and_then(|prefix| name.strip_prefix(prefix));
+        let with = || table.base_prefix().map(|prefix| format!("{prefix}{name}"));
+        let without = || table.base_prefix().and_then(|prefix| name.strip_prefix(prefix));
         let full = stored.get_key_value(name);
-        full.or_else(|| bare().and_then(|bare| stored.get_key_value(bare)))
+        full.or_else(|| without().and_then(|bare| stored.get_key_value(bare)))
+            .or_else(|| with().and_then(|full| stored.get_key_value(&full)))
     };
     let mut params = HashMap::new();
     let mut unknown: HashSet<&String> = stored.keys().filter(|name| !table.is_buffer(name)).collect();
@@ -233,6 +235,19 @@ fn roberta_computes_what_transformers_computes() {
 }
 
 #[test]
+fn robertas_by_other_names_compute_what_transformers_computes() {
+    check_family("xlm_roberta", 2);
+    check_family("camembert", 2);
+}
+
+#[test]
+fn encoders_without_a_head_compute_what_transformers_computes() {
+    check_family("bare_bert", 2);
+    check_family("bare_roberta", 1);
+    check_family("bare_xlm_roberta", 1);
+}
+
+#[test]
 fn classifiers_of_texts_compute_what_transformers_computes() {
     check_family("bert_classification", 3);
     check_family("roberta_classification", 3);
@@ -262,6 +277,26 @@ fn gpt2_computes_what_transformers_computes() {
 #[test]
 fn gpt_neox_computes_what_transformers_computes() {
     check_family("gpt_neox", 5);
+}
+
+#[test]
+fn smollm3_computes_what_transformers_computes() {
+    check_family("smollm3", 4);
+}
+
+#[test]
+fn phi3_computes_what_transformers_computes() {
+    check_family("phi3", 6);
+}
+
+#[test]
+fn olmo2_computes_what_transformers_computes() {
+    check_family("olmo2", 3);
+}
+
+#[test]
+fn opt_computes_what_transformers_computes() {
+    check_family("opt", 5);
 }
 
 #[test]

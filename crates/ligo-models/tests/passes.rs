@@ -36,9 +36,16 @@ fn with_layers(config: &ModelConfig, layers: usize) -> ModelConfig {
         ModelConfig::Gpt2(c) => c.n_layer = layers,
         ModelConfig::GptNeox(c) => c.num_hidden_layers = layers,
         ModelConfig::Gemma(c) => c.num_hidden_layers = layers,
+        ModelConfig::Opt(c) => c.num_hidden_layers = layers,
         ModelConfig::Llama(c) => c.num_hidden_layers = layers,
     }
     config
+}
+
+/// A model of three layers with one less, whose others stay what they are.
+fn without_layer(config: &ModelConfig, missing: usize) -> ModelConfig {
+    let kept: Vec<_> = (0..3).filter(|layer| *layer != missing).map(Some).collect();
+    with_layers(config, 2).with_layers_of(&with_layers(config, 3), &kept)
 }
 
 /// What it learns from.
@@ -47,9 +54,14 @@ fn inputs(config: &ModelConfig, device: &Device) -> Inputs {
         (ModelConfig::Bert(_), Task::SequenceClassification { .. }) => Inputs::Sequences(classes(device)),
         (ModelConfig::Bert(_), Task::QuestionAnswering) => Inputs::Spans(answers(device)),
         (ModelConfig::Bert(_), _) => batch(device).into(),
-        (ModelConfig::Gpt2(_) | ModelConfig::GptNeox(_) | ModelConfig::Llama(_) | ModelConfig::Gemma(_), _) => {
-            Inputs::Causal(decoders::next_tokens(device))
-        }
+        (
+            ModelConfig::Gpt2(_)
+            | ModelConfig::GptNeox(_)
+            | ModelConfig::Llama(_)
+            | ModelConfig::Gemma(_)
+            | ModelConfig::Opt(_),
+            _,
+        ) => Inputs::Causal(decoders::next_tokens(device)),
         (ModelConfig::Vit(_) | ModelConfig::Cait(_), _) => Inputs::Images(images::labelled(device)),
     }
 }
@@ -153,7 +165,7 @@ fn a_pass_without_a_layer_is_one_of_a_model_that_does_not_have_it() {
         let model = plain(&with_layers(&config, 3), &device);
         let inputs = inputs(&config, &device);
         for missing in 0..3 {
-            let smaller = filled(&with_layers(&config, 2), &device, |name| match layer_of(name) {
+            let smaller = filled(&without_layer(&config, missing), &device, |name| match layer_of(name) {
                 Some(layer) if layer >= missing => name.replacen(&format!(".{layer}."), &format!(".{}.", layer + 1), 1),
                 _ => name.to_owned(),
             });
@@ -306,7 +318,11 @@ fn a_dropped_token_keeps_the_state_it_had_before() {
 #[test]
 fn dropping_tokens_from_all_layers_is_hiding_them_from_the_others() {
     let device = Device::flex();
-    for config in languages() {
+    // The positions of an OPT count the tokens that a mask leaves.
+    for config in languages()
+        .into_iter()
+        .filter(|config| !matches!(config, ModelConfig::Opt(_)))
+    {
         let (model, inputs) = (plain(&config, &device), everywhere(&config, IDS, &device));
         let found = rows(&model, &inputs, &dropping(0, 2, 0.6, 4));
         let dropped = same(&found, &rows(&model, &inputs, &with(Layers::First(0))));

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use ligo_arch::{Init, ModelConfig, ParamTable, Role};
+use ligo_arch::{Init, ModelConfig, NormPlace, ParamTable, Role};
 use ligo_growth::{Growth, MemorySource, OperatorSpec, init};
 use ligo_models::{Features, Model, TextFeatures};
 use serde_json::{Value, json};
@@ -26,6 +26,17 @@ impl Family {
         ModelConfig::from_json(&self.large[growth as usize]).unwrap()
     }
 
+    /// How far apart exact growth may be: rounding, and where layers normalise sums more often than before the ε of each time.
+    pub fn exact(&self) -> f64 {
+        let small = self.small();
+        let after = small.table().norm().is_some_and(|norm| norm.place == NormPlace::After);
+        if after {
+            (20.0 * small.norm_epsilon()).max(1e-5)
+        } else {
+            1e-5
+        }
+    }
+
     /// More layers and twice the width.
     pub fn both(&self) -> ModelConfig {
         let mut both = self.large[Growth::Doubled as usize].clone();
@@ -44,6 +55,14 @@ fn with(base: &Value, changes: &Value) -> Value {
         changed[key] = value.clone();
     }
     changed
+}
+
+fn renamed(fields: &Value, from: &str, to: &str) -> Value {
+    let mut fields = fields.clone();
+    if let Some(value) = fields.as_object_mut().unwrap().remove(from) {
+        fields[to] = value;
+    }
+    fields
 }
 
 /// A family whose large models differ from the small one in some fields.
@@ -92,6 +111,22 @@ pub fn families() -> Vec<Family> {
             "sliding_window_pattern": 2, "attn_logit_softcapping": 3.0, "final_logit_softcapping": 5.0});
         with(&llama, &own)
     };
+    // The first of two layers rotates nothing.
+    let smollm3 = json!({"model_type": "smollm3", "no_rope_layers": [0, 1]});
+    // Which none of the operators means; each says itself what its layers copy.
+    let mut unlike = grouped.clone();
+    unlike[0] = json!({"num_hidden_layers": 4, "no_rope_layers": [1, 0, 0, 0]});
+    let phi3 = json!({"model_type": "phi3", "tie_word_embeddings": false, "partial_rotary_factor": 0.5});
+    let olmo2 = json!({"model_type": "olmo2"});
+    // By no whole multiple, so that no two heads have equally many copies.
+    let mut together = grouped.clone();
+    together[1] = json!({"num_attention_heads": 6, "num_key_value_heads": 3, "head_dim": 4, "intermediate_size": 30});
+    let opt = json!({"model_type": "opt", "vocab_size": 23, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "ffn_dim": 12, "max_position_embeddings": 16});
+    let projected = json!({"do_layer_norm_before": false, "word_embed_proj_dim": 6});
+    let neurons = encoder
+        .each_ref()
+        .map(|change| renamed(change, "intermediate_size", "ffn_dim"));
     let vit = json!({"model_type": "vit", "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12,
         "image_size": 8, "patch_size": 4, "num_labels": 3});
     let deit = json!({"model_type": "deit", "architectures": ["DeiTForImageClassificationWithTeacher"]});
@@ -125,6 +160,11 @@ pub fn families() -> Vec<Family> {
             &with(&gemma("gemma2"), &json!({"tie_word_embeddings": false})),
             &grouped,
         ),
+        family("smollm3", &with(&llama, &smollm3), &unlike),
+        family("phi3", &with(&llama, &phi3), &grouped),
+        family("olmo2", &with(&llama, &olmo2), &together),
+        family("opt", &opt, &neurons),
+        family("opt, post-norm", &with(&opt, &projected), &neurons),
         family("vit", &vit, &encoder),
         family("deit", &with(&vit, &deit), &encoder),
         family("cait", &cait, &class_attention),

@@ -9,17 +9,17 @@ use crate::family::{FamilyConfig, Sizes, Task};
 use crate::settings::{Setting, padding};
 use crate::{Error, HiddenAct, ModelConfig, ParamTable, limits};
 
-use names::{BERT, Names, ROBERTA};
+use names::Names;
 
-/// `config.json` of a BERT or a RoBERTa, with the names of `transformers`' `BertConfig` and `RobertaConfig`.
+/// `config.json` of a BERT or of a RoBERTa, XLM-RoBERTa or CamemBERT, with the names of `transformers`' `BertConfig` and `RobertaConfig`.
 ///
-/// The two have one encoder. They differ in how positions are counted, in their heads and in the names of their tensors;
-/// `model_type` says which one it is. The head follows from `architectures`.
+/// They have one encoder. BERT and the others differ in how positions are counted, in their heads and in the names of their tensors;
+/// `model_type` says which one it is. The head follows from `architectures`, which may name a class without one.
 ///
 /// Fields that are not listed are kept in [`BertConfig::extra`] and written back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BertConfig {
-    /// `bert` or `roberta`.
+    /// `bert`, `roberta`, `xlm-roberta` or `camembert`.
     #[serde(default = "model_type")]
     pub model_type: String,
     /// Entries of the token table.
@@ -62,7 +62,7 @@ pub struct BertConfig {
 }
 
 fn model_type() -> String {
-    BERT.model_type.into()
+    names::ALL[0].model_type.into()
 }
 fn dropout() -> f64 {
     0.1
@@ -120,7 +120,7 @@ impl BertConfig {
             extra.insert(field.into(), token.into());
         }
         Self {
-            model_type: ROBERTA.model_type.into(),
+            model_type: names::ALL[1].model_type.into(),
             max_position_embeddings: 514,
             type_vocab_size: 1,
             layer_norm_eps: 1e-5,
@@ -134,9 +134,9 @@ impl BertConfig {
         self.hidden_size / self.num_attention_heads
     }
 
-    /// Whether `model_type` says that it is a RoBERTa.
+    /// Whether `model_type` says that it is a RoBERTa, an XLM-RoBERTa or a CamemBERT.
     pub fn is_roberta(&self) -> bool {
-        self.model_type == ROBERTA.model_type
+        self.names().is_roberta
     }
 
     /// The padding token that a RoBERTa counts its positions from, 1 unless `pad_token_id` says otherwise; `None` for a BERT,
@@ -162,7 +162,8 @@ impl BertConfig {
     }
 
     fn names(&self) -> &'static Names {
-        if self.is_roberta() { &ROBERTA } else { &BERT }
+        let named = names::ALL.iter().find(|names| names.model_type == self.model_type);
+        named.unwrap_or(&names::ALL[0])
     }
 
     fn check_padding(&self) -> Result<(), Error> {
@@ -190,11 +191,11 @@ impl BertConfig {
 
 impl FamilyConfig for BertConfig {
     fn validate(&self) -> Result<(), Error> {
-        // Read from a file it is one of the two; set by hand it may be anything.
+        // Read from a file it is one of them; set by hand it may be anything.
         if self.model_type != self.names().model_type {
             return Err(Error::UnknownModelType {
                 found: self.model_type.clone(),
-                known: format!("{}, {}", BERT.model_type, ROBERTA.model_type),
+                known: names::ALL.each_ref().map(|names| names.model_type).join(", "),
             });
         }
         limits::sizes([
@@ -261,6 +262,7 @@ impl FamilyConfig for BertConfig {
         let (outputs, head_transform) = match self.head() {
             Task::SequenceClassification { labels } => (labels, true),
             Task::QuestionAnswering => (2, false),
+            Task::HiddenStates => (0, false),
             _ => (self.vocab_size, true),
         };
         Sizes {

@@ -1,12 +1,14 @@
 use crate::rows::Stack;
 
-/// What BERT and RoBERTa call the tensors that both have.
+/// What a BERT, a RoBERTa or another of its kind calls the tensors that all have.
 #[derive(Debug)]
 pub(super) struct Names {
     /// `model_type`, and the family of the table.
     pub model_type: &'static str,
     /// What the names of `architectures` begin with.
     pub class: &'static str,
+    /// Whether positions are counted from padding, and heads are those of RoBERTa.
+    pub is_roberta: bool,
     /// What the encoder's names begin with.
     pub base_prefix: &'static str,
     /// The layers.
@@ -20,9 +22,10 @@ pub(super) struct Names {
     pub classifier: &'static str,
 }
 
-pub(super) const BERT: Names = Names {
+const BERT: Names = Names {
     model_type: "bert",
     class: "Bert",
+    is_roberta: false,
     base_prefix: "bert.",
     layers: Stack {
         name: "encoder",
@@ -35,9 +38,10 @@ pub(super) const BERT: Names = Names {
     classifier: "classifier",
 };
 
-pub(super) const ROBERTA: Names = Names {
+const ROBERTA: Names = Names {
     model_type: "roberta",
     class: "Roberta",
+    is_roberta: true,
     base_prefix: "roberta.",
     layers: Stack {
         name: "encoder",
@@ -49,3 +53,20 @@ pub(super) const ROBERTA: Names = Names {
     summary: "classifier.dense",
     classifier: "classifier.out_proj",
 };
+
+/// XLM-RoBERTa (arXiv:1911.02116): a RoBERTa of many languages.
+const XLM_ROBERTA: Names = Names {
+    model_type: "xlm-roberta",
+    class: "XLMRoberta",
+    ..ROBERTA
+};
+
+/// CamemBERT (arXiv:1911.03894): a RoBERTa of French.
+const CAMEMBERT: Names = Names {
+    model_type: "camembert",
+    class: "Camembert",
+    ..ROBERTA
+};
+
+/// All that are read.
+pub(super) static ALL: [Names; 4] = [BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT];

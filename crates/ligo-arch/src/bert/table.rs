@@ -3,7 +3,7 @@ use super::names::Names;
 use crate::family::Task;
 use crate::rows::Rows;
 use crate::unit::head_units;
-use crate::{Axis, Norm, NormKind, NormPlace, ParamTable, Repeat, Role, Unit};
+use crate::{Axis, Extent, Norm, NormKind, NormPlace, ParamSpec, ParamTable, Repeat, Role, Stored, Unit};
 
 /// Pairs of names in files: the alias and the parameter that it equals.
 type Ties = Vec<(String, String)>;
@@ -25,7 +25,18 @@ pub(super) fn table(c: &BertConfig) -> ParamTable {
             linear(&mut rows, names.classifier, Axis::CLASSES, Axis::POOLER, "head");
         }
         Task::QuestionAnswering => linear(&mut rows, "qa_outputs", Axis::CLASSES, Axis::HIDDEN, "head"),
+        Task::HiddenStates => optional(
+            &mut rows,
+            &format!("{}pooler.dense", names.base_prefix),
+            Axis::POOLER,
+            Axis::HIDDEN,
+        ),
         _ => ties = masked_lm(&mut rows, c, names),
+    }
+    if c.head() == Task::HiddenStates {
+        rows.0
+            .iter_mut()
+            .for_each(|row| row.stored = Some(without_prefix(row, names)));
     }
 
     let d = c.hidden_size;
@@ -72,6 +83,7 @@ pub(super) fn table(c: &BertConfig) -> ParamTable {
     let width = d.checked_div(c.num_attention_heads).unwrap_or(1);
     ParamTable::new(names.model_type, rows.0, sizes, depths, ties)
         .with_units(head_units(width, 1))
+        .with_activation(c.hidden_act)
         .with_norm(Norm {
             kind: NormKind::Layer,
             place: NormPlace::After,
@@ -138,15 +150,34 @@ fn masked_lm(rows: &mut Rows, c: &BertConfig, names: &Names) -> Ties {
     }
     let pooler = format!("{}pooler.dense", names.base_prefix);
     let next_sentence = ("cls.seq_relationship", Axis::CLASSES, Axis::POOLER);
-    let mut optional = vec![(pooler.as_str(), Axis::POOLER, Axis::HIDDEN)];
-    optional.extend((!c.is_roberta()).then_some(next_sentence));
-    for (path, out, input) in optional {
-        let weight = format!("{path}.weight");
-        rows.one(weight, &[out, input], "pooler", Role::Weight).optional();
-        rows.one(format!("{path}.bias"), &[out], "pooler", Role::Bias)
-            .optional();
+    let mut layers = vec![(pooler.as_str(), Axis::POOLER, Axis::HIDDEN)];
+    layers.extend((!c.is_roberta()).then_some(next_sentence));
+    for (path, out, input) in layers {
+        optional(rows, path, out, input);
     }
     ties
+}
+
+/// A layer that not every checkpoint has.
+fn optional(rows: &mut Rows, path: &str, out: Axis, input: Axis) {
+    let weight = format!("{path}.weight");
+    rows.one(weight, &[out, input], "pooler", Role::Weight).optional();
+    rows.one(format!("{path}.bias"), &[out], "pooler", Role::Bias)
+        .optional();
+}
+
+/// Files of the encoder alone leave out what stands for it in the names of models with a head.
+fn without_prefix(row: &ParamSpec, names: &Names) -> Stored {
+    let bare = row.template.strip_prefix(names.base_prefix);
+    Stored {
+        template: bare.unwrap_or(&row.template).into(),
+        shape: row.axes.iter().map(|axis| Extent::Axis(*axis)).collect(),
+        transposed: false,
+        parts: row.axes.iter().take(1).copied().collect(),
+        part: 0,
+        interleaved: None,
+        from_one: false,
+    }
 }
 
 fn linear(rows: &mut Rows, path: &str, out: Axis, input: Axis, module: &'static str) {

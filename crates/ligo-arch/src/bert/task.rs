@@ -8,6 +8,8 @@ use crate::{Error, limits};
 const MASKED_LM: &str = "ForMaskedLM";
 const CLASSIFICATION: &str = "ForSequenceClassification";
 const ANSWERING: &str = "ForQuestionAnswering";
+/// The encoder alone.
+const BARE: &str = "Model";
 
 /// The fields that only a classifier's configuration has.
 const LABEL_FIELDS: [&str; 4] = ["num_labels", "id2label", "label2id", "problem_type"];
@@ -20,6 +22,7 @@ impl BertConfig {
         match name.and_then(|name| name.strip_prefix(self.names().class)) {
             Some(CLASSIFICATION) => Task::SequenceClassification { labels: self.labels() },
             Some(ANSWERING) => Task::QuestionAnswering,
+            Some(BARE) => Task::HiddenStates,
             _ => Task::MaskedLm,
         }
     }
@@ -31,7 +34,7 @@ impl BertConfig {
             config.extra.remove(field);
         }
         match task {
-            Task::MaskedLm | Task::QuestionAnswering => {}
+            Task::MaskedLm | Task::QuestionAnswering | Task::HiddenStates => {}
             Task::SequenceClassification { labels } => {
                 let label = |i: usize| format!("LABEL_{i}");
                 let names: Map<_, _> = (0..labels).map(|i| (i.to_string(), label(i).into())).collect();
@@ -52,6 +55,7 @@ impl BertConfig {
         let head = match task {
             Task::SequenceClassification { .. } => CLASSIFICATION,
             Task::QuestionAnswering => ANSWERING,
+            Task::HiddenStates => BARE,
             _ => MASKED_LM,
         };
         format!("{}{head}", self.names().class)
@@ -68,7 +72,7 @@ impl BertConfig {
     /// Refuses labels that contradict each other or the head, and heads that predict numbers instead of classes.
     pub(super) fn check_labels(&self) -> Result<(), Error> {
         let task = self.head();
-        if task == Task::MaskedLm {
+        if matches!(task, Task::MaskedLm | Task::HiddenStates) {
             return Ok(());
         }
         let unsupported = |field, found: String, supported| {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::ValueEnum;
-use ligo_arch::{Change, LayerType, ModelConfig};
+use ligo_arch::{Change, ModelConfig};
 use ligo_checkpoint::{CARD_FILE, Card, Dtype};
 use ligo_growth::stream::{GrowOptions, Grown, grow_directory};
 use ligo_growth::{LinearMap, OperatorSpec};
@@ -268,10 +268,10 @@ fn fixed(args: &GrowArgs, source: Source, picked: &Picked, ui: Ui) -> Result<Pre
             "learn one with `ligo learn` and pass --operator DIR, or pass --unlearned to grow by its starting values",
         ));
     }
-    let asked = large.layer_types();
+    let asked = large.layer_lists();
     let large = spec.adjust(&source.config, &large);
-    if args.large.is_some() && asked != large.layer_types() {
-        ui.say(kept_types(&large.layer_types().unwrap_or_default()));
+    if args.large.is_some() && asked != large.layer_lists() {
+        ui.say(kept_kinds(&large.layer_lists()));
     }
     let map = spec.build(
         &source.config.table(),
@@ -293,12 +293,17 @@ fn fixed(args: &GrowArgs, source: Source, picked: &Picked, ui: Ui) -> Result<Pre
     })
 }
 
-/// What became of a configuration that gave layers other windows than those they come from have.
-fn kept_types(types: &[LayerType]) -> String {
-    let names: Vec<&str> = types.iter().map(|kind| kind.name()).collect();
+/// What became of a configuration that gave layers other kinds than those they come from have.
+fn kept_kinds(lists: &[(&str, Vec<Value>)]) -> String {
+    let entry = |kind: &Value| kind.as_str().map_or_else(|| kind.to_string(), str::to_owned);
+    let list = |(field, kinds): &(&str, Vec<Value>)| {
+        let entries: Vec<String> = kinds.iter().map(entry).collect();
+        format!("{field} is {}", entries.join(", "))
+    };
+    let lists: Vec<String> = lists.iter().map(list).collect();
     format!(
-        "each layer sees as far as the one it comes from: layer_types is {}",
-        names.join(", ")
+        "each layer is of the kind of the one it comes from: {}",
+        lists.join("; ")
     )
 }
 

@@ -21,6 +21,15 @@ pub(super) fn complaint(
     other_family(dir, config).or_else(no_head).unwrap_or(error.into())
 }
 
+/// Whether a file has a tensor that the model's head must have.
+pub(super) fn has_part_of_head(dir: &ModelDir, table: &ParamTable) -> bool {
+    let in_body = |name: &str| table.base_prefix().is_some_and(|prefix| name.starts_with(prefix));
+    let mut heads = table
+        .params()
+        .filter(|param| param.spec.required && !in_body(&param.name));
+    heads.any(|param| dir.contains(&param.name))
+}
+
 /// The complaint when everything but the head is there.
 fn no_head(report: &Report, dir: &ModelDir, config: &ModelConfig, table: &ParamTable) -> Option<LoadError> {
     let prefix = table.base_prefix()?;
@@ -33,10 +42,7 @@ fn no_head(report: &Report, dir: &ModelDir, config: &ModelConfig, table: &ParamT
         return None;
     }
     // With a part of the head there, it is one that is damaged.
-    let mut heads = table
-        .params()
-        .filter(|param| param.spec.required && !in_body(&param.name));
-    if heads.any(|param| dir.contains(&param.name)) {
+    if has_part_of_head(dir, table) {
         return None;
     }
     let named = dir.config().ok()?.pointer("/architectures/0").and_then(Value::as_str);
@@ -46,11 +52,16 @@ fn no_head(report: &Report, dir: &ModelDir, config: &ModelConfig, table: &ParamT
         head: match config.task() {
             Task::MaskedLm | Task::CausalLm => "language-model".into(),
             Task::QuestionAnswering => "question-answering".into(),
+            Task::HiddenStates => return None,
             Task::SequenceClassification { .. } | Task::ImageClassification { .. } => "classification".into(),
         },
         named: named.map_or_else(String::new, |named| format!(" (config.json says {})", plain(named))),
         missing: missing.clone(),
         class: config.architecture()?,
+        body: config
+            .with_task(Task::HiddenStates)
+            .ok()
+            .and_then(|body| body.architecture()),
     })
 }
 

@@ -199,7 +199,7 @@ impl TrainedTokenizer {
     pub fn of(model_type: &str) -> Self {
         match model_type {
             "bert" => Self::WordPiece,
-            "roberta" => Self::Roberta,
+            "roberta" | "xlm-roberta" | "camembert" => Self::Roberta,
             _ => Self::Gpt2,
         }
     }

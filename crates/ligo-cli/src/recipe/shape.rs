@@ -224,26 +224,15 @@ pub(crate) fn inherit(fields: &mut Map<String, Value>, small: &Value) {
         .flatten()
         .copied()
         .collect();
+    ligo_arch::repeat_layers(fields, small);
     for (key, value) in small.as_object().into_iter().flatten() {
-        let follows_width = ["intermediate_size", "n_inner"].contains(&key.as_str());
-        let left_out =
-            (follows_width && widened) || given.contains(&key.as_str()) || tells_of_others(key, fields, small);
+        let follows_width = ["intermediate_size", "n_inner", "ffn_dim"].contains(&key.as_str())
+            || (key == "word_embed_proj_dim" && small.get("hidden_size") == Some(value));
+        let left_out = (follows_width && widened) || given.contains(&key.as_str());
         if !left_out && !fields.contains_key(key) {
             fields.insert(key.clone(), value.clone());
         }
     }
-}
-
-/// Whether the field lists the layers of the small model, which differ from each other, and the large one has another number of them. How far its layers
-/// see follows from the layers they come from, which the operator knows.
-fn tells_of_others(field: &str, fields: &Map<String, Value>, small: &Value) -> bool {
-    let layers = "num_hidden_layers";
-    let list = small
-        .get(field)
-        .and_then(Value::as_array)
-        .filter(|_| field == "layer_types");
-    let differ = list.is_some_and(|list| list.iter().any(|entry| *entry != list[0]));
-    differ && fields.get(layers).is_some_and(|count| Some(count) != small.get(layers))
 }
 
 /// Adds what a recipe need not say: what the family always has, and what the data decide.
@@ -258,7 +247,10 @@ fn complete(fields: &mut Map<String, Value>, example: &ModelConfig, facts: &Data
         }
     }
     if let Some(hidden) = fields.get("hidden_size").and_then(Value::as_u64)
-        && ["bert", "roberta", "vit", "deit", "cait"].contains(&example.model_type())
+        && matches!(
+            example,
+            ModelConfig::Bert(_) | ModelConfig::Vit(_) | ModelConfig::Cait(_)
+        )
     {
         fields
             .entry("intermediate_size")

@@ -202,6 +202,7 @@ impl Dataset {
             (Content::Text(tokens), Task::MaskedLm) => tokens.masked(data, train),
             (Content::Text(tokens), Task::CausalLm) => tokens.causal(data, train),
             (Content::Images(images), Task::ImageClassification { .. }) => images.batches(model, data, train),
+            (Content::Text(_), Task::HiddenStates) => Err(headless(model)),
             (Content::Text(_), task) => Err(cannot("text files", task)),
             (Content::Images(_), task) => Err(cannot("images", task)),
         }
@@ -219,6 +220,19 @@ pub fn check_vocabulary(tokenizer_vocab: usize, model: &ModelConfig, path: &Path
             "use the tokenizer that the model was trained with, often in the model's own folder: --tokenizer DIR",
         )
     })
+}
+
+/// Refuses an encoder without a head.
+fn headless(model: &ModelConfig) -> Failure {
+    let with_head = model
+        .with_task(Task::MaskedLm)
+        .ok()
+        .and_then(|model| model.architecture());
+    let class = with_head.unwrap_or_else(|| "AutoModelForMaskedLM".into());
+    Failure::other(
+        "the model has no head, so that there is nothing that it could learn to predict",
+        format!("transformers can add a fresh one: {class}.from_pretrained(DIR).save_pretrained(NEW)"),
+    )
 }
 
 fn cannot(found: &str, task: Task) -> Failure {
@@ -367,6 +381,7 @@ pub fn task_name(task: Task) -> &'static str {
         Task::CausalLm => "causal language modelling",
         Task::SequenceClassification { .. } => "classification of texts",
         Task::QuestionAnswering => "question answering",
+        Task::HiddenStates => "hidden states",
         Task::ImageClassification { .. } => "classification of images",
     }
 }

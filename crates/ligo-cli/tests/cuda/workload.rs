@@ -155,16 +155,18 @@ fn batch_for(model: &ModelConfig) -> Batch {
                 masked_positions,
             })
         }
-        ModelConfig::Gpt2(_) | ModelConfig::GptNeox(_) | ModelConfig::Llama(_) | ModelConfig::Gemma(_) => {
-            Batch::Causal(CausalBatch {
-                batch_size: BATCH,
-                seq_len: LENGTH,
-                input_ids: tokens(),
-                labels: tokens(),
-                document_ids: Some((0..BATCH * LENGTH).map(|i| i32::from(i % LENGTH >= 20)).collect()),
-                position_ids: Some((0..BATCH * LENGTH).map(|i| (i % LENGTH % 20) as i32).collect()),
-            })
-        }
+        ModelConfig::Gpt2(_)
+        | ModelConfig::GptNeox(_)
+        | ModelConfig::Llama(_)
+        | ModelConfig::Gemma(_)
+        | ModelConfig::Opt(_) => Batch::Causal(CausalBatch {
+            batch_size: BATCH,
+            seq_len: LENGTH,
+            input_ids: tokens(),
+            labels: tokens(),
+            document_ids: Some((0..BATCH * LENGTH).map(|i| i32::from(i % LENGTH >= 20)).collect()),
+            position_ids: Some((0..BATCH * LENGTH).map(|i| (i % LENGTH % 20) as i32).collect()),
+        }),
     }
 }
 

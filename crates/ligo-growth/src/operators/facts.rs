@@ -1,6 +1,6 @@
 //! What is known of each operator: what it can grow, and what growth keeps the function of which families.
 
-use ligo_arch::{NormKind, NormPlace, ParamTable, Role};
+use ligo_arch::{Axis, NormKind, NormPlace, ParamTable, Role};
 
 use super::OperatorSpec;
 
@@ -9,10 +9,12 @@ use super::OperatorSpec;
 pub enum Scope {
     /// None.
     Nowhere,
-    /// Those whose layers normalise what they read (pre-norm), without LayerScale.
+    /// Those whose layers normalise what they read (pre-norm), without LayerScale and with an ε that files say.
     PreNormUnscaled,
-    /// Those with RMSNorm.
+    /// Those with RMSNorm, and none over all heads.
     RmsNorm,
+    /// Those that do not normalise all heads together; the others where heads stay as they are.
+    HeadsApart,
     /// All.
     Everywhere,
 }
@@ -24,10 +26,24 @@ impl Scope {
         let pre_norm = norm.is_some_and(|n| n.place == NormPlace::Before);
         match self {
             Self::Nowhere => false,
-            Self::PreNormUnscaled => pre_norm && table.specs().iter().all(|s| s.role != Role::Scale),
-            Self::RmsNorm => norm.is_some_and(|n| n.kind == NormKind::Rms),
+            Self::PreNormUnscaled => {
+                let is_unscaled = table.specs().iter().all(|s| s.role != Role::Scale);
+                pre_norm && is_unscaled && !table.has_fixed_epsilon()
+            }
+            Self::RmsNorm => norm.is_some_and(|n| n.kind == NormKind::Rms) && !table.normalises_heads_together(),
+            Self::HeadsApart => !table.normalises_heads_together(),
             Self::Everywhere => true,
         }
+    }
+
+    /// Whether a pair belongs to it.
+    pub fn holds_between(self, small: &ParamTable, large: &ParamTable) -> bool {
+        let heads_stay = || {
+            [Axis::QUERY, Axis::KEY]
+                .iter()
+                .all(|axis| small.size(*axis) == large.size(*axis))
+        };
+        self.holds(small) || (self == Self::HeadsApart && heads_stay())
     }
 
     fn text(self) -> &'static str {
@@ -35,6 +51,7 @@ impl Scope {
             Self::Nowhere => "none",
             Self::PreNormUnscaled => "pre-norm without LayerScale",
             Self::RmsNorm => "RMSNorm",
+            Self::HeadsApart => "all (OLMo 2: neurons)",
             Self::Everywhere => "all",
         }
     }
@@ -112,7 +129,7 @@ impl Facts {
 impl OperatorSpec {
     /// What is known of the operator with its default settings.
     pub fn facts(&self) -> Facts {
-        use Scope::{Everywhere, Nowhere, PreNormUnscaled, RmsNorm};
+        use Scope::{Everywhere, HeadsApart, Nowhere, PreNormUnscaled, RmsNorm};
         let heads = "heads of the same size";
         let copies = Facts {
             about: "",
@@ -157,14 +174,14 @@ impl OperatorSpec {
             Self::ZeroPad => Facts {
                 about: "G_zero: as StackBERT, but new rows are zero where they read old channels; new columns fresh",
                 source: "[2405.15319](https://arxiv.org/abs/2405.15319)",
-                keeps: [Nowhere, Everywhere, Nowhere, Nowhere],
+                keeps: [Nowhere, HeadsApart, Nowhere, Nowhere],
                 ..copies
             },
             Self::Fpi(_) => Facts {
                 about: "Net2Net, bert2BERT\'s FPI: new channels, neurons and heads copy random ones, their readers divide",
                 needs: heads,
                 source: "[1511.05641](https://arxiv.org/abs/1511.05641), [2110.07143](https://arxiv.org/abs/2110.07143)",
-                keeps: [Nowhere, Everywhere, Nowhere, Nowhere],
+                keeps: [Nowhere, HeadsApart, Nowhere, Nowhere],
                 ..copies
             },
             Self::Aki(_) => Facts {
@@ -188,14 +205,14 @@ impl OperatorSpec {
                 needs: "heads of the same size, post-norm also whole multiples",
                 source: "[2310.07999](https://arxiv.org/abs/2310.07999)",
                 takes: [Everywhere, Everywhere, Everywhere, PreNormUnscaled],
-                keeps: [Everywhere, Everywhere, Everywhere, PreNormUnscaled],
+                keeps: [Everywhere, HeadsApart, Everywhere, PreNormUnscaled],
                 ..copies
             },
             Self::Expansions => Facts {
                 about: "zero-initialised expansions: new channels, neurons, heads and layers fresh, without effect",
                 needs: heads,
                 source: "[2308.06103](https://arxiv.org/abs/2308.06103)",
-                keeps: [Everywhere, Everywhere, RmsNorm, RmsNorm],
+                keeps: [Everywhere, HeadsApart, RmsNorm, RmsNorm],
                 ..copies
             },
             Self::ZeroBlocks(_) => Facts {

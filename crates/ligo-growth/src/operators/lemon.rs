@@ -158,14 +158,25 @@ pub(super) fn check(small: &ParamTable, large: &ParamTable, config: LemonConfig)
         return refuse("it must know how layers normalise, which the table of this family does not say");
     };
     let stream = Stream::new(small, large);
-    if norm.place == NormPlace::After && stream.copied() < stream.large {
+    let has_rest = stream.copied() < stream.large;
+    if norm.place == NormPlace::After && has_rest {
         return refuse(
             "layers of this family normalise the sum of their input and output, and channels left over would not stay zero; the \
              residual stream must be a whole multiple",
         );
     }
+    if large.normalises_heads_together() && has_rest {
+        return refuse(
+            "this family normalises all heads together, and heads that are copied unevenly change them all; the residual stream must be a whole multiple",
+        );
+    }
+    if large.has_fixed_epsilon() && has_rest {
+        return refuse(
+            "channels left over ask for another ε of normalisations, and no file of this family says it; the residual stream must be a whole multiple",
+        );
+    }
     let scales = large.specs().iter().any(|s| s.role == Role::Scale);
-    if scales && norm.kind == NormKind::Layer && stream.copied() < stream.large {
+    if scales && norm.kind == NormKind::Layer && has_rest {
         return refuse(
             "channels left over must hold the mean of all, and LayerScale multiplies each channel by a factor of its own; the \
              residual stream must be a whole multiple",

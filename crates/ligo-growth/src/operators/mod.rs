@@ -12,10 +12,10 @@ mod expansions;
 mod facts;
 mod fpi;
 mod hyper_cloning;
+mod kinds;
 mod layers;
 mod lemon;
 mod selection;
-mod types;
 mod zero_blocks;
 
 pub use facts::{Facts, Growth, Scope, table};
@@ -182,17 +182,17 @@ impl OperatorSpec {
     }
 
     /// The large model's configuration as this operator needs it. A residual stream that grows without a change of the function
-    /// may need another ε in its normalisations; everything else stays.
+    /// may need another ε in its normalisations, and where layers are of several kinds each is of the kind of the layer that it comes from; everything
+    /// else stays.
     ///
     /// Whoever builds the map of an operator trains and writes the model with this configuration.
-    /// Layers that differ in how far they see keep that: each has the type of the layer it comes from.
     #[must_use]
     pub fn adjust(&self, small: &ModelConfig, large: &ModelConfig) -> ModelConfig {
-        let large = &types::adjust(self, small, large);
+        let large = kinds::adjust(self, small, large);
         match self {
-            Self::Lemon(_) => lemon::adjust(small, large),
-            Self::Expansions => expansions::adjust(small, large),
-            _ => large.clone(),
+            Self::Lemon(_) => lemon::adjust(small, &large),
+            Self::Expansions => expansions::adjust(small, &large),
+            _ => large,
         }
     }
 

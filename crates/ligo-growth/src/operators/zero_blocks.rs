@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
-use ligo_arch::{Axis, NormPlace, ParamTable, Role, StackName};
+use ligo_arch::{NormPlace, ParamTable, Role, StackName};
 use serde::{Deserialize, Serialize};
 
 use super::check::Refusal;
@@ -70,7 +70,8 @@ pub(super) fn check(small: &ParamTable, large: &ParamTable) -> Result<(), Refusa
     }
 }
 
-/// The first copy of each layer is the layer itself; in the others, modules that write to the residual stream are zero.
+/// The first copy of each layer is the layer itself; in the others, what writes to the residual stream is zero
+/// ([`ParamTable::writes_residual`]).
 ///
 /// A layer that normalises the sum of its input and output (post-norm) would normalise again what it passes on. There the last copy
 /// has the gain and shift of the layer's last normalisation, and all before it and between have none
@@ -145,9 +146,9 @@ fn norms_after(table: &ParamTable, stack: StackName) -> Vec<&'static str> {
     table.modules(stack).into_iter().filter(is_norm).collect()
 }
 
-/// Whether a module's matrix has the residual stream as its rows.
+/// Whether what a layer adds to the residual stream comes out of this module.
 fn writes_residual(table: &ParamTable, stack: StackName, module: &str) -> bool {
     let rows = table.specs().iter();
     rows.filter(|s| s.stack == Some(stack) && s.module == module)
-        .any(|s| s.axes.len() == 2 && s.axes[0] == Axis::HIDDEN)
+        .any(|s| table.writes_residual(s))
 }

@@ -5,6 +5,7 @@
 
 mod answering;
 mod attention;
+mod bare;
 mod classification;
 mod embeddings;
 mod encoder;
@@ -19,6 +20,7 @@ use ligo_arch::BertConfig;
 
 pub use answering::BertForQuestionAnswering;
 pub use attention::{Attention, AttentionOutput, SelfAttention};
+pub use bare::{BareBert, BareRoberta};
 pub use classification::BertForSequenceClassification;
 pub use embeddings::Embeddings;
 pub use encoder::Encoder;

@@ -14,12 +14,11 @@ use ligo_arch::{GemmaConfig, LayerType};
 pub use attention::Attention;
 pub use layer::{FeedForward, Layer};
 
-use crate::causal::{Reading, causal, next_token_scores};
-use crate::network::{Network, text};
+use crate::causal::{NextTokens, Reading};
 use crate::rotation::{Surroundings, Turning};
 use crate::stack::Context;
 use crate::token_drop::Division;
-use crate::{Embedding, Error, Features, Inputs, Linear, Pass, RmsNorm, Scores, stack};
+use crate::{Embedding, Error, Linear, Pass, RmsNorm, stack};
 
 /// A Gemma with a language-model head.
 #[derive(Module, Debug)]
@@ -119,17 +118,6 @@ impl GemmaForCausalLm {
             cap: c.logit_cap(),
         }
     }
-
-    /// `RMSNorm(x) Eᵀ` with `E` the head or, when tied, the token table, levelled off.
-    fn predict(&self, hidden: Tensor<3>) -> Tensor<3> {
-        let head = self.lm_head.as_ref().map(|head| &head.weight);
-        let matrix = head.unwrap_or(&self.model.embed_tokens.weight);
-        let logits = ligo_ops::linear(self.model.norm.forward(hidden), Param::val(matrix), None);
-        match self.cap {
-            None => logits,
-            Some(cap) => logits.div_scalar(cap).tanh().mul_scalar(cap),
-        }
-    }
 }
 
 impl Gemma {
@@ -144,21 +132,19 @@ impl Gemma {
     }
 }
 
-impl Network for GemmaForCausalLm {
-    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
-        let inputs = causal(inputs)?;
-        let hidden = self.model.forward(&inputs.into(), pass, &mut |_| {})?;
-        Ok(next_token_scores(self.predict(hidden), inputs.labels.clone()))
+impl NextTokens for GemmaForCausalLm {
+    fn hidden(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error> {
+        self.model.forward(reading, pass, inspect)
     }
 
-    fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
-        let reading = text(features)?.into();
-        let hidden = self.model.forward(&reading, &Pass::evaluation(), &mut |_| {})?;
-        Ok(self.predict(hidden))
-    }
-
-    fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
-        let reading = text(features)?.into();
-        stack::states(|inspect| self.model.forward(&reading, &Pass::evaluation(), inspect))
+    /// `RMSNorm(x) Eᵀ` with `E` the head or, when tied, the token table, levelled off.
+    fn predict(&self, hidden: Tensor<3>) -> Tensor<3> {
+        let head = self.lm_head.as_ref().map(|head| &head.weight);
+        let matrix = head.unwrap_or(&self.model.embed_tokens.weight);
+        let logits = ligo_ops::linear(self.model.norm.forward(hidden), Param::val(matrix), None);
+        match self.cap {
+            None => logits,
+            Some(cap) => logits.div_scalar(cap).tanh().mul_scalar(cap),
+        }
     }
 }

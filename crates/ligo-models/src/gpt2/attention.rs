@@ -1,9 +1,9 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use ligo_arch::Gpt2Config;
-use ligo_ops::AttentionOptions;
 
 use crate::causal::Visibility;
+use crate::decoder::Heads;
 use crate::{DropoutStream, Linear};
 
 /// Causal self-attention with its output projection.
@@ -14,11 +14,7 @@ pub struct Attention {
     /// Joins the heads, `[D, D]`.
     pub c_proj: Linear,
     #[module(skip)]
-    num_heads: usize,
-    #[module(skip)]
-    dropout: f64,
-    #[module(skip)]
-    output_dropout: f64,
+    heads: Heads,
 }
 
 /// Three projections of the residual stream.
@@ -42,9 +38,11 @@ impl Attention {
                 value: square(),
             },
             c_proj: square(),
-            num_heads: c.n_head,
-            dropout: c.attn_pdrop,
-            output_dropout: c.resid_pdrop,
+            heads: Heads {
+                count: c.n_head,
+                dropout: c.attn_pdrop,
+                output_dropout: c.resid_pdrop,
+            },
         }
     }
 
@@ -56,15 +54,8 @@ impl Attention {
         visibility: &Visibility,
         dropout: &DropoutStream,
     ) -> Tensor<3> {
-        let q = self.c_attn.query.forward(x.clone());
-        let k = self.c_attn.key.forward(x.clone());
-        let v = self.c_attn.value.forward(x);
-        let options = AttentionOptions {
-            dropout: dropout.next(self.dropout),
-            ..visibility.attention(self.num_heads)
-        };
-        let heads = ligo_ops::grouped_attention(q, k, v, options);
-        self.c_proj
-            .forward_add(heads, dropout.next(self.output_dropout), residual)
+        let QueryKeyValue { query, key, value } = &self.c_attn;
+        let parts = [query, key, value].map(|projection| projection.forward(x.clone()));
+        self.heads.forward(parts, visibility, &self.c_proj, residual, dropout)
     }
 }

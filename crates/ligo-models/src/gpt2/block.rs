@@ -1,9 +1,10 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use ligo_arch::{Gpt2Config, HiddenAct};
+use ligo_arch::Gpt2Config;
 
 use super::Attention;
 use crate::causal::Visibility;
+use crate::decoder::Neurons;
 use crate::stack::Stacked;
 use crate::{DropoutStream, LayerNorm, Linear};
 
@@ -28,9 +29,7 @@ pub struct FeedForward {
     /// `[D, F]`.
     pub c_proj: Linear,
     #[module(skip)]
-    activation: HiddenAct,
-    #[module(skip)]
-    dropout: f64,
+    neurons: Neurons,
 }
 
 impl Block {
@@ -44,8 +43,10 @@ impl Block {
             mlp: FeedForward {
                 c_fc: Linear::skeleton(d, f, device),
                 c_proj: Linear::skeleton(f, d, device),
-                activation: c.activation_function,
-                dropout: c.resid_pdrop,
+                neurons: Neurons {
+                    activation: c.activation_function,
+                    dropout: c.resid_pdrop,
+                },
             },
         }
     }
@@ -60,13 +61,7 @@ impl Stacked for Block {
     /// `a = x + attn(ln_1(x))`, then `a + mlp(ln_2(a))`.
     fn forward(&self, x: Tensor<3>, visibility: &Visibility, dropout: &DropoutStream) -> Tensor<3> {
         let x = self.attn.forward(self.ln_1.forward(x.clone()), x, visibility, dropout);
-        self.mlp.forward(self.ln_2.forward(x.clone()), x, dropout)
-    }
-}
-
-impl FeedForward {
-    fn forward(&self, x: Tensor<3>, residual: Tensor<3>, dropout: &DropoutStream) -> Tensor<3> {
-        let inner = self.c_fc.forward_activated(x, self.activation);
-        self.c_proj.forward_add(inner, dropout.next(self.dropout), residual)
+        let FeedForward { c_fc, c_proj, neurons } = &self.mlp;
+        neurons.forward([c_fc, c_proj], self.ln_2.forward(x.clone()), x, dropout)
     }
 }

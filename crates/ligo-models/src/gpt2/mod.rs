@@ -13,9 +13,8 @@ use ligo_arch::Gpt2Config;
 pub use attention::{Attention, QueryKeyValue};
 pub use block::{Block, FeedForward};
 
-use crate::causal::{Reading, causal, next_token_scores};
-use crate::network::{Network, text};
-use crate::{Embedding, Error, Features, Inputs, LayerNorm, Linear, Pass, Scores, stack};
+use crate::causal::{NextTokens, Reading};
+use crate::{Embedding, Error, LayerNorm, Linear, Pass, stack};
 
 /// GPT-2 with a language-model head.
 #[derive(Module, Debug)]
@@ -59,13 +58,6 @@ impl Gpt2LmHeadModel {
             lm_head: (!c.tie_word_embeddings).then(head),
         }
     }
-
-    /// `LayerNorm(x) Eᵀ` with `E` the head or, when tied, the token table.
-    fn predict(&self, hidden: Tensor<3>) -> Tensor<3> {
-        let head = self.lm_head.as_ref().map(|head| &head.weight);
-        let matrix = head.unwrap_or(&self.transformer.wte.weight);
-        ligo_ops::linear(self.transformer.ln_f.forward(hidden), Param::val(matrix), None)
-    }
 }
 
 impl Gpt2 {
@@ -87,21 +79,15 @@ impl Gpt2 {
     }
 }
 
-impl Network for Gpt2LmHeadModel {
-    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
-        let inputs = causal(inputs)?;
-        let hidden = self.transformer.forward(&inputs.into(), pass, &mut |_| {})?;
-        Ok(next_token_scores(self.predict(hidden), inputs.labels.clone()))
+impl NextTokens for Gpt2LmHeadModel {
+    fn hidden(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error> {
+        self.transformer.forward(reading, pass, inspect)
     }
 
-    fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
-        let reading = text(features)?.into();
-        let hidden = self.transformer.forward(&reading, &Pass::evaluation(), &mut |_| {})?;
-        Ok(self.predict(hidden))
-    }
-
-    fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
-        let reading = text(features)?.into();
-        stack::states(|inspect| self.transformer.forward(&reading, &Pass::evaluation(), inspect))
+    /// `LayerNorm(x) Eᵀ` with `E` the head or, when tied, the token table.
+    fn predict(&self, hidden: Tensor<3>) -> Tensor<3> {
+        let head = self.lm_head.as_ref().map(|head| &head.weight);
+        let matrix = head.unwrap_or(&self.transformer.wte.weight);
+        ligo_ops::linear(self.transformer.ln_f.forward(hidden), Param::val(matrix), None)
     }
 }

@@ -1,8 +1,8 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use ligo_arch::{GptNeoxConfig, HiddenAct};
-use ligo_ops::AttentionOptions;
+use ligo_arch::GptNeoxConfig;
 
+use crate::decoder::{Heads, Neurons};
 use crate::gpt2::QueryKeyValue;
 use crate::rotation::Surroundings;
 use crate::stack::Stacked;
@@ -31,13 +31,9 @@ pub struct Attention {
     /// Joins the heads, `[D, D]`.
     pub dense: Linear,
     #[module(skip)]
-    num_heads: usize,
-    #[module(skip)]
     head_width: usize,
     #[module(skip)]
-    dropout: f64,
-    #[module(skip)]
-    output_dropout: f64,
+    heads: Heads,
 }
 
 /// Two matrices with an activation between them.
@@ -48,9 +44,7 @@ pub struct FeedForward {
     /// `[D, F]`.
     pub dense_4h_to_h: Linear,
     #[module(skip)]
-    activation: HiddenAct,
-    #[module(skip)]
-    dropout: f64,
+    neurons: Neurons,
 }
 
 impl Layer {
@@ -67,17 +61,21 @@ impl Layer {
                     value: square(),
                 },
                 dense: square(),
-                num_heads: c.num_attention_heads,
                 head_width: c.head_width(),
-                dropout: c.attention_dropout,
-                output_dropout: c.hidden_dropout,
+                heads: Heads {
+                    count: c.num_attention_heads,
+                    dropout: c.attention_dropout,
+                    output_dropout: c.hidden_dropout,
+                },
             },
             post_attention_layernorm: norm(),
             mlp: FeedForward {
                 dense_h_to_4h: Linear::skeleton(d, f, device),
                 dense_4h_to_h: Linear::skeleton(f, d, device),
-                activation: c.hidden_act,
-                dropout: c.hidden_dropout,
+                neurons: Neurons {
+                    activation: c.hidden_act,
+                    dropout: c.hidden_dropout,
+                },
             },
             is_parallel: c.use_parallel_residual,
         }
@@ -95,8 +93,13 @@ impl Stacked for Layer {
         let normal = self.input_layernorm.forward(x.clone());
         let attended = self.attention.forward(normal, x.clone(), around, dropout);
         let read = if self.is_parallel { x } else { attended.clone() };
-        self.mlp
-            .forward(self.post_attention_layernorm.forward(read), attended, dropout)
+        let FeedForward {
+            dense_h_to_4h,
+            dense_4h_to_h,
+            neurons,
+        } = &self.mlp;
+        let normal = self.post_attention_layernorm.forward(read);
+        neurons.forward([dense_h_to_4h, dense_4h_to_h], normal, attended, dropout)
     }
 }
 
@@ -106,21 +109,8 @@ impl Attention {
         let QueryKeyValue { query, key, value } = &self.query_key_value;
         let [q, k] = [query, key]
             .map(|projection| ligo_ops::rotary(projection.forward(x.clone()), self.head_width, &around.angles));
-        let v = value.forward(x);
-        let options = AttentionOptions {
-            dropout: dropout.next(self.dropout),
-            ..around.visibility.attention(self.num_heads)
-        };
-        let heads = ligo_ops::grouped_attention(q, k, v, options);
-        self.dense
-            .forward_add(heads, dropout.next(self.output_dropout), residual)
-    }
-}
-
-impl FeedForward {
-    fn forward(&self, x: Tensor<3>, residual: Tensor<3>, dropout: &DropoutStream) -> Tensor<3> {
-        let inner = self.dense_h_to_4h.forward_activated(x, self.activation);
-        self.dense_4h_to_h
-            .forward_add(inner, dropout.next(self.dropout), residual)
+        let parts = [q, k, value.forward(x)];
+        self.heads
+            .forward(parts, &around.visibility, &self.dense, residual, dropout)
     }
 }

@@ -10,10 +10,9 @@ use ligo_arch::GptNeoxConfig;
 
 pub use layer::{Attention, FeedForward, Layer};
 
-use crate::causal::{Reading, causal, next_token_scores};
-use crate::network::{Network, text};
+use crate::causal::{NextTokens, Reading};
 use crate::rotation::Turning;
-use crate::{Embedding, Error, Features, Inputs, LayerNorm, Linear, Pass, Scores, stack};
+use crate::{Embedding, Error, LayerNorm, Linear, Pass, stack};
 
 /// GPT-NeoX with a language-model head.
 #[derive(Module, Debug)]
@@ -54,13 +53,6 @@ impl GptNeoxForCausalLm {
             embed_out: (!c.tie_word_embeddings).then(head),
         }
     }
-
-    /// `LayerNorm(x) Eᵀ` with `E` the head or, when tied, the token table.
-    fn predict(&self, hidden: Tensor<3>) -> Tensor<3> {
-        let head = self.embed_out.as_ref().map(|head| &head.weight);
-        let matrix = head.unwrap_or(&self.gpt_neox.embed_in.weight);
-        ligo_ops::linear(self.gpt_neox.final_layer_norm.forward(hidden), Param::val(matrix), None)
-    }
 }
 
 impl GptNeox {
@@ -73,21 +65,15 @@ impl GptNeox {
     }
 }
 
-impl Network for GptNeoxForCausalLm {
-    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
-        let inputs = causal(inputs)?;
-        let hidden = self.gpt_neox.forward(&inputs.into(), pass, &mut |_| {})?;
-        Ok(next_token_scores(self.predict(hidden), inputs.labels.clone()))
+impl NextTokens for GptNeoxForCausalLm {
+    fn hidden(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error> {
+        self.gpt_neox.forward(reading, pass, inspect)
     }
 
-    fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
-        let reading = text(features)?.into();
-        let hidden = self.gpt_neox.forward(&reading, &Pass::evaluation(), &mut |_| {})?;
-        Ok(self.predict(hidden))
-    }
-
-    fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
-        let reading = text(features)?.into();
-        stack::states(|inspect| self.gpt_neox.forward(&reading, &Pass::evaluation(), inspect))
+    /// `LayerNorm(x) Eᵀ` with `E` the head or, when tied, the token table.
+    fn predict(&self, hidden: Tensor<3>) -> Tensor<3> {
+        let head = self.embed_out.as_ref().map(|head| &head.weight);
+        let matrix = head.unwrap_or(&self.gpt_neox.embed_in.weight);
+        ligo_ops::linear(self.gpt_neox.final_layer_norm.forward(hidden), Param::val(matrix), None)
     }
 }

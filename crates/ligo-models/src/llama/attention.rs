@@ -17,9 +17,9 @@ pub struct Attention {
     pub v_proj: Linear,
     /// Joins the heads, `[D, H·d]`.
     pub o_proj: Linear,
-    /// Of each query, `[d]`; Qwen3 has it.
+    /// Of each query, `[d]`, in Qwen3; of all of a token together, `[H·d]`, in OLMo 2.
     pub q_norm: Option<RmsNorm>,
-    /// Of each key, `[d]`.
+    /// The same of keys.
     pub k_norm: Option<RmsNorm>,
     #[module(skip)]
     num_heads: usize,
@@ -30,18 +30,25 @@ pub struct Attention {
     window: Option<usize>,
     #[module(skip)]
     dropout: f64,
+    #[module(skip)]
+    output_dropout: Option<f64>,
+    #[module(skip)]
+    is_rotated: bool,
 }
 
 impl Attention {
-    pub(super) fn skeleton(c: &LlamaConfig, window: Option<usize>, device: &Device) -> Self {
+    pub(crate) fn skeleton(c: &LlamaConfig, layer: usize, window: Option<usize>, device: &Device) -> Self {
         let d = c.hidden_size;
         let (all, shared) = (
             c.num_attention_heads * c.head_width(),
             c.key_value_heads() * c.head_width(),
         );
-        let norm = || {
-            c.has_head_norms()
-                .then(|| RmsNorm::skeleton(c.head_width(), c.rms_norm_eps, device))
+        let norm = |all: usize| {
+            let width = match c.normalises_outputs() {
+                true => Some(all),
+                false => c.has_head_norms().then(|| c.head_width()),
+            };
+            width.map(|width| RmsNorm::skeleton(width, c.rms_norm_eps, device))
         };
         let input = |width| Linear::skeleton_with(d, width, c.has_input_bias(), device);
         Self {
@@ -49,16 +56,18 @@ impl Attention {
             k_proj: input(shared),
             v_proj: input(shared),
             o_proj: Linear::skeleton_with(all, d, c.has_output_bias(), device),
-            q_norm: norm(),
-            k_norm: norm(),
+            q_norm: norm(all),
+            k_norm: norm(shared),
             num_heads: c.num_attention_heads,
             head_width: c.head_width(),
             window,
             dropout: c.attention_dropout,
+            output_dropout: c.output_dropout(),
+            is_rotated: c.is_rotated(layer),
         }
     }
 
-    /// `residual + o_proj(heads(x))`.
+    /// `residual + dropout(o_proj(heads(x)))`.
     pub(super) fn forward(
         &self,
         x: Tensor<3>,
@@ -66,20 +75,32 @@ impl Attention {
         around: &Surroundings,
         dropout: &DropoutStream,
     ) -> Tensor<3> {
+        let heads = self.heads(x, around, dropout);
+        let drop = self.output_dropout.and_then(|share| dropout.next(share));
+        self.o_proj.forward_add(heads, drop, residual)
+    }
+
+    /// What the heads read, side by side.
+    ///
+    /// # Shapes
+    /// `x [B, L, D]`; the result is `[B, L, H·d]`.
+    pub(crate) fn heads(&self, x: Tensor<3>, around: &Surroundings, dropout: &DropoutStream) -> Tensor<3> {
         let q = by_head(self.q_proj.forward(x.clone()), self.q_norm.as_ref());
         let k = by_head(self.k_proj.forward(x.clone()), self.k_norm.as_ref());
-        let [q, k] = [q, k].map(|x| ligo_ops::rotary(x, self.head_width, &around.angles));
+        let [q, k] = [q, k].map(|x| match self.is_rotated {
+            true => ligo_ops::rotary(x, self.head_width, &around.angles),
+            false => x,
+        });
         let v = self.v_proj.forward(x);
         let options = AttentionOptions {
             dropout: dropout.next(self.dropout),
             ..around.visibility.attention_within(self.window, self.num_heads)
         };
-        let heads = ligo_ops::grouped_attention(q, k, v, options);
-        self.o_proj.forward_add(heads, None, residual)
+        ligo_ops::grouped_attention(q, k, v, options)
     }
 }
 
-/// Every head normalised by itself, where there is a norm.
+/// Every head normalised by itself, or all of them together, as wide as the norm is, where there is one.
 ///
 /// # Shapes
 /// `x` and the result `[B, L, H·d]`.

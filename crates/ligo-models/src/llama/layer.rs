@@ -29,20 +29,16 @@ pub struct FeedForward {
     pub up_proj: Linear,
     /// `[D, F]`.
     pub down_proj: Linear,
+    #[module(skip)]
+    output_dropout: Option<f64>,
 }
 
 impl Layer {
-    pub(super) fn skeleton(c: &LlamaConfig, window: Option<usize>, device: &Device) -> Self {
-        let (d, f) = (c.hidden_size, c.intermediate_size);
-        let linear = |inputs, outputs| Linear::skeleton_with(inputs, outputs, c.has_ffn_bias(), device);
-        let norm = || RmsNorm::skeleton(d, c.rms_norm_eps, device);
+    pub(super) fn skeleton(c: &LlamaConfig, layer: usize, window: Option<usize>, device: &Device) -> Self {
+        let norm = || RmsNorm::skeleton(c.hidden_size, c.rms_norm_eps, device);
         Self {
-            self_attn: Attention::skeleton(c, window, device),
-            mlp: FeedForward {
-                gate_proj: linear(d, f),
-                up_proj: linear(d, f),
-                down_proj: linear(f, d),
-            },
+            self_attn: Attention::skeleton(c, layer, window, device),
+            mlp: FeedForward::skeleton(c, device),
             input_layernorm: norm(),
             post_attention_layernorm: norm(),
         }
@@ -55,23 +51,44 @@ impl Stacked for Layer {
     // Attention weights.
     const SITES: u64 = 1;
 
+    /// And what comes out of either part, in a Phi-3.
+    fn sites(&self) -> u64 {
+        Self::SITES + if self.mlp.output_dropout.is_some() { 2 } else { 0 }
+    }
+
     /// `a = x + attention(norm(x))`, then `a + mlp(norm(a))`.
     fn forward(&self, x: Tensor<3>, around: &Surroundings, dropout: &DropoutStream) -> Tensor<3> {
         let normal = self.input_layernorm.forward(x.clone());
         let x = self.self_attn.forward(normal, x, around, dropout);
         let normal = self.post_attention_layernorm.forward(x.clone());
-        self.mlp.forward(normal, x)
+        self.mlp.forward(normal, x, dropout)
     }
 }
 
 impl FeedForward {
-    /// `residual + down_proj(silu(gate_proj(x)) · up_proj(x))`.
+    pub(crate) fn skeleton(c: &LlamaConfig, device: &Device) -> Self {
+        let (d, f) = (c.hidden_size, c.intermediate_size);
+        let linear = |inputs, outputs| Linear::skeleton_with(inputs, outputs, c.has_ffn_bias(), device);
+        Self {
+            gate_proj: linear(d, f),
+            up_proj: linear(d, f),
+            down_proj: linear(f, d),
+            output_dropout: c.output_dropout(),
+        }
+    }
+
+    /// `residual + dropout(down_proj(neurons(x)))`.
+    fn forward(&self, x: Tensor<3>, residual: Tensor<3>, dropout: &DropoutStream) -> Tensor<3> {
+        let drop = self.output_dropout.and_then(|share| dropout.next(share));
+        self.down_proj.forward_add(self.neurons(x), drop, residual)
+    }
+
+    /// `silu(gate_proj(x)) · up_proj(x)`.
     ///
     /// # Shapes
-    /// `x`, `residual` and the result `[.., D]`.
-    pub fn forward<const N: usize>(&self, x: Tensor<N>, residual: Tensor<N>) -> Tensor<N> {
+    /// `x [B, L, D]`; the result is `[B, L, F]`.
+    pub(crate) fn neurons(&self, x: Tensor<3>) -> Tensor<3> {
         let gate = self.gate_proj.forward(x.clone());
-        let inner = ligo_ops::swiglu(gate, self.up_proj.forward(x));
-        self.down_proj.forward_add(inner, None, residual)
+        ligo_ops::swiglu(gate, self.up_proj.forward(x))
     }
 }

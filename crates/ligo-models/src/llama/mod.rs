@@ -1,4 +1,4 @@
-//! Llama (Touvron et al., arXiv:2302.13971), and Mistral, Qwen2 and Qwen3 by the same code, as `transformers`'
+//! Llama (Touvron et al., arXiv:2302.13971), and Mistral, Qwen2, Qwen3, SmolLM3 and Phi-3 by the same code, as `transformers`'
 //! `LlamaForCausalLM` computes it.
 //!
 //! Letters in shapes: `B` sequences, `L` tokens, `D` hidden, `H` query heads and `G` key-value heads of width `d`, `F`
@@ -15,10 +15,9 @@ pub use attention::Attention;
 pub(crate) use attention::by_head;
 pub use layer::{FeedForward, Layer};
 
-use crate::causal::{Reading, causal, next_token_scores};
-use crate::network::{Network, text};
+use crate::causal::{NextTokens, Reading};
 use crate::rotation::Turning;
-use crate::{Embedding, Error, Features, Inputs, Linear, Pass, RmsNorm, Scores, stack};
+use crate::{Embedding, Error, Linear, Pass, RmsNorm, stack};
 
 /// Llama with a language-model head.
 #[derive(Module, Debug)]
@@ -49,19 +48,14 @@ impl LlamaForCausalLm {
         Self {
             model: Llama {
                 embed_tokens: Embedding::skeleton(c.vocab_size, d, device),
-                layers: c.windows().map(|window| Layer::skeleton(c, window, device)).collect(),
+                layers: (c.windows().enumerate())
+                    .map(|(layer, window)| Layer::skeleton(c, layer, window, device))
+                    .collect(),
                 norm: RmsNorm::skeleton(d, c.rms_norm_eps, device),
                 rotation: Turning::new(c.rotation()),
             },
             lm_head: (!c.tie_word_embeddings).then(head),
         }
-    }
-
-    /// `RMSNorm(x) Eᵀ` with `E` the head or, when tied, the token table.
-    fn predict(&self, hidden: Tensor<3>) -> Tensor<3> {
-        let head = self.lm_head.as_ref().map(|head| &head.weight);
-        let matrix = head.unwrap_or(&self.model.embed_tokens.weight);
-        ligo_ops::linear(self.model.norm.forward(hidden), Param::val(matrix), None)
     }
 }
 
@@ -74,21 +68,15 @@ impl Llama {
     }
 }
 
-impl Network for LlamaForCausalLm {
-    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
-        let inputs = causal(inputs)?;
-        let hidden = self.model.forward(&inputs.into(), pass, &mut |_| {})?;
-        Ok(next_token_scores(self.predict(hidden), inputs.labels.clone()))
+impl NextTokens for LlamaForCausalLm {
+    fn hidden(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error> {
+        self.model.forward(reading, pass, inspect)
     }
 
-    fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
-        let reading = text(features)?.into();
-        let hidden = self.model.forward(&reading, &Pass::evaluation(), &mut |_| {})?;
-        Ok(self.predict(hidden))
-    }
-
-    fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
-        let reading = text(features)?.into();
-        stack::states(|inspect| self.model.forward(&reading, &Pass::evaluation(), inspect))
+    /// `RMSNorm(x) Eᵀ` with `E` the head or, when tied, the token table.
+    fn predict(&self, hidden: Tensor<3>) -> Tensor<3> {
+        let head = self.lm_head.as_ref().map(|head| &head.weight);
+        let matrix = head.unwrap_or(&self.model.embed_tokens.weight);
+        ligo_ops::linear(self.model.norm.forward(hidden), Param::val(matrix), None)
     }
 }

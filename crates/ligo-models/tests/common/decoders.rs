@@ -1,7 +1,7 @@
 //! Decoders that come from no file, and what they learn from.
 
 use burn::tensor::{Device, Tensor};
-use ligo_arch::{GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, ModelConfig};
+use ligo_arch::{GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, ModelConfig, OptConfig};
 use ligo_models::CausalInputs;
 
 /// Vocabulary 13, hidden 8, two layers, two heads, feed-forward 12.
@@ -67,29 +67,73 @@ pub fn kinds() -> Vec<ModelConfig> {
         ..parallel.clone()
     };
     let neoxes = [parallel, serial].into_iter().map(ModelConfig::GptNeox);
+    gpts.chain(llamas.into_iter().chain(kin()).map(ModelConfig::Llama))
+        .chain(neoxes)
+        .chain(opts().map(ModelConfig::Opt))
+        .chain(gemmas().into_iter().map(ModelConfig::Gemma))
+        .collect()
+}
+
+/// What is like a Llama, with what each of them has otherwise.
+fn kin() -> [LlamaConfig; 3] {
+    let with = |model_type, fields: &str| {
+        let mut config = like_llama(model_type);
+        config
+            .extra
+            .extend(serde_json::from_str::<serde_json::Map<_, _>>(fields).unwrap_or_default());
+        config
+    };
+    // The first of two layers rotates nothing.
+    let smollm3 = LlamaConfig {
+        tie_word_embeddings: true,
+        ..with("smollm3", r#"{"no_rope_layers": [0, 1, 1]}"#)
+    };
+    // Half of each head is turned, and otherwise beyond four positions.
+    let long = r#"{"type": "longrope", "short_factor": [0.5], "long_factor": [3.0]}"#;
+    let phi3 = LlamaConfig {
+        rope_scaling: serde_json::from_str(long).ok(),
+        ..with(
+            "phi3",
+            r#"{"resid_pdrop": 0.1, "partial_rotary_factor": 0.5, "original_max_position_embeddings": 4}"#,
+        )
+    };
+    [smollm3, phi3, like_llama("olmo2")]
+}
+
+/// Normalised in front of its parts, and behind sums with a token table of another width.
+fn opts() -> impl Iterator<Item = OptConfig> {
+    let before = OptConfig {
+        ffn_dim: 12,
+        max_position_embeddings: 7,
+        attention_dropout: 0.1,
+        ..OptConfig::new(13, 8, 2, 2)
+    };
+    let after = OptConfig {
+        do_layer_norm_before: false,
+        word_embed_proj_dim: Some(6),
+        enable_bias: false,
+        ..before.clone()
+    };
+    [before, after].into_iter()
+}
+
+/// Windows hide something of five tokens.
+fn gemmas() -> [GemmaConfig; 3] {
     let first = GemmaConfig {
         num_key_value_heads: 2,
         attention_dropout: 0.1,
         ..GemmaConfig::new(13, 8, 2, 4, 12)
     };
-    // Windows that hide something of five tokens.
-    let [second, third] = [
-        GemmaConfig::gemma2(13, 8, 2, 2, 12),
-        GemmaConfig::gemma3(13, 8, 2, 2, 12),
-    ];
     let second = GemmaConfig {
         attn_logit_softcapping: Some(1.5),
         final_logit_softcapping: Some(2.0),
-        ..second
+        ..GemmaConfig::gemma2(13, 8, 2, 2, 12)
     };
-    let gemmas = [first, second, third].map(|config| GemmaConfig {
+    let third = GemmaConfig::gemma3(13, 8, 2, 2, 12);
+    [first, second, third].map(|config| GemmaConfig {
         sliding_window: Some(3),
         ..config
-    });
-    gpts.chain(llamas.into_iter().map(ModelConfig::Llama))
-        .chain(neoxes)
-        .chain(gemmas.into_iter().map(ModelConfig::Gemma))
-        .collect()
+    })
 }
 
 /// Two sequences of five tokens, each of two documents; two labels do not count.

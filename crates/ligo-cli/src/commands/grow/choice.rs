@@ -24,12 +24,12 @@ const OTHERWISE: &str = "stackbert";
 /// `builds` tells whether a method takes the pair with all its sizes.
 pub fn propose(small: &ModelConfig, large: &ModelConfig, builds: impl Fn(&OperatorSpec) -> bool) -> Proposal {
     let kinds = kinds(&small.table(), &large.table());
-    let table = small.table();
+    let (table, larger) = (small.table(), large.table());
     let fits = |name: &str, keeps: bool| {
         let spec = OperatorSpec::from_name(name).filter(|spec| !spec.facts().learned)?;
         let facts = spec.facts();
         let held = kinds.iter().all(|kind| match keeps {
-            true => facts.keeps(*kind).holds(&table),
+            true => facts.keeps(*kind).holds_between(&table, &larger),
             false => facts.takes(*kind).holds(&table),
         });
         (held && builds(&spec)).then_some(spec)

@@ -1,25 +1,16 @@
-//! Layers that see a window and layers that see everything: which type each layer of the large model has.
+//! Layers of several kinds, such as those that see a window or rotate nothing: which kind each layer of the large model is of.
 
-use ligo_arch::{LayerType, ModelConfig};
+use ligo_arch::ModelConfig;
 
 use super::OperatorSpec;
 use super::zero_blocks::Placement;
 use crate::DepthInit;
 use crate::depth::{interpose, middle, stack, stack_from_top};
 
-/// The large model, in which each layer has the type of the one it comes from. A layer that comes from none has the type that the configuration
+/// The large model, in which each layer is of the kind of the one it comes from. A layer that comes from none is of the kind that the configuration
 /// gives it.
 pub(super) fn adjust(operator: &OperatorSpec, small: &ModelConfig, large: &ModelConfig) -> ModelConfig {
-    let (Some(before), Some(own)) = (small.layer_types(), large.layer_types()) else {
-        return large.clone();
-    };
-    let sources = sources(operator, before.len(), own.len());
-    let types: Vec<LayerType> = (own.iter().zip(sources))
-        .map(|(own, source)| source.and_then(|j| before.get(j)).unwrap_or(own))
-        .copied()
-        .collect();
-    // Where it has no window for them, it is no larger model of the small one, and that is said elsewhere.
-    large.with_layer_types(&types).unwrap_or_else(|_| large.clone())
+    large.with_layers_of(small, &sources(operator, small.sizes().layers, large.sizes().layers))
 }
 
 /// For each layer of the large model the small model's that it comes from.
@@ -57,12 +48,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use burn::tensor::Device;
     use ligo_arch::{Resize, Size};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     /// Five layers, of which the second and the last have a window.
-    fn small() -> ModelConfig {
+    fn windowed() -> ModelConfig {
         let json = json!({
             "model_type": "qwen2", "vocab_size": 11, "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 5,
             "num_attention_heads": 2, "num_key_value_heads": 2, "use_sliding_window": true, "sliding_window": 3,
@@ -71,10 +62,30 @@ mod tests {
         ModelConfig::from_json(&json).unwrap()
     }
 
+    /// Five layers, of which the first and the fourth rotate nothing and have a window, which no list says.
+    fn partly_rotated() -> ModelConfig {
+        let json = json!({
+            "model_type": "smollm3", "vocab_size": 11, "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 5,
+            "num_attention_heads": 2, "num_key_value_heads": 2, "use_sliding_window": true, "sliding_window": 3, "no_rope_layers": [0, 1, 1, 0, 1]
+        });
+        ModelConfig::from_json(&json).unwrap()
+    }
+
+    /// What is said of one layer.
+    fn kind(model: &ModelConfig, layer: usize) -> Vec<(&'static str, Value)> {
+        let lists = model.layer_lists().into_iter();
+        lists.map(|(field, kinds)| (field, kinds[layer].clone())).collect()
+    }
+
     #[test]
-    fn every_layer_has_the_type_of_each_layer_that_it_is_made_of() {
-        let small = small();
-        let types = small.layer_types().unwrap();
+    fn every_layer_is_of_the_kind_of_each_layer_that_it_is_made_of() {
+        for (small, lists) in [(windowed(), 1), (partly_rotated(), 2)] {
+            assert_eq!(kind(&small, 0).len(), lists);
+            follow(&small);
+        }
+    }
+
+    fn follow(small: &ModelConfig) {
         let list = OperatorSpec::Layers {
             layers: vec![4, 0, 1, 1, 2, 3, 0, 4],
         };
@@ -85,9 +96,7 @@ mod tests {
                 layers: Some(Size::Exactly(8)),
                 ..Resize::default()
             };
-            let large = spec.adjust(&small, &small.resized(&resize).unwrap());
-            let found = large.layer_types().unwrap();
-            assert_eq!(found.len(), 8, "{}", spec.name());
+            let large = spec.adjust(small, &small.resized(&resize).unwrap());
             let map = spec
                 .build(&small.table(), &large.table(), &Device::flex(), 0.1, 1)
                 .unwrap();
@@ -95,11 +104,11 @@ mod tests {
             // Of AKI new rows alone come from the layer above.
             for ((_, module), matrix) in map.terms.iter().take(1).flat_map(|term| &term.depth) {
                 let values: Vec<f32> = matrix.to_data().iter().collect();
-                for (i, row) in values.chunks_exact(types.len()).enumerate() {
+                for (i, row) in values.chunks_exact(small.sizes().layers).enumerate() {
                     for (j, _) in row.iter().enumerate().filter(|(_, c)| **c != 0.0) {
                         assert_eq!(
-                            found[i],
-                            types[j],
+                            kind(&large, i),
+                            kind(small, j),
                             "{}: {module} of layer {i} is that of {j}",
                             spec.name()
                         );
