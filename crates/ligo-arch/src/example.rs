@@ -1,6 +1,8 @@
 use serde_json::{Map, Value, json};
 
-use crate::{BertConfig, CaitConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, ModelConfig, OptConfig, VitConfig};
+use crate::{
+    BertConfig, CaitConfig, DistilBertConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, ModelConfig, OptConfig, VitConfig,
+};
 
 /// Fields that are read, but are no field of a configuration's struct.
 const READ_BESIDES: [&str; 9] = [
@@ -23,6 +25,7 @@ impl ModelConfig {
             "roberta" => Self::Bert(BertConfig::roberta(64, 8, 1, 1)),
             "xlm-roberta" => Self::Bert(like_roberta("xlm-roberta", "XLMRobertaForMaskedLM")),
             "camembert" => Self::Bert(like_roberta("camembert", "CamembertForMaskedLM")),
+            "distilbert" => Self::DistilBert(DistilBertConfig::new(64, 8, 1, 1)),
             "gpt2" => Self::Gpt2(Gpt2Config::new(64, 8, 1, 1)),
             "gpt_neox" => Self::GptNeox(GptNeoxConfig::new(64, 8, 1, 1)),
             "opt" => Self::Opt(OptConfig::new(64, 8, 1, 1)),

@@ -107,6 +107,12 @@ impl ModelConfig {
                 heads: "n_head",
                 ffn: "n_inner",
             },
+            Self::DistilBert(_) => Fields {
+                layers: "n_layers",
+                width: "dim",
+                heads: "n_heads",
+                ffn: "hidden_dim",
+            },
             Self::Opt(_) => Fields {
                 ffn: "ffn_dim",
                 ..USUAL
