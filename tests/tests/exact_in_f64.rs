@@ -9,7 +9,7 @@ use std::sync::Once;
 
 use burn::tensor::{Device, FloatDType, IntDType, Tensor, TensorData};
 use common::{Tensors, Weights, distance, families, logits, operators, source, tensors, values, weights};
-use ligo_arch::{ModelConfig, NormPlace, ParamSpec, Role};
+use ligo_arch::{Axis, ModelConfig, NormPlace, ParamSpec, Role};
 use ligo_growth::{
     Choice, CloningConfig, CloningForm, CopyConfig, CopyScale, Growth, LemonConfig, LinearMap, OperatorSpec, init,
 };
@@ -125,9 +125,16 @@ fn every_new_number_of_a_padded_model_moves() {
                 still
             };
             let (fresh, found) = (still(&OperatorSpec::Stackbert), still(&padded));
+            // Where the activation is flat at zero (ReLU), one of the small model's neurons may rest on all of these inputs.
+            let (table, larger) = (small.table(), large.table());
+            let rests = |(name, index): &(String, usize)| {
+                let param = larger.get(name).unwrap();
+                let row = index / param.shape.iter().skip(1).product::<usize>();
+                table.is_flat_at_zero() && param.axes()[0] == Axis::FFN && row < table.size(Axis::FFN)
+            };
             let stuck: Vec<_> = found
                 .iter()
-                .filter(|entry| fresh.binary_search(entry).is_err())
+                .filter(|entry| fresh.binary_search(entry).is_err() && !rests(entry))
                 .collect();
             assert!(
                 stuck.is_empty(),

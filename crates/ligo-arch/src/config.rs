@@ -3,8 +3,8 @@ use serde_json::{Map, Value};
 use crate::family::FamilyConfig;
 use crate::settings::Setting;
 use crate::{
-    BertConfig, CaitConfig, Error, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, OptConfig, ParamTable, Patches,
-    PositionGrid, Sides, Sizes, Task, VitConfig,
+    BertConfig, CaitConfig, DistilBertConfig, Error, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, OptConfig,
+    ParamTable, Patches, PositionGrid, Sides, Sizes, Task, VitConfig,
 };
 use crate::{LayerType, gemma, layer_types, llama};
 
@@ -62,6 +62,8 @@ macro_rules! families {
 families! {
     /// BERT and RoBERTa, which differ in positions, heads and names, and what is called otherwise than RoBERTa.
     Bert(BertConfig) = "bert" | "roberta" | "xlm-roberta" | "camembert",
+    /// DistilBERT.
+    DistilBert(DistilBertConfig) = "distilbert",
     /// ViT, and DeiT, which is a ViT with a distillation token.
     Vit(VitConfig) = "vit" | "deit",
     /// CaiT.

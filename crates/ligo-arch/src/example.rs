@@ -1,7 +1,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    BertConfig, CaitConfig, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, ModelConfig, OptConfig, VitConfig,
+    BertConfig, CaitConfig, DistilBertConfig, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, ModelConfig,
+    OptConfig, VitConfig,
 };
 
 /// Fields that are read, but are no field of a configuration's struct.
@@ -25,6 +26,7 @@ impl ModelConfig {
             "roberta" => Self::Bert(BertConfig::roberta(64, 8, 1, 1)),
             "xlm-roberta" => Self::Bert(like_roberta("xlm-roberta", "XLMRobertaForMaskedLM")),
             "camembert" => Self::Bert(like_roberta("camembert", "CamembertForMaskedLM")),
+            "distilbert" => Self::DistilBert(DistilBertConfig::new(64, 8, 1, 1)),
             "gpt2" => Self::Gpt2(Gpt2Config::new(64, 8, 1, 1)),
             "gpt_neox" => Self::GptNeox(GptNeoxConfig::new(64, 8, 1, 1)),
             "opt" => Self::Opt(OptConfig::new(64, 8, 1, 1)),

@@ -116,6 +116,13 @@ impl ModelConfig {
                 ffn: "n_inner",
                 positions: "n_positions",
             },
+            Self::DistilBert(_) => Fields {
+                layers: "n_layers",
+                width: "dim",
+                heads: "n_heads",
+                ffn: "hidden_dim",
+                ..USUAL
+            },
             Self::Opt(_) => Fields {
                 ffn: "ffn_dim",
                 ..USUAL
@@ -359,6 +366,9 @@ mod tests {
             assert_eq!(kin.position_prefix(), 3);
             assert_eq!(sizes(&kin, &rows("", 0, "2x")), ((50, 67), 64));
         }
+        let distilbert =
+            config(json!({"model_type": "distilbert", "dim": 64, "n_layers": 2, "n_heads": 8, "hidden_dim": 64}));
+        assert_eq!(sizes(&distilbert, &rows("", 0, "2x")), ((50, 64), 64));
         // Two rows are there for no position, and files do not count them.
         let opt = config(json!({"model_type": "opt", "ffn_dim": 172}));
         assert_eq!((opt.position_prefix(), opt.table().size(Axis::POSITION)), (2, 34));

@@ -147,7 +147,20 @@ fn configurations(count: usize) {
     let tokenize = ["tokenize", "--data", "text.txt", "--vocab-size", "200", "--out", "data"];
     place.shown(&tokenize);
     let families = [
-        "bert", "roberta", "gpt2", "llama", "mistral", "qwen2", "vit", "deit", "cait",
+        "bert",
+        "roberta",
+        "distilbert",
+        "gpt2",
+        "opt",
+        "llama",
+        "mistral",
+        "qwen2",
+        "smollm3",
+        "phi3",
+        "olmo2",
+        "vit",
+        "deit",
+        "cait",
     ];
     let small = json!({"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64,
         "max_position_embeddings": 16, "vocab_size": 200});

@@ -12,10 +12,11 @@ use ligo_checkpoint::{Dtype, ModelDir};
 
 /// Models whose files hold something under another name, or more than the model needs; what is written of them has the
 /// same values, in another file.
-const OTHER_FILE: [&str; 9] = [
+const OTHER_FILE: [&str; 10] = [
     // Decoder biases of which `transformers` uses one.
     "bert/untied_3_heads",
     "roberta/untied_3_heads",
+    "xlm_roberta/untied_two_types",
     "roberta/relu_padding_without_mask",
     // Older names, buffers, no prefix.
     "bert/pretraining_legacy_names",

@@ -83,6 +83,24 @@ pub struct MlmInputs {
     pub labels: Tensor<1, Int>,
 }
 
+impl MlmInputs {
+    /// What the model reads.
+    pub(crate) fn text(&self) -> TextFeatures {
+        TextFeatures {
+            input_ids: self.input_ids.clone(),
+            token_type_ids: self.token_type_ids.clone(),
+            attention_mask: self.attention_mask.clone(),
+        }
+    }
+
+    /// The hidden states `[N, D]` of `[B, L, D]` where tokens are masked. A head costs as much as several layers, and only one token in seven has a label.
+    pub(crate) fn at_masked(&self, hidden: Tensor<3>) -> Tensor<2> {
+        let [batch, length, width] = hidden.dims();
+        let tokens = hidden.reshape([batch * length, width]);
+        ligo_ops::rows(tokens, self.masked_positions.clone())
+    }
+}
+
 impl From<MlmInputs> for Inputs {
     fn from(inputs: MlmInputs) -> Self {
         Self::Masked(inputs)

@@ -34,6 +34,7 @@ mod bert;
 pub mod cait;
 mod causal;
 mod decoder;
+pub mod distilbert;
 mod dropout;
 mod embedding;
 mod error;

@@ -5,6 +5,7 @@ use ligo_arch::{BertConfig, ModelConfig, Task};
 
 use crate::bert::{BareBert, BareRoberta, BertForMaskedLm, BertForQuestionAnswering, BertForSequenceClassification};
 use crate::cait::Cait;
+use crate::distilbert::DistilBertForMaskedLm;
 use crate::gemma::GemmaForCausalLm;
 use crate::gpt_neox::GptNeoxForCausalLm;
 use crate::gpt2::Gpt2LmHeadModel;
@@ -78,6 +79,8 @@ networks! {
     RobertaForSequenceClassification(RobertaForSequenceClassification),
     /// RoBERTa that finds answers.
     RobertaForQuestionAnswering(RobertaForQuestionAnswering),
+    /// DistilBERT.
+    DistilBert(DistilBertForMaskedLm),
     /// ViT with a classifier.
     Vit(VitForImageClassification),
     /// DeiT with a classifier.
@@ -133,6 +136,7 @@ impl Model {
                 let (pooler, next_sentence) = (has("bert.pooler."), has("cls.seq_relationship."));
                 Self::bert(c, config.task(), pooler, next_sentence, device)
             }
+            ModelConfig::DistilBert(c) => Self::DistilBert(DistilBertForMaskedLm::skeleton(c, device)),
             ModelConfig::Vit(c) if c.has_distillation_head() => {
                 Self::DeitWithTeacher(DeitWithTeacher::skeleton(c, has("deit.pooler."), device))
             }

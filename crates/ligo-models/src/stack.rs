@@ -103,7 +103,7 @@ mod tests {
     use std::sync::{Arc, Mutex, PoisonError};
 
     use burn::tensor::{Device, TensorData};
-    use ligo_arch::ModelConfig;
+    use ligo_arch::{ModelConfig, Task};
 
     use super::*;
     use crate::{CausalInputs, ImageInputs, Inputs, Layers, MlmInputs, Model, TokenDrop};
@@ -257,25 +257,21 @@ mod tests {
     /// A batch that a model of this configuration learns from.
     fn batch(config: &ModelConfig, device: &Device) -> Inputs {
         let ids = Tensor::from_data([[1, 2, 3], [4, 5, 6]], device);
-        match config {
-            ModelConfig::Bert(_) => Inputs::Masked(MlmInputs {
+        match config.task() {
+            Task::MaskedLm => Inputs::Masked(MlmInputs {
                 input_ids: ids,
                 token_type_ids: None,
                 attention_mask: None,
                 masked_positions: Tensor::from_data([1, 4], device),
                 labels: Tensor::from_data([7, 8], device),
             }),
-            ModelConfig::Gpt2(_)
-            | ModelConfig::GptNeox(_)
-            | ModelConfig::Llama(_)
-            | ModelConfig::Gemma(_)
-            | ModelConfig::Opt(_) => Inputs::Causal(CausalInputs {
+            Task::CausalLm => Inputs::Causal(CausalInputs {
                 input_ids: ids.clone(),
                 labels: ids,
                 documents: None,
                 position_ids: None,
             }),
-            ModelConfig::Vit(_) | ModelConfig::Cait(_) => {
+            _ => {
                 let [channels, height, width] = config.image_shape().unwrap_or_default();
                 Inputs::Images(ImageInputs {
                     pixels: Tensor::zeros([1, channels, height, width], device),

@@ -235,6 +235,11 @@ fn roberta_computes_what_transformers_computes() {
 }
 
 #[test]
+fn distilbert_computes_what_transformers_computes() {
+    check_family("distilbert", 3);
+}
+
+#[test]
 fn robertas_by_other_names_compute_what_transformers_computes() {
     check_family("xlm_roberta", 2);
     check_family("camembert", 2);

@@ -6,7 +6,9 @@ mod common;
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use common::{answers, any, batch, classes, decoders, images, number, texts, tiny, tiny_roberta, values};
+use common::{
+    answers, any, batch, classes, decoders, images, number, texts, tiny, tiny_distilbert, tiny_roberta, values,
+};
 use ligo_arch::{ModelConfig, Task};
 use ligo_models::{
     CausalInputs, DropoutStream, Error, Inputs, Layers, MlmInputs, Model, Pass, Targets, TextFeatures, TokenDrop,
@@ -21,6 +23,7 @@ fn kinds() -> Vec<ModelConfig> {
     });
     let mut kinds: Vec<_> = heads.collect();
     kinds.extend(encoders);
+    kinds.push(tiny_distilbert());
     kinds.extend(decoders::kinds());
     kinds.extend(images::dropping(0.1, 0.1, 0.2));
     kinds
@@ -31,6 +34,7 @@ fn with_layers(config: &ModelConfig, layers: usize) -> ModelConfig {
     let mut config = config.clone();
     match &mut config {
         ModelConfig::Bert(c) => c.num_hidden_layers = layers,
+        ModelConfig::DistilBert(c) => c.n_layers = layers,
         ModelConfig::Vit(c) => c.num_hidden_layers = layers,
         ModelConfig::Cait(c) => c.num_hidden_layers = layers,
         ModelConfig::Gpt2(c) => c.n_layer = layers,
@@ -50,19 +54,12 @@ fn without_layer(config: &ModelConfig, missing: usize) -> ModelConfig {
 
 /// What it learns from.
 fn inputs(config: &ModelConfig, device: &Device) -> Inputs {
-    match (config, config.task()) {
-        (ModelConfig::Bert(_), Task::SequenceClassification { .. }) => Inputs::Sequences(classes(device)),
-        (ModelConfig::Bert(_), Task::QuestionAnswering) => Inputs::Spans(answers(device)),
-        (ModelConfig::Bert(_), _) => batch(device).into(),
-        (
-            ModelConfig::Gpt2(_)
-            | ModelConfig::GptNeox(_)
-            | ModelConfig::Llama(_)
-            | ModelConfig::Gemma(_)
-            | ModelConfig::Opt(_),
-            _,
-        ) => Inputs::Causal(decoders::next_tokens(device)),
-        (ModelConfig::Vit(_) | ModelConfig::Cait(_), _) => Inputs::Images(images::labelled(device)),
+    match config.task() {
+        Task::SequenceClassification { .. } => Inputs::Sequences(classes(device)),
+        Task::QuestionAnswering => Inputs::Spans(answers(device)),
+        Task::MaskedLm => batch(device).into(),
+        Task::CausalLm => Inputs::Causal(decoders::next_tokens(device)),
+        _ => Inputs::Images(images::labelled(device)),
     }
 }
 
@@ -262,7 +259,7 @@ fn layers_that_are_computed_again_give_the_same_loss_and_gradients_to_the_last_b
 /// Two sequences of five tokens, with a label at every one of them.
 fn everywhere(config: &ModelConfig, ids: [[i64; 5]; 2], device: &Device) -> Inputs {
     let input_ids = Tensor::<2, Int>::from_data(ids, device);
-    if let ModelConfig::Bert(_) = config {
+    if config.task() == Task::MaskedLm {
         let TextFeatures { token_type_ids, .. } = texts(device);
         return Inputs::Masked(MlmInputs {
             input_ids,
@@ -281,7 +278,7 @@ fn everywhere(config: &ModelConfig, ids: [[i64; 5]; 2], device: &Device) -> Inpu
 }
 
 fn languages() -> Vec<ModelConfig> {
-    let mut kinds = vec![any(tiny()), any(tiny_roberta())];
+    let mut kinds = vec![any(tiny()), any(tiny_roberta()), tiny_distilbert()];
     kinds.extend(decoders::kinds());
     kinds
 }
@@ -306,8 +303,8 @@ fn a_dropped_token_keeps_the_state_it_had_before() {
         for sequence in unchanged.chunks_exact(5) {
             assert_eq!(sequence.iter().filter(|same| **same).count(), 2);
         }
-        // BERT's first token stays.
-        assert!(!matches!(config, ModelConfig::Bert(_)) || !(unchanged[0] || unchanged[5]));
+        // An encoder's first token stays.
+        assert!(config.task() != Task::MaskedLm || !(unchanged[0] || unchanged[5]));
         // Together again in the last layer, every token is changed by it.
         let merged = rows(&model, &inputs, &dropping(1, 2, 0.6, 4));
         assert!(same(&before, &merged).iter().all(|same| !same));
@@ -377,7 +374,7 @@ fn decoders_see_no_later_token_and_no_other_document_when_tokens_are_dropped() {
 #[test]
 fn padding_stays_hidden_when_tokens_are_dropped() {
     let device = Device::flex();
-    for config in [any(tiny()), any(tiny_roberta())] {
+    for config in [any(tiny()), any(tiny_roberta()), tiny_distilbert()] {
         let model = plain(&config, &device);
         // Two tokens of padding in the second sequence, of which a seed drops one or none.
         let of = |padding: i32, seed| {

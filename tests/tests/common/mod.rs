@@ -83,6 +83,14 @@ pub fn families() -> Vec<Family> {
         json!({"hidden_size": 16, "num_attention_heads": 4, "intermediate_size": 24}),
         json!({"hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 18}),
     ];
+    let distilbert = json!({"model_type": "distilbert", "vocab_size": 23, "dim": 8, "n_layers": 2, "n_heads": 2, "hidden_dim": 12,
+        "max_position_embeddings": 16});
+    let distilled = [
+        json!({"n_layers": 4}),
+        json!({"hidden_dim": 18}),
+        json!({"dim": 16, "n_heads": 4, "hidden_dim": 24}),
+        json!({"dim": 12, "n_heads": 3, "hidden_dim": 18}),
+    ];
     let untied = json!({"tie_word_embeddings": false});
     let roberta = json!({"model_type": "roberta", "architectures": ["RobertaForMaskedLM"], "type_vocab_size": 1});
     let gpt2 =
@@ -143,6 +151,7 @@ pub fn families() -> Vec<Family> {
         family("roberta", &with(&bert, &roberta), &encoder),
         family("gpt2", &gpt2, &decoder),
         family("gpt2, untied", &with(&gpt2, &untied), &decoder),
+        family("distilbert", &distilbert, &distilled),
         family("gpt_neox", &neox, &encoder),
         family("llama, tied", &llama, &grouped),
         family("mistral, untied", &with(&llama, &mistral), &grouped),

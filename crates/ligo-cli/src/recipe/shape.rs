@@ -193,6 +193,7 @@ impl ModelSection {
 fn layers_field(model_type: &str) -> &'static str {
     match model_type {
         "gpt2" => "n_layer",
+        "distilbert" => "n_layers",
         _ => "num_hidden_layers",
     }
 }
@@ -213,7 +214,7 @@ const ALTERNATIVES: [&[&str]; 2] = [
 
 /// Adds what a finished small model says, but for the size of the feed-forward part where another width was asked for.
 pub(crate) fn inherit(fields: &mut Map<String, Value>, small: &Value) {
-    let widths = ["hidden_size", "n_embd"];
+    let widths = ["hidden_size", "n_embd", "dim"];
     let widened = widths
         .iter()
         .any(|k| fields.get(*k).is_some_and(|v| small.get(k) != Some(v)));
@@ -226,7 +227,7 @@ pub(crate) fn inherit(fields: &mut Map<String, Value>, small: &Value) {
         .collect();
     ligo_arch::repeat_layers(fields, small);
     for (key, value) in small.as_object().into_iter().flatten() {
-        let follows_width = ["intermediate_size", "n_inner", "ffn_dim"].contains(&key.as_str())
+        let follows_width = ["intermediate_size", "n_inner", "ffn_dim", "hidden_dim"].contains(&key.as_str())
             || (key == "word_embed_proj_dim" && small.get("hidden_size") == Some(value));
         let left_out = (follows_width && widened) || given.contains(&key.as_str());
         if !left_out && !fields.contains_key(key) {

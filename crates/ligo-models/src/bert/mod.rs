@@ -75,16 +75,8 @@ impl Bert {
 
     /// The hidden states `[N, D]` after the last layer where tokens are masked.
     pub(crate) fn at_masked(&self, inputs: &MlmInputs, pass: &Pass) -> Result<Tensor<2>, Error> {
-        let text = TextFeatures {
-            input_ids: inputs.input_ids.clone(),
-            token_type_ids: inputs.token_type_ids.clone(),
-            attention_mask: inputs.attention_mask.clone(),
-        };
-        let hidden = self.forward(&text, pass, &mut |_| {})?;
-        let [batch, length, width] = hidden.dims();
-        // A head costs as much as several layers, and only one token in seven has a label.
-        let tokens = hidden.reshape([batch * length, width]);
-        Ok(ligo_ops::rows(tokens, inputs.masked_positions.clone()))
+        let hidden = self.forward(&inputs.text(), pass, &mut |_| {})?;
+        Ok(inputs.at_masked(hidden))
     }
 
     /// The hidden states `[B, L, D]` after the last layer, without dropout.

@@ -5,7 +5,7 @@ pub mod decoders;
 pub mod images;
 
 use burn::tensor::{Device, Int, Tensor};
-use ligo_arch::{BertConfig, ModelConfig};
+use ligo_arch::{BertConfig, DistilBertConfig, ModelConfig};
 use ligo_models::{MlmInputs, SequenceInputs, SpanInputs, TextFeatures};
 
 /// The same values for the same name, spread over ±0.4, gains of normalisations around 1.
@@ -47,6 +47,15 @@ pub fn tiny_roberta() -> BertConfig {
     let mut extra = roberta.extra.clone();
     extra.insert("pad_token_id".into(), 0.into());
     BertConfig { extra, ..roberta }
+}
+
+/// The same sizes as a DistilBERT.
+pub fn tiny_distilbert() -> ModelConfig {
+    ModelConfig::DistilBert(DistilBertConfig {
+        hidden_dim: 12,
+        max_position_embeddings: 6,
+        ..DistilBertConfig::new(13, 8, 2, 2)
+    })
 }
 
 /// Two sequences of five tokens, three of them masked, with types and with the end of the second one padded.

@@ -1,0 +1,138 @@
+//! What growing does for families that have something of their own: layers of several kinds, encoders without a head.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{Place, assert_says, copy_folder};
+use ligo_checkpoint::ModelDir;
+use serde_json::{Value, json};
+
+const SAME: &str = "computes what the small model does";
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/fixtures")
+        .join(name)
+}
+
+fn config(place: &Place, folder: &str) -> Value {
+    serde_json::from_slice(&fs::read(place.path(folder).join("config.json")).unwrap()).unwrap()
+}
+
+fn grown(place: &Place, small: &Path, sizes: &[&str], out: &str) -> String {
+    let arguments = [
+        &["grow", "--small", small.to_str().unwrap()],
+        sizes,
+        &["--out", out, "--replace"],
+    ]
+    .concat();
+    place.shown(&arguments)
+}
+
+#[test]
+fn families_grow_to_what_they_compute() {
+    let place = Place::new();
+    for name in [
+        "smollm3/every_fourth_tied",
+        "phi3/grouped_padding",
+        "olmo2/grouped",
+        "opt/tied",
+        "opt/normalised_behind_projected",
+        "distilbert/tied",
+        "xlm_roberta/tied_padded",
+        "camembert/tied_padded",
+    ] {
+        for sizes in [&["--layers", "2x"], &["--width", "2x"]] {
+            let said = grown(&place, &fixture(name), sizes, "out");
+            assert!(said.contains(SAME), "{name}, {sizes:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn new_layers_are_of_the_kind_of_those_that_they_copy() {
+    let place = Place::new();
+    let small = fixture("smollm3/list_untied");
+    assert_says(
+        &grown(&place, &small, &["--layers", "2x"], "twice"),
+        &["zero-blocks", SAME],
+    );
+    assert_eq!(config(&place, "twice")["no_rope_layers"], json!([0, 0, 1, 1, 1, 1]));
+    grown(&place, &small, &["--layers", "0-2,1-2"], "listed");
+    assert_eq!(config(&place, "listed")["no_rope_layers"], json!([0, 1, 1, 1, 1]));
+    // A file that says the number of layers alone.
+    place.write(
+        "deep.json",
+        json!({"model_type": "smollm3", "num_hidden_layers": 4}).to_string(),
+    );
+    let deep = place.path("deep.json");
+    let sizes = ["--large", deep.to_str().unwrap(), "--method", "stackbert"];
+    grown(&place, &small, &sizes, "stacked");
+    assert_eq!(config(&place, "stacked")["no_rope_layers"], json!([0, 1, 1, 0]));
+
+    // Kinds of attention go the same way.
+    copy_folder(&fixture("llama/qwen2_tied"), &place.path("qwen2"));
+    let (full, window) = ("full_attention", "sliding_attention");
+    let mut json = config(&place, "qwen2");
+    json["use_sliding_window"] = true.into();
+    json["layer_types"] = json!([full, window]);
+    place.write("qwen2/config.json", json.to_string());
+    grown(&place, &place.path("qwen2"), &["--layers", "0,0,1"], "mixed");
+    assert_eq!(config(&place, "mixed")["layer_types"], json!([full, full, window]));
+    grown(&place, &place.path("qwen2"), &["--layers", "2x"], "mixed");
+    assert_eq!(
+        config(&place, "mixed")["layer_types"],
+        json!([full, full, window, window])
+    );
+}
+
+#[test]
+fn an_encoder_without_a_head_grows_without_one() {
+    let place = Place::new();
+    for (name, class) in [
+        ("bare_bert/with_pooler", "BertModel"),
+        ("bare_bert/prefixed", "BertModel"),
+        ("bare_roberta/with_pooler", "RobertaModel"),
+        ("bare_xlm_roberta/with_pooler", "XLMRobertaModel"),
+    ] {
+        assert_says(&grown(&place, &fixture(name), &["--layers", "2x"], "deep"), &[SAME]);
+        assert_eq!(config(&place, "deep")["architectures"], json!([class]), "{name}");
+        let dir = ModelDir::open(place.path("deep")).unwrap();
+        let pooler = name.ends_with("with_pooler");
+        assert_eq!(dir.contains("pooler.dense.weight"), pooler, "{name}");
+        assert!(dir.names().all(|name| {
+            ["embeddings.", "encoder.", "pooler."]
+                .iter()
+                .any(|part| name.starts_with(part))
+        }));
+        grown(&place, &fixture(name), &["--width", "2x"], "wide");
+        assert_says(&place.shown(&["verify", "wide"]), &["logits"]);
+    }
+}
+
+#[test]
+fn what_needs_a_head_says_how_to_get_one() {
+    let place = Place::new();
+    place.shown(&["tokenize", "--data", "text.txt", "--vocab-size", "200", "--out", "data"]);
+    let small = json!({"model_type": "bert", "architectures": ["BertModel"], "hidden_size": 16, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 16, "vocab_size": 200});
+    place.write("small.json", small.to_string());
+    let train = [
+        "train",
+        "--model",
+        "small.json",
+        "--tokens",
+        "data",
+        "--seq-len",
+        "16",
+        "--out",
+        "trained",
+        "--set",
+        "steps=1",
+    ];
+    let refusal = place.refused(&[&train[..], &["--set", "batch_size=2"]].concat());
+    assert_says(&refusal, &["no head", "BertForMaskedLM.from_pretrained(DIR)"]);
+}
