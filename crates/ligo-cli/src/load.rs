@@ -242,10 +242,8 @@ const WRAPPER: &str = "model.";
 
 /// Takes the name of a field from all names, where none of them is the family's with it.
 fn unwrapped(dir: ModelDir, table: &ParamTable) -> Result<ModelDir, LoadError> {
-    let params: Vec<_> = table.params().collect();
-    let names: HashSet<String> = table.file_tensors(&params).into_iter().map(|t| t.name).collect();
-    let base = table.base_prefix().unwrap_or_default();
-    let is_known = |name: &str| other_name(name, base, &names).is_some() || names.contains(name);
+    let names = Names::of(table);
+    let is_known = |name: &str| names.in_files.contains(name) || names.other(name).is_some();
     let is_wrapped = dir.all_begin_with(WRAPPER) && !dir.names().any(is_known);
     let inner = |name: &str| name.strip_prefix(WRAPPER).is_some_and(is_known);
     if is_wrapped && dir.names().any(inner) {
@@ -254,22 +252,42 @@ fn unwrapped(dir: ModelDir, table: &ParamTable) -> Result<ModelDir, LoadError> {
     Ok(dir)
 }
 
-/// What a tensor is called with the prefix of what is below a head, or without it, where that is one of the names.
-fn other_name(name: &str, base: &str, names: &HashSet<String>) -> Option<String> {
-    let full = format!("{base}{name}");
-    let bare = || name.strip_prefix(base).map(str::to_owned);
-    let known = |name: &String| names.contains(name);
-    Some(full).filter(known).or_else(|| bare().filter(known))
-}
-
 /// Gives the tensors of a bare model the names that they have under a head, or those under a head the names that a bare model's file has.
 fn with_base_prefix(dir: ModelDir, table: &ParamTable) -> Result<ModelDir, LoadError> {
-    let Some(prefix) = table.base_prefix() else {
-        return Ok(dir);
-    };
-    let params: Vec<_> = table.params().collect();
-    let names: HashSet<String> = table.file_tensors(&params).into_iter().map(|t| t.name).collect();
-    Ok(dir.with_aliases(|name| other_name(name, prefix, &names).filter(|_| !names.contains(name)))?)
+    let names = Names::of(table);
+    Ok(dir.with_aliases(|name| names.other(name).filter(|_| !names.in_files.contains(name)))?)
+}
+
+/// What a model's tensors are called in files.
+struct Names {
+    in_files: HashSet<String>,
+    /// What names below a head begin with.
+    base: &'static str,
+    /// Whether files leave that out.
+    are_bare: bool,
+}
+
+impl Names {
+    fn of(table: &ParamTable) -> Self {
+        let params: Vec<_> = table.params().collect();
+        let in_files: HashSet<String> = table.file_tensors(&params).into_iter().map(|t| t.name).collect();
+        let base = table.base_prefix().unwrap_or_default();
+        let are_bare = !in_files.iter().any(|name| name.starts_with(base));
+        Self {
+            in_files,
+            base,
+            are_bare,
+        }
+    }
+
+    /// The name of a tensor with the beginning of those below a head where it has none, or without it.
+    fn other(&self, name: &str) -> Option<String> {
+        let other = match self.are_bare {
+            true => name.strip_prefix(self.base)?.to_owned(),
+            false => format!("{}{name}", self.base),
+        };
+        Some(other).filter(|other| self.in_files.contains(other))
+    }
 }
 
 /// Makes tied tensors known under the name that the table has for them.
@@ -555,7 +573,25 @@ mod tests {
             assert_eq!(table.len(), 88);
             source.model(&Device::flex()).unwrap();
         }
+        // The same as the field of a module that was saved whole.
+        let wrapped = |tensors: &Tensors| -> Tensors {
+            let renamed = tensors.iter().cloned();
+            renamed
+                .map(|(name, shape, values)| (format!("model.{name}"), shape, values))
+                .collect()
+        };
+        for (class, tensors) in [(Some("BertModel"), &body), (None, &bare)] {
+            let source = open_as(class, wrapped(tensors)).unwrap();
+            assert_eq!(
+                (source.config.task(), source.dir.stripped()),
+                (Task::HiddenStates, "model.")
+            );
+        }
         // A head that is there counts, whatever class is named.
+        assert_eq!(
+            open_as(None, wrapped(&self::tensors())).unwrap().config.task(),
+            Task::MaskedLm
+        );
         for class in [Some("BertModel"), None] {
             assert_eq!(open_as(class, tensors()).unwrap().config.task(), Task::MaskedLm);
         }

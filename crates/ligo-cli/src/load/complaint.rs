@@ -4,7 +4,7 @@ use ligo_arch::{ModelConfig, ParamTable, Task};
 use ligo_checkpoint::{ModelDir, Report};
 use serde_json::Value;
 
-use super::{LoadError, family_name};
+use super::{LoadError, WRAPPER, family_name};
 use crate::plain::plain;
 
 /// The plainest complaint that there is about tensors that do not fit.
@@ -27,7 +27,7 @@ pub(super) fn has_part_of_head(dir: &ModelDir, table: &ParamTable) -> bool {
     let mut heads = table
         .params()
         .filter(|param| param.spec.required && !in_body(&param.name));
-    heads.any(|param| dir.contains(&param.name))
+    heads.any(|param| dir.contains(&param.name) || dir.contains(&format!("{WRAPPER}{}", param.name)))
 }
 
 /// The complaint when everything but the head is there.
