@@ -30,9 +30,10 @@ except ImportError as error:
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids", "pixel_values")
 
-# The normalisation behind the last layer: `transformers` lists its output as the last hidden state, ligo its input.
+# The normalisation behind the last layer, or the projection: `transformers` lists its output as the last hidden state, ligo its input.
 FINAL_NORMS = (
-    "transformer.ln_f", "gpt_neox.final_layer_norm", "model.norm", "model.decoder.final_layer_norm", "vit.layernorm", "deit.layernorm",
+    "transformer.ln_f", "gpt_neox.final_layer_norm", "model.norm", "model.decoder.final_layer_norm",
+    "model.decoder.project_out", "vit.layernorm", "deit.layernorm",
 )
 
 
@@ -113,7 +114,7 @@ def compute(model, inputs):
     last = {}
     for name in FINAL_NORMS:
         if name in modules:
-            modules[name].register_forward_pre_hook(lambda _, args: last.update(hidden=args[0]))
+            modules[name].register_forward_pre_hook(lambda _, args: last.setdefault("hidden", args[0]))
     output = model(**inputs, output_hidden_states=True)
     tensors = {f"hidden.{index}": hidden for index, hidden in enumerate(output.hidden_states)}
     if last:
