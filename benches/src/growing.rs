@@ -276,6 +276,17 @@ fn made(command: &mut Command) -> Result<Made, Fault> {
     })
 }
 
+/// Reads the small model, so that growth and copy both find it in memory, where it fits.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn warm(folder: &Path) -> Result<(), Fault> {
+    for (file, _) in weights(&folder.join("small"))? {
+        io::copy(&mut File::open(file)?, &mut io::sink())?;
+    }
+    Ok(())
+}
+
 /// Copies the small model's files, again and again, until so many bytes are on the disk; returns the seconds, and those of the
 /// processor.
 ///

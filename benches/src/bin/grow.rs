@@ -91,8 +91,10 @@ fn measure(args: &Args, folder: &Path) -> Result<(), Fault> {
     for case in Case::ALL.into_iter().filter(|case| wanted(case.name)) {
         let (mut grown, mut copied): (Option<Made>, Option<[f64; 2]>) = (None, None);
         for _ in 0..args.rounds {
+            growing::warm(folder)?;
             let made = growing::in_child(&args.folder, args.shape, case)?;
             // In turn with the growth, since machines drift.
+            growing::warm(folder)?;
             let taken = growing::copy(folder, made.bytes)?;
             copied = Some(copied.map_or(taken, |best| if taken[0] < best[0] { taken } else { best }));
             grown = Some(grown.map_or(made, |best| best.better(made)));
