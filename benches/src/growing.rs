@@ -132,6 +132,8 @@ pub struct Made {
     pub bytes: u64,
     /// The peak of resident memory; 0 where the system does not tell.
     pub peak: u64,
+    /// Seconds of all cores together.
+    pub cpu: f64,
 }
 
 impl Made {
@@ -223,10 +225,10 @@ pub fn grow(folder: &Path, shape: Shape, case: Case) -> Result<Value, Fault> {
         &device,
         &mut |_, _| true,
     )?;
-    let seconds = start.elapsed().as_secs_f64();
+    let (seconds, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds());
     let bytes: u64 = weights(&target)?.iter().map(|(_, bytes)| bytes).sum();
     fs::remove_dir_all(&target)?;
-    Ok(json!({"seconds": seconds, "bytes": bytes, "peak": peak()}))
+    Ok(json!({"seconds": seconds, "bytes": bytes, "peak": peak(), "cpu": cpu}))
 }
 
 /// The most memory that was resident at once.
@@ -235,6 +237,16 @@ fn peak() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     kilobytes.map_or(0, |kilobytes| 1024 * kilobytes)
+}
+
+/// What this process has taken of all cores so far; 0 where the system does not tell.
+fn cpu_seconds() -> f64 {
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Behind the program's name, which may hold spaces: user and system time are fields 14 and 15.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+    let ticks = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
+    ticks.sum::<f64>() / TICKS_PER_SECOND
 }
 
 /// Grows in a process of its own.
@@ -260,17 +272,30 @@ fn made(command: &mut Command) -> Result<Made, Fault> {
         seconds: line["seconds"].as_f64().unwrap_or(f64::NAN),
         bytes: number("bytes"),
         peak: number("peak"),
+        cpu: line["cpu"].as_f64().unwrap_or(0.0),
     })
 }
 
-/// Copies the small model's files, again and again, until so many bytes are on the disk; returns the seconds.
+/// Reads the small model, so that growth and copy both find it in memory, where it fits.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn warm(folder: &Path) -> Result<(), Fault> {
+    for (file, _) in weights(&folder.join("small"))? {
+        io::copy(&mut File::open(file)?, &mut io::sink())?;
+    }
+    Ok(())
+}
+
+/// Copies the small model's files, again and again, until so many bytes are on the disk; returns the seconds, and those of the
+/// processor.
 ///
 /// # Errors
 /// A file cannot be copied.
-pub fn copy(folder: &Path, bytes: u64) -> Result<f64, Fault> {
+pub fn copy(folder: &Path, bytes: u64) -> Result<[f64; 2], Fault> {
     let (target, sources) = (folder.join("copy"), weights(&folder.join("small"))?);
     fs::create_dir_all(&target)?;
-    let start = Instant::now();
+    let (start, before) = (Instant::now(), cpu_seconds());
     let mut left = bytes;
     for (number, (source, _)) in sources.iter().cycle().enumerate() {
         if left == 0 {
@@ -280,9 +305,9 @@ pub fn copy(folder: &Path, bytes: u64) -> Result<f64, Fault> {
         left -= io::copy(&mut File::open(source)?.take(left), &mut file)?;
         file.sync_all()?;
     }
-    let seconds = start.elapsed().as_secs_f64();
+    let taken = [start.elapsed().as_secs_f64(), cpu_seconds() - before];
     fs::remove_dir_all(&target)?;
-    Ok(seconds)
+    Ok(taken)
 }
 
 /// The stacked model by mergekit; nothing where Python (`LIGO_PYTHON`, else `python3`) has none.
@@ -314,6 +339,6 @@ start = time.perf_counter()
 subprocess.run([sys.executable, '-m', 'mergekit.scripts.run_yaml', *sys.argv[1:], '--no-copy-tokenizer', '--lazy-unpickle'],
                check=True, stdout=subprocess.DEVNULL)
 os.sync()
-peak = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-print(json.dumps({'seconds': time.perf_counter() - start, 'peak': peak, 'bytes': 0}))
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps({'seconds': time.perf_counter() - start, 'peak': 1024 * used.ru_maxrss, 'bytes': 0, 'cpu': used.ru_utime + used.ru_stime}))
 ";

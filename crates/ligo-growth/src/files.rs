@@ -65,17 +65,13 @@ pub fn not_finite(dir: &ModelDir, table: &ParamTable) -> Result<Vec<(String, usi
     let stored = table.file_tensors(&params).into_iter();
     let names: Vec<String> = stored.map(|tensor| tensor.name).collect();
     let there = names.into_iter().filter(|name| dir.info(name).is_some());
-    let counted = ligo_checkpoint::in_parallel(there.collect(), |name: String| {
+    let counted = ligo_checkpoint::in_parallel(there.collect(), |name: String| -> Result<_, Error> {
         let count = dir.not_finite(&name)?;
         dir.release(&name);
         Ok((name, count))
     });
-    let mut found = Vec::new();
-    for one in counted {
-        let (name, count) = one.map_err(|error: ligo_checkpoint::Error| error)?;
-        found.extend((count > 0).then_some((name, count)));
-    }
-    Ok(found)
+    let counted: Vec<(String, usize)> = counted.into_iter().collect::<Result<_, Error>>()?;
+    Ok(counted.into_iter().filter(|(_, count)| *count > 0).collect())
 }
 
 /// A tensor as files hold it: name, shape, values.

@@ -239,6 +239,9 @@ fn beside(source: &ModelDir, dir: &AtomicDir, options: &GrowOptions, record: Opt
     }
     if source.path().is_dir() {
         side_files = ligo_checkpoint::copy_side_files(source.path(), dir, skipped(options))?;
+        // What was read is no format that is left behind.
+        let is_read = |name: &str| source.files().iter().any(|file| file.path().ends_with(name));
+        side_files.left.retain(|name| !is_read(name));
     }
     if let Some(record) = record {
         dir.write(GROWTH_FILE, record.as_bytes())?;
