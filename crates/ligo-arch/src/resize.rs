@@ -86,6 +86,9 @@ pub struct Resize {
     pub positions: Option<Size>,
 }
 
+/// Numbers of tokens.
+const SPECIAL: [&str; 3] = ["pad_token_id", "bos_token_id", "eos_token_id"];
+
 /// What a family calls its sizes.
 struct Fields {
     layers: &'static str,
@@ -231,6 +234,24 @@ impl ModelConfig {
         }
     }
 
+    /// The same model with so many entries of the token table, more or fewer, and the special tokens at these places where the file names them
+    /// (`pad_token_id` and the like).
+    ///
+    /// # Errors
+    /// Those of [`ModelConfig::from_json`].
+    pub fn with_vocabulary(&self, entries: usize, special: &[(&str, usize)]) -> Result<Self, Error> {
+        let mut json = self.to_json();
+        if let Some(object) = json.as_object_mut() {
+            object.insert("vocab_size".into(), entries.into());
+            for (field, id) in special {
+                if let Some(known) = object.get_mut(*field).filter(|known| !known.is_null()) {
+                    *known = (*id).into();
+                }
+            }
+        }
+        Self::from_json(&json)
+    }
+
     /// The same model with the vocabulary and the positions of another one.
     ///
     /// # Errors
@@ -238,7 +259,8 @@ impl ModelConfig {
     pub fn with_rows_of(&self, other: &Self) -> Result<Self, Error> {
         let (mut json, other) = (self.to_json(), other.to_json());
         if let Some(object) = json.as_object_mut() {
-            for field in ["vocab_size", self.fields().positions] {
+            for field in ["vocab_size", self.fields().positions].iter().chain(&SPECIAL) {
+                let field = *field;
                 if let (Some(own), Some(theirs)) = (object.get_mut(field), other.get(field)) {
                     *own = theirs.clone();
                 }

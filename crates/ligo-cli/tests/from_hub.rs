@@ -267,3 +267,57 @@ fn vocabulary_and_positions_grow_with_the_rest_and_keep_what_is_computed() {
         assert_says(&refused(&place, &grow(wrong)), &[says]);
     }
 }
+
+#[test]
+fn another_tokenizer_takes_the_embeddings_of_its_tokens_along() {
+    let place = place(&llama(), "gpt2");
+    let tokenize = [
+        "tokenize",
+        "--data",
+        "text.txt",
+        "--kind",
+        "gpt2",
+        "--vocab-size",
+        "290",
+        "--out",
+        "new",
+    ];
+    shown(&place, &tokenize);
+    let grow = [
+        "grow",
+        "--small",
+        SNAPSHOT,
+        "--tokenizer",
+        "new/tokenizer",
+        "--pad-vocab-to",
+        "32",
+        "--out",
+        "bigger",
+    ];
+    let told = shown(&place, &grow);
+    assert_says(&told, &["of 290 tokens", "they read other tokens"]);
+    let config = ModelDir::open(place.path("bigger")).unwrap().config().unwrap().clone();
+    assert_eq!(config["vocab_size"], 320);
+    let id = |folder: &str, token: &str| -> usize {
+        let text = fs::read_to_string(place.path(folder).join("tokenizer.json")).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        json["model"]["vocab"][token].as_u64().unwrap() as usize
+    };
+    // The tokenizer is the new one, and its tokens have the rows that they had.
+    assert_eq!(
+        fs::read(place.path("bigger/tokenizer.json")).unwrap(),
+        fs::read(place.path("new/tokenizer/tokenizer.json")).unwrap()
+    );
+    for tensor in ["model.embed_tokens.weight", "lm_head.weight"] {
+        let row = |model: &str, token: &str| {
+            let values = ModelDir::open(place.path(model)).unwrap().read_f32(tensor).unwrap();
+            values[id(model, token) * 16..][..16].to_vec()
+        };
+        for token in ["a", "Ġthe"] {
+            assert_eq!(row("bigger", token), row(SNAPSHOT, token), "{tensor} of {token}");
+        }
+    }
+    let grow = ["grow", "--small", SNAPSHOT, "--tokenizer", "text.txt", "--out", "none"];
+    assert_says(&refused(&place, &grow), &["text.txt"]);
+    assert!(!place.path("none").exists());
+}

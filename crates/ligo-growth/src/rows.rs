@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use ligo_arch::{Axis, ModelConfig, Resample, resample_positions};
 use ligo_checkpoint::{Extract, ModelDir};
@@ -32,8 +33,11 @@ pub enum NewPositions {
 }
 
 /// How tables get longer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
+    /// Of another vocabulary, for each of its tokens the old ones whose mean its row is; new ones follow where there are none. Without it the old
+    /// vocabulary stays, and new tokens follow behind it.
+    pub pieces: Option<Arc<Vec<Vec<u32>>>>,
     /// New tokens.
     pub tokens: NewTokens,
     /// New positions.
@@ -91,7 +95,7 @@ impl fmt::Display for NewPositions {
 /// The same model with the vocabulary and the positions of `wanted`: its tables are made longer when they are read.
 ///
 /// # Errors
-/// `wanted` has fewer of either; those of [`ModelConfig::with_rows_of`].
+/// `wanted` has fewer of either, or fewer than [`Rules::pieces`]; those of [`ModelConfig::with_rows_of`].
 pub fn extended(
     dir: ModelDir,
     config: ModelConfig,
@@ -116,15 +120,17 @@ pub fn extended(
             continue;
         };
         let (few, many) = (from.size(axis), to.size(axis));
-        if many < few {
+        let pieces = rules.pieces.clone().filter(|_| axis == Axis::VOCAB);
+        let least = pieces.as_ref().map_or(few, |pieces| pieces.len());
+        if many < least {
             return Err(ligo_arch::Error::Shrinks {
                 axis: axis.to_string(),
-                small: few,
+                small: least,
                 large: many,
             }
             .into());
         }
-        if many == few {
+        if many == few && pieces.is_none() {
             continue;
         }
         let name = param.name.clone();
@@ -134,11 +140,18 @@ pub fn extended(
             (Axis::POSITION, _, NewPositions::Interpolate) => {
                 Box::new(move |values| stretched(values, prefix, few, many))
             }
-            (_, NewTokens::Mean, _) => Box::new(move |values| with_mean(values, few, many)),
+            (_, NewTokens::Mean, _) => Box::new(move |values| {
+                let rows = translated(values, few, pieces.as_deref());
+                with_mean(values, few, rows, many)
+            }),
             (_, NewTokens::Fresh, _) => {
                 let key = format!("{name} beyond {few}");
                 let std = if is_vector { 0.0 } else { std };
-                Box::new(move |values| with_fresh(values, few, many, std, rules.seed, &key))
+                let seed = rules.seed;
+                Box::new(move |values| {
+                    let rows = translated(values, few, pieces.as_deref());
+                    with_fresh(values, few, rows, many, std, seed, &key)
+                })
             }
         };
         // Of the tensor that holds it, which may be another one: the part is known by this name from here on.
@@ -152,25 +165,54 @@ pub fn extended(
     Ok((dir.with_computed(parts), longer))
 }
 
-fn with_mean(values: &[f32], few: usize, many: usize) -> Vec<f32> {
+/// The rows of the tokens that are known; `None` where there is nothing to make one of.
+fn translated(values: &[f32], few: usize, pieces: Option<&Vec<Vec<u32>>>) -> Vec<Option<Vec<f32>>> {
     let width = values.len() / few;
-    let mut mean = vec![0.0_f64; width];
-    for row in values.chunks_exact(width) {
-        mean.iter_mut()
-            .zip(row)
-            .for_each(|(sum, value)| *sum += f64::from(*value));
-    }
-    let mean: Vec<f32> = mean.iter().map(|sum| (sum / few as f64) as f32).collect();
-    let mut longer = values.to_vec();
-    (few..many).for_each(|_| longer.extend(&mean));
-    longer
+    let row = |at: usize| values.get(at * width..(at + 1) * width);
+    let Some(pieces) = pieces else {
+        return (0..few).map(|at| row(at).map(<[f32]>::to_vec)).collect();
+    };
+    let translate = |pieces: &Vec<u32>| {
+        let rows: Vec<&[f32]> = pieces.iter().filter_map(|piece| row(*piece as usize)).collect();
+        (!rows.is_empty()).then(|| mean(rows.into_iter(), width))
+    };
+    pieces.iter().map(translate).collect()
 }
 
-fn with_fresh(values: &[f32], few: usize, many: usize, std: f64, seed: u64, key: &str) -> Vec<f32> {
-    let count = values.len() / few * (many - few);
-    let mut longer = values.to_vec();
-    longer.extend(init::normal(&mut init::rng(seed, key), std, count));
-    longer
+/// The mean of rows; a single one to the bit.
+fn mean<'a>(rows: impl Iterator<Item = &'a [f32]>, width: usize) -> Vec<f32> {
+    let (mut sums, mut count) = (vec![0.0_f64; width], 0.0);
+    for row in rows {
+        sums.iter_mut()
+            .zip(row)
+            .for_each(|(sum, value)| *sum += f64::from(*value));
+        count += 1.0;
+    }
+    sums.iter().map(|sum| (sum / count) as f32).collect()
+}
+
+fn with_mean(values: &[f32], few: usize, rows: Vec<Option<Vec<f32>>>, many: usize) -> Vec<f32> {
+    let width = values.len() / few;
+    let general = mean(values.chunks_exact(width), width);
+    let known = rows.into_iter().chain(std::iter::repeat(None)).take(many);
+    known.flat_map(|row| row.unwrap_or_else(|| general.clone())).collect()
+}
+
+fn with_fresh(
+    values: &[f32],
+    few: usize,
+    rows: Vec<Option<Vec<f32>>>,
+    many: usize,
+    std: f64,
+    seed: u64,
+    key: &str,
+) -> Vec<f32> {
+    let width = values.len() / few;
+    let mut rng = init::rng(seed, key);
+    let known = rows.into_iter().chain(std::iter::repeat(None)).take(many);
+    known
+        .flat_map(|row| row.unwrap_or_else(|| init::normal(&mut rng, std, width)))
+        .collect()
 }
 
 fn repeated(values: &[f32], prefix: usize, few: usize, many: usize) -> Vec<f32> {
@@ -192,17 +234,44 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn as_they_are(values: &[f32], few: usize) -> Vec<Option<Vec<f32>>> {
+        translated(values, few, None)
+    }
+
     #[test]
     fn old_rows_stay_and_new_ones_follow_their_rule() {
         let table = [1.0, 2.0, 3.0, 6.0];
-        assert_eq!(with_mean(&table, 2, 4), [1.0, 2.0, 3.0, 6.0, 2.0, 4.0, 2.0, 4.0]);
-        let fresh = with_fresh(&table, 2, 300, 0.5, 1, "a");
+        let rows = || as_they_are(&table, 2);
+        assert_eq!(
+            with_mean(&table, 2, rows(), 4),
+            [1.0, 2.0, 3.0, 6.0, 2.0, 4.0, 2.0, 4.0]
+        );
+        let fresh = with_fresh(&table, 2, rows(), 300, 0.5, 1, "a");
         assert_eq!(fresh[..4], table);
         assert_eq!(fresh.len(), 600);
         let spread = fresh[4..].iter().map(|v| f64::from(v * v)).sum::<f64>() / 596.0;
         assert!((spread.sqrt() - 0.5).abs() < 0.05, "{spread}");
-        assert_ne!(fresh, with_fresh(&table, 2, 300, 0.5, 2, "a"));
-        assert_eq!(with_fresh(&[7.0], 1, 3, 0.0, 1, "bias"), [7.0, 0.0, 0.0]);
+        assert_ne!(fresh, with_fresh(&table, 2, rows(), 300, 0.5, 2, "a"));
+        let bias = with_fresh(&[7.0], 1, as_they_are(&[7.0], 1), 3, 0.0, 1, "bias");
+        assert_eq!(bias, [7.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn tokens_of_another_vocabulary_are_the_mean_of_their_pieces() {
+        let table = [1.0, 2.0, 3.0, 6.0, 0.1, 0.2];
+        // One that is the same, one of two pieces, one that no old token says, one of an id that is not there.
+        let pieces = vec![vec![2], vec![0, 1], vec![], vec![77]];
+        let rows = translated(&table, 3, Some(&pieces));
+        let general = [4.1 / 3.0, 8.2 / 3.0];
+        let found = with_mean(&table, 3, rows, 5);
+        let expected = [
+            0.1, 0.2, 2.0, 4.0, general[0], general[1], general[0], general[1], general[0], general[1],
+        ];
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+        }
+        assert_eq!(found[..2], table[4..]);
     }
 
     #[test]

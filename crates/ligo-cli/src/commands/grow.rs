@@ -5,8 +5,10 @@ mod choice;
 mod effect;
 mod sizes;
 mod text;
+mod vocabulary;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::ValueEnum;
@@ -24,6 +26,7 @@ use crate::recipe::nearest;
 use crate::run::stage::write_whole;
 use crate::{Failure, Ui, stop};
 use text::Text;
+use vocabulary::Vocabulary;
 
 /// Arguments of `ligo grow`.
 #[derive(Debug, clap::Args)]
@@ -113,6 +116,10 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         .as_deref()
         .map(|file| text::open(file, &source, ui))
         .transpose()?;
+    let tokenizer = args.sizes.tokenizer.as_deref();
+    let tokenizer = tokenizer
+        .map(|given| vocabulary::open(given, &source, ui))
+        .transpose()?;
     let Prepared {
         mut source,
         map,
@@ -121,7 +128,7 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         identity,
     } = match &args.operator {
         Some(dir) => learned(args, dir, source, picked)?,
-        None => fixed(args, source, picked, ui)?,
+        None => fixed(args, tokenizer.as_ref().map(|opened| &opened.0), source, picked, ui)?,
     };
     let large = complete(&large)?;
     let card = card::of(&args.small, &small, &large, &name);
@@ -133,7 +140,7 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         }),
         max_shard_bytes: args.max_shard_mb.map(|mb| mb.saturating_mul(1_000_000)),
         card: Some(card.clone()),
-        tokenizer: None,
+        tokenizer: tokenizer.map(|opened| opened.1),
         // Devices differ in the last bits: shards of two of them do not belong together.
         identity: Some(json!([identity, picked.name])),
         keep_existing: !args.replace,
@@ -182,6 +189,10 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
 /// Runs both models, tells what growing did, and writes it into the card.
 fn check(args: &GrowArgs, text: Option<&Text>, card: Card, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     let (small, large) = (open_model(&args.small)?, open_model(&args.out)?);
+    if args.sizes.tokenizer.is_some() {
+        ui.say("what they compute is not compared: they read other tokens");
+        return Ok(());
+    }
     if let Err(reason) = effect::fits(&small, &large) {
         ui.say(format!("what they compute is not compared: {reason}"));
         return Ok(());
@@ -247,12 +258,26 @@ fn learned(args: &GrowArgs, dir: &Path, source: Source, picked: &Picked) -> Resu
 }
 
 /// By a fixed operator, or by the starting values of a learned one.
-fn fixed(args: &GrowArgs, source: Source, picked: &Picked, ui: Ui) -> Result<Prepared, Failure> {
+fn fixed(
+    args: &GrowArgs,
+    vocabulary: Option<&Vocabulary>,
+    source: Source,
+    picked: &Picked,
+    ui: Ui,
+) -> Result<Prepared, Failure> {
     let (large, changes) = larger(args, &source.config)?;
     changes
         .iter()
         .for_each(|change| ui.say(format!("changed as asked: {change}")));
-    let rules = args.sizes.rules(args.seed);
+    let mut rules = args.sizes.rules(args.seed);
+    let large = match vocabulary {
+        Some(vocabulary) => {
+            rules.pieces = Some(Arc::clone(&vocabulary.pieces));
+            vocabulary.of(&large, args.sizes.pad_vocab_to)?
+        }
+        None => large,
+    };
+    let [tokens, positions] = [rules.tokens.to_string(), rules.positions.to_string()];
     let resized = args.sizes.resizes_rows();
     let source = source.at(&large)?;
     let source = if resized {
@@ -287,7 +312,7 @@ fn fixed(args: &GrowArgs, source: Source, picked: &Picked, ui: Ui) -> Result<Pre
         large,
         name: format!("{}{unlearned}", spec.name()),
         identity: match resized {
-            true => json!([spec, args.seed, rules.tokens.to_string(), rules.positions.to_string()]),
+            true => json!([spec, args.seed, tokens, positions, vocabulary.map(|v| &v.hash)]),
             false => json!([spec, args.seed]),
         },
     })

@@ -3,6 +3,7 @@
 mod around;
 mod bert;
 mod byte_level;
+mod carry;
 mod check;
 mod chunk;
 mod class;
@@ -184,6 +185,11 @@ impl Tokenizer {
     /// [`Error::Encode`].
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
         caught("(ids)", || self.inner.decode(ids, true))
+    }
+
+    /// The text of one token, a special one included.
+    fn inner_text(&self, id: u32) -> Result<String> {
+        caught("(id)", || self.inner.decode(&[id], false))
     }
 
     /// The token with this id.

@@ -1,6 +1,7 @@
 //! The sizes of a larger model on the command line.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use ligo_arch::{Resize, Size};
@@ -32,6 +33,9 @@ pub struct SizeArgs {
     /// What the rows of new tokens are: mean (of all rows) or fresh.
     #[arg(long, value_name = "RULE", default_value_t)]
     pub new_tokens: NewTokens,
+    /// Another tokenizer, a folder or hf://OWNER/NAME: each of its tokens begins as the same token of the old one, or as the mean of its pieces there.
+    #[arg(long, value_name = "DIR|hf://…", conflicts_with_all = ["large", "operator", "vocab", "text"])]
+    pub tokenizer: Option<PathBuf>,
     /// Tokens that a sequence may have. Where positions are rotated, this number alone changes.
     #[arg(long, value_name = "N|Nx", conflicts_with_all = ["large", "operator"])]
     pub positions: Option<Size>,
@@ -97,7 +101,8 @@ impl SizeArgs {
                 "leave --method out, or say how many layers: --layers 2x",
             ));
         }
-        if !has_file && !has_operator && self.resize() == Resize::default() {
+        let is_resized = self.resizes_rows() || self.resize() != Resize::default();
+        if !has_file && !has_operator && !is_resized {
             return Err(Failure::other(
                 "nothing says how large the model is to be",
                 "pass sizes, such as --layers 2x or --width 1.5x, or --large config.json",
@@ -125,7 +130,8 @@ impl SizeArgs {
 
     /// Whether the vocabulary or the positions become more.
     pub fn resizes_rows(&self) -> bool {
-        self.vocab.is_some() || self.pad_vocab_to.is_some() || self.positions.is_some()
+        let vocabulary = self.vocab.is_some() || self.pad_vocab_to.is_some() || self.tokenizer.is_some();
+        vocabulary || self.positions.is_some()
     }
 
     /// What the rows of new tokens and positions are.
@@ -134,6 +140,7 @@ impl SizeArgs {
             tokens: self.new_tokens,
             positions: self.new_positions,
             seed,
+            pieces: None,
         }
     }
 
