@@ -61,8 +61,8 @@ mod writer;
 
 pub use card::Card;
 pub use check::{Misshapen, Report, TensorSpec, Unreadable};
-pub use commit::{AtomicDir, Recovery, recover, recover_all, restore};
-pub use dir::{Extract, ModelDir};
+pub use commit::{AtomicDir, Recovery, recover, recover_all, resolved, restore, unfinished};
+pub use dir::{CONFIG_FILE, Extract, ModelDir};
 pub use disk::{Change, Disk, DiskFile};
 pub use dtype::Dtype;
 pub use error::Error;

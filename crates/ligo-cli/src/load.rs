@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ligo_arch::{ModelConfig, ParamTable, Role};
-use ligo_checkpoint::{MANIFEST_FILE, ModelDir, Report, TensorSpec};
+use ligo_checkpoint::{CONFIG_FILE, MANIFEST_FILE, ModelDir, Report, TensorSpec};
 use ligo_models::Model;
 use thiserror::Error;
 
@@ -94,6 +94,14 @@ pub enum LoadError {
         /// The class of `transformers` that has it.
         class: String,
     },
+    /// A model is a folder.
+    #[error("{} is a file, expected a model's folder{}", path.display(), folder.as_ref().map_or(String::new(), |folder| format!(": pass {}", folder.display())))]
+    NotAFolder {
+        /// The file.
+        path: PathBuf,
+        /// The folder around it, where that is a model's.
+        folder: Option<PathBuf>,
+    },
     /// The weights do not fit the model.
     #[error(transparent)]
     Model(#[from] ligo_models::Error),
@@ -144,6 +152,13 @@ impl Source {
 /// # Errors
 /// See [`LoadError`]; all missing and misshapen tensors are named together.
 pub fn open_model(path: &Path) -> Result<Source, LoadError> {
+    if path.is_file() {
+        let folder = path.parent().filter(|folder| folder.join(CONFIG_FILE).is_file());
+        return Err(LoadError::NotAFolder {
+            path: path.to_path_buf(),
+            folder: folder.map(Path::to_path_buf),
+        });
+    }
     if path.join(MANIFEST_FILE).exists() {
         ligo_checkpoint::verify_model(path).map_err(changed)?;
     }
