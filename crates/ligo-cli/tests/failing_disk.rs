@@ -199,7 +199,7 @@ fn unsynced(calls: &[String]) -> BTreeSet<String> {
 
 #[test]
 fn a_call_that_fails_is_told_and_costs_nothing() {
-    failures(Some(8));
+    failures(Some(4));
 }
 
 #[test]
