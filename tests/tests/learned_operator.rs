@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use burn::tensor::Device;
 use ligo_arch::{BertConfig, ModelConfig};
 use ligo_cli::load::open_model;
-use ligo_cli::{host_store, load_store, save_model};
+use ligo_cli::{Beside, host_store, load_store, save_model};
 use ligo_data::{Batch, Corpus, Masking, MlmLoader, TokenStore, Tokenizer, Watch};
 use ligo_growth::stream::{GrowOptions, grow_directory};
 use ligo_growth::{FurtherInit, LigoConfig, LigoOperator, Sharing, WidthInit, init};
@@ -125,7 +125,7 @@ fn small_model(data: &Data, folder: &Path) -> ModelConfig {
     let (store, result) = data.train(&objective, start, 150, 1e-2, &folder.join("small-run"));
     let (first, last) = (result.curve[0].loss, result.final_loss().unwrap());
     assert!(last < first - 0.5, "the small model learned nothing: {first} to {last}");
-    save_model(&store, &config, &folder.join("small"), None, None).unwrap();
+    save_model(&store, &config, &folder.join("small"), Beside::default()).unwrap();
     config
 }
 

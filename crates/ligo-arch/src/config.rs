@@ -2,6 +2,7 @@ use serde_json::{Map, Value};
 
 use crate::family::FamilyConfig;
 use crate::settings::Setting;
+use crate::words::in_words;
 use crate::{
     BertConfig, CaitConfig, DistilBertConfig, Error, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, OptConfig,
     ParamTable, Patches, PositionGrid, Sides, Sizes, Task, VitConfig,
@@ -235,7 +236,7 @@ impl ModelConfig {
 fn parse<T: serde::de::DeserializeOwned>(model_type: &str, json: &Value) -> Result<T, Error> {
     serde_path_to_error::deserialize(json).map_err(|error| {
         let place = error.path().to_string();
-        let reason = error.inner().to_string();
+        let reason = in_words(&error.inner().to_string());
         let reason = match place.as_str() {
             // What is missing, or not an object at all, has no place; what is missing is named by the reason.
             "." => reason,

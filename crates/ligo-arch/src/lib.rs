@@ -51,6 +51,7 @@ mod table;
 mod transfer;
 mod unit;
 mod vit;
+mod words;
 
 pub use activation::HiddenAct;
 pub use axis::Axis;
@@ -79,3 +80,4 @@ pub use table::{Init, LAYER_PLACEHOLDER, Param, ParamSpec, ParamTable, Repeat, R
 pub use transfer::Transfer;
 pub use unit::Unit;
 pub use vit::VitConfig;
+pub use words::in_words;

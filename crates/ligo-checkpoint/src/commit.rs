@@ -107,6 +107,27 @@ pub enum Recovery {
     Restored,
 }
 
+/// What an interrupted command left beside the place of a directory, to be gone on with: nothing where there is nothing.
+///
+/// # Errors
+///
+/// [`Error::FileName`].
+pub fn unfinished(target: impl AsRef<Path>) -> Result<Vec<PathBuf>, Error> {
+    let Names { partial, progress, .. } = Names::of(target.as_ref())?;
+    Ok([partial, progress].into_iter().filter(|path| path.exists()).collect())
+}
+
+/// A path without links and `..` as far as it exists, and the rest of it as it is.
+pub fn resolved(path: impl AsRef<Path>) -> PathBuf {
+    let path = std::path::absolute(&path).unwrap_or_else(|_| path.as_ref().to_path_buf());
+    for there in path.ancestors() {
+        if let (Ok(whole), Ok(rest)) = (there.canonicalize(), path.strip_prefix(there)) {
+            return whole.join(rest);
+        }
+    }
+    path
+}
+
 impl AtomicDir {
     /// Begins to write a directory; repairs what an earlier crash left at this place first.
     ///

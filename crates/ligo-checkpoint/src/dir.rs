@@ -12,7 +12,8 @@ use crate::manifest::fingerprint;
 use crate::strict::{JsonFile, printable, read_json};
 use crate::{Error, TensorFile, TensorInfo};
 
-pub(crate) const CONFIG_FILE: &str = "config.json";
+/// The file of a model directory that says what the model is.
+pub const CONFIG_FILE: &str = "config.json";
 pub(crate) const WEIGHTS_FILE: &str = "model.safetensors";
 const TORCH_FILE: &str = "pytorch_model.bin";
 

@@ -64,6 +64,13 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A path is a file where a folder is expected.
+    #[error("{} is a file, expected a folder or a name that is free", path.display())]
+    NotAFolder {
+        /// The path.
+        path: PathBuf,
+    },
+
     /// A file is larger than any file of its kind.
     #[error("{}: {found} bytes, and a file of this kind has at most {most}", path.display())]
     FileTooLong {

@@ -62,8 +62,8 @@ mod writer;
 
 pub use card::{CARD_FILE, Card};
 pub use check::{Misshapen, Report, TensorSpec, Unreadable};
-pub use commit::{AtomicDir, Recovery, recover, recover_all, restore};
-pub use dir::{Extract, ModelDir};
+pub use commit::{AtomicDir, Recovery, recover, recover_all, resolved, restore, unfinished};
+pub use dir::{CONFIG_FILE, Extract, ModelDir};
 pub use disk::{Change, Disk, DiskFile, Flusher};
 pub use dtype::{Dtype, EncodeFault};
 pub use error::Error;

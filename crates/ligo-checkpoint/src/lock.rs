@@ -25,9 +25,10 @@ impl RunLock {
     ///
     /// # Errors
     ///
-    /// [`Error::InUse`] with the number of the process that holds it; [`Error::Io`] where the file system cannot lock.
+    /// [`Error::InUse`] with the number of the process that holds it; [`Error::NotAFolder`]; [`Error::Io`] where the file system cannot lock.
     pub fn acquire(folder: impl AsRef<Path>) -> Result<Self, Error> {
         let folder = folder.as_ref();
+        refuse_file(folder)?;
         std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         Ok(Self {
             path: folder.to_path_buf(),
@@ -48,6 +49,7 @@ impl RunLock {
             lock: path,
             ..
         } = Names::of(target.as_ref())?;
+        refuse_file(&target)?;
         std::fs::create_dir_all(&parent).map_err(Error::io("create", &parent))?;
         loop {
             let file = lock(&target, &path)?;
@@ -78,6 +80,16 @@ impl Drop for RunLock {
         }
         // Closing the file would unlock it too, unless a child process inherited the handle.
         let _ = self.file.unlock();
+    }
+}
+
+/// Refuses a file where a folder is to be, or above it.
+fn refuse_file(folder: &Path) -> Result<(), Error> {
+    match folder.ancestors().find(|path| path.is_file()) {
+        None => Ok(()),
+        Some(file) => Err(Error::NotAFolder {
+            path: file.to_path_buf(),
+        }),
     }
 }
 

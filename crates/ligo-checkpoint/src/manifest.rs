@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::Error;
 use crate::card::CARD_FILE;
 use crate::parallel::in_parallel;
+use crate::side_files::is_inside;
 use crate::strict::{JsonFile, is_plain_file_name, printable, read_json_bytes};
 
 /// The manifest's file name.
@@ -267,9 +268,11 @@ pub(crate) fn list(dir: &Path) -> Result<BTreeMap<String, PathBuf>, Error> {
                 return Err(Error::FileName { path: folder, name });
             };
             let kind = entry.file_type().map_err(Error::io("open", &path))?;
+            // Snapshots of the hub's cache are made of links to what is theirs.
+            let is_own_link = kind.is_symlink() && path.is_file() && is_inside(dir, &path)?;
             if kind.is_dir() {
                 folders.push((format!("{prefix}{name}/"), path));
-            } else if !kind.is_file() {
+            } else if !kind.is_file() && !is_own_link {
                 return Err(Error::NotAFile { path });
             } else if !(prefix.is_empty() && name == MANIFEST_FILE) {
                 files.insert(format!("{prefix}{name}"), path);

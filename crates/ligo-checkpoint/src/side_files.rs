@@ -59,7 +59,8 @@ const BLOCK: usize = 1 << 20;
 pub struct SideFiles {
     /// Names of the files that were copied.
     pub copied: Vec<String>,
-    /// Files and folders that stayed behind: weights in other formats, and folders that are no part of a tokenizer.
+    /// Files and folders that stayed behind: weights in other formats, folders that are no part of a tokenizer, and links that lead out of the
+    /// model's folder.
     pub left: Vec<String>,
 }
 
@@ -77,7 +78,10 @@ pub fn copy_tokenizer(from: impl AsRef<Path>, to: &AtomicDir) -> Result<Vec<&'st
             copied.push(name);
         }
     }
-    copy_templates(from, to)?;
+    if from.join(TEMPLATES).is_dir() {
+        let SideFiles { copied, left } = templates(from)?;
+        copy_templates(from, to, [copied, left].concat())?;
+    }
     Ok(copied)
 }
 
@@ -93,7 +97,9 @@ pub fn copy_side_files(from: impl AsRef<Path>, to: &AtomicDir, skip: &[&str]) ->
     let mut copied = Vec::new();
     for name in std::mem::take(&mut files.copied) {
         if name == TEMPLATES {
-            copied.extend(copy_templates(from, to)?);
+            let found = templates(from)?;
+            files.left.extend(found.left);
+            copied.extend(copy_templates(from, to, found.copied)?);
         } else if !to.path().join(&name).exists() {
             copy(from, &name, || to.create(&name))?;
             copied.push(name);
@@ -114,13 +120,11 @@ pub fn side_files_fingerprint(from: impl AsRef<Path>, skip: &[&str]) -> Result<S
     for name in sorted_out(from, skip)?.copied {
         let path = from.join(&name);
         if name == TEMPLATES {
-            let templates = entries(&path)?.into_iter().map(|(_, path)| path);
-            paths.extend(templates.filter(|path| path.is_file()));
+            paths.extend(templates(from)?.copied.iter().map(|name| from.join(name)));
         } else {
             paths.push(path);
         }
     }
-    paths.iter().try_for_each(|path| require_inside(from, path))?;
     fingerprint(from, paths.iter().map(PathBuf::as_path))
 }
 
@@ -136,7 +140,7 @@ fn sorted_out(from: &Path, skip: &[&str]) -> Result<SideFiles, Error> {
         let ending = ending.unwrap_or_default().to_ascii_lowercase();
         let is_weights = OWN_ENDINGS.contains(&ending.as_str());
         let is_of_tokenizer = name == TEMPLATES && !skip.contains(&TOKENIZER_FILES[0]);
-        match path.is_file() {
+        match path.is_file() && is_inside(from, &path)? {
             // The weights that were read.
             true if ending == "safetensors" && name.starts_with("model") => {}
             true if !is_weights => files.copied.push(name),
@@ -147,26 +151,29 @@ fn sorted_out(from: &Path, skip: &[&str]) -> Result<SideFiles, Error> {
     Ok(files)
 }
 
-fn copy_templates(from: &Path, to: &AtomicDir) -> Result<Vec<String>, Error> {
-    let folder = from.join(TEMPLATES);
-    if !folder.is_dir() {
-        return Ok(Vec::new());
+/// The templates that belong to the model, by their paths in its folder, and those that are links to somewhere else.
+fn templates(from: &Path) -> Result<SideFiles, Error> {
+    let mut files = SideFiles::default();
+    for (name, path) in entries(&from.join(TEMPLATES))? {
+        if path.is_file() {
+            let list = match is_inside(from, &path)? {
+                true => &mut files.copied,
+                false => &mut files.left,
+            };
+            list.push(format!("{TEMPLATES}/{name}"));
+        }
     }
-    let target = to.path().join(TEMPLATES);
-    let files: Vec<_> = entries(&folder)?
-        .into_iter()
-        .filter(|(_, path)| path.is_file())
-        .collect();
-    if !files.is_empty() {
-        to.disk().create_dir_all(&target)?;
+    Ok(files)
+}
+
+fn copy_templates(from: &Path, to: &AtomicDir, names: Vec<String>) -> Result<Vec<String>, Error> {
+    if !names.is_empty() {
+        to.disk().create_dir_all(&to.path().join(TEMPLATES))?;
     }
-    let mut copied = Vec::new();
-    for (name, _) in files {
-        let inside = format!("{TEMPLATES}/{name}");
-        copy(from, &inside, || to.disk().create_file(&target.join(&name)))?;
-        copied.push(inside);
+    for name in &names {
+        copy(from, name, || to.disk().create_file(&to.path().join(name)))?;
     }
-    Ok(copied)
+    Ok(names)
 }
 
 /// Names and paths, sorted, so that two copies are made in the same order.
@@ -199,6 +206,22 @@ fn copy(folder: &Path, name: &str, create: impl FnOnce() -> Result<DiskFile, Err
 ///
 /// A snapshot of the hub's cache (`models--NAME/snapshots/REVISION`) consists of links to `models--NAME/blobs`, which are the model's own.
 fn require_inside(folder: &Path, path: &Path) -> Result<(), Error> {
+    match leads_outside(folder, path)? {
+        None => Ok(()),
+        Some(target) => Err(Error::LinkOutside {
+            path: path.to_path_buf(),
+            target,
+        }),
+    }
+}
+
+/// Whether a file of a model's folder is the model's own, see [`require_inside`].
+pub(crate) fn is_inside(folder: &Path, path: &Path) -> Result<bool, Error> {
+    Ok(leads_outside(folder, path)?.is_none())
+}
+
+/// Where a path leads, if that is outside.
+fn leads_outside(folder: &Path, path: &Path) -> Result<Option<PathBuf>, Error> {
     let whole = |path: &Path| std::fs::canonicalize(path).map_err(Error::io("open", path));
     let (root, target) = (whole(folder)?, whole(path)?);
     let snapshots = root
@@ -207,11 +230,6 @@ fn require_inside(folder: &Path, path: &Path) -> Result<(), Error> {
     let blobs = snapshots
         .and_then(Path::parent)
         .map(|repository| repository.join("blobs"));
-    if target.starts_with(&root) || blobs.is_some_and(|blobs| target.starts_with(blobs)) {
-        return Ok(());
-    }
-    Err(Error::LinkOutside {
-        path: path.to_path_buf(),
-        target,
-    })
+    let is_inside = target.starts_with(&root) || blobs.is_some_and(|blobs| target.starts_with(blobs));
+    Ok((!is_inside).then_some(target))
 }

@@ -13,7 +13,10 @@ use crate::dtype::encode;
 use crate::header::{self, check_name};
 use crate::index::{INDEX_FILE, index_json};
 use crate::strict::printable;
-use crate::{AtomicDir, Disk, DiskFile, Dtype, Error, Manifest, copy_tokenizer, require_free_space};
+use crate::{
+    AtomicDir, Disk, DiskFile, Dtype, Error, Manifest, TOKENIZER_FILES, copy_side_files, copy_tokenizer,
+    require_free_space,
+};
 
 /// Room asked for beyond payload and headers: index, manifest, configuration, card.
 const SLACK_BYTES: u64 = 64 << 10;
@@ -418,6 +421,8 @@ pub struct WriteOptions {
     pub max_shard_bytes: u64,
     /// A folder whose tokenizer files are copied along.
     pub tokenizer_from: Option<PathBuf>,
+    /// A model directory whose other side files are copied along.
+    pub side_files_from: Option<PathBuf>,
     /// The model card.
     pub card: Option<Card>,
     /// Where changes go; a hook for tests.
@@ -431,6 +436,7 @@ impl Default for WriteOptions {
             dtype: Dtype::F32,
             max_shard_bytes: 5_000_000_000,
             tokenizer_from: None,
+            side_files_from: None,
             card: None,
             disk,
         }
@@ -463,6 +469,9 @@ pub fn write_model<'a>(
     writer.write_config(config)?;
     if let Some(from) = &options.tokenizer_from {
         copy_tokenizer(from, &dir)?;
+    }
+    if let Some(from) = &options.side_files_from {
+        copy_side_files(from, &dir, &TOKENIZER_FILES)?;
     }
     if let Some(card) = &options.card {
         card.write(&dir)?;

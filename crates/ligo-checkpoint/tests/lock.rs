@@ -49,3 +49,17 @@ fn a_second_process_is_told_who_holds_the_folder() {
     drop(lock);
     RunLock::acquire(&run).unwrap();
 }
+
+#[test]
+fn a_file_in_the_place_of_a_folder_is_called_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("notes");
+    std::fs::write(&file, "mine").unwrap();
+    for wanted in [file.clone(), file.join("runs/a")] {
+        for lock in [RunLock::acquire(&wanted), RunLock::beside(&wanted)] {
+            let error = lock.unwrap_err();
+            assert!(matches!(&error, Error::NotAFolder { path } if *path == file), "{error}");
+        }
+    }
+    assert_eq!(std::fs::read(&file).unwrap(), b"mine");
+}

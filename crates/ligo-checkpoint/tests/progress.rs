@@ -216,3 +216,31 @@ fn of_many_that_want_a_lock_beside_a_directory_one_at_a_time_has_it() {
     });
     assert_eq!(most.load(Ordering::SeqCst), 1);
 }
+
+#[test]
+fn what_an_interrupted_call_left_is_listed_until_it_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("model");
+    assert!(ligo_checkpoint::unfinished(&target).unwrap().is_empty());
+    let (dir, mut progress) = Progress::resume(&Disk::default(), &target, "key").unwrap();
+    dir.write("model.safetensors", b"weights").unwrap();
+    progress.add(&dir, "model.safetensors").unwrap();
+    dir.leave();
+    let left = ligo_checkpoint::unfinished(&target).unwrap();
+    let names: Vec<_> = left
+        .iter()
+        .map(|path| path.file_name().unwrap().to_str().unwrap())
+        .collect();
+    assert_eq!(names, [".model.partial", ".model.progress"]);
+    write(&Disk::default(), &target, "key").unwrap();
+    assert!(ligo_checkpoint::unfinished(&target).unwrap().is_empty());
+}
+
+#[test]
+fn a_path_is_resolved_as_far_as_it_exists() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().canonicalize().unwrap();
+    std::fs::create_dir(root.join("a")).unwrap();
+    assert_eq!(ligo_checkpoint::resolved(root.join("a/../a/b/c")), root.join("a/b/c"));
+    assert_eq!(ligo_checkpoint::resolved(root.join("a/./")), root.join("a"));
+}

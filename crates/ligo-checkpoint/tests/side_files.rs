@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::Path;
 
-use ligo_checkpoint::{AtomicDir, Error, SideFiles, copy_side_files, copy_tokenizer, verify, verify_model};
+use ligo_checkpoint::{
+    AtomicDir, Error, SideFiles, copy_side_files, copy_tokenizer, side_files_fingerprint, verify, verify_model,
+};
 
 fn model(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
@@ -81,7 +83,7 @@ mod links {
     use super::*;
 
     #[test]
-    fn a_link_out_of_the_models_folder_is_refused() {
+    fn a_link_out_of_the_models_folder_stays_behind_and_is_refused_where_a_tokenizer_is_asked_for() {
         let folder = tempfile::tempdir().unwrap();
         let secret = folder.path().join("secret");
         fs::write(&secret, "key").unwrap();
@@ -91,19 +93,42 @@ mod links {
             let _ = fs::remove_file(from.join(name));
             symlink(&secret, from.join(name)).unwrap();
             let to = folder.path().join("to");
-            let error = copied(&from, &to, &[]).unwrap_err();
-            assert!(
-                matches!(&error, Error::LinkOutside { target, .. } if target.ends_with("secret")),
-                "{error}"
-            );
-            assert!(error.to_string().contains(name), "{error}");
+            let files = copied(&from, &to, &[]).unwrap();
+            assert!(files.left.iter().any(|left| left == name), "{name}: {files:?}");
+            assert!(!files.copied.iter().any(|copied| copied == name) && !to.join(name).exists());
+            side_files_fingerprint(&from, &[]).unwrap();
             if name != "notes.txt" {
-                let dir = AtomicDir::begin(&to).unwrap();
-                assert!(matches!(copy_tokenizer(&from, &dir), Err(Error::LinkOutside { .. })));
+                let dir = AtomicDir::begin(folder.path().join("other")).unwrap();
+                let error = copy_tokenizer(&from, &dir).unwrap_err();
+                assert!(
+                    matches!(&error, Error::LinkOutside { target, .. } if target.ends_with("secret")),
+                    "{error}"
+                );
+                assert!(error.to_string().contains(name), "{error}");
             }
-            assert!(!to.exists());
             fs::remove_dir_all(&from).unwrap();
+            fs::remove_dir_all(&to).unwrap();
         }
+    }
+
+    #[test]
+    fn a_snapshot_of_the_hubs_cache_is_verified_through_its_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = folder.path().join("models--org--name");
+        let snapshot = repository.join("snapshots/0123abc");
+        let dir = AtomicDir::begin(&snapshot).unwrap();
+        dir.write("operator.json", b"{}").unwrap();
+        dir.commit().unwrap();
+        fs::create_dir_all(repository.join("blobs")).unwrap();
+        for (i, name) in ["operator.json", "manifest.json"].iter().enumerate() {
+            let blob = format!("../../blobs/{i}");
+            fs::rename(snapshot.join(name), snapshot.join(&blob)).unwrap();
+            symlink(&blob, snapshot.join(name)).unwrap();
+        }
+        verify(&snapshot).unwrap();
+        verify_model(&snapshot).unwrap();
+        fs::write(repository.join("blobs/0"), "[]").unwrap();
+        assert!(matches!(verify(&snapshot), Err(Error::FileHash { .. })));
     }
 
     #[test]
@@ -136,8 +161,8 @@ mod links {
         fs::create_dir_all(&other).unwrap();
         fs::write(other.join("cc"), "another model's").unwrap();
         symlink("../../../models--org--other/blobs/cc", snapshot.join("vocab.txt")).unwrap();
-        let error = copied(&snapshot, &folder.path().join("other"), &[]).unwrap_err();
-        assert!(matches!(error, Error::LinkOutside { .. }), "{error}");
+        let files = copied(&snapshot, &folder.path().join("other"), &[]).unwrap();
+        assert_eq!(files.left, ["vocab.txt"]);
     }
 }
 

@@ -34,5 +34,5 @@ mod ui;
 pub use allocator::Telling;
 pub use args::main;
 pub use fail::Failure;
-pub use store::{host_store, load_store, save_model};
+pub use store::{Beside, host_store, load_store, save_model};
 pub use ui::Ui;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ligo_arch::{ModelConfig, ParamTable, Role, Task};
-use ligo_checkpoint::{MANIFEST_FILE, ModelDir, Report, TensorSpec};
+use ligo_checkpoint::{CONFIG_FILE, MANIFEST_FILE, ModelDir, Report, TensorSpec};
 use ligo_growth::rows::Rules;
 use ligo_models::Model;
 use serde_json::Value;
@@ -98,6 +98,14 @@ pub enum LoadError {
         /// The class without a head, where ligo reads it.
         body: Option<String>,
     },
+    /// A model is a folder.
+    #[error("{} is a file, expected a model's folder{}", path.display(), folder.as_ref().map_or(String::new(), |folder| format!(": pass {}", folder.display())))]
+    NotAFolder {
+        /// The file.
+        path: PathBuf,
+        /// The folder around it, where that is a model's.
+        folder: Option<PathBuf>,
+    },
     /// The weights do not fit the model.
     #[error(transparent)]
     Model(#[from] ligo_models::Error),
@@ -157,6 +165,13 @@ impl Source {
 /// # Errors
 /// See [`LoadError`]; all missing and misshapen tensors are named together.
 pub fn open_model(path: &Path) -> Result<Source, LoadError> {
+    if path.is_file() {
+        let folder = path.parent().filter(|folder| folder.join(CONFIG_FILE).is_file());
+        return Err(LoadError::NotAFolder {
+            path: path.to_path_buf(),
+            folder: folder.map(Path::to_path_buf),
+        });
+    }
     if path.join(MANIFEST_FILE).exists() {
         ligo_checkpoint::verify_model(path).map_err(changed)?;
     }

@@ -146,6 +146,18 @@ impl Observer for Progress {
                     self.label
                 ));
             }
+            Event::RolledBack { step, to, reason } => {
+                self.line(&format!(
+                    "  {}: back from step {step} to the checkpoint of step {to}: {reason}",
+                    self.label
+                ));
+            }
+            Event::LossSpike { step, loss, height } => {
+                self.line(&format!(
+                    "  {}: the loss of step {step} stands out: {loss:.4}, {height:.1} standard deviations above those before",
+                    self.label
+                ));
+            }
             Event::MetricsCut { path, line } => {
                 self.line(&format!(
                     "  {}: line {line} of {} is damaged; it and what followed are cut off",

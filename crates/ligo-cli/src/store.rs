@@ -53,25 +53,31 @@ pub fn read(source: &Source, device: &Device) -> Result<ParamStore, Failure> {
     host_store(&table, values, device)
 }
 
+/// What is written beside a model's weights and configuration.
+#[derive(Debug, Default)]
+pub struct Beside<'a> {
+    /// A folder whose tokenizer files go along.
+    pub tokenizer: Option<&'a Path>,
+    /// A model directory whose other files do, such as `generation_config.json`.
+    pub others: Option<&'a Path>,
+    /// The model card.
+    pub card: Option<Card>,
+}
+
 /// Writes a store as a Hugging Face directory that appears whole or not at all.
 ///
 /// # Errors
 /// The device cannot be read or the directory cannot be written.
-pub fn save_model(
-    store: &ParamStore,
-    config: &ModelConfig,
-    target: &Path,
-    tokenizer: Option<&Path>,
-    card: Option<Card>,
-) -> Result<(), Failure> {
+pub fn save_model(store: &ParamStore, config: &ModelConfig, target: &Path, beside: Beside<'_>) -> Result<(), Failure> {
     let table = config.table();
     let values = store.to_values()?.into_iter();
     let values: HashMap<String, Vec<f32>> = values.map(|(info, values)| (info.name, values)).collect();
     let params: Vec<_> = table.params().filter(|p| values.contains_key(&p.name)).collect();
     let tensors = ligo_growth::files::to_files(&table, &params, &values)?;
     let options = WriteOptions {
-        tokenizer_from: tokenizer.map(Path::to_path_buf),
-        card,
+        tokenizer_from: beside.tokenizer.map(Path::to_path_buf),
+        side_files_from: beside.others.map(Path::to_path_buf),
+        card: beside.card,
         ..WriteOptions::default()
     };
     ligo_checkpoint::write_model(target, &config.to_json(), tensors, &options)?;

@@ -30,6 +30,35 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown.collect())
 }
 
+/// Names of folders that something is made in before it gets its place, told as what they become: nobody knows `.model.partial`.
+fn as_published(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for piece in text.split_inclusive(|sign: char| !is_of_a_name(sign)) {
+        let end = piece.len()
+            - piece
+                .chars()
+                .next_back()
+                .filter(|sign| !is_of_a_name(*sign))
+                .map_or(0, char::len_utf8);
+        let (name, separator) = piece.split_at(end);
+        let hidden = name.strip_prefix('.').unwrap_or_default();
+        match hidden
+            .strip_suffix(".partial")
+            .or_else(|| hidden.strip_prefix("partial-"))
+        {
+            Some(becomes) => shown.extend([becomes, separator]),
+            None if separator == "/" && ["tokenizing", "tokenized"].contains(&hidden) => {}
+            None => shown.push_str(piece),
+        }
+    }
+    shown
+}
+
+/// Whether a sign can stand in a file's name, as messages quote them.
+fn is_of_a_name(sign: char) -> bool {
+    !sign.is_whitespace() && !"/:`\"',".contains(sign)
+}
+
 /// A failure as it is shown: its message, what to do about it, and its causes, all of them [`plain`].
 #[derive(Debug)]
 pub struct Shown {
@@ -49,10 +78,16 @@ impl Shown {
     }
 
     fn of_error(error: &dyn Error) -> Self {
+        let text = error.to_string();
+        let mut cause = error.source();
+        // Most messages tell their cause; it is not told twice.
+        while let Some(told) = cause.filter(|cause| text.contains(&cause.to_string())) {
+            cause = told.source();
+        }
         Self {
-            message: plain(&error.to_string()).into_owned(),
+            message: plain(&as_published(&text)).into_owned(),
             help: None,
-            cause: error.source().map(|cause| Box::new(Self::of_error(cause))),
+            cause: cause.map(|cause| Box::new(Self::of_error(cause))),
         }
     }
 }
@@ -230,16 +265,46 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_keeps_its_causes_and_its_help() {
-        let source = std::io::Error::other("bad\u{1b}[2J disk");
+    fn unfinished_folders_are_told_by_the_names_that_they_will_have() {
+        for (text, shown) in [
+            (
+                "cannot write runs/a/.model.partial/model.safetensors: no space",
+                "cannot write runs/a/model/model.safetensors: no space",
+            ),
+            (
+                "cannot write `out/.tokenizing/tokens/.partial-train/tokens.bin`: no space",
+                "cannot write `out/tokens/train/tokens.bin`: no space",
+            ),
+            ("cannot create .out.partial: no space", "cannot create out: no space"),
+            (
+                "cannot create ./.out.partial: no space",
+                "cannot create ./out: no space",
+            ),
+            (
+                "cannot read .hidden/x and a.partial/y",
+                "cannot read .hidden/x and a.partial/y",
+            ),
+        ] {
+            assert_eq!(as_published(text), shown);
+        }
+    }
+
+    #[test]
+    fn a_failure_keeps_its_causes_that_it_does_not_tell_itself_and_its_help() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the outer one")]
+        struct Outer(#[source] std::io::Error);
+        let cause = || std::io::Error::other("bad\u{1b}[2J disk");
+        let outer = Shown::of_error(&Outer(cause()));
+        assert!(Error::source(&outer).is_some_and(|cause| cause.to_string() == "bad\\u{1b}[2J disk"));
         let failure = Failure::Io {
             action: "read",
             path: "a\u{1b}[31m.txt".into(),
-            source,
+            source: cause(),
         };
         let shown = Shown::of(&failure);
         assert!(shown.to_string().starts_with("cannot read a\\u{1b}[31m.txt"), "{shown}");
-        assert!(Error::source(&shown).is_some_and(|cause| cause.to_string() == "bad\\u{1b}[2J disk"));
+        assert!(Error::source(&shown).is_none(), "{shown:?}");
         let helped = Shown::of(&Failure::other("wrong", "do \u{1b}[1mthis"));
         assert!(
             helped

@@ -415,6 +415,21 @@ fn what_another_comparison_has_done_already_is_taken_over() {
     for unit in ["small", "methods/stackbert", "methods/stackbert-seed4"] {
         assert!(!taken(&told, unit), "{unit}: {told}");
     }
+    let record = place.path("other/methods/scratch/taken-over.json");
+    let whole = fs::read_to_string(&record).unwrap();
+    fs::write(&record, whole.replacen("/run/", "/ran/", 1)).unwrap();
+    let (_, damaged) = again("other", &[&two[..], &["--set", "small.train.steps=7"]].concat());
+    let damaged = run(&damaged, "scratch");
+    assert!(
+        damaged
+            .notes
+            .iter()
+            .any(|note| note.contains("taken-over.json, which names it, is damaged")),
+        "{:?}",
+        damaged.notes
+    );
+    assert_eq!(damaged.computed_on.as_deref(), Some("unknown"));
+    fs::write(&record, whole).unwrap();
     for id in ["scratch", "scratch-seed4", "mslt", "mslt-seed4"] {
         let (now, then) = (run(&found, id), run(&first, id));
         assert_eq!(now.curve, then.curve, "{id}");

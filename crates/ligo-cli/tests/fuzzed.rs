@@ -118,26 +118,32 @@ fn spoiled(original: &Value, draw: &mut impl FnMut(usize) -> usize) -> Vec<u8> {
     text
 }
 
-struct Faults(Vec<String>);
+#[derive(Default)]
+struct Faults {
+    told: Vec<String>,
+    slowest: Duration,
+}
 
 impl Faults {
     /// Notes a case that ended otherwise than with success or a refusal.
     fn look(&mut self, about: &str, text: &[u8], (output, took): &(Output, Duration)) {
+        self.slowest = self.slowest.max(*took);
         let said = common::said(output);
         let ended = matches!(output.status.code(), Some(0 | 1)) && !said.contains("panicked");
         if !ended || *took > SLOWEST || said.contains('\u{1b}') {
             let shown = String::from_utf8_lossy(&text[..text.len().min(2_000)]).into_owned();
-            self.0
+            self.told
                 .push(format!("{about}: {:?} in {took:?}\n{shown}\n{said}", output.status));
         }
     }
 
     fn none(self, count: usize) {
+        println!("{count} cases, the slowest took {:?}", self.slowest);
         assert!(
-            self.0.is_empty(),
+            self.told.is_empty(),
             "{} of {count}:\n{}",
-            self.0.len(),
-            self.0.join("\n\n")
+            self.told.len(),
+            self.told.join("\n\n")
         );
     }
 }
@@ -189,7 +195,7 @@ fn configurations(count: usize) {
         }
     }
     let mut draw = draws(23);
-    let mut faults = Faults(Vec::new());
+    let mut faults = Faults::default();
     for _ in 0..count {
         if draw(2) == 0 {
             let text = spoiled(&own, &mut draw);
@@ -224,7 +230,7 @@ fn tokenizers(count: usize) {
     let original: Value =
         serde_json::from_slice(&fs::read(place.path("data/tokenizer/tokenizer.json")).unwrap()).unwrap();
     let mut draw = draws(29);
-    let mut faults = Faults(Vec::new());
+    let mut faults = Faults::default();
     for _ in 0..count {
         let text = spoiled(&original, &mut draw);
         place.write("tokenizer.json", &text);

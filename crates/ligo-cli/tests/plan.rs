@@ -383,4 +383,13 @@ fn a_run_leaves_its_plan_and_what_it_used() {
     place.shown(&run);
     let plan: Plan = serde_json::from_slice(&read("plan.json")).unwrap();
     assert_eq!(plan.methods.len(), 3);
+    // A number in it that is another one does not reach a table.
+    let text = String::from_utf8(read("plan.json")).unwrap();
+    let damaged = text.replacen("\"steps\": 20", "\"steps\": 21", 1);
+    assert_ne!(damaged, text);
+    fs::write(place.path("run/plan.json"), damaged).unwrap();
+    assert_says(&place.shown(&run), &["plan.json is damaged; it is made again"]);
+    let again: Plan = serde_json::from_slice(&read("plan.json")).unwrap();
+    let steps = |plan: &Plan| plan.methods.iter().map(|run| run.steps).collect::<Vec<_>>();
+    assert_eq!(steps(&again), steps(&plan));
 }

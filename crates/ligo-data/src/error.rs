@@ -76,6 +76,12 @@ pub enum Error {
         /// Offset of the first invalid byte, counted after unpacking.
         offset: u64,
     },
+    /// A text file holds UTF-16.
+    #[error("`{path}` is UTF-16, expected UTF-8: convert it, with `iconv -f UTF-16 -t UTF-8` or in an editor")]
+    Utf16 {
+        /// The file.
+        path: PathBuf,
+    },
     /// A line of a JSONL file is not a JSON object.
     #[error("`{path}` line {line}: expected one JSON object a line: {reason}")]
     BadJsonLine {

@@ -74,9 +74,13 @@ impl Role {
     }
 
     /// The use of a file by its path below what was named, with `/`: its own name counts before those of its folders, inner ones before outer.
+    /// But what is for tests anywhere, as `test/train.txt`, is for nothing else.
     pub(crate) fn of_path(path: &str) -> Self {
-        let mut said = path.rsplit('/').map(Self::of);
-        said.find(|&role| role != Self::Unknown).unwrap_or(Self::Unknown)
+        let said = || path.rsplit('/').map(Self::of);
+        if said().any(|role| role == Self::Test) {
+            return Self::Test;
+        }
+        said().find(|&role| role != Self::Unknown).unwrap_or(Self::Unknown)
     }
 }
 
@@ -100,7 +104,7 @@ mod tests {
             (
                 Role::Test,
                 "test.txt test-00000-of-00001-a09b74b3ef9c3b56.parquet t10k-images-idx3-ubyte my_test_set.txt test_batch.bin \
-                 a/test/b/x.txt test/part-0.txt",
+                 a/test/b/x.txt test/part-0.txt test/train.txt a/test/val/0000.txt train/test.txt",
             ),
             (
                 Role::Unknown,

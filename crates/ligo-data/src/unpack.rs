@@ -1,5 +1,6 @@
 //! Unpacking: plain, gzip and Zstandard files behind one `Read`.
 
+use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -15,6 +16,8 @@ use crate::{Packing, Result, input};
 /// `zstd --long` makes windows of 128 MiB; larger ones would let a small file ask for any amount of memory.
 const MAX_ZSTD_WINDOW_BYTES: u64 = 128 << 20;
 const BUFFER_BYTES: usize = 256 << 10;
+/// The first byte of every member of a gzip file.
+const GZIP_BEGINS: u8 = 0x1f;
 
 /// Opens a file and unpacks it. `bytes_read` is increased by the bytes taken from disk.
 pub(crate) fn open(path: &Path, packing: Packing, bytes_read: Arc<AtomicU64>) -> Result<Box<dyn BufRead + Send>> {
@@ -40,12 +43,57 @@ impl Read for Counted {
     }
 }
 
+fn invalid(message: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message.into())
+}
+
+/// The file ends in the middle of something packed.
+fn cut_off() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "the file is cut off: what is packed in it does not end; copy or download it again",
+    )
+}
+
+/// The bytes that come next are not packed in this way, behind so many pieces that are.
+fn no_packing(packing: &str, pieces: u64) -> io::Error {
+    match pieces {
+        0 => invalid(format!(
+            "its name says that it is packed by {packing}, and its content is not"
+        )),
+        _ => invalid(format!(
+            "what {packing} packed ends before the file does, and something else follows; the file is damaged, or something was appended to it"
+        )),
+    }
+}
+
+fn damaged(packing: &str, error: &dyn Error) -> io::Error {
+    invalid(format!(
+        "what {packing} packed is damaged: {error}; copy or download the file again"
+    ))
+}
+
+/// Whether an error comes of a file that ends too early.
+fn is_cut(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let found = error.downcast_ref::<io::Error>();
+        if found.is_some_and(|found| found.kind() == io::ErrorKind::UnexpectedEof) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// All members of a gzip file, one after another. Zeros behind a member are nothing, as `gzip` and Python's `gzip` have it: tapes and some
 /// file systems fill files up with them.
 struct Gzip<R> {
     /// Between two members.
     source: Option<R>,
     member: Option<GzDecoder<R>>,
+    /// Members that are read.
+    members: u64,
 }
 
 impl<R: BufRead> Gzip<R> {
@@ -54,6 +102,17 @@ impl<R: BufRead> Gzip<R> {
             source: None,
             // The first one must be there.
             member: Some(GzDecoder::new(source)),
+            members: 0,
+        }
+    }
+
+    /// What an error of the decoder means for the file.
+    fn told(&self, error: io::Error) -> io::Error {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => cut_off(),
+            io::ErrorKind::InvalidInput if error.to_string().contains("header") => no_packing("gzip", self.members),
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => damaged("gzip", &error),
+            _ => error,
         }
     }
 
@@ -70,7 +129,11 @@ impl<R: BufRead> Gzip<R> {
             }
             source.consume(zeros);
         }
-        let goes_on = !source.fill_buf()?.is_empty();
+        let next = source.fill_buf()?.first().copied();
+        if next.is_some_and(|byte| byte != GZIP_BEGINS) {
+            return Err(no_packing("gzip", self.members));
+        }
+        let goes_on = next.is_some();
         if goes_on {
             self.member = self.source.take().map(GzDecoder::new);
         }
@@ -85,11 +148,12 @@ impl<R: BufRead> Read for Gzip<R> {
         }
         loop {
             if let Some(member) = &mut self.member {
-                let count = member.read(buffer)?;
+                let count = member.read(buffer).map_err(|error| self.told(error))?;
                 if count > 0 {
                     return Ok(count);
                 }
                 self.source = self.member.take().map(GzDecoder::into_inner);
+                self.members += 1;
             }
             if !self.next_member()? {
                 return Ok(0);
@@ -103,6 +167,8 @@ struct Zstd<R> {
     source: R,
     decoder: FrameDecoder,
     in_frame: bool,
+    /// Frames that are read.
+    frames: u64,
 }
 
 impl<R: BufRead> Zstd<R> {
@@ -113,6 +179,7 @@ impl<R: BufRead> Zstd<R> {
             source,
             decoder,
             in_frame: false,
+            frames: 0,
         }
     }
 
@@ -125,10 +192,14 @@ impl<R: BufRead> Zstd<R> {
                     let length = u64::from(length);
                     let skipped = io::copy(&mut self.source.by_ref().take(length), &mut io::sink())?;
                     if skipped < length {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
+                        return Err(cut_off());
                     }
                 }
-                Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+                Err(error) if is_cut(&error) => return Err(cut_off()),
+                Err(FrameDecoderError::ReadFrameHeaderError(_)) => {
+                    return Err(no_packing("Zstandard", self.frames));
+                }
+                Err(error) => return Err(damaged("Zstandard", &error)),
             }
         }
         Ok(false)
@@ -147,7 +218,10 @@ impl<R: BufRead> Read for Zstd<R> {
             while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
                 self.decoder
                     .decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBlocks(1))
-                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+                    .map_err(|error| match is_cut(&error) {
+                        true => cut_off(),
+                        false => damaged("Zstandard", &error),
+                    })?;
             }
             if self.decoder.can_collect() > 0 {
                 return self.decoder.read(buffer);
@@ -155,12 +229,10 @@ impl<R: BufRead> Read for Zstd<R> {
             if let Some(stored) = self.decoder.get_checksum_from_data()
                 && self.decoder.get_calculated_checksum() != Some(stored)
             {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "the checksum of a Zstandard frame does not match",
-                ));
+                return Err(invalid("the checksum of a Zstandard frame does not match"));
             }
             self.in_frame = false;
+            self.frames += 1;
         }
     }
 }

@@ -101,7 +101,11 @@ fn folders_are_read_recursively_in_sorted_order_and_other_files_are_passed_over(
     let corpus = Corpus::open(&[folder.path()]).unwrap();
     let path = folder.path().join("table.tsv");
     let why = Skipped::OtherKind;
-    assert_eq!(corpus.skipped(), [SkippedFile { path, why }]);
+    let hidden = SkippedFile {
+        path: folder.path().join(".hidden.txt"),
+        why: Skipped::Hidden,
+    };
+    assert_eq!(corpus.skipped(), [hidden, SkippedFile { path, why }]);
     assert_eq!(corpus.files()[1].name, "b/c/x.txt");
 }
 
@@ -227,6 +231,63 @@ fn a_flipped_bit_in_a_zstandard_frame_is_found_by_its_checksum() {
     bytes[at] ^= 1;
     fs::write(&file, bytes).unwrap();
     assert!(matches!(texts(&file), Err(Error::Io { action: "read", .. })));
+}
+
+#[test]
+fn packed_files_that_are_cut_off_or_have_something_behind_them_are_called_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = (0..2_000).map(|i| format!("{} ", i * 7919 % 1000)).collect::<String>();
+    let said = |name: &str, bytes: &[u8]| {
+        let file = folder.path().join(name);
+        fs::write(&file, bytes).unwrap();
+        match texts(&file) {
+            Err(error @ Error::Io { .. }) => error.to_string(),
+            other => panic!("{name}: {other:?}"),
+        }
+    };
+    for (name, packed) in [
+        ("a.txt.gz", gzip(text.as_bytes())),
+        ("a.txt.zst", zstd(text.as_bytes())),
+    ] {
+        for length in [3, 9, packed.len() / 2, packed.len() - 5, packed.len() - 1] {
+            let said = said(name, &packed[..length]);
+            assert!(said.contains(name) && said.contains("is cut off"), "{length}: {said}");
+        }
+        let appended = said(name, &[&packed[..], b"some more"].concat());
+        assert!(appended.contains("something else follows"), "{appended}");
+        let plain = said(name, text.as_bytes());
+        assert!(plain.contains("its content is not"), "{plain}");
+    }
+}
+
+#[test]
+fn utf_16_is_called_that_with_and_without_its_mark() {
+    let folder = tempfile::tempdir().unwrap();
+    let little = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let big = |text: &str| text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<u8>>();
+    let text = "One small step.\n\nAnd another one.\n";
+    for (i, bytes) in [
+        little(&format!("\u{feff}{text}")),
+        big(&format!("\u{feff}{text}")),
+        little(text),
+        big(text),
+        little("\u{feff}Ελληνικά\n"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for ending in ["txt", "jsonl"] {
+            let file = folder.path().join(format!("{i}.{ending}"));
+            fs::write(&file, &bytes).unwrap();
+            assert!(
+                matches!(texts(&file), Err(Error::Utf16 { path }) if path == file),
+                "{i}"
+            );
+        }
+    }
+    let file = folder.path().join("zero.txt");
+    fs::write(&file, "a\0b and more\n").unwrap();
+    assert_eq!(texts(&file).unwrap(), ["a\0b and more"]);
 }
 
 #[test]

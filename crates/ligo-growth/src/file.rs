@@ -15,10 +15,14 @@ pub const OPERATOR_JSON: &str = "operator.json";
 /// The file of an operator directory that holds its matrices.
 pub const OPERATOR_TENSORS: &str = "operator.safetensors";
 
-const FORMAT_VERSION: u32 = 1;
+/// What is written. A field or a matrix that an older program would pass over, and so grow another model, raises it.
+const FORMAT_VERSION: u32 = 2;
+/// What is read. Version 1 was written until fillings, coverages and depth coefficients of biases had come in one by one.
+const FORMATS: std::ops::RangeInclusive<u32> = 1..=FORMAT_VERSION;
 
 /// What `operator.json` says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OperatorInfo {
     /// Version of the file's layout.
     pub format_version: u32,
@@ -56,6 +60,30 @@ pub struct OperatorInfo {
 }
 
 impl OperatorInfo {
+    /// What an operator's directory says of it.
+    ///
+    /// # Errors
+    /// [`Error::OperatorFile`] for another format, whatever else is in it, and for fields that are wrong or unknown.
+    pub fn read(dir: &Path) -> Result<Self, Error> {
+        let bad = |reason: String| Error::OperatorFile {
+            path: dir.display().to_string(),
+            reason,
+        };
+        let json = ligo_checkpoint::read_json(dir.join(OPERATOR_JSON), JsonFile::Record)?;
+        // The format comes first: another one may have other fields.
+        let found = json.get("format_version").cloned().unwrap_or_default();
+        if !found
+            .as_u64()
+            .is_some_and(|found| FORMATS.map(u64::from).any(|format| format == found))
+        {
+            return Err(bad(format!(
+                "its format is {found}, and this program reads 1 to {FORMAT_VERSION}; a newer ligo reads what a newer one wrote"
+            )));
+        }
+        let reason = |e: serde_json::Error| e.to_string().escape_debug().to_string();
+        serde_json::from_value(json).map_err(|e| bad(format!("{OPERATOR_JSON}: {}", reason(e))))
+    }
+
     /// The description of an operator between two models.
     pub fn new(operator: OperatorSpec, small: &ModelConfig, large: &ModelConfig, training: Value) -> Self {
         Self {
@@ -186,21 +214,8 @@ pub fn save_operator(path: &Path, map: &LinearMap, mut info: OperatorInfo) -> Re
 /// # Errors
 /// Files are missing, damaged, or do not fit the configurations that they name.
 pub fn load_operator(path: &Path, device: &Device) -> Result<(LinearMap, OperatorInfo), Error> {
-    let bad = |reason: String| Error::OperatorFile {
-        path: path.display().to_string(),
-        reason,
-    };
     ligo_checkpoint::verify(path)?;
-    let json = ligo_checkpoint::read_json(path.join(OPERATOR_JSON), JsonFile::Record)?;
-    let reason = |e: serde_json::Error| e.to_string().escape_debug().to_string();
-    let info: OperatorInfo =
-        serde_json::from_value(json).map_err(|e| bad(format!("{OPERATOR_JSON}: {}", reason(e))))?;
-    if info.format_version != FORMAT_VERSION {
-        let found = info.format_version;
-        return Err(bad(format!(
-            "format version {found} is not known; this program reads {FORMAT_VERSION}"
-        )));
-    }
+    let info = OperatorInfo::read(path)?;
     let (small, large) = (info.small()?.table(), info.large()?.table());
     let (_, file) = state::open(path.join(OPERATOR_TENSORS))?;
     let reader = Reader {

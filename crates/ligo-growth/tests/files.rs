@@ -116,3 +116,29 @@ fn a_file_from_before_there_were_several_kinds_of_terms_is_read() {
     assert!(old.coverage.is_empty() && !old.silent_fill);
     assert_eq!(old.fresh_fill, Some((0.02, 5)));
 }
+
+#[test]
+fn an_operator_of_a_newer_format_is_refused_by_its_number_whatever_else_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (small, large) = (gpt2(8, 2, 2), gpt2(12, 4, 3));
+    let spec = OperatorSpec::from_name("stackbert").unwrap();
+    let info = OperatorInfo::new(spec, &small, &large, serde_json::Value::Null);
+    let whole = serde_json::to_value(&info).unwrap();
+    let read = |format: u32, more: &str| {
+        let mut json = whole.clone();
+        json["format_version"] = format.into();
+        if !more.is_empty() {
+            json[more] = serde_json::json!({"new": [1, 2]});
+        }
+        std::fs::write(folder.path().join(OPERATOR_JSON), json.to_string()).unwrap();
+        OperatorInfo::read(folder.path()).map_err(|error| error.to_string())
+    };
+    assert_eq!(read(2, "").unwrap(), info);
+    assert_eq!(read(1, "").unwrap().operator, info.operator);
+    for more in ["", "a_new_field"] {
+        let error = read(3, more).unwrap_err();
+        assert!(error.contains("format is 3") && error.contains("1 to 2"), "{error}");
+    }
+    let error = read(2, "a_new_field").unwrap_err();
+    assert!(error.contains("a_new_field"), "{error}");
+}

@@ -113,7 +113,7 @@ fn explicit_kronecker(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn the_fast_path_equals_the_explicit_kronecker_matrix(

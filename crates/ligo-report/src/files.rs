@@ -29,8 +29,9 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder.tempfile_in(folder).map_err(Error::io("write", path))?;
-    file.write_all(bytes).map_err(Error::io("write", path))?;
+    let failed = |source| Error::io("write", path)(without_name(source));
+    let mut file = builder.tempfile_in(folder).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
     file.as_file().sync_all().map_err(Error::io("write", path))?;
     file.persist(path).map_err(|error| Error::Io {
         action: "write",
@@ -38,6 +39,13 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         source: error.error,
     })?;
     sync_folder(folder)
+}
+
+/// The error of a temporary file without its name, which `tempfile` adds and which says nothing to a reader.
+fn without_name(error: std::io::Error) -> std::io::Error {
+    let inner = error.get_ref().and_then(|named| named.source());
+    let code = inner.and_then(|inner| inner.downcast_ref::<std::io::Error>()?.raw_os_error());
+    code.map_or(error, std::io::Error::from_raw_os_error)
 }
 
 /// Makes sure that the names in a folder survive a power cut.
@@ -73,6 +81,16 @@ mod tests {
         replace(&file, b"two").unwrap();
         assert_eq!(std::fs::read(&file).unwrap(), b"two");
         assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_error_names_the_file_and_not_the_temporary_one() {
+        let error = replace(Path::new("/proc/table.md"), b"one").unwrap_err().to_string();
+        assert!(
+            error.contains("/proc/table.md") && !error.contains(".report-"),
+            "{error}"
+        );
     }
 
     #[cfg(unix)]

@@ -19,6 +19,9 @@ pub enum NonFinitePolicy {
     Stop,
     /// Leave weights and optimizer as they are and go on with the next batch.
     Skip,
+    /// Go back to the last checkpoint, and from there on with the batches behind the one that did it. A loss that is not finite in an
+    /// evaluation is gone back from too. So weights that were spoiled themselves are got rid of, which skipping cannot do.
+    Rollback,
 }
 
 /// What to do when a checkpoint on the way cannot be written. The last one of a run must always succeed.
@@ -66,7 +69,8 @@ pub struct TrainConfig {
     pub data_order_seed: u64,
     /// What a step without a finite loss and gradient does.
     pub on_non_finite: NonFinitePolicy,
-    /// Skipped steps in a row after which [`NonFinitePolicy::Skip`] gives up.
+    /// Skipped steps in a row after which [`NonFinitePolicy::Skip`] gives up, and returns to the same checkpoint after which
+    /// [`NonFinitePolicy::Rollback`] does.
     pub max_skipped_in_a_row: u64,
     /// What a checkpoint that cannot be written does.
     pub on_failed_save: FailedSavePolicy,

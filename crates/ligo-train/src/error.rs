@@ -68,6 +68,20 @@ pub enum Error {
         /// The limit.
         allowed: u64,
     },
+    /// A run went back to the same checkpoint too often.
+    #[error(
+        "the run went back to its checkpoint of step {step} {count} times, allowed are {allowed}; the last time since {reason}"
+    )]
+    TooManyRollbacks {
+        /// Steps done there.
+        step: u64,
+        /// How often it would have gone back.
+        count: u64,
+        /// The limit.
+        allowed: u64,
+        /// What was not finite.
+        reason: String,
+    },
     /// No validation batch was given, or one without a masked token.
     #[error("the validation data has no masked token, so there is nothing to evaluate on")]
     NothingToEvaluate,

@@ -3,6 +3,7 @@ use std::path::Path;
 use ligo_report::TensorBoardWriter;
 use ligo_report::metrics::{EvalRecord, MetricsWriter, Record, TrainRecord, read};
 
+use crate::spikes::Spikes;
 use crate::{Error, EvalPoint, StepReport};
 
 /// The files that a run writes its numbers to: `metrics.jsonl` and `tensorboard/`.
@@ -13,6 +14,7 @@ pub(crate) struct Log {
     last_tokens: u64,
     last_seconds: f64,
     evaluated_at: Option<u64>,
+    spikes: Spikes,
 }
 
 impl Log {
@@ -26,6 +28,12 @@ impl Log {
             (MetricsWriter::create(path)?, Vec::new())
         };
         let evaluations = records.iter().filter(|r| matches!(r, Record::Eval(_)));
+        let mut spikes = Spikes::default();
+        for record in &records {
+            if let Record::Train(record) = record {
+                let _ = spikes.look(record.loss);
+            }
+        }
         let board = TensorBoardWriter::create(run_dir.join("tensorboard"), step)?;
         Ok(Self {
             metrics,
@@ -33,6 +41,7 @@ impl Log {
             last_tokens: tokens,
             last_seconds: seconds,
             evaluated_at: evaluations.map(Record::step).max(),
+            spikes,
         })
     }
 
@@ -56,6 +65,11 @@ impl Log {
             seconds: report.seconds,
             tokens_per_second,
         })
+    }
+
+    /// How far a step's loss stands out from those before it, where it does.
+    pub(crate) fn spike(&mut self, loss: f64) -> Option<f64> {
+        self.spikes.look(loss)
     }
 
     pub(crate) fn eval(&mut self, point: &EvalPoint) -> Result<(), Error> {

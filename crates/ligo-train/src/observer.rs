@@ -91,6 +91,24 @@ pub enum Event {
         /// The norm of the whole gradient.
         grad_norm: f64,
     },
+    /// Something was not finite, and the run goes on from its last checkpoint.
+    RolledBack {
+        /// Steps that were done.
+        step: u64,
+        /// Steps that are done now.
+        to: u64,
+        /// What was not finite.
+        reason: String,
+    },
+    /// The loss of a step stands out from those before it. Nothing is done about it.
+    LossSpike {
+        /// The step, counted from 0.
+        step: u64,
+        /// The loss.
+        loss: f64,
+        /// Standard deviations above the mean of the losses before it.
+        height: f64,
+    },
 }
 
 /// Watches a run. Every method does nothing unless it is overridden.

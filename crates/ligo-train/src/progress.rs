@@ -2,7 +2,7 @@ use ligo_data::Cursor;
 use serde::{Deserialize, Serialize};
 
 use crate::meter::Usage;
-use crate::{EvalPoint, Outcome, Spent, TrainResult};
+use crate::{EvalPoint, Outcome, Rollback, Spent, TrainResult};
 
 /// How far a run is: the counters of its state. What is a function of the step (learning rate, seeds) is not kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,10 @@ pub(crate) struct Progress {
     pub(crate) skipped_steps: Vec<u64>,
     pub(crate) skipped_in_a_row: u64,
     pub(crate) curve: Vec<EvalPoint>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rollbacks: Vec<Rollback>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) loss_spikes: Vec<u64>,
     #[serde(default)]
     pub(crate) usage: Usage,
 }
@@ -66,6 +70,8 @@ impl Progress {
             eval_seconds: self.eval_seconds,
             save_seconds: self.save_seconds,
             skipped_steps: self.skipped_steps.clone(),
+            rollbacks: self.rollbacks.clone(),
+            loss_spikes: self.loss_spikes.clone(),
             energy_joules: energy.map(|e| e.joules),
             energy_measured: energy.is_some_and(|e| e.measured),
             peak_memory_bytes: self.usage.peak_memory_bytes,

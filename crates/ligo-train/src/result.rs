@@ -27,6 +27,16 @@ pub struct CostPerStep {
     pub electra: f64,
 }
 
+/// A return to a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollback {
+    /// Steps that were done.
+    pub step: u64,
+    /// Steps that the checkpoint had.
+    pub to: u64,
+}
+
 /// What was spent before a run's first step and belongs to its price, such as trying other starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spent {
@@ -76,6 +86,12 @@ pub struct TrainResult {
     pub save_seconds: f64,
     /// Steps that were skipped because loss or gradient were not finite.
     pub skipped_steps: Vec<u64>,
+    /// Where the run went back to a checkpoint because something was not finite.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollbacks: Vec<Rollback>,
+    /// Steps whose loss stood out from those before, counted from 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loss_spikes: Vec<u64>,
     /// Joules of the training steps, without evaluation and saving; `None` where nobody could tell.
     #[serde(default)]
     pub energy_joules: Option<f64>,
@@ -107,8 +123,14 @@ impl TrainResult {
         });
         self.curve.pop();
         self.curve.extend(shifted);
-        self.skipped_steps
-            .extend(next.skipped_steps.iter().map(|step| step + self.steps));
+        let before = self.steps;
+        let later = |steps: &[u64]| -> Vec<u64> { steps.iter().map(|step| step + before).collect() };
+        self.skipped_steps.extend(later(&next.skipped_steps));
+        self.loss_spikes.extend(later(&next.loss_spikes));
+        self.rollbacks.extend(next.rollbacks.iter().map(|back| Rollback {
+            step: back.step + before,
+            to: back.to + before,
+        }));
         Self {
             outcome: next.outcome,
             steps: self.steps + next.steps,
@@ -121,6 +143,8 @@ impl TrainResult {
             eval_seconds: self.eval_seconds + next.eval_seconds,
             save_seconds: self.save_seconds + next.save_seconds,
             skipped_steps: self.skipped_steps,
+            rollbacks: self.rollbacks,
+            loss_spikes: self.loss_spikes,
             energy_joules: self.energy_joules.zip(next.energy_joules).map(|(a, b)| a + b),
             energy_measured: self.energy_measured && next.energy_measured,
             peak_memory_bytes: self.peak_memory_bytes.max(next.peak_memory_bytes),

@@ -1,3 +1,5 @@
+mod rollback;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -191,7 +193,7 @@ impl<'a> Trainer<'a> {
     /// Call it again, in this process or a later one, to go on. A completed run returns its result at once.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] and [`Error::TooManySkipped`] by policy, [`Error::OtherRun`] when the folder holds another run's checkpoints,
+    /// [`Error::NonFinite`], [`Error::TooManySkipped`] and [`Error::TooManyRollbacks`] by policy, [`Error::OtherRun`] when the folder holds another run's checkpoints,
     /// and every failure of data, device and disk. Checkpoints on disk stay as they are.
     pub fn run(&mut self, stop: &AtomicBool, observer: &mut dyn Observer) -> Result<TrainResult, Error> {
         self.check_new_entries()?;
@@ -262,6 +264,15 @@ impl<'a> Trainer<'a> {
     }
 }
 
+/// How an evaluation ended.
+enum Evaluation {
+    Done,
+    /// The run was asked to stop meanwhile.
+    Stopped,
+    /// The loss was not finite, and the run is at its last checkpoint again.
+    RolledBack,
+}
+
 /// One call of [`Trainer::run`].
 struct Session<'s, 'a> {
     trainer: &'s mut Trainer<'a>,
@@ -286,8 +297,12 @@ impl Session<'_, '_> {
             let step = self.progress.step;
             let is_last = step >= self.trainer.end;
             let due = (is_last || self.trainer.config.evaluates_at(step)) && !self.progress.is_evaluated();
-            if due && !self.evaluate()? {
-                return self.leave(Outcome::Interrupted { step });
+            if due {
+                match self.evaluate()? {
+                    Evaluation::Done => {}
+                    Evaluation::Stopped => return self.leave(Outcome::Interrupted { step }),
+                    Evaluation::RolledBack => continue,
+                }
             }
             if is_last {
                 return self.leave(self.trainer.outcome(step));
@@ -308,8 +323,8 @@ impl Session<'_, '_> {
         Ok(self.progress.result(outcome))
     }
 
-    /// Measures the validation loss; false when the run was asked to stop meanwhile.
-    fn evaluate(&mut self) -> Result<bool, Error> {
+    /// Measures the validation loss.
+    fn evaluate(&mut self) -> Result<Evaluation, Error> {
         self.pause_meter();
         let started = Instant::now();
         let Trainer {
@@ -322,10 +337,16 @@ impl Session<'_, '_> {
             evaluate(*objective, store, data.valid, self.stop, &mut done)
         })?;
         self.progress.eval_seconds += started.elapsed().as_secs_f64();
-        let Some(loss) = loss else { return Ok(false) };
+        let Some(loss) = loss else {
+            return Ok(Evaluation::Stopped);
+        };
         if !loss.is_finite() {
             let step = self.progress.step;
-            return Err(Error::NonFiniteEvaluation { step, loss });
+            let fault = Error::NonFiniteEvaluation { step, loss };
+            return match self.trainer.config.on_non_finite {
+                NonFinitePolicy::Rollback => self.roll_back(fault).map(|()| Evaluation::RolledBack),
+                NonFinitePolicy::Stop | NonFinitePolicy::Skip => Err(fault),
+            };
         }
         let point = self.progress.point(loss);
         self.progress.curve.push(point);
@@ -334,7 +355,7 @@ impl Session<'_, '_> {
         let written = self.log.eval(&point);
         self.tolerate(written)?;
         self.observer.on_eval(&point);
-        Ok(true)
+        Ok(Evaluation::Done)
     }
 
     /// The micro-batches of the next step, and a request for those behind it.
@@ -372,12 +393,13 @@ impl Session<'_, '_> {
             scale: clip_scale,
         } = numbers;
         let skipped = !numbers.is_finite();
+        let fault = || Error::NonFinite {
+            step: number,
+            loss,
+            grad_norm,
+        };
         if skipped && on_non_finite == NonFinitePolicy::Stop {
-            let error = Error::NonFinite {
-                step: number,
-                loss,
-                grad_norm,
-            };
+            let error = fault();
             // The step's error matters more than one of the log.
             let _ = self.note("non_finite", error.to_string());
             return Err(error);
@@ -393,6 +415,9 @@ impl Session<'_, '_> {
         progress.last_train_loss = (!skipped).then_some(loss);
         let step_seconds = started.elapsed().as_secs_f64();
         progress.seconds += step_seconds;
+        if skipped && on_non_finite == NonFinitePolicy::Rollback {
+            return self.roll_back(fault());
+        }
         let report = StepReport {
             step: progress.step,
             steps,
@@ -412,7 +437,7 @@ impl Session<'_, '_> {
         if skipped {
             progress.skipped_steps.push(number);
             progress.skipped_in_a_row += 1;
-        } else {
+        } else if on_non_finite == NonFinitePolicy::Skip {
             progress.skipped_in_a_row = 0;
         }
         let in_a_row = progress.skipped_in_a_row;
@@ -428,8 +453,20 @@ impl Session<'_, '_> {
             });
             self.note("skipped_step", format!("loss {loss}, gradient norm {grad_norm}"))?;
         }
+        if let Some(height) = self.log.spike(loss) {
+            self.progress.loss_spikes.push(number);
+            self.note(
+                "loss_spike",
+                format!("loss {loss}, {height:.1} standard deviations above those before"),
+            )?;
+            self.observer.on_event(&Event::LossSpike {
+                step: number,
+                loss,
+                height,
+            });
+        }
         self.observer.on_step(&report);
-        if in_a_row > allowed {
+        if on_non_finite == NonFinitePolicy::Skip && in_a_row > allowed {
             return Err(Error::TooManySkipped {
                 step: number,
                 count: in_a_row,
@@ -474,6 +511,10 @@ impl Session<'_, '_> {
         self.pause_meter();
         let started = Instant::now();
         self.log.sync()?;
+        if self.trainer.config.on_non_finite == NonFinitePolicy::Rollback {
+            // Whatever led back to the checkpoint before is overcome.
+            self.progress.skipped_in_a_row = 0;
+        }
         let step = self.progress.step;
         let t = &*self.trainer;
         let path = self

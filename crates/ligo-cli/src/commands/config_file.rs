@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ligo_arch::{Change, ModelConfig};
-use ligo_checkpoint::JsonFile;
+use ligo_checkpoint::{CONFIG_FILE, JsonFile};
 use serde_json::{Map, Value};
 
 use crate::Failure;
@@ -71,6 +71,16 @@ fn read_fields(path: &Path) -> Result<Map<String, Value>, Failure> {
             "expected a Hugging Face config.json",
         )
     };
+    if path.is_dir() {
+        let config = path.join(CONFIG_FILE);
+        return Err(Failure::other(
+            format!("{} is a folder, expected a Hugging Face config.json", path.display()),
+            match config.is_file() {
+                true => format!("pass {}", config.display()),
+                false => format!("there is no {CONFIG_FILE} in it"),
+            },
+        ));
+    }
     match ligo_checkpoint::read_json(path, JsonFile::Config) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(_) => Err(not_json("it holds no object".into())),

@@ -164,6 +164,7 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         },
     );
     bar.finish_and_clear();
+    stop::note_left(ligo_checkpoint::unfinished(&args.out)?);
     let grown = result.map_err(explained)?;
     tell(&grown, ui);
     let from = crate::hub::name_of(&args.small).unwrap_or_else(|| args.small.display().to_string());
@@ -266,6 +267,13 @@ fn fixed(
     ui: Ui,
 ) -> Result<Prepared, Failure> {
     let (large, changes) = larger(args, &source.config)?;
+    let asked_by_size = args.large.is_none() && args.sizes.sources().is_none();
+    if asked_by_size && large.table() == source.config.table() {
+        return Err(Failure::other(
+            "with these sizes nothing grows: the large model would be as large as the small one",
+            "ask for more, such as --layers 2x or --width 1.5x; `ligo inspect` shows the small model's sizes",
+        ));
+    }
     changes
         .iter()
         .for_each(|change| ui.say(format!("changed as asked: {change}")));
@@ -349,10 +357,23 @@ fn complete(large: &ModelConfig) -> Result<ModelConfig, Failure> {
 
 /// Refuses to write over what is read, whatever --replace says.
 fn check_target(args: &GrowArgs) -> Result<(), Failure> {
+    let out = ligo_checkpoint::resolved(&args.out);
+    for read in [Some(&args.small), args.operator.as_ref()].into_iter().flatten() {
+        if out.starts_with(ligo_checkpoint::resolved(read)) && read.is_dir() {
+            return Err(Failure::other(
+                format!(
+                    "--out {} is inside of {}, which is read",
+                    args.out.display(),
+                    read.display()
+                ),
+                "choose another folder",
+            ));
+        }
+    }
     // What does not exist holds nothing.
-    let Ok(out) = args.out.canonicalize() else {
+    if !out.exists() {
         return Ok(());
-    };
+    }
     for read in [Some(&args.small), args.operator.as_ref(), args.large.as_ref()]
         .into_iter()
         .flatten()
@@ -439,7 +460,7 @@ fn spec(
         ui.say(format!("by {} ({}): {reason}", spec.label(), spec.name()));
         return Ok(spec);
     };
-    let spec = OperatorSpec::from_name(name).ok_or_else(|| {
+    let spec = OperatorSpec::from_name(&name.to_lowercase()).ok_or_else(|| {
         let near = nearest(name, OperatorSpec::NAMES)
             .map(|n| format!("did you mean `{n}`? "))
             .unwrap_or_default();

@@ -68,14 +68,6 @@ pub enum Error {
         /// What is wrong.
         source: ligo_arch::Error,
     },
-    /// A JSON file is not what it should be.
-    #[error("{}: {}", path.display(), plain(reason))]
-    BadJson {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
     /// There is nothing at this place.
     #[error("{} does not exist", path.display())]
     Nothing {
@@ -162,13 +154,18 @@ fn field(out: &mut dyn Write, name: &str, value: impl std::fmt::Display) -> Resu
     Ok(writeln!(out, "{name:<12} {value}")?)
 }
 
-/// Prints the state of a directory's manifest and returns what is wrong with it.
-fn manifest(dir: &Path, out: &mut dyn Write) -> Result<Option<ligo_checkpoint::Error>, Error> {
+/// Prints the state of a directory's manifest and returns what is wrong with it, as `check` has it: of a model it is what decides the model, since
+/// people and hubs add files; of what only ligo writes it is everything.
+fn manifest(
+    dir: &Path,
+    check: fn(&Path) -> Result<(), ligo_checkpoint::Error>,
+    out: &mut dyn Write,
+) -> Result<Option<ligo_checkpoint::Error>, Error> {
     if !dir.join(MANIFEST_FILE).exists() {
         field(out, "manifest", "none: nothing to check the files against")?;
         return Ok(None);
     }
-    let checked = Manifest::read(dir).and_then(|manifest| ligo_checkpoint::verify_model(dir).map(|()| manifest));
+    let checked = Manifest::read(dir).and_then(|manifest| check(dir).map(|()| manifest));
     match checked {
         Ok(manifest) => {
             let (files, size) = (manifest.files().len(), bytes(manifest.total_bytes()));

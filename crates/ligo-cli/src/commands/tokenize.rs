@@ -9,7 +9,7 @@ use ligo_data::{MissingText, TextDocuments, TextFolder, TextSettings, TokenStore
 
 use crate::recipe::TrainedTokenizer;
 use crate::run::text::{Opened, build_stores, open_texts, open_tokenizer, remove, settled, train_tokenizer};
-use crate::{Failure, Ui};
+use crate::{Failure, Ui, stop};
 
 /// Arguments of `ligo tokenize`.
 #[derive(Debug, clap::Args)]
@@ -85,11 +85,29 @@ impl TokenizeArgs {
     }
 }
 
+/// Refuses to write where the text lies: the tokenizer's files would be text the next time.
+fn check_target(args: &TokenizeArgs) -> Result<(), Failure> {
+    let out = ligo_checkpoint::resolved(&args.out);
+    match args
+        .data
+        .iter()
+        .chain(&args.valid)
+        .find(|data| ligo_checkpoint::resolved(data) == out)
+    {
+        None => Ok(()),
+        Some(data) => Err(Failure::other(
+            format!("--out {} is what is read: {}", args.out.display(), data.display()),
+            "choose another folder",
+        )),
+    }
+}
+
 /// Runs the command. What it makes takes the place of what is in the folder when all of it is whole, and not before.
 ///
 /// # Errors
 /// The text or tokenizer cannot be read, or the folder cannot be written.
 pub fn run(args: &TokenizeArgs, ui: Ui) -> Result<(), Failure> {
+    check_target(args)?;
     // Before the folder is claimed.
     let corpus = open_texts(&args.data, &args.valid, args.valid_fraction, &args.settings(), ui)?;
     let given = args
@@ -117,7 +135,9 @@ pub fn run(args: &TokenizeArgs, ui: Ui) -> Result<(), Failure> {
     // An earlier command may have been stopped here; of its tokens, what this one would make is taken up.
     remove(&unfinished.join("tokenizer"))?;
     opened.save(&unfinished.join("tokenizer"))?;
-    let (train, valid) = build_stores(&unfinished.join("tokens"), &corpus, tokenizer, ui)?;
+    let built = build_stores(&unfinished.join("tokens"), &corpus, tokenizer, ui);
+    stop::note_left(vec![unfinished]);
+    let (train, valid) = built?;
     folder.publish()?;
     let line = |store: &TokenStore| {
         format!(

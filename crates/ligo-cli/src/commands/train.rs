@@ -109,6 +109,7 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         card: session.card("trained model", args.init.as_deref(), "training", &recipe),
         extras: Extras {
             teacher: teacher.as_ref(),
+            side_files: args.init.as_deref(),
             ..Extras::default()
         },
     })?;

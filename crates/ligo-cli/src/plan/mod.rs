@@ -19,8 +19,9 @@ pub use table::{csv, text};
 
 use crate::cost::TrainingCost;
 use crate::recipe::{CorpusSource, DataFacts, DataSection, MethodSection, Pair, Recipe, Selection, Stage, merged};
-use crate::run::{faults, seeded, write_whole};
-use crate::{Failure, cost};
+use crate::run::sealed::{self, Note};
+use crate::run::{faults, seeded};
+use crate::{Failure, Ui, cost};
 
 /// The file in a run's folder.
 pub const PLAN_JSON: &str = "plan.json";
@@ -62,25 +63,30 @@ pub fn plan(recipe: &Recipe, facts: &DataFacts, terms: Terms) -> Result<Plan, Fa
 }
 
 /// Writes the plan of a run that is about to start into its folder, so that prediction and measurement can be compared. A plan that
-/// is there already and holds all these runs stays: it was made before them.
+/// is there already and holds all these runs stays: it was made before them. One that is damaged is made again.
 ///
 /// # Errors
 /// As [`plan`], or the file cannot be written.
-pub fn write(recipe: &Recipe, facts: &DataFacts, machine: &Machine, folder: &Path) -> Result<(), Failure> {
+pub fn write(recipe: &Recipe, facts: &DataFacts, machine: &Machine, folder: &Path, ui: Ui) -> Result<(), Failure> {
     let path = folder.join(PLAN_JSON);
     let asked = Asked {
         precision: cost::counted(recipe.large.train.precision),
         ..Asked::default()
     };
     let plan = plan(recipe, facts, of_this(machine, &asked, None))?;
-    let earlier = std::fs::read(&path).ok();
-    let earlier: Option<Plan> = earlier.and_then(|text| serde_json::from_slice(&text).ok());
+    let earlier = match sealed::read::<Plan>(&path) {
+        Note::Damaged => {
+            ui.say(format!("{} is damaged; it is made again", path.display()));
+            None
+        }
+        note => note.whole(),
+    };
     let has =
         |earlier: &Plan, run: &PlannedRun| earlier.methods.iter().any(|e| (&e.id, e.steps) == (&run.id, run.steps));
     if earlier.is_some_and(|earlier| plan.methods.iter().all(|run| has(&earlier, run))) {
         return Ok(());
     }
-    write_whole(&path, json(&plan)?.as_bytes())
+    sealed::write(&path, &plan)
 }
 
 /// A plan as JSON.

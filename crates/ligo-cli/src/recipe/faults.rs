@@ -88,9 +88,10 @@ fn listed(faults: &[Fault]) -> String {
 
 /// The closest of `known` to `found`, when it is close enough to be a slip of the pen.
 pub(crate) fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let found = found.to_lowercase();
     known
         .into_iter()
-        .map(|k| (strsim::damerau_levenshtein(found, k), k))
+        .map(|k| (strsim::damerau_levenshtein(&found, k), k))
         .filter(|(distance, k)| *distance <= 2.max(k.len() / 3))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, k)| k)

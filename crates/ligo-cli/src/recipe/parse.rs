@@ -173,7 +173,7 @@ fn collect<T: DeserializeOwned>(mut table: Table, prefix: &str, faults: &mut Vec
             .map(|s| s.to_string())
             .filter(|s| s != "." && s != "?")
             .collect();
-        let message = error.inner().to_string().trim().to_owned();
+        let message = ligo_arch::in_words(error.inner().to_string().trim());
         if let Some((key, known)) = unknown_field(&message) {
             // The path may or may not end in the key itself.
             if path.last() != Some(&key) {

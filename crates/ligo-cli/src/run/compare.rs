@@ -155,6 +155,20 @@ impl RunFolder<'_> {
             0 => {}
             count => notes.push(format!("{count} steps skipped: loss or gradient were not finite")),
         }
+        for back in &run.result.rollbacks {
+            notes.push(format!(
+                "went back from step {} to step {}: something was not finite",
+                back.step, back.to
+            ));
+        }
+        match &run.result.loss_spikes[..] {
+            [] => {}
+            [step] => notes.push(format!("the loss of step {step} stands out from those before it")),
+            steps => notes.push(format!(
+                "the losses of {} steps stand out from those before them",
+                steps.len()
+            )),
+        }
         Ok(notes)
     }
 

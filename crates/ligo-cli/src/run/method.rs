@@ -15,7 +15,7 @@ use super::{Small, faults, moments, seeded, stage};
 use crate::load::Source;
 use crate::recipe::{DataSection, KeepMoments, MethodSection, Pair, Recipe, Stage, merged};
 use crate::stop;
-use crate::store::open_source;
+use crate::store::{Beside, open_source};
 use crate::{Failure, cost};
 
 /// The folder of a method inside the run's own.
@@ -189,6 +189,7 @@ impl Growing<'_> {
             card: self.card(&format!("large model by {label}"), &operator.spec),
             extras: Extras {
                 teacher: teacher.as_ref(),
+                side_files: Some(&start_dir),
                 spent,
                 until,
             },
@@ -308,7 +309,12 @@ impl Growing<'_> {
             let table = model.table();
             let values = ligo_growth::init::initial_values(&table, model.initializer_range(), self.seed);
             let store = crate::host_store(&table, values, &session.device)?;
-            return crate::save_model(&store, &model, target, Some(tokenizer), Some(card));
+            let beside = Beside {
+                tokenizer: Some(tokenizer),
+                others: None,
+                card: Some(card),
+            };
+            return crate::save_model(&store, &model, target, beside);
         }
         let (map, _) = ligo_growth::load_operator(&operator.dir, &session.device)?;
         let mut source = self.before.open()?;

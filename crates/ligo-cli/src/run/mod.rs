@@ -20,6 +20,7 @@ mod results;
 mod reuse;
 mod room;
 mod saving;
+pub(crate) mod sealed;
 mod search;
 mod select;
 mod show;
@@ -43,7 +44,6 @@ pub use method::Learning;
 pub use moments::lacks_moments;
 pub use show::show;
 pub use small::Small;
-pub(crate) use stage::write_whole;
 pub use training::{Extras, Session, Start, Training};
 pub use units::{Failed, Runner, Unit, units};
 

@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use ligo_checkpoint::state;
-use ligo_growth::{OPERATOR_JSON, OPERATOR_TENSORS, OperatorInfo};
+use ligo_growth::{OPERATOR_TENSORS, OperatorInfo};
 use ligo_report::plot::Matrix;
 use ligo_report::summary::{OperatorSummary, WidthMatrix};
 
 use super::method::stage_folder;
-use super::training::read_json;
 use super::{RunFolder, stage};
 use crate::Failure;
 use crate::matrices::Matrices;
@@ -47,7 +46,7 @@ fn read(folder: &Path, run: &str, title: String) -> Result<Option<OperatorSummar
         return Ok(None);
     }
     ligo_checkpoint::verify(folder).map_err(|damage| stage::to_make_again(folder, &damage.into()))?;
-    let info: OperatorInfo = read_json(&folder.join(OPERATOR_JSON))?;
+    let info = OperatorInfo::read(folder)?;
     let (_, file) = state::open(folder.join(OPERATOR_TENSORS))?;
     let Matrices { mut depth, width } = Matrices::of(&file, info.sharing.len())?;
     if depth.is_empty() && width.is_empty() {

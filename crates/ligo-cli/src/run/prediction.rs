@@ -4,14 +4,13 @@ use ligo_cost::plan::{Plan, PlannedRun};
 use ligo_report::summary::{Energy, Estimate, Figures, PredictedRun, Prediction};
 
 use super::results::{JOULES_PER_KWH, Run, cost_of, energy_of};
-use super::training::read_json;
-use super::{RunFolder, Small};
+use super::{RunFolder, Small, sealed};
 use crate::plan::PLAN_JSON;
 
 impl RunFolder<'_> {
     /// Plan and measurement of everything that was planned and has run; nothing without a plan.
     pub fn prediction(&self, small: &Small, runs: &[Run]) -> Option<Prediction> {
-        let plan: Plan = read_json(&self.join(PLAN_JSON)).ok()?;
+        let plan: Plan = sealed::read(&self.join(PLAN_JSON)).whole()?;
         let mut compared = Vec::new();
         if let (Some(planned), Some(result)) = (&plan.small_training, &small.trained) {
             let cost = cost_of(result);

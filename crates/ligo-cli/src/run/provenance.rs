@@ -5,9 +5,8 @@ use std::time::SystemTime;
 
 use ligo_report::summary::Provenance;
 
-use super::stage::{fingerprint, write_json, written};
-use super::training::read_json;
-use super::{Crew, RunFolder, Unit};
+use super::stage::{fingerprint, written};
+use super::{Crew, RunFolder, Unit, sealed};
 use crate::recipe::Recipe;
 use crate::{Failure, device};
 
@@ -19,7 +18,7 @@ const FILE: &str = "provenance.json";
 /// The folder cannot be written.
 pub fn note(run: &RunFolder<'_>, units: &[Unit], crew: &Crew) -> Result<(), Failure> {
     let file = run.join(FILE);
-    let before: Option<Provenance> = read_json(&file).ok();
+    let before: Option<Provenance> = sealed::read(&file).whole();
     let is_done = units.iter().all(|unit| run.is_done(unit));
     let noted = match before {
         Some(before) if is_done => before,
@@ -32,12 +31,12 @@ pub fn note(run: &RunFolder<'_>, units: &[Unit], crew: &Crew) -> Result<(), Fail
         command: command(std::env::args().skip(1)),
         ..noted
     };
-    write_json(&file, &provenance)
+    sealed::write(&file, &provenance)
 }
 
 /// What was noted in a run's folder; nothing where it is not known.
 pub fn noted(run: &Path) -> Provenance {
-    read_json(&run.join(FILE)).unwrap_or_default()
+    sealed::read(&run.join(FILE)).whole().unwrap_or_default()
 }
 
 /// This program and this machine.

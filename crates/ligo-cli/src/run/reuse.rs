@@ -8,8 +8,9 @@ use ligo_checkpoint::MANIFEST_FILE;
 use serde::{Deserialize, Serialize};
 
 use super::leftovers::{LOCK, is_leftover};
-use super::stage::{self, write_json};
-use super::training::{MODEL, Session, read_json};
+use super::sealed::{self, Note};
+use super::stage;
+use super::training::{MODEL, Session};
 use super::units::{Unit, Work};
 use super::{RECIPE_TOML, RunFolder, Small, method, provenance, search, small};
 use crate::device::{self, DeviceChoice};
@@ -42,9 +43,17 @@ pub struct Origin {
 
 /// Where the result in a folder comes from, if it was taken over.
 pub fn origin_of(folder: &Path) -> Option<Origin> {
-    let TakenOver { from, computed_on } = read_json(&folder.join(TAKEN_OVER)).ok()?;
-    let note = format!("taken over from {}", from.display());
-    Some(Origin { note, computed_on })
+    match sealed::read(&folder.join(TAKEN_OVER)) {
+        Note::Missing => None,
+        Note::Whole(TakenOver { from, computed_on }) => Some(Origin {
+            note: format!("taken over from {}", from.display()),
+            computed_on,
+        }),
+        Note::Damaged => Some(Origin {
+            note: format!("taken over from another run's folder; {TAKEN_OVER}, which names it, is damaged"),
+            computed_on: "unknown".into(),
+        }),
+    }
 }
 
 /// Refuses folders that cannot be taken from.
@@ -178,7 +187,7 @@ impl<'a> Other<'a> {
                 from: std::path::absolute(from).unwrap_or_else(|_| from.to_path_buf()),
                 computed_on: earlier.unwrap_or_else(|| self.computed_on.clone()),
             };
-            write_json(&staging.path().join(TAKEN_OVER), &taken)?;
+            sealed::write(&staging.path().join(TAKEN_OVER), &taken)?;
         }
         move_into(staging.path(), to)?;
         Ok(true)

@@ -19,10 +19,10 @@ pub fn folder_of(trial: &MethodSection) -> String {
 
 /// Whether a run ended because its loss was no number.
 pub fn is_divergence(failure: &Failure) -> bool {
-    use ligo_train::Error::{NonFinite, NonFiniteEvaluation, TooManySkipped};
+    use ligo_train::Error::{NonFinite, NonFiniteEvaluation, TooManyRollbacks, TooManySkipped};
     matches!(
         failure,
-        Failure::Train(NonFinite { .. } | NonFiniteEvaluation { .. } | TooManySkipped { .. })
+        Failure::Train(NonFinite { .. } | NonFiniteEvaluation { .. } | TooManySkipped { .. } | TooManyRollbacks { .. })
     )
 }
 

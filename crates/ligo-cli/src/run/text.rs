@@ -363,6 +363,12 @@ pub fn train_tokenizer(
         TrainedTokenizer::Roberta => byte_level(BpeFlavour::Roberta)?,
     };
     bar.finish_and_clear();
+    let found = tokenizer.vocab_size();
+    if found < vocab_size {
+        ui.say(format!(
+            "the vocabulary has {found} entries, not the {vocab_size} that were asked for: this text gives no more"
+        ));
+    }
     Ok(tokenizer)
 }
 

@@ -26,6 +26,7 @@ use crate::observer::Progress;
 use crate::plan::Machine;
 use crate::recipe::{DataSection, Recipe};
 use crate::stop::STOP;
+use crate::store::Beside;
 use crate::{Failure, Ui, cost};
 
 /// What a training run did.
@@ -95,6 +96,8 @@ fn of_trained(mut card: Card, config: &ModelConfig, result: &TrainResult) -> Car
 pub struct Extras<'a> {
     /// Who teaches, where the settings ask for a teacher.
     pub teacher: Option<&'a Source>,
+    /// A model directory whose other files, such as `generation_config.json`, go along.
+    pub side_files: Option<&'a Path>,
     /// What was spent before the first step.
     pub spent: Spent,
     /// Ends the run early: after so many steps, of which the last one is evaluated. No model is written then.
@@ -306,13 +309,12 @@ impl Session {
                 inputs: &inputs,
             })?;
             if extras.until.is_none() {
-                crate::save_model(
-                    &store,
-                    config,
-                    &folder.join(MODEL),
-                    Some(dataset.tokenizer()),
-                    Some(of_trained(card, config, &result)),
-                )?;
+                let beside = Beside {
+                    tokenizer: Some(dataset.tokenizer()),
+                    others: extras.side_files,
+                    card: Some(of_trained(card, config, &result)),
+                };
+                crate::save_model(&store, config, &folder.join(MODEL), beside)?;
             }
             save_result(folder, &result)
         })?;

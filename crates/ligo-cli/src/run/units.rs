@@ -164,6 +164,7 @@ impl<'a> Runner<'a> {
                     &run.dataset.facts(&run.recipe.data),
                     &session.machine,
                     run.path,
+                    session.ui,
                 )?;
                 let _lock = lock(&run.join(&unit.name), session.ui)?;
                 small::prepare(run.recipe, &run.pair.small, run.path, run.dataset, session)

@@ -1,6 +1,8 @@
 //! A folder to run the program in: text, a recipe of seconds, and what the program says.
 #![allow(dead_code)] // each test binary uses a part
 
+pub mod jobs;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

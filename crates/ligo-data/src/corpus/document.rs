@@ -200,6 +200,11 @@ impl LineDocuments {
         }
         self.line += 1;
         let start = self.offset;
+        if start == 0 && is_utf16(&bytes) {
+            return Err(Error::Utf16 {
+                path: self.path.clone(),
+            });
+        }
         if start == 0 && bytes.starts_with(b"\xef\xbb\xbf") {
             bytes.drain(..3);
             self.offset += 3;
@@ -226,4 +231,13 @@ impl LineDocuments {
             }
         }
     }
+}
+
+/// Whether a text begins as UTF-16 does: with its byte order mark, or with signs of one byte beside a zero each.
+fn is_utf16(bytes: &[u8]) -> bool {
+    let begins = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
+    let head = &bytes[..bytes.len().min(64)];
+    let zeros = |first: usize| head.iter().skip(first).step_by(2).filter(|byte| **byte == 0).count();
+    let pairs = head.len() / 2;
+    begins || pairs >= 2 && zeros(0).abs_diff(zeros(1)) * 2 > pairs
 }

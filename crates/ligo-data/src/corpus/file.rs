@@ -63,6 +63,8 @@ pub enum Skipped {
     Description,
     /// It is a pipe or a device.
     NoFile,
+    /// Its name begins with a dot.
+    Hidden,
     /// It is for tests, by its name.
     Test,
     /// It is for validation, by its name, and there is other validation text.
@@ -83,6 +85,7 @@ impl std::fmt::Display for Skipped {
                 "a .json in a folder may be a description; one that is named itself is read, a JSON object a line"
             }
             Self::NoFile => "no regular file",
+            Self::Hidden => "hidden by the dot at the beginning of its name",
             Self::Test => "test text by its name, which nothing is trained on",
             Self::Valid => "validation text by its name, which nothing is trained on",
             Self::Train => "training text by its name",
@@ -172,8 +175,9 @@ fn look_at_folders(files: &mut [CorpusFile], named: &[usize]) {
     let common = |other: &Vec<String>| first.iter().zip(other).take_while(|(a, b)| a == b).count();
     let common = all.iter().map(common).min().unwrap_or(0);
     for (&index, folders) in named.iter().zip(&all) {
-        if files[index].role == Role::Unknown {
-            files[index].role = Role::of_path(&folders[common..].join("/"));
+        let role = Role::of_path(&folders[common..].join("/"));
+        if files[index].role == Role::Unknown || role == Role::Test {
+            files[index].role = role;
         }
     }
 }
@@ -188,6 +192,10 @@ fn walk(folder: &Path, prefix: &str, files: &mut Vec<CorpusFile>, skipped: &mut 
     entries.sort();
     for (name, path) in entries {
         if name.starts_with('.') {
+            if path.is_file() && CorpusFile::kind(&path).is_some() {
+                let why = Skipped::Hidden;
+                skipped.push(SkippedFile { path, why });
+            }
             continue;
         }
         let relative = if prefix.is_empty() {

@@ -160,6 +160,13 @@ impl Image {
         let offset = |have: usize, want: usize| ((have as f64 - want as f64) / 2.0).round_ties_even() as isize;
         self.window(offset(self.height, height), offset(self.width, width), height, width)
     }
+
+    /// The middle `height × width` pixels as the image processors of `transformers` cut them out: of an odd rest the smaller half lies above
+    /// and to the left.
+    pub(super) fn processed_centre(&self, height: usize, width: usize) -> Self {
+        let offset = |have: usize, want: usize| (have.cast_signed() - want.cast_signed()).div_euclid(2);
+        self.window(offset(self.height, height), offset(self.width, width), height, width)
+    }
 }
 
 #[cfg(test)]

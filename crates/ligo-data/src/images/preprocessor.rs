@@ -201,23 +201,27 @@ impl Preprocessor {
         Ok(())
     }
 
-    /// The picture as validation shows it: its shorter side brought to `resize_side`, and the middle of that.
+    /// The picture as validation shows it: its shorter side brought to `resize_side`, and the middle of that, as `transformers` cuts it out with
+    /// the file that is written.
     pub(super) fn evaluation_view(&self, image: &Image) -> Image {
-        self.view(image, self.resize_side)
+        let resized = self.resized(image, self.resize_side);
+        let resized = resized.as_ref().unwrap_or(image);
+        resized.processed_centre(self.image_size, self.image_size)
     }
 
     /// The whole picture (its middle, where it is not square) in the model's size.
     pub(super) fn fit(&self, image: &Image) -> Image {
-        self.view(image, self.image_size)
-    }
-
-    fn view(&self, image: &Image, side: usize) -> Image {
-        let (height, width) = (image.height(), image.width());
-        let resized = (height.min(width) != side).then(|| resize_shorter(image, side, self.filter));
+        let resized = self.resized(image, self.image_size);
         resized
             .as_ref()
             .unwrap_or(image)
             .centre(self.image_size, self.image_size)
+    }
+
+    /// With a shorter side of so many pixels, unless it has that.
+    fn resized(&self, image: &Image, side: usize) -> Option<Image> {
+        let (height, width) = (image.height(), image.width());
+        (height.min(width) != side).then(|| resize_shorter(image, side, self.filter))
     }
 
     /// The byte that normalisation turns into 0, for each channel.

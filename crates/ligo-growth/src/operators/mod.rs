@@ -173,7 +173,8 @@ impl OperatorSpec {
                 }
             }
         }
-        serde_json::from_value(json).map_err(|e| fault(format!("cannot be set so: {e}")))
+        serde_json::from_value(json)
+            .map_err(|e| fault(format!("cannot be set so: {}", ligo_arch::in_words(&e.to_string()))))
     }
 
     /// Whether the operator has parameters to learn.

@@ -19,6 +19,8 @@ const KEEPING: [&str; 5] = ["zero-blocks", "hyper-cloning", "lemon", "expansions
 /// What is taken where nothing keeps the function: depth growth by stacking trains best among the fixed methods (docs/RESULTS.md).
 const OTHERWISE: &str = "stackbert";
 
+const UNKEPT: &str = "no fixed method keeps what this model computes, so it has to be trained";
+
 /// The method to grow this pair by: one that keeps the function where there is one.
 ///
 /// `builds` tells whether a method takes the pair with all its sizes.
@@ -52,10 +54,10 @@ pub fn propose(small: &ModelConfig, large: &ModelConfig, builds: impl Fn(&Operat
                 .collect();
             Proposal {
                 spec: OperatorSpec::from_name(OTHERWISE).unwrap_or(OperatorSpec::Stackbert),
-                reason: format!(
-                    "no fixed method keeps what this model computes, so it has to be trained; others that can grow it: {}",
-                    names(&others)
-                ),
+                reason: match others.as_slice() {
+                    [] => format!("{UNKEPT}; no other one can grow it"),
+                    others => format!("{UNKEPT}; others that can grow it: {}", names(others)),
+                },
             }
         }
     }
@@ -144,6 +146,8 @@ mod tests {
         let large = small.resized(&resize).unwrap();
         let found = propose(&small, &large, |spec| spec.name() != "hyper-cloning");
         assert_eq!(found.spec.name(), "lemon");
+        let alone = propose(&small, &large, |_| false).reason;
+        assert!(alone.ends_with("no other one can grow it"), "{alone}");
         let found = propose(&small, &large, |spec| spec.name() == "interpose");
         assert_eq!(found.spec.name(), "stackbert");
         assert!(

@@ -31,7 +31,7 @@ pub fn inspect(path: &Path, tensors: bool, out: &mut dyn Write) -> Result<(), Er
             field(out, "", format!("{meaning}: {}", summary(of_group)))?;
         }
     }
-    let damage = manifest(path, out)?;
+    let damage = manifest(path, |dir| ligo_checkpoint::verify(dir), out)?;
     let counters = path.join(COUNTERS);
     if counters.exists() {
         print_counters(&read_json(&counters, JsonFile::Record)?, out)?;

@@ -38,7 +38,11 @@ pub fn inspect(path: &Path, tensors: bool, out: &mut dyn Write) -> Result<(), Er
         "tensors",
         summary(dir.files().iter().flat_map(|file| file.tensors())),
     )?;
-    let damage = if path.is_dir() { manifest(path, out)? } else { None };
+    let damage = if path.is_dir() {
+        manifest(path, |dir| ligo_checkpoint::verify_model(dir), out)?
+    } else {
+        None
+    };
 
     let (mut fault, mut known) = (None, None);
     match config {

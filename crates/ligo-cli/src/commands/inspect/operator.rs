@@ -2,8 +2,8 @@ use std::io::Write;
 use std::path::Path;
 
 use ligo_arch::ModelConfig;
-use ligo_checkpoint::{JsonFile, read_json, state};
-use ligo_growth::{OPERATOR_JSON, OPERATOR_TENSORS, OperatorInfo};
+use ligo_checkpoint::state;
+use ligo_growth::{OPERATOR_TENSORS, OperatorInfo};
 use ligo_report::plot::{self, Matrix, OperatorPicture};
 use serde_json::{Value, json};
 
@@ -14,12 +14,7 @@ use crate::matrices::Matrices;
 
 /// Prints an operator directory, and draws it as `STEM.svg` and `STEM.png` when asked to.
 pub fn inspect(path: &Path, picture: Option<&Path>, tensors: bool, out: &mut dyn Write) -> Result<(), Error> {
-    let json = path.join(OPERATOR_JSON);
-    let info: OperatorInfo =
-        serde_json::from_value(read_json(&json, JsonFile::Record)?).map_err(|error| Error::BadJson {
-            path: json,
-            reason: error.to_string(),
-        })?;
+    let info = OperatorInfo::read(path)?;
     let config = |value: &Value| {
         ModelConfig::from_json(value).map_err(|source| Error::Config {
             path: path.to_path_buf(),
@@ -38,7 +33,7 @@ pub fn inspect(path: &Path, picture: Option<&Path>, tensors: bool, out: &mut dyn
         Some((range, seed)) => format!("fresh values, matrices N(0, {range}²), seed {seed}"),
     };
     field(out, "the rest", fill)?;
-    let damage = manifest(path, out)?;
+    let damage = manifest(path, |dir| ligo_checkpoint::verify(dir), out)?;
     print_settings(&info, out)?;
 
     let Matrices { depth, width } = Matrices::of(&file, info.sharing.len())?;
