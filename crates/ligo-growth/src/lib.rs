@@ -41,6 +41,7 @@ mod fill;
 mod graph;
 pub mod init;
 mod learned;
+mod less_one;
 mod ligo;
 mod linalg;
 mod map;

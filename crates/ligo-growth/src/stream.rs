@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::plan::{Plan, Planned};
-use crate::{Error, LinearMap, WeightSource, files};
+use crate::{Error, LinearMap, WeightSource, files, less_one};
 
 /// Grows every tensor of the large model in table order and hands each to `sink` as row-major f32 values.
 ///
@@ -286,10 +286,13 @@ impl Work<'_> {
             }
             return Ok(writer.write_bytes(name, self.source.read_bytes(name)?)?);
         };
-        let values = files::join(grown, &mut |name| {
-            let grown = self
-                .map
-                .grow_values(self.small, self.params[name], self.source, self.device)?;
+        let is_less_one = |name: &str| grown.parts.iter().any(|part| part.param == name && part.slice.from_one);
+        let values = files::join(&files::as_stored(grown), &mut |name| {
+            let param = self.params[name];
+            let grown = match is_less_one(name) {
+                true => less_one::grow(self.map, self.small, param, self.source, self.device)?,
+                false => self.map.grow_values(self.small, param, self.source, self.device)?,
+            };
             Ok(Cow::Owned(grown))
         })?;
         if !self.allow_not_finite && values.iter().any(|value| !value.is_finite()) {
