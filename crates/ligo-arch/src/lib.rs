@@ -47,6 +47,7 @@ mod table;
 mod transfer;
 mod unit;
 mod vit;
+mod windows;
 
 pub use activation::HiddenAct;
 pub use axis::Axis;
