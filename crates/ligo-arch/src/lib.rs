@@ -51,6 +51,7 @@ mod table;
 mod transfer;
 mod unit;
 mod vit;
+mod windows;
 mod words;
 
 pub use activation::HiddenAct;

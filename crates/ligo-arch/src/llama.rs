@@ -273,57 +273,6 @@ impl LlamaConfig {
         ["llama", "smollm3"].contains(&self.model_type.as_str()) && self.mlp_bias
     }
 
-    /// How many positions the attention of each layer reaches over, itself included, where the reference limits it. Up to that length the limit
-    /// has no effect.
-    pub fn windows(&self) -> impl Iterator<Item = Option<usize>> + '_ {
-        let window = self.window();
-        let types = self.types();
-        (0..self.num_hidden_layers).map(move |layer| match &types {
-            None => window,
-            Some(types) => window.filter(|_| types.get(layer) == Some(&LayerType::Sliding)),
-        })
-    }
-
-    /// Which layers have a window, where the layers of the family may differ.
-    fn types(&self) -> Option<Vec<LayerType>> {
-        if !["qwen2", "qwen3", "smollm3"].contains(&self.model_type.as_str()) {
-            return None;
-        }
-        let said = layer_types::said(&self.extra).ok().flatten();
-        Some(said.unwrap_or_else(|| {
-            let is_sliding = |layer: usize| self.window().is_some() && self.usually_slides(layer);
-            (0..self.num_hidden_layers)
-                .map(|layer| LayerType::sliding(is_sliding(layer)))
-                .collect()
-        }))
-    }
-
-    /// Which layers have a window where no list says it.
-    fn usually_slides(&self, layer: usize) -> bool {
-        if self.model_type == "smollm3" {
-            return !self.is_rotated(layer);
-        }
-        let first = self.extra.get("max_window_layers").and_then(Value::as_u64);
-        layer as u64 >= first.unwrap_or(28)
-    }
-
-    /// How far attention reaches in the layers that have a window.
-    pub fn window(&self) -> Option<usize> {
-        let number = |field: &str| self.extra.get(field).and_then(Value::as_u64);
-        let window = number("sliding_window").and_then(|n| usize::try_from(n).ok());
-        match self.model_type.as_str() {
-            // The reference's default.
-            "mistral" if !self.extra.contains_key("sliding_window") => Some(4096),
-            "mistral" | "phi3" => window,
-            "qwen2" | "qwen3" | "smollm3"
-                if self.extra.get("use_sliding_window").and_then(Value::as_bool) == Some(true) =>
-            {
-                window
-            }
-            _ => None,
-        }
-    }
-
     fn invalid(&self, reason: String) -> Error {
         Error::Invalid {
             model_type: self.model_type.clone(),

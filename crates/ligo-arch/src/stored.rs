@@ -148,6 +148,21 @@ impl Slice {
         }
     }
 
+    /// The parameter's values as they come back from a file of `f32` that they were written to: the difference from one may not have all their digits.
+    pub fn written(&self, values: &[f32]) -> Vec<f32> {
+        let comes_back = |value: &f32| if self.from_one { (value - 1.0) + 1.0 } else { *value };
+        values.iter().map(comes_back).collect()
+    }
+
+    /// The same without the one that is added.
+    #[must_use]
+    pub fn as_stored(self) -> Self {
+        Self {
+            from_one: false,
+            ..self
+        }
+    }
+
     /// The rows of the stored matrix that are the parameter's, in order.
     fn blocks(&self) -> impl Iterator<Item = Range<usize>> {
         let (block, stride, offset, rows) = (self.block.max(1), self.stride, self.offset, self.rows);
@@ -338,5 +353,12 @@ mod tests {
         let mut back = vec![9.0; 3];
         slice.insert(&[1.0, 0.0, 1.5], &mut back);
         assert_eq!(back, [0.0, -1.0, 0.5]);
+        // Below a half a number has more digits than what it lacks to one.
+        let values = [1.0, 0.7, 0.1, 1e-9];
+        slice.insert(&values[1..], &mut back);
+        assert_eq!(slice.written(&values[1..]), slice.extract(&back));
+        assert_ne!(slice.written(&values), values);
+        assert_eq!(slice.as_stored().extract(&back), back);
+        assert_eq!(slice.as_stored().written(&values), values);
     }
 }

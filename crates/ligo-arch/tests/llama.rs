@@ -285,6 +285,9 @@ fn layers_have_a_window_where_the_reference_gives_them_one() {
     assert_eq!(of("llama", json!({"sliding_window": 16})), [None; 3]);
     for family in ["qwen2", "qwen3"] {
         assert_eq!(of(family, json!({"sliding_window": 16})), [None; 3]);
+        // The default of `Qwen2Config` and `Qwen3Config`.
+        let usual = json!({"use_sliding_window": true, "max_window_layers": 2});
+        assert_eq!(of(family, usual), [None, None, Some(4096)]);
         let used = json!({"use_sliding_window": true, "sliding_window": 16, "max_window_layers": 1});
         assert_eq!(of(family, used.clone()), [None, Some(16), Some(16)]);
         let mut listed = used.clone();

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use ligo_arch::{ModelConfig, Param, ParamTable};
+use ligo_arch::{FilePart, FileTensor, ModelConfig, Param, ParamTable, Slice};
 use ligo_checkpoint::{Extract, ModelDir};
 
 use crate::Error;
@@ -13,13 +13,37 @@ use crate::Error;
 pub fn with_params(dir: ModelDir, table: &ParamTable) -> ModelDir {
     let differing = table.params().filter(|p| p.spec.stored.is_some());
     let parts: Vec<_> = differing
-        .map(|param| {
+        .flat_map(|param| {
             let (stored, _, part) = table.file_part(&param);
-            let extract: Extract = Box::new(move |values| part.slice.extract(values));
-            (part.param, stored, extract)
+            let read = |name: String, slice: Slice| {
+                let extract: Extract = Box::new(move |values| slice.extract(values));
+                (name, stored.clone(), extract)
+            };
+            let plain = part
+                .slice
+                .from_one
+                .then(|| read(less_one(&part.param), part.slice.as_stored()));
+            [Some(read(part.param, part.slice)), plain].into_iter().flatten()
         })
         .collect();
     dir.with_parts(parts)
+}
+
+/// The name under which a parameter that files hold less one is read as they hold it.
+pub(crate) fn less_one(param: &str) -> String {
+    format!("{param} less one")
+}
+
+/// The stored tensor, of parameters that are given as files hold them, without the one that is added to them.
+pub(crate) fn as_stored(tensor: &FileTensor) -> FileTensor {
+    let parts = tensor.parts.iter().map(|part| FilePart {
+        param: part.param.clone(),
+        slice: part.slice.as_stored(),
+    });
+    FileTensor {
+        parts: parts.collect(),
+        ..tensor.clone()
+    }
 }
 
 /// The same model for images as large as those of `wanted`: its positions are resampled when they are read, as the
@@ -103,7 +127,7 @@ pub fn to_files<'a>(
 
 /// The values of a stored tensor from those of its parts.
 pub(crate) fn join<'a>(
-    tensor: &ligo_arch::FileTensor,
+    tensor: &FileTensor,
     values: &mut dyn FnMut(&str) -> Result<Cow<'a, [f32]>, Error>,
 ) -> Result<Cow<'a, [f32]>, Error> {
     let mut joined = Vec::new();

@@ -119,9 +119,6 @@ impl Values<'_> {
                 let width = dtype.bits() / 8 * columns;
                 out.resize(columns, 0.0);
                 dtype.decode_into(&bytes[slice.stored_row(row) * width..][..width], out);
-                if slice.from_one {
-                    out.iter_mut().for_each(|value| *value += 1.0);
-                }
             }
         }
     }

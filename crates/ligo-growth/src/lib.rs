@@ -42,6 +42,7 @@ mod gather;
 mod graph;
 pub mod init;
 mod learned;
+mod less_one;
 mod ligo;
 mod linalg;
 mod map;

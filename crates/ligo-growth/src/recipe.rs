@@ -10,7 +10,7 @@ use ligo_checkpoint::{Declared, Dtype, ModelDir};
 
 use crate::gather::{Gather, Taken, Values};
 use crate::term::{load_values, source_name};
-use crate::{Error, Fill, LinearMap, files};
+use crate::{Error, Fill, LinearMap, files, less_one};
 
 /// What tensors are made with.
 #[derive(Clone, Copy)]
@@ -65,9 +65,6 @@ impl Rows<'_> {
             part.gather.rows(first, values);
             self.fill
                 .apply_rows(self.small, part.param, part.gather.has_source(), first, values);
-            if part.slice.from_one {
-                values.iter_mut().for_each(|value| *value -= 1.0);
-            }
             at += count;
         }
         values
@@ -117,7 +114,8 @@ impl<'a> Kitchen<'a> {
         if let Some(bytes) = self.copied(tensor, &picked, dtype)? {
             return Ok(Recipe::Copy(bytes));
         }
-        let in_rows = |part: &FilePart| !part.slice.transposed || part.slice.is_whole();
+        // What files hold less one is no longer than a row is, and has a way of its own to be exact.
+        let in_rows = |part: &FilePart| !part.slice.from_one && (!part.slice.transposed || part.slice.is_whole());
         match tensor.parts.iter().all(in_rows) {
             true => self.rows(tensor, picked),
             false => self.whole(tensor),
@@ -126,10 +124,18 @@ impl<'a> Kitchen<'a> {
 
     fn whole(&self, tensor: &FileTensor) -> Result<Recipe<'a>, Error> {
         let mut source = self.source;
-        let values = files::join(tensor, &mut |name| {
-            let grown = self
-                .map
-                .grow_values(self.small, self.params[name], &mut source, self.device)?;
+        let is_less_one = |name: &str| {
+            tensor
+                .parts
+                .iter()
+                .any(|part| part.param == name && part.slice.from_one)
+        };
+        let values = files::join(&files::as_stored(tensor), &mut |name| {
+            let param = self.params[name];
+            let grown = match is_less_one(name) {
+                true => less_one::grow(self.map, self.small, param, self.source, self.device)?,
+                false => self.map.grow_values(self.small, param, &mut source, self.device)?,
+            };
             Ok(Cow::Owned(grown))
         })?;
         Ok(Recipe::Whole(values.into_owned()))

@@ -83,7 +83,8 @@ fn check_weights(state: &SavedState, model: &Source) -> Result<(), Failure> {
     let mut weights = state.source(SavedPart::Weights);
     for param in table.params().filter(|param| param.spec.required) {
         let saved = weights.values(&param.name)?;
-        if *saved != *model.dir.read_f32(&param.name)? {
+        let (_, _, part) = table.file_part(&param);
+        if part.slice.written(&saved) != model.dir.read_f32(&param.name)? {
             return Err(Failure::other(
                 format!(
                     "keep_moments needs the optimizer's state of {}, but `{}` has other values in {}",

@@ -4,7 +4,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{activation::mask as drop_mask, math};
+use super::{
+    activation::mask as drop_mask,
+    level_off::{level_off, level_off_slopes, multiply},
+    math,
+};
 use crate::{
     Dropout,
     simd::{Matrix, Store, Target, filled, multiversion, product_into},
@@ -114,7 +118,7 @@ impl Plan {
         self.scale.unwrap_or_else(|| 1.0 / (self.width as f32).sqrt())
     }
 
-    /// The factor of scores that have been [capped](Plan::cap) or have not.
+    /// The factor of scores that have been capped, where they are capped.
     fn remaining_scale(&self) -> f32 {
         if self.cap.is_some() { 1.0 } else { self.scale() }
     }
@@ -285,40 +289,6 @@ pub(crate) fn forward(plan: &Plan, q: Sequences<'_>, k: Sequences<'_>, v: Sequen
             });
     });
     (out, log_sums)
-}
-
-multiversion!(
-    /// `x ↦ cap · tanh(factor · x)`.
-    fn level_off(scores: &mut [f32], factor: f32, cap: f32) = level_off_body
-);
-
-#[inline(always)]
-fn level_off_body<const FMA: bool>(scores: &mut [f32], factor: f32, cap: f32) {
-    for x in scores {
-        *x = cap * math::tanh::<FMA>(factor * *x);
-    }
-}
-
-multiversion!(
-    /// `scale · (1 - (y / cap)²)` for `y` that [`level_off`] gives.
-    fn level_off_slopes(capped: &[f32], slopes: &mut [f32], scale: f32, inverse: f32) = level_off_slopes_body
-);
-
-#[inline(always)]
-fn level_off_slopes_body<const FMA: bool>(capped: &[f32], slopes: &mut [f32], scale: f32, inverse: f32) {
-    for (slope, &y) in slopes.iter_mut().zip(capped) {
-        let t = y * inverse;
-        *slope = scale * math::fma::<FMA>(-t, t, 1.0);
-    }
-}
-
-multiversion!(fn multiply(x: &mut [f32], by: &[f32]) = multiply_body);
-
-#[inline(always)]
-fn multiply_body<const FMA: bool>(x: &mut [f32], by: &[f32]) {
-    for (x, &by) in x.iter_mut().zip(by) {
-        *x *= by;
-    }
 }
 
 multiversion!(fn scale_row(row: &mut [f32], factor: f32) = scale_body);

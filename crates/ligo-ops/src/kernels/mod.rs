@@ -2,6 +2,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod attention;
+mod level_off;
 pub(crate) mod loss;
 pub(crate) mod math;
 pub(crate) mod mix;
