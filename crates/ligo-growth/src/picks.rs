@@ -208,7 +208,12 @@ mod tests {
             let picked = WidthMatrix::picking(sample(), &device);
             let dense = WidthMatrix::from(picked.tensor().clone()).repeated(blocks, times);
             let picked = picked.repeated(blocks, times);
-            assert_eq!(dense.picks().unwrap(), picked.picks().unwrap(), "{blocks:?} {times}");
+            // Where an empty row points does not matter.
+            let rows = |matrix: &WidthMatrix| {
+                let picks = matrix.picks().unwrap().unwrap();
+                (0..picks.len()).map(|row| picks.get(row)).collect::<Vec<_>>()
+            };
+            assert_eq!(rows(&dense), rows(&picked), "{blocks:?} {times}");
         }
     }
 
