@@ -204,7 +204,7 @@ fn an_encoder_is_read_without_a_head_where_none_is_there_and_none_is_named() {
     }
     // A head that is there counts, whatever class is named.
     assert_eq!(
-        open_as(None, wrapped(&self::tensors())).unwrap().config.task(),
+        open_as(None, wrapped(&tensors())).unwrap().config.task(),
         Task::MaskedLm
     );
     for class in [Some("BertModel"), None] {
