@@ -127,6 +127,24 @@ fn damages(count: usize) {
 }
 
 #[test]
+fn a_finished_model_whose_weights_are_damaged_is_written_again() {
+    let place = Place::new();
+    place.shown(&COMPARE);
+    let expected = results(&place.path("run"));
+    for model in ["methods/scratch/model", "methods/ligo/model", "small/model"] {
+        let path = place.path("run").join(model).join("model.safetensors");
+        let mut bytes = fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        // A method's model is the end of it: nothing but this check opens it again.
+        let told = place.shown(&COMPARE);
+        common::assert_says(&told, &[&format!("run/{model}/model.safetensors"), "it is made again"]);
+        assert!(results(&place.path("run")) == expected, "{model}");
+    }
+}
+
+#[test]
 fn damage_to_a_file_of_a_run_is_mended_or_said() {
     damages(25);
 }

@@ -359,7 +359,8 @@ fn complete(large: &ModelConfig) -> Result<ModelConfig, Failure> {
 fn check_target(args: &GrowArgs) -> Result<(), Failure> {
     let out = ligo_checkpoint::resolved(&args.out);
     for read in [Some(&args.small), args.operator.as_ref()].into_iter().flatten() {
-        if out.starts_with(ligo_checkpoint::resolved(read)) && read.is_dir() {
+        let whole = ligo_checkpoint::resolved(read);
+        if out.starts_with(&whole) && out != whole && read.is_dir() {
             return Err(Failure::other(
                 format!(
                     "--out {} is inside of {}, which is read",

@@ -188,7 +188,25 @@ fn an_encoder_is_read_without_a_head_where_none_is_there_and_none_is_named() {
         assert_eq!(table.len(), 88);
         source.model(&Device::flex()).unwrap();
     }
+    // The same as the field of a module that was saved whole.
+    let wrapped = |tensors: &Tensors| -> Tensors {
+        let renamed = tensors.iter().cloned();
+        renamed
+            .map(|(name, shape, values)| (format!("model.{name}"), shape, values))
+            .collect()
+    };
+    for (class, tensors) in [(Some("BertModel"), &body), (None, &bare)] {
+        let source = open_as(class, wrapped(tensors)).unwrap();
+        assert_eq!(
+            (source.config.task(), source.dir.stripped()),
+            (Task::HiddenStates, "model.")
+        );
+    }
     // A head that is there counts, whatever class is named.
+    assert_eq!(
+        open_as(None, wrapped(&self::tensors())).unwrap().config.task(),
+        Task::MaskedLm
+    );
     for class in [Some("BertModel"), None] {
         assert_eq!(open_as(class, tensors()).unwrap().config.task(), Task::MaskedLm);
     }

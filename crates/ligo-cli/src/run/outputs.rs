@@ -6,7 +6,7 @@ use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use ligo_checkpoint::MANIFEST_FILE;
+use ligo_checkpoint::{MANIFEST_FILE, Manifest};
 use serde::{Deserialize, Serialize};
 
 use super::stage::STAGE_JSON;
@@ -93,11 +93,29 @@ impl Outputs {
         Self(rest)
     }
 
-    /// Compares them with what is there now. Files that came later do no harm.
+    /// Compares them with what is there now, but for the content of weights, which whoever opens them checks. Files that came later do no harm.
     ///
     /// # Errors
     /// The first one that differs; damage before what is only missing.
     pub fn check(&self, folder: &Path) -> Result<(), Fault> {
+        self.compare(folder, Entry::check)
+    }
+
+    /// [`Outputs::check`] with weights, which nobody may open again before they are handed on as the result.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check_whole(&self, folder: &Path) -> Result<(), Fault> {
+        self.compare(folder, |entry, file| {
+            entry.check(file)?;
+            match entry.sha256 {
+                None => check_weights(file),
+                Some(_) => Ok(()),
+            }
+        })
+    }
+
+    fn compare(&self, folder: &Path, check: impl Fn(&Entry, &Path) -> Result<(), String>) -> Result<(), Fault> {
         let mut removed = None;
         for (output, entries) in &self.0 {
             let path = at(folder, output);
@@ -110,9 +128,7 @@ impl Outputs {
             }
             for (name, entry) in entries {
                 let file = path_of(&path, name);
-                entry
-                    .check(&file)
-                    .map_err(|reason| Fault::Damaged { path: file, reason })?;
+                check(entry, &file).map_err(|reason| Fault::Damaged { path: file, reason })?;
             }
         }
         removed.map_or(Ok(()), Err)
@@ -142,12 +158,31 @@ impl Entry {
             return Err(format!("expected {} bytes, found {}", self.bytes, metadata.len()));
         }
         let Some(expected) = &self.sha256 else { return Ok(()) };
-        let found = identity::of_file(file).map_err(|error| error.to_string())?;
-        match found == *expected {
-            true => Ok(()),
-            false => Err(format!("expected sha256 {expected}, found {found}")),
-        }
+        check_hash(file, expected)
     }
+}
+
+fn check_hash(file: &Path, expected: &str) -> Result<(), String> {
+    let found = identity::of_file(file).map_err(|error| error.to_string())?;
+    match found == expected {
+        true => Ok(()),
+        false => Err(format!("expected sha256 {expected}, found {found}")),
+    }
+}
+
+/// Compares weights with the hash that the manifest beside them has.
+fn check_weights(file: &Path) -> Result<(), String> {
+    let (Some(folder), Some(name)) = (file.parent(), file.file_name().and_then(|name| name.to_str())) else {
+        return Ok(());
+    };
+    if !folder.join(MANIFEST_FILE).is_file() {
+        return Ok(());
+    }
+    let manifest = Manifest::read(folder).map_err(|error| error.to_string())?;
+    manifest
+        .files()
+        .get(name)
+        .map_or(Ok(()), |entry| check_hash(file, &entry.sha256))
 }
 
 /// Weights that a manifest vouches for, and the blocks of token stores and image sets: whoever opens them checks them, and reading

@@ -69,7 +69,7 @@ pub fn stage(
 ) -> Result<String, Failure> {
     let fingerprint = fingerprint(inputs);
     if let Some(found) = read(folder) {
-        match (found.is_of(inputs), found.outputs.check(folder)) {
+        match (found.is_of(inputs), found.outputs.check_whole(folder)) {
             (true, Ok(())) => {
                 stop::note_saved();
                 ui.say(format!("{name}: complete, skipped{}", found.computed_by(inputs)));
