@@ -129,7 +129,7 @@ fn a_flipped_bit_of_the_configuration_is_noticed_and_named() {
 fn a_manifest_that_does_not_list_the_configuration_still_reads() {
     let folder = directory(tensors());
     let path = folder.path().join("m/manifest.json");
-    let mut manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let mut manifest: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     manifest["files"]
         .as_object_mut()
         .unwrap()
