@@ -91,10 +91,11 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Lists and hashes the files that are in a directory now; of those that are known only the size is looked at.
+    /// Lists and hashes the files that are in a directory now, but for the model card, which people edit and which grows with what is measured; of those that
+    /// are known only the size is looked at.
     pub(crate) fn of(dir: &Path, known: &BTreeMap<String, FileEntry>) -> Result<Self, Error> {
         let mut files = BTreeMap::new();
-        for (name, path) in list(dir)? {
+        for (name, path) in list(dir)?.into_iter().filter(|(name, _)| name != CARD_FILE) {
             let known = known.get(&name).filter(|entry| check_size(&path, entry).is_ok());
             let entry = match known {
                 Some(entry) => entry.clone(),
@@ -130,7 +131,7 @@ impl Manifest {
     }
 }
 
-/// Checks a directory against its manifest: every file there, none extra, every size and hash right.
+/// Checks a directory against its manifest: every file there, none extra but a model card, every size and hash right.
 ///
 /// Reads every byte.
 ///
@@ -143,15 +144,17 @@ pub fn verify(dir: impl AsRef<Path>) -> Result<(), Error> {
     let manifest = Manifest::read(dir)?;
     let mut found = list(dir)?;
     // Everything cheap first: names, sizes, then content.
-    for (name, entry) in &manifest.files {
+    found.remove(CARD_FILE);
+    let listed: Vec<_> = manifest.files.iter().filter(|(name, _)| *name != CARD_FILE).collect();
+    for (name, entry) in &listed {
         let path = dir.join(name);
-        let path = found.remove(name).ok_or(Error::FileMissing { path })?;
+        let path = found.remove(*name).ok_or(Error::FileMissing { path })?;
         check_size(&path, entry)?;
     }
     if let Some(path) = found.into_values().next() {
         return Err(Error::FileExtra { path });
     }
-    check_hashes(dir, manifest.files.iter().collect())
+    check_hashes(dir, listed)
 }
 
 /// Checks files, as many at a time as there are cores; tells of the first one that is damaged.

@@ -316,13 +316,7 @@ fn tokenizer_files_and_the_card_go_with_the_model() {
     let files: Vec<_> = manifest.files().keys().map(String::as_str).collect();
     assert_eq!(
         files,
-        [
-            "README.md",
-            "config.json",
-            "model.safetensors",
-            "tokenizer.json",
-            "vocab.txt"
-        ]
+        ["config.json", "model.safetensors", "tokenizer.json", "vocab.txt"]
     );
     assert_eq!(std::fs::read(to.join("vocab.txt")).unwrap(), b"[PAD]\n");
     let dir = AtomicDir::begin(folder.path().join("again")).unwrap();

@@ -112,7 +112,7 @@ fn a_model_of_the_hub_grows_in_one_line_and_its_card_says_what_it_is() {
             "* Checked: computes what the small model does",
             "| loss of this model | 5.7",
             "LlamaForCausalLM.from_pretrained",
-            "ligo grow --small hf://o/tiny --layers 2x --out bigger --text hf://datasets/o/words",
+            "ligo grow --small hf://o/tiny --layers 2x --out DIR --text hf://datasets/o/words",
         ],
     );
     // What is hashed is as it was written, and the tokenizer came along.

@@ -173,15 +173,17 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         ui.result(format!(
             "{out} was grown from {from} by {name} already; nothing was left to do"
         ));
-        return Ok(());
+    } else {
+        ui.result(format!(
+            "grew {from} into {out} by {name}: {} → {} parameters in {}",
+            small.table().num_parameters(),
+            large.table().num_parameters(),
+            crate::ui::duration(start.elapsed().as_secs_f64()),
+        ));
     }
-    ui.result(format!(
-        "grew {from} into {out} by {name}: {} → {} parameters in {}",
-        small.table().num_parameters(),
-        large.table().num_parameters(),
-        crate::ui::duration(start.elapsed().as_secs_f64()),
-    ));
-    if args.no_check {
+    // A card that is not as it was written here has the check's result, or somebody's words.
+    let written = std::fs::read_to_string(args.out.join(CARD_FILE));
+    if args.no_check || written.is_ok_and(|written| written != card.to_markdown()) {
         return Ok(());
     }
     check(args, text.as_ref(), card, picked, ui)

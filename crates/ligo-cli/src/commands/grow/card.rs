@@ -86,18 +86,45 @@ pub fn with_check(mut card: Card, effect: Option<&Effect>, losses: Option<&Losse
     card
 }
 
-/// The command as a shell understands it.
+/// Options that decide nothing of what is made, with whether a value follows.
+const ASIDE: [(&str, bool); 5] = [
+    ("--device", true),
+    ("--replace", false),
+    ("--quiet", false),
+    ("-q", false),
+    ("--no-check", false),
+];
+
+/// The command as a shell understands it; where the model was written is anybody's own choice.
 fn command(arguments: impl Iterator<Item = impl AsRef<OsStr>>) -> String {
-    let quoted = arguments.map(|argument| {
-        let text = argument.as_ref().to_string_lossy();
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c);
-        match !text.is_empty() && text.chars().all(plain) {
-            true => text.into_owned(),
-            false => format!("'{}'", text.replace('\'', "'\\''")),
+    let mut words = vec!["ligo".to_owned()];
+    let mut arguments = arguments.map(|argument| argument.as_ref().to_string_lossy().into_owned());
+    while let Some(argument) = arguments.next() {
+        let (name, value) = argument
+            .split_once('=')
+            .map_or((&*argument, None), |(n, v)| (n, Some(v)));
+        if let Some((_, takes_value)) = ASIDE.iter().find(|(aside, _)| *aside == name) {
+            if *takes_value && value.is_none() {
+                arguments.next();
+            }
+        } else if name == "--out" {
+            if value.is_none() {
+                arguments.next();
+            }
+            words.extend(["--out".to_owned(), "DIR".to_owned()]);
+        } else {
+            words.push(quoted(&argument));
         }
-    });
-    let words: Vec<String> = std::iter::once("ligo".to_owned()).chain(quoted).collect();
+    }
     words.join(" ")
+}
+
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
 }
 
 #[cfg(test)]
@@ -111,6 +138,19 @@ mod tests {
             command(words.iter()),
             "ligo grow --small 'my models/it'\\''s' --layers 2x ''"
         );
+        // Where, how loud and on what is not what.
+        let words = [
+            "grow",
+            "--device",
+            "cpu",
+            "--out",
+            "/x/y",
+            "--quiet",
+            "--layers=2x",
+            "--out=z",
+            "--replace",
+        ];
+        assert_eq!(command(words.iter()), "ligo grow --out DIR --layers=2x --out DIR");
     }
 
     #[test]
