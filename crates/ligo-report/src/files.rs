@@ -43,9 +43,11 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// The error of a temporary file without its name, which `tempfile` adds and which says nothing to a reader.
 fn without_name(error: std::io::Error) -> std::io::Error {
-    let inner = error.get_ref().and_then(|named| named.source());
-    let code = inner.and_then(|inner| inner.downcast_ref::<std::io::Error>()?.raw_os_error());
-    code.map_or(error, std::io::Error::from_raw_os_error)
+    let text = error.to_string();
+    match text.rfind(" at path \"") {
+        Some(end) => std::io::Error::new(error.kind(), text[..end].to_owned()),
+        None => error,
+    }
 }
 
 /// Makes sure that the names in a folder survive a power cut.
