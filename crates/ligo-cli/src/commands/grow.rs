@@ -23,7 +23,6 @@ use crate::device::Picked;
 use crate::load::{Source, open_model};
 use crate::plain::plain;
 use crate::recipe::nearest;
-use crate::run::stage::write_whole;
 use crate::{Failure, Ui, stop};
 use text::Text;
 use vocabulary::Vocabulary;
@@ -147,6 +146,7 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         allow_not_finite: args.allow_not_finite,
     };
     let _lock = ligo_checkpoint::RunLock::beside(&args.out)?;
+    card::tidy(&args.out)?;
     let bar = ui.items_bar("growing", 0);
     let start = Instant::now();
     let result = grow_directory(
@@ -220,7 +220,7 @@ fn check(args: &GrowArgs, text: Option<&Text>, card: Card, picked: &Picked, ui: 
         ui.result(losses.text());
     }
     let card = card::with_check(card, effect.ok().as_ref(), losses.as_ref());
-    write_whole(&args.out.join(CARD_FILE), card.to_markdown().as_bytes())
+    card::put(&card, &args.out)
 }
 
 /// What growing needs.

@@ -1,15 +1,17 @@
 //! What the model card says of a growth.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 use ligo_arch::ModelConfig;
-use ligo_checkpoint::Card;
+use ligo_checkpoint::{CARD_FILE, Card};
 use ligo_cost::format;
 
 use super::effect::Effect;
 use super::text::Losses;
-use crate::hub;
+use crate::{Failure, hub};
 
 /// The card of a model that was grown and not trained.
 pub fn of(dir: &Path, small: &ModelConfig, large: &ModelConfig, method: &str) -> Card {
@@ -86,6 +88,38 @@ pub fn with_check(mut card: Card, effect: Option<&Effect>, losses: Option<&Losse
     card
 }
 
+/// Puts a card in the place of that of a finished model. Until it is whole it lies beside the model: nothing half written ever lies in one.
+///
+/// # Errors
+/// The disk refuses.
+pub fn put(card: &Card, model: &Path) -> Result<(), Failure> {
+    let (unfinished, place) = (unfinished(model), model.join(CARD_FILE));
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&unfinished)?;
+        file.write_all(card.to_markdown().as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&unfinished, &place)
+    };
+    write().map_err(Failure::io("write", &place))
+}
+
+/// Removes what a killed process left of [`put`].
+///
+/// # Errors
+/// The disk refuses.
+pub fn tidy(model: &Path) -> Result<(), Failure> {
+    let unfinished = unfinished(model);
+    match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Failure::io("remove", &unfinished)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn unfinished(model: &Path) -> PathBuf {
+    let name = model.file_name().unwrap_or_default().to_string_lossy();
+    model.with_file_name(format!(".{name}.card"))
+}
+
 /// Options that decide nothing of what is made, with whether a value follows.
 const ASIDE: [(&str, bool); 5] = [
     ("--device", true),
@@ -129,6 +163,7 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -151,6 +186,26 @@ mod tests {
             "--replace",
         ];
         assert_eq!(command(words.iter()), "ligo grow --out DIR --layers=2x --out DIR");
+    }
+
+    #[test]
+    fn a_card_takes_the_place_of_another_one_and_what_a_kill_left_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("grown");
+        std::fs::create_dir(&model).unwrap();
+        for title in ["one", "two"] {
+            let card = Card {
+                title: title.into(),
+                ..Card::default()
+            };
+            put(&card, &model).unwrap();
+            let text = std::fs::read_to_string(model.join(CARD_FILE)).unwrap();
+            assert!(text.contains(&format!("# {title}")));
+        }
+        std::fs::write(folder.path().join(".grown.card"), "half").unwrap();
+        tidy(&model).unwrap();
+        tidy(&model).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
