@@ -316,8 +316,11 @@ mod stopping {
         fs::read(path).map_or(0, |text| text.iter().filter(|b| **b == b'\n').count())
     }
 
+    /// What a user's patience and a scheduler's grace allow between the signal and the end.
+    const GRACE: Duration = Duration::from_secs(30);
+
     /// Waits until a run has logged some steps, then asks the program to stop.
-    fn stop_after(child: &mut Child, metrics: &Path, steps: usize) {
+    fn stop_after(child: &mut Child, metrics: &Path, steps: usize, signal: &str) {
         let start = Instant::now();
         while lines(metrics) < steps {
             let ended = child.try_wait().unwrap();
@@ -330,7 +333,7 @@ mod stopping {
             std::thread::sleep(Duration::from_millis(1));
         }
         let id = child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
     #[test]
@@ -340,17 +343,25 @@ mod stopping {
         let whole = ["run", "--recipe", "recipe.toml", "--data", "text.txt", "--out", "whole"];
         place.shown(&whole);
 
-        for (folder, steps) in [
-            ("small", 30),
-            ("methods/scratch", 90),
-            ("methods/ligo/learn", 30),
-            ("methods/ligo", 5),
+        for (folder, steps, signal) in [
+            ("small", 30, "-TERM"),
+            ("small", 130, "-INT"),
+            ("small", 240, "-TERM"),
+            ("methods/scratch", 20, "-INT"),
+            ("methods/scratch", 90, "-TERM"),
+            ("methods/scratch", 210, "-INT"),
+            ("methods/ligo/learn", 30, "-TERM"),
+            ("methods/ligo/learn", 80, "-INT"),
+            ("methods/ligo", 5, "-TERM"),
+            ("methods/ligo", 170, "-INT"),
         ] {
             let mut command = place.command(&RUN);
             let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
             let metrics = place.path("run").join(folder).join("metrics.jsonl");
-            stop_after(&mut child, &metrics, steps);
+            stop_after(&mut child, &metrics, steps, signal);
+            let asked = Instant::now();
             let output = child.wait_with_output().unwrap();
+            assert!(asked.elapsed() < GRACE, "{folder}: {:?}", asked.elapsed());
             let said = common::said(&output);
             assert_eq!(output.status.code(), Some(130), "{folder}: {said}");
             assert_says(&said, &["stopped as asked", "the same command again continues"]);
