@@ -364,7 +364,9 @@ pub fn train_tokenizer(
     };
     bar.finish_and_clear();
     let found = tokenizer.vocab_size();
-    if found < vocab_size {
+    // Without merges the text alone decides it, as was asked for.
+    let is_asked_for = merges || !matches!(kind, TrainedTokenizer::WordPiece);
+    if is_asked_for && found < vocab_size {
         ui.say(format!(
             "the vocabulary has {found} entries, not the {vocab_size} that were asked for: this text gives no more"
         ));
