@@ -234,18 +234,18 @@ impl ModelConfig {
         }
     }
 
-    /// The same model with so many entries of the token table, more or fewer, and the special tokens at these places where the file names them
+    /// The same model with so many entries of the token table, more or fewer, and the special tokens at these places, or at none, where the file names them
     /// (`pad_token_id` and the like).
     ///
     /// # Errors
     /// Those of [`ModelConfig::from_json`].
-    pub fn with_vocabulary(&self, entries: usize, special: &[(&str, usize)]) -> Result<Self, Error> {
+    pub fn with_vocabulary(&self, entries: usize, special: &[(&str, Option<usize>)]) -> Result<Self, Error> {
         let mut json = self.to_json();
         if let Some(object) = json.as_object_mut() {
             object.insert("vocab_size".into(), entries.into());
             for (field, id) in special {
                 if let Some(known) = object.get_mut(*field).filter(|known| !known.is_null()) {
-                    *known = (*id).into();
+                    *known = id.map_or(Value::Null, Value::from);
                 }
             }
         }
@@ -321,7 +321,9 @@ fn asked(what: &'static str, size: Size, now: usize) -> Result<usize, Error> {
     let wrong = |reason: String| Error::Resize { what, reason };
     match size.of(now) {
         None => Err(wrong(format!("{size} of {now} is no whole number"))),
-        Some(found) if found < now => Err(wrong(format!("{found} is less than the {now} that there are"))),
+        Some(found) if found < now => Err(wrong(format!(
+            "{found} is less than the {now} that there are, and models only become larger here"
+        ))),
         Some(found) => Ok(found),
     }
 }

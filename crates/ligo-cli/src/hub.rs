@@ -19,12 +19,27 @@ pub fn is_address(path: &Path) -> bool {
 /// The address is none, or the model cannot be fetched.
 pub fn model(path: &Path, ui: Ui) -> Result<PathBuf, Failure> {
     let Some(address) = HubAddress::parse_path(path)? else {
+        if let Some(address) = meant(path).filter(|_| !path.exists()) {
+            return Err(Failure::other(
+                format!("there is no folder {}", path.display()),
+                format!("a model of the hub is named {address}"),
+            ));
+        }
         return Ok(ligo_hub::snapshot_in(path).unwrap_or_else(|| path.to_path_buf()));
     };
     let found = followed("fetching the model", ui, |progress| {
         Hub::from_environment().model(&address, progress)
     })?;
     Ok(told(found, &address, ui))
+}
+
+/// The address that a bare name or a page of the hub most likely stands for.
+fn meant(path: &Path) -> Option<HubAddress> {
+    let text = path.to_str()?.trim_end_matches('/');
+    let of_page = text.strip_prefix("https://huggingface.co/");
+    let address = HubAddress::parse(&format!("hf://{}", of_page.unwrap_or(text))).ok()??;
+    // Folders in folders are somebody's own.
+    (of_page.is_some() || address.path.is_empty()).then_some(address)
 }
 
 /// A `config.json`: of `hf://OWNER/NAME` the model's. Any other path stays as it is.
@@ -119,10 +134,7 @@ pub fn followed<T>(
 /// Says where something comes from that may not be the newest.
 fn told<T>((found, not_asked): (T, Option<String>), address: &HubAddress, ui: Ui) -> T {
     if let Some(reason) = not_asked {
-        ui.say(format!(
-            "{address}: taken from the cache; the hub was not asked: {}",
-            plain(&reason)
-        ));
+        ui.say(format!("{address}: taken from the cache: {}", plain(&reason)));
     }
     found
 }
@@ -141,11 +153,20 @@ mod tests {
     #[test]
     fn other_paths_stay_as_they_are() {
         let ui = Ui::new(true);
-        let path = Path::new("some/model");
+        let path = Path::new("/some/model");
         for found in [model(path, ui), config(path, ui), tokenizer(path, ui)] {
             assert_eq!(found.ok().as_deref(), Some(path));
         }
         assert_eq!(texts(&[path], ui).ok(), Some(vec![path.to_path_buf()]));
+        for (wrong, meant) in [
+            ("o/m", Some("hf://o/m")),
+            ("https://huggingface.co/o/m", Some("hf://o/m")),
+            ("./o/m", None),
+            ("models/of/mine", None),
+        ] {
+            let found = super::meant(Path::new(wrong)).map(|address| address.to_string());
+            assert_eq!(found.as_deref(), meant, "{wrong}");
+        }
         for wrong in ["hf://o", "hf://spaces/o/m"] {
             let fault = model(Path::new(wrong), ui);
             assert!(matches!(&fault, Err(Failure::Hub(_))), "{fault:?}");

@@ -39,6 +39,8 @@ fn place(config: &ModelConfig, kind: &str) -> Place {
         let file = file.unwrap();
         fs::copy(file.path(), folder.join(file.file_name())).unwrap();
     }
+    let generation = r#"{"eos_token_id": 299, "suppress_tokens": [5]}"#;
+    fs::write(folder.join("generation_config.json"), generation).unwrap();
     fs::write(
         folder.join("README.md"),
         "---\nlicense: apache-2.0\nlanguage: en\n---\n# Tiny\n",
@@ -95,10 +97,10 @@ fn a_model_of_the_hub_grows_in_one_line_and_its_card_says_what_it_is() {
     assert_says(
         &told,
         &[
-            "hf://o/tiny: taken from the cache; the hub was not asked: HF_HUB_OFFLINE is set",
+            "hf://o/tiny: taken from the cache: HF_HUB_OFFLINE is set",
             "zero-blocks",
             "computes what the small model does",
-            "starts where the small model is: a loss of 5.7",
+            "starts at the small model's loss: 5.7",
             "grew o/tiny into bigger by zero-blocks: 14800 → 19984 parameters",
         ],
     );
@@ -303,6 +305,11 @@ fn another_tokenizer_takes_the_embeddings_of_its_tokens_along() {
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         json["model"]["vocab"][token].as_u64().unwrap() as usize
     };
+    assert_says(&told, &["left out", "suppress_tokens"]);
+    let generation = fs::read_to_string(place.path("bigger/generation_config.json")).unwrap();
+    let end = id("new/tokenizer", "<|endoftext|>");
+    assert!(generation.contains(&format!("\"eos_token_id\": {end}")), "{generation}");
+    assert!(!generation.contains("suppress_tokens"), "{generation}");
     // The tokenizer is the new one, and its tokens have the rows that they had.
     assert_eq!(
         fs::read(place.path("bigger/tokenizer.json")).unwrap(),
@@ -319,5 +326,45 @@ fn another_tokenizer_takes_the_embeddings_of_its_tokens_along() {
     }
     let grow = ["grow", "--small", SNAPSHOT, "--tokenizer", "text.txt", "--out", "none"];
     assert_says(&refused(&place, &grow), &["text.txt"]);
+    assert!(!place.path("none").exists());
+}
+
+#[test]
+fn what_lies_beside_the_weights_follows_tokens_and_positions() {
+    let place = place(&llama(), "gpt2");
+    let settings = place.path(SNAPSHOT).join("tokenizer_config.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&settings).unwrap()).unwrap();
+    json["model_max_length"] = 64.into();
+    fs::write(&settings, json.to_string()).unwrap();
+    // Positions alone, which no tensor of a rotated model shows.
+    shown(
+        &place,
+        &["grow", "--small", SNAPSHOT, "--positions", "2x", "--out", "longer"],
+    );
+    let read =
+        |file: &str| -> serde_json::Value { serde_json::from_slice(&fs::read(place.path(file)).unwrap()).unwrap() };
+    assert_eq!(read("longer/config.json")["max_position_embeddings"], 128);
+    assert_eq!(read("longer/tokenizer_config.json")["model_max_length"], 128);
+    assert!(read("longer/generation_config.json")["suppress_tokens"].is_array());
+
+    // A vocabulary alone says nothing of its kind to transformers, which would take that of the model's family.
+    let words = place.path("words");
+    fs::create_dir(&words).unwrap();
+    let tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "a", "and", "of"];
+    fs::write(words.join("vocab.txt"), tokens.join("\n")).unwrap();
+    shown(
+        &place,
+        &["grow", "--small", SNAPSHOT, "--tokenizer", "words", "--out", "other"],
+    );
+    assert_eq!(read("other/tokenizer_config.json")["tokenizer_class"], "BertTokenizer");
+    assert!(place.path("other/tokenizer.json").exists());
+    assert_eq!(read("other/config.json")["vocab_size"], tokens.len());
+
+    place.write("hi.txt", "hello there");
+    let grow = [
+        "grow", "--small", SNAPSHOT, "--layers", "2x", "--text", "hi.txt", "--out", "none",
+    ];
+    assert_says(&refused(&place, &grow), &["hi.txt", "tokens", "longer text"]);
+    assert_says(&refused(&place, &["inspect", "o/tiny"]), &["hf://o/tiny"]);
     assert!(!place.path("none").exists());
 }

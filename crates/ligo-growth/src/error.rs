@@ -75,7 +75,7 @@ pub enum Error {
         name: String,
     },
     /// There is a model already, and it is not to be replaced.
-    #[error("{} exists already, and was not grown from the same", path.display())]
+    #[error("{} exists already, and was not grown from the same model in the same way", path.display())]
     Exists {
         /// The directory.
         path: PathBuf,

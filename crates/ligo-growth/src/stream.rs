@@ -1,6 +1,6 @@
 //! Growing tensor by tensor, in memory that does not depend on the number of layers.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
@@ -57,6 +57,8 @@ pub struct GrowOptions {
     pub card: Option<Card>,
     /// Folder whose tokenizer files are copied along; the small model's by default.
     pub tokenizer: Option<PathBuf>,
+    /// Files that are written in the place of the small model's of these names.
+    pub replaced: BTreeMap<String, Vec<u8>>,
     /// What decides the map, such as an operator's name, settings and seed. Where it is given, work that was interrupted is gone on with, and a model
     /// that was grown already is not grown again.
     pub identity: Option<Value>,
@@ -236,6 +238,9 @@ fn beside(source: &ModelDir, dir: &AtomicDir, options: &GrowOptions, record: Opt
     let mut side_files = SideFiles::default();
     if let Some(tokenizer) = &options.tokenizer {
         ligo_checkpoint::copy_tokenizer(tokenizer, dir)?;
+    }
+    for (name, content) in &options.replaced {
+        dir.write(name, content)?;
     }
     if source.path().is_dir() {
         side_files = ligo_checkpoint::copy_side_files(source.path(), dir, skipped(options))?;

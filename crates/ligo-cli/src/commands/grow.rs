@@ -1,5 +1,6 @@
 //! `ligo grow`: apply an operator, from file to file.
 
+mod beside;
 mod card;
 mod choice;
 mod effect;
@@ -127,7 +128,7 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         identity,
     } = match &args.operator {
         Some(dir) => learned(args, dir, source, picked)?,
-        None => fixed(args, tokenizer.as_ref().map(|opened| &opened.0), source, picked, ui)?,
+        None => fixed(args, tokenizer.as_ref(), source, picked, ui)?,
     };
     let large = complete(&large)?;
     let card = card::of(&args.small, &small, &large, &name);
@@ -139,7 +140,8 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         }),
         max_shard_bytes: args.max_shard_mb.map(|mb| mb.saturating_mul(1_000_000)),
         card: Some(card.clone()),
-        tokenizer: tokenizer.map(|opened| opened.1),
+        tokenizer: tokenizer.as_ref().map(|vocabulary| vocabulary.files.clone()),
+        replaced: beside::replaced(source.dir.path(), &small, &large, tokenizer.as_ref(), ui)?,
         // Devices differ in the last bits: shards of two of them do not belong together.
         identity: Some(json!([identity, picked.name])),
         keep_existing: !args.replace,
@@ -211,7 +213,20 @@ fn check(args: &GrowArgs, text: Option<&Text>, card: Card, picked: &Picked, ui: 
     };
     let effect = effect::measure(&small, &large, &picked.device).map_err(still_there)?;
     match &effect {
-        Ok(effect) => ui.result(effect.text()),
+        Ok(effect) => {
+            ui.result(effect.text());
+            let is_short = |source: &Source| {
+                source
+                    .dir
+                    .files()
+                    .iter()
+                    .flat_map(|file| file.tensors())
+                    .any(|t| t.dtype.bits() == 16)
+            };
+            if !effect.is_rounding() && is_short(&large) {
+                ui.say("a part of that may be the rounding of weights of 16 bits; --dtype f32 leaves it out");
+            }
+        }
         Err(reason) => ui.say(format!("what they compute is not compared: {reason}")),
     }
     let losses = text.map(|text| text::losses(text, &small, &large, picked));
@@ -270,7 +285,8 @@ fn fixed(
 ) -> Result<Prepared, Failure> {
     let (large, changes) = larger(args, &source.config)?;
     let asked_by_size = args.large.is_none() && args.sizes.sources().is_none();
-    if asked_by_size && large.table() == source.config.table() {
+    // More positions of a rotated model, or another vocabulary, are in no table.
+    if asked_by_size && !args.sizes.resizes_rows() && large.table() == source.config.table() {
         return Err(Failure::other(
             "with these sizes nothing grows: the large model would be as large as the small one",
             "ask for more, such as --layers 2x or --width 1.5x; `ligo inspect` shows the small model's sizes",

@@ -100,7 +100,8 @@ pub fn put(card: &Card, model: &Path) -> Result<(), Failure> {
         file.sync_all()?;
         std::fs::rename(&unfinished, &place)
     };
-    write().map_err(Failure::io("write", &place))
+    write().map_err(Failure::io("write", &place))?;
+    Ok(ligo_report::files::sync_folder(model)?)
 }
 
 /// Removes what a killed process left of [`put`].
@@ -164,6 +165,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::effect::Compared;
     use super::*;
 
     #[test]
@@ -214,6 +216,7 @@ mod tests {
             largest: 1e-6,
             mean: 1e-7,
             scale: 10.0,
+            compared: Compared::Logits,
         };
         let losses = Losses {
             small: 3.0,

@@ -1,6 +1,7 @@
 //! What growing did to what the model computes.
 
 use burn::tensor::Device;
+use ligo_arch::Task;
 use ligo_cost::format;
 use ligo_report::units;
 
@@ -20,10 +21,34 @@ pub struct Effect {
     pub mean: f64,
     /// The small model's largest logit.
     pub scale: f64,
+    /// What is compared.
+    pub compared: Compared,
+}
+
+/// What of two models is compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compared {
+    /// Logits, all of them.
+    #[default]
+    Logits,
+    /// Logits of the tokens that both know.
+    OldTokens,
+    /// The hidden states of an encoder without a head, as far as both have the channels.
+    States,
+}
+
+impl Compared {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Logits => "logits",
+            Self::OldTokens => "logits of the old tokens",
+            Self::States => "hidden states, in the channels that both have,",
+        }
+    }
 }
 
 impl Effect {
-    fn of<'a>(small: &[f32], large: impl IntoIterator<Item = &'a f32>) -> Self {
+    fn of<'a>(small: &[f32], large: impl IntoIterator<Item = &'a f32>, compared: Compared) -> Self {
         let gaps: Vec<f64> = small.iter().zip(large).map(|(a, b)| f64::from((a - b).abs())).collect();
         // A difference that is no number is as large as one can be.
         let worse = |worst: f64, gap: f64| if gap.is_nan() { f64::INFINITY } else { worst.max(gap) };
@@ -31,17 +56,34 @@ impl Effect {
             largest: gaps.iter().copied().fold(0.0, worse),
             mean: gaps.iter().sum::<f64>() / small.len().max(1) as f64,
             scale: small.iter().map(|value| f64::from(value.abs())).fold(0.0, f64::max),
+            compared,
         }
+    }
+
+    /// Whether what differs is rounding.
+    pub fn is_rounding(&self) -> bool {
+        self.largest <= ROUNDING * self.scale.max(f64::MIN_POSITIVE)
     }
 
     /// For people.
     pub fn text(&self) -> String {
         let share = self.largest / self.scale.max(f64::MIN_POSITIVE);
-        match share <= ROUNDING {
-            true if self.largest == 0.0 => "computes what the small model does: the same logits to the last bit".into(),
-            true => format!("computes what the small model does: logits differ by {share:.0e} of the largest at most"),
+        let what = self.compared.name();
+        let others = match self.compared {
+            Compared::OldTokens => "; new tokens take their share of the probability",
+            Compared::Logits | Compared::States => "",
+        };
+        match self.is_rounding() {
+            true if self.largest == 0.0 => {
+                format!("computes what the small model does: {what} the same to the last bit{others}")
+            }
+            true => {
+                format!(
+                    "computes what the small model does: {what} differ by {share:.0e} of the largest at most{others}"
+                )
+            }
             false => format!(
-                "computes something else than the small model: logits differ by {} at most and {} in the mean, where the largest is {}; train it",
+                "computes something else than the small model: {what} differ by {} at most and {} in the mean, where the largest is {}; train it",
                 units::loss(self.largest),
                 units::loss(self.mean),
                 units::loss(self.scale)
@@ -88,7 +130,12 @@ pub fn measure(small: &Source, large: &Source, device: &Device) -> Result<Result
     }
     // What new tokens get, the small model cannot say.
     let common = after.values.chunks_exact(of_large).flat_map(|row| &row[..of_small]);
-    Ok(Ok(Effect::of(&before.values, common)))
+    let compared = match small.config.task() {
+        Task::HiddenStates => Compared::States,
+        _ if of_small < of_large => Compared::OldTokens,
+        _ => Compared::Logits,
+    };
+    Ok(Ok(Effect::of(&before.values, common, compared)))
 }
 
 #[cfg(test)]
@@ -98,20 +145,26 @@ mod tests {
     #[test]
     fn rounding_is_told_from_a_change() {
         let small = [1.0, -4.0, 2.0];
-        let same = Effect::of(&small, &[1.0, -4.000_01, 2.0]);
+        let of = |large: &[f32]| Effect::of(&small, large, Compared::Logits);
+        let same = of(&[1.0, -4.000_01, 2.0]);
         assert!(
             same.text().starts_with("computes what the small model does"),
             "{}",
             same.text()
         );
-        let other = Effect::of(&small, &[1.0, -3.0, 2.0]);
+        let other = of(&[1.0, -3.0, 2.0]);
         assert_eq!((other.largest, other.scale), (1.0, 4.0));
         assert!(
             other.text().contains("differ by 1.000 at most and 0.333 in the mean"),
             "{}",
             other.text()
         );
-        let broken = Effect::of(&small, &[1.0, f32::NAN, 2.0]);
+        let more = Effect::of(&small, &small, Compared::OldTokens).text();
+        assert!(
+            more.contains("logits of the old tokens the same to the last bit; new tokens take"),
+            "{more}"
+        );
+        let broken = of(&[1.0, f32::NAN, 2.0]);
         assert_eq!(broken.largest, f64::INFINITY);
         assert!(broken.text().contains("something else"));
     }

@@ -44,8 +44,8 @@ impl Losses {
         let [small, large] = [self.small, self.large].map(units::loss);
         let of = format!("on {}", format::tokens(self.tokens as f64));
         match (self.large - self.small).abs() <= SAME * self.small.abs() {
-            true => format!("starts where the small model is: a loss of {large} {of}"),
-            false => format!("starts at a loss of {large} where the small model has {small}, {of}; train it"),
+            true => format!("starts at the small model's loss: {large} {of}"),
+            false => format!("starts at a loss of {large} where the small model has {small}, {of}"),
         }
     }
 }
@@ -53,7 +53,10 @@ impl Losses {
 /// A text, taken apart by the small model's tokenizer.
 pub struct Text {
     dataset: Dataset,
-    tokens: u64,
+    tokens: usize,
+    /// Tokens of a sample, and samples at once.
+    sample: usize,
+    batch: usize,
     /// Goes with it.
     _folder: TempDir,
 }
@@ -62,7 +65,7 @@ pub struct Text {
 ///
 /// # Errors
 /// The model predicts no words, has no tokenizer, or one that does not fit; the text cannot be read.
-pub fn open(text: &Path, small: &Source, ui: Ui) -> Result<Text, Failure> {
+pub fn open(given: &Path, small: &Source, ui: Ui) -> Result<Text, Failure> {
     let task = small.config.task();
     if !matches!(task, Task::MaskedLm | Task::CausalLm) {
         return Err(Failure::other(
@@ -73,7 +76,7 @@ pub fn open(text: &Path, small: &Source, ui: Ui) -> Result<Text, Failure> {
     let opened = open_tokenizer(small.dir.path(), ui)?;
     let tokenizer = &opened.tokenizer;
     let folder = tempfile::tempdir().map_err(Failure::io("create", &std::env::temp_dir()))?;
-    let text = crate::hub::texts(&[text], ui)?;
+    let text = crate::hub::texts(&[given], ui)?;
     let corpus = Corpus::open(&text)?;
     let corpus = TrainValid {
         train: corpus.clone(),
@@ -86,7 +89,18 @@ pub fn open(text: &Path, small: &Source, ui: Ui) -> Result<Text, Failure> {
     build_stores(&folder.path().join("tokens"), &corpus, tokenizer, Ui::new(true))?;
     opened.save(&folder.path().join("tokenizer"))?;
     let stores = Tokens::open(folder.path())?;
-    let tokens = stores.valid.len() as u64;
+    let tokens = usize::try_from(stores.valid.len()).unwrap_or(usize::MAX);
+    let sample = LONGEST.min(small.config.max_sequence_tokens());
+    if tokens < 2 * sample {
+        return Err(Failure::other(
+            format!(
+                "{} has {tokens} tokens; a loss needs {} at least",
+                given.display(),
+                2 * sample
+            ),
+            "give a longer text, or leave --text out",
+        ));
+    }
     let content = Content::Text(stores);
     let dataset = Dataset {
         baselines: content.baselines(task),
@@ -98,6 +112,9 @@ pub fn open(text: &Path, small: &Source, ui: Ui) -> Result<Text, Failure> {
     Ok(Text {
         dataset,
         tokens,
+        sample,
+        // The last sample may lack the marks around it.
+        batch: BATCH.min(tokens / sample - 1),
         _folder: folder,
     })
 }
@@ -107,16 +124,12 @@ pub fn open(text: &Path, small: &Source, ui: Ui) -> Result<Text, Failure> {
 /// # Errors
 /// The text is too short for a sample; a model cannot be computed.
 pub fn losses(text: &Text, small: &Source, large: &Source, picked: &Picked) -> Result<Losses, Failure> {
-    let (small_config, large_config) = (&small.config, &large.config);
-    let reads = small_config
-        .max_sequence_tokens()
-        .min(large_config.max_sequence_tokens());
     let data = DataSection {
-        seq_len: LONGEST.min(reads),
+        seq_len: text.sample,
         ..DataSection::default()
     };
     let train = TrainConfig {
-        batch_size: BATCH,
+        batch_size: text.batch,
         eval_batches: MOST_BATCHES,
         ..TrainConfig::default()
     };
@@ -128,7 +141,7 @@ pub fn losses(text: &Text, small: &Source, large: &Source, picked: &Picked) -> R
     Ok(Losses {
         small: loss(small)?,
         large: loss(large)?,
-        tokens: text.tokens.min((BATCH * MOST_BATCHES * data.seq_len) as u64),
+        tokens: text.tokens.min(text.batch * MOST_BATCHES * text.sample) as u64,
     })
 }
 
@@ -143,9 +156,9 @@ mod tests {
             large,
             tokens: 10_000,
         };
-        assert!(of(4.99001).text().starts_with("starts where the small model is"));
+        assert!(of(4.99001).text().starts_with("starts at the small model's loss"));
         let rose = of(5.57).text();
         assert!(rose.contains("5.570 where the small model has 4.990"), "{rose}");
-        assert!(of(f64::NAN).text().contains("train it"));
+        assert!(!of(f64::NAN).text().contains("small model's loss"));
     }
 }
