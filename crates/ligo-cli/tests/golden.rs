@@ -77,7 +77,10 @@ fn processor() -> String {
     let fields = of_first.filter_map(|line| line.split_once(':'));
     let telling = ["model name", "cpu family", "model", "stepping", "cache size"];
     let values = fields.filter(|(name, _)| telling.contains(&name.trim()));
-    values.map(|(_, value)| value.trim().to_owned()).collect::<Vec<_>>().join(", ")
+    values
+        .map(|(_, value)| value.trim().to_owned())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// How far losses may be from those of another processor: rounding alone at first, which training makes larger step by step.
@@ -110,7 +113,10 @@ fn golden(name: &str, kind: &str, config: &Value) {
             stored["kernels"]
         );
     }
-    println!("{name}: {} by {kernels}", if exact { "to the bit" } else { "to rounding" });
+    println!(
+        "{name}: {} by {kernels}",
+        if exact { "to the bit" } else { "to rounding" }
+    );
 }
 
 #[test]
