@@ -193,11 +193,12 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
 
 /// Runs both models, tells what growing did, and writes it into the card.
 fn check(args: &GrowArgs, text: Option<&Text>, card: Card, picked: &Picked, ui: Ui) -> Result<(), Failure> {
-    let (small, large) = (open_model(&args.small)?, open_model(&args.out)?);
+    // Before either is opened, which reads all of it for its hashes.
     if args.sizes.tokenizer.is_some() {
         ui.say("what they compute is not compared: they read other tokens");
         return Ok(());
     }
+    let (small, large) = (open_model(&args.small)?, open_model(&args.out)?);
     if let Err(reason) = effect::fits(&small, &large) {
         ui.say(format!("what they compute is not compared: {reason}"));
         return Ok(());
