@@ -1,6 +1,5 @@
 //! Recipes: one TOML file that says everything about a run.
 
-mod builtin;
 mod compare;
 mod everywhere;
 mod faults;
@@ -28,8 +27,8 @@ use ligo_growth::{LigoConfig, OperatorSpec};
 use ligo_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
-pub use builtin::{BUILTIN, builtin};
 pub use faults::{Fault, RecipeError, nearest};
+pub use ligo_assets::{RECIPES as BUILTIN, recipe as builtin};
 pub use limits::check_operator;
 pub use moments::KeepMoments;
 pub use pair::Pair;

@@ -30,19 +30,6 @@ fn every_built_in_recipe_can_run() {
     }
 }
 
-#[test]
-fn every_recipe_file_is_built_in() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/recipes");
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<String> = files
-        .map(|file| file.file_name().unwrap().to_string_lossy().into_owned())
-        .collect();
-    let mut names: Vec<String> = BUILTIN.iter().map(|(name, _)| format!("{name}.toml")).collect();
-    files.sort();
-    names.sort();
-    assert_eq!(files, names);
-}
-
 /// The data that the recipes are made for: a vocabulary as they name it, ImageNet's classes.
 fn published(recipe: &Recipe) -> DataFacts {
     match recipe.corpus.source {
