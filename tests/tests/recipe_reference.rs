@@ -1,7 +1,7 @@
 //! docs/RECIPE.md lists every key of a recipe with its default and what the code says of it: it is written from the source.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,8 @@ const HEAD: &str = "# Every key of a recipe
 
 A recipe is a TOML file. What it does not say is as in this table, or as in the recipe that it names as `base`; `--set KEY=VALUE` changes a
 key for one run. `ligo recipes NAME` prints a built-in recipe to begin with, [TRAINING.md](TRAINING.md) explains the most important keys.
-`–` is a key without a default.
+`–` is a key without a default. `precision` and `gradient_checkpointing` at the top of a recipe hold for every section that trains and does
+not say otherwise. What is said below of `small` holds for `large` as well.
 ";
 
 fn root() -> PathBuf {
@@ -187,25 +188,30 @@ fn choices(item: &ItemEnum) -> Option<String> {
 struct Page<'a> {
     types: &'a Types,
     text: String,
-    /// Structs that have a section, or will have one, and the key that they were met at.
-    met: BTreeSet<String>,
+    /// Structs that have a section or will have one, and the keys that they were met at.
+    met: BTreeMap<String, Vec<String>>,
     next: Vec<(String, String, Value)>,
     keys: usize,
 }
 
 impl Page<'_> {
-    fn section(&mut self, title: &str, name: &str, defaults: &Value) {
+    /// `places` are the keys that hold such a table.
+    fn section(&mut self, path: &str, name: &str, defaults: &Value, places: &[String]) {
         let types = self.types;
         let item = &types.structs[name];
         let about = docs(&item.attrs);
+        let title = match places {
+            [] => "The recipe".to_owned(),
+            places => places.join(", "),
+        };
         let _ = write!(
             self.text,
             "\n## {title}\n\n{about}\n\n| key | default | what it is |\n| --- | --- | --- |\n"
         );
-        self.rows(item, "", defaults);
+        self.rows(item, path, defaults);
     }
 
-    fn rows(&mut self, item: &ItemStruct, prefix: &str, defaults: &Value) {
+    fn rows(&mut self, item: &ItemStruct, path: &str, defaults: &Value) {
         for field in &item.fields {
             let name = field.ident.as_ref().unwrap().to_string();
             let key = serde_value(&field.attrs, "rename").unwrap_or(name);
@@ -228,39 +234,52 @@ impl Page<'_> {
                 value => format!("`{value}`").replace('|', "\\|"),
             };
             self.keys += 1;
-            let _ = writeln!(self.text, "| `{prefix}{key}` | {default} | {about} |");
-            if has_section && self.met.insert(kind.clone()) {
-                let title = match is_list {
-                    true => format!("`[[{key}]]`"),
-                    false => format!("`[{key}]`"),
+            let _ = writeln!(self.text, "| `{key}` | {default} | {about} |");
+            if has_section {
+                let inside = match path {
+                    "" => key,
+                    path => format!("{path}.{key}"),
                 };
-                self.next.push((title, kind, value));
+                let place = match is_list {
+                    true => format!("`[[{inside}]]`"),
+                    false => format!("`[{inside}]`"),
+                };
+                let places = self.met.entry(kind.clone()).or_default();
+                if !places.contains(&place) {
+                    places.push(place);
+                }
+                if places.len() == 1 {
+                    self.next.push((inside, kind, value));
+                }
             }
         }
     }
 }
 
-fn written() -> (String, usize) {
-    let types = Types::read();
+/// The page; `places` says of each type which keys hold it, as a page that was written before found them.
+fn written(types: &Types, places: &BTreeMap<String, Vec<String>>) -> (String, usize, BTreeMap<String, Vec<String>>) {
     let mut page = Page {
-        types: &types,
+        types,
         text: HEAD.to_owned(),
-        met: BTreeSet::from(["Recipe".to_owned()]),
+        met: BTreeMap::new(),
         next: Vec::new(),
         keys: 0,
     };
     let defaults = serde_json::to_value(Recipe::default()).unwrap();
-    page.section("The recipe", "Recipe", &defaults);
+    page.section("", "Recipe", &defaults, &[]);
     while !page.next.is_empty() {
-        let (title, name, value) = page.next.remove(0);
-        page.section(&title, &name, &value);
+        let (path, name, value) = page.next.remove(0);
+        let places = places.get(&name).cloned().unwrap_or_default();
+        page.section(&path, &name, &value, &places);
     }
-    (page.text, page.keys)
+    (page.text, page.keys, page.met)
 }
 
 #[test]
 fn the_reference_of_a_recipes_keys_is_what_the_code_says() {
-    let (page, keys) = written();
+    let types = Types::read();
+    let (_, _, places) = written(&types, &BTreeMap::new());
+    let (page, keys, _) = written(&types, &places);
     assert!(keys > 80, "only {keys} keys were found");
     for line in page.lines().filter(|line| line.starts_with("| `")) {
         assert!(!line.ends_with("|  |"), "not documented: {line}");

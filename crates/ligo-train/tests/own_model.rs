@@ -108,7 +108,7 @@ fn a_model_of_ones_own_is_trained_saved_and_gone_on_with() {
     );
     let (reached, least) = (result.final_loss().unwrap(), entropy(&toy));
     assert!(
-        (least - 1e-6..least + 0.15).contains(&reached),
+        (least - 1e-6..least + 0.25).contains(&reached),
         "reached {reached}, at best {least}"
     );
 
