@@ -7,7 +7,8 @@ use ligo_data::{LoaderSettings, Masking};
 use ligo_ops::Precision;
 
 use crate::{
-    Distillation, Error, Freeze, LayerDrop, LrSchedule, OptimizerConfig, Rate, Rewarm, Submodels, TokenDropping,
+    Distillation, Error, Freeze, LayerDrop, LrSchedule, OptimizerConfig, Rate, Rewarm, ScheduleKind, Submodels,
+    TokenDropping,
 };
 
 /// What to do when the loss or the gradient of a step is not a finite number.
@@ -155,7 +156,8 @@ impl TrainConfig {
 
     /// The learning rates of the step with number `step`, counted from 0.
     pub fn rate(&self, step: u64) -> Rate {
-        let rewarmed = self.rewarm_new.map_or(1.0, |rewarm| rewarm.factor(step));
+        let total = self.schedule.over(self.steps).total_steps;
+        let rewarmed = self.rewarm_new.map_or(1.0, |rewarm| rewarm.factor(step, total));
         Rate {
             lr: self.lr(step),
             new_factor: self.new_lr_factor * rewarmed,
@@ -253,12 +255,24 @@ impl TrainConfig {
         }
         self.size_faults(&mut faults);
         self.schedule.faults(&mut faults);
+        self.end_faults(&mut faults);
         self.optimizer.faults(&mut faults);
         self.pass_faults(&mut faults);
         if faults.is_empty() {
             Ok(())
         } else {
             Err(Error::Config { faults })
+        }
+    }
+
+    /// A schedule that is over before the run that goes on with it begins.
+    fn end_faults(&self, faults: &mut Vec<String>) {
+        let schedule = self.schedule.over(self.steps);
+        let (first, total) = (schedule.first_step, schedule.total_steps);
+        if first > 0 && first >= total && self.steps > 0 && schedule.kind != ScheduleKind::Constant {
+            faults.push(format!(
+                "schedule.first_step must be below schedule.total_steps ({total}), or the whole decay lies before the first step; found {first}"
+            ));
         }
     }
 
@@ -283,7 +297,7 @@ impl TrainConfig {
 
     fn pass_faults(&self, faults: &mut Vec<String>) {
         if let Some(rewarm) = &self.rewarm_new {
-            rewarm.faults(faults);
+            rewarm.faults(self.steps, self.schedule.over(self.steps).total_steps, faults);
         }
         if let Some(drop) = &self.layer_drop {
             drop.faults(faults);

@@ -85,7 +85,7 @@ pub use optimizer::{HostMoments, Optimizer, OptimizerConfig, OptimizerKind, Rate
 pub use precision::check_precision;
 pub use result::{CostPerStep, EvalPoint, Outcome, Rollback, Spent, TrainResult};
 pub use saved::{SavedPart, SavedState};
-pub use schedule::{LrSchedule, ScheduleKind};
+pub use schedule::{DecayShape, LrSchedule, ScheduleKind};
 pub use step::train_step;
 pub use store::{ParamInfo, ParamStore};
 pub use submodels::Submodels;
