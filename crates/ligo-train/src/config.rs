@@ -3,12 +3,14 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use ligo_arch::ParamTable;
 use ligo_data::{LoaderSettings, Masking};
 use ligo_ops::Precision;
 
+use crate::muon;
 use crate::{
-    Distillation, Error, Freeze, LayerDrop, LrSchedule, OptimizerConfig, Rate, Rewarm, ScheduleKind, Submodels,
-    TokenDropping,
+    Average, Distillation, Error, Freeze, LayerDrop, LrSchedule, OptimizerConfig, Rate, Rewarm, ScheduleKind,
+    Submodels, TokenDropping,
 };
 
 /// What to do when the loss or the gradient of a step is not a finite number.
@@ -96,6 +98,9 @@ pub struct TrainConfig {
     /// Learns from a teacher, the small model, beside the labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distillation: Option<Distillation>,
+    /// Which average of the weights evaluations and the finished model take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub average: Option<Average>,
     /// Keeps only the states between layers for the backward pass, which computes each layer again: about a third more work for much less
     /// memory, and the same numbers.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -137,6 +142,7 @@ impl Default for TrainConfig {
             submodels: None,
             freeze: None,
             distillation: None,
+            average: None,
             gradient_checkpointing: false,
             precision: Precision::F32,
         }
@@ -167,6 +173,12 @@ impl TrainConfig {
     /// Whether new numbers of a grown model learn at rates of their own.
     pub fn tells_new_entries_apart(&self) -> bool {
         self.new_lr_factor != 1.0 || self.rewarm_new.is_some()
+    }
+
+    /// Numbers that are kept for each parameter of a model beside its value and gradient: moments, and weights that are averaged.
+    pub fn numbers_kept(&self, table: &ParamTable) -> f64 {
+        let averaged = self.average.map_or(0, |average| average.kept());
+        self.optimizer.numbers_kept(muon::share_of(table)) + averaged as f64
     }
 
     /// Settings that ask for something else than a plain pass through the whole model, by their keys.
@@ -256,6 +268,9 @@ impl TrainConfig {
         self.size_faults(&mut faults);
         self.schedule.faults(&mut faults);
         self.end_faults(&mut faults);
+        if let Some(average) = &self.average {
+            average.faults(self.steps, &mut faults);
+        }
         self.optimizer.faults(&mut faults);
         self.pass_faults(&mut faults);
         if faults.is_empty() {

@@ -1,10 +1,13 @@
+use std::collections::HashSet;
+
 use burn::tensor::{Device, Tensor};
 use ligo_arch::ModelConfig;
 use ligo_models::{Inputs, Model};
 
 use crate::freeze::Places;
+use crate::muon;
 use crate::unfolded::Unfolded;
-use crate::{Error, Leaves, ParamStore, StepContext, TrainConfig, Trained, Work};
+use crate::{Error, Leaves, OptimizerKind, ParamStore, StepContext, TrainConfig, Trained, Work};
 
 /// What a run minimises. The loop knows parameters by name and nothing of models; an objective turns them into a model.
 pub trait Objective {
@@ -41,6 +44,11 @@ pub trait Objective {
         true
     }
 
+    /// Whether a parameter is a matrix that Muon updates, where that is the optimizer.
+    fn is_matrix(&self, _name: &str) -> bool {
+        false
+    }
+
     /// The mean loss over the labels of a micro-batch, one element.
     ///
     /// # Errors
@@ -53,7 +61,8 @@ pub trait Objective {
     /// What of the settings this objective cannot do, one sentence per fault.
     fn faults(&self, config: &TrainConfig) -> Vec<String> {
         let cannot = |key: &str| format!("{key} is nothing that the objective `{}` can do", self.name());
-        config.special_passes().into_iter().map(cannot).collect()
+        let muon = (config.optimizer.kind == OptimizerKind::Muon).then_some("optimizer.kind = \"muon\"");
+        config.special_passes().into_iter().chain(muon).map(cannot).collect()
     }
 }
 
@@ -63,6 +72,7 @@ pub trait Objective {
 pub struct PretrainObjective {
     skeleton: Model,
     places: Places,
+    matrices: HashSet<String>,
 }
 
 impl PretrainObjective {
@@ -73,8 +83,13 @@ impl PretrainObjective {
     /// The configuration is not valid, or a name is not one of its optional tensors.
     pub fn new(config: &ModelConfig, optional: &[&str], device: &Device) -> Result<Self, Error> {
         let skeleton = Model::skeleton_with(config, optional, device)?;
-        let places = Places::new(&config.table());
-        Ok(Self { skeleton, places })
+        let table = config.table();
+        let matrices = table.params().filter(muon::is_for_muon).map(|param| param.name);
+        Ok(Self {
+            skeleton,
+            places: Places::new(&table),
+            matrices: matrices.collect(),
+        })
     }
 
     /// Names and shapes of the parameters that the store must hold.
@@ -105,6 +120,10 @@ impl Objective for PretrainObjective {
 
     fn is_trained(&self, name: &str, trained: &Trained) -> bool {
         self.places.is_trained(name, trained)
+    }
+
+    fn is_matrix(&self, name: &str) -> bool {
+        self.matrices.contains(name)
     }
 
     fn faults(&self, config: &TrainConfig) -> Vec<String> {
