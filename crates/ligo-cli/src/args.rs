@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use ligo_device::{Depth, DeviceChoice, Picked};
+use ligo_experiment::Listener;
+use ligo_experiment::told::Told;
+use ligo_experiment::{hub, stop};
 
 use crate::commands::{compare, devices, grow, images, inspect, job, learn, plan, push, run, tokenize, train, verify};
-use crate::device::{self, Depth, DeviceChoice, Picked};
-use crate::told::Told;
 use crate::ui::Shown;
-use crate::{Failure, Ui, hub, stop};
+use crate::{Failure, Ui};
 
 /// Grow a pretrained transformer into a larger one: the large model reaches the same loss at a fraction of the cost.
 #[derive(Debug, Parser)]
@@ -84,11 +86,11 @@ pub fn main() -> ExitCode {
     } = &cli.command
     {
         let (describe, measure) = (*describe, *measure);
-        let code = device::run_probe(spec, Depth { describe, measure });
+        let code = ligo_device::run_probe(spec, Depth { describe, measure });
         return ExitCode::from(u8::try_from(code).unwrap_or(1));
     }
-    stop::install();
-    let ui = match &cli.command {
+    crate::signals::install();
+    let ui = &match &cli.command {
         Command::Job(_) => {
             job::stop_with_parent();
             Ui::of_job()
@@ -98,7 +100,7 @@ pub fn main() -> ExitCode {
     match fetch(&mut cli.command, ui).and_then(|()| dispatch(&cli, ui)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_interruption() => {
-            ui.note(stop::farewell());
+            ui.note(&stop::farewell());
             ExitCode::from(stop::INTERRUPTED)
         }
         Err(failure) => {
@@ -117,7 +119,7 @@ pub fn main() -> ExitCode {
 
 /// Puts models that are named by their address on the hub onto this machine: from here on every path is one. Texts and tokenizers, which a
 /// recipe names too, are fetched where they are read.
-fn fetch(command: &mut Command, ui: Ui) -> Result<(), Failure> {
+fn fetch(command: &mut Command, ui: &Ui) -> Result<(), Failure> {
     let model = |path: &mut PathBuf| -> Result<(), Failure> {
         *path = hub::model(path, ui)?;
         Ok(())
@@ -157,8 +159,8 @@ fn fetch(command: &mut Command, ui: Ui) -> Result<(), Failure> {
     }
 }
 
-fn dispatch(cli: &Cli, ui: Ui) -> Result<(), Failure> {
-    let pick = || -> Result<Picked, Failure> { Ok(device::pick(cli.device)?) };
+fn dispatch(cli: &Cli, ui: &Ui) -> Result<(), Failure> {
+    let pick = || -> Result<Picked, Failure> { Ok(ligo_device::pick(cli.device)?) };
     match &cli.command {
         Command::Run(args) => run::run(args, pick()?, ui),
         Command::Tokenize(args) => tokenize::run(args, ui),

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use ligo_cost::hardware::{Hardware, KNOWN, Precision};
+use ligo_device::DeviceChoice;
+use ligo_experiment::Listener;
+use ligo_experiment::cost;
+use ligo_experiment::plan::{self, Asked, Machine, Terms, probe};
+use ligo_experiment::recipe::{self, DataFacts, Recipe, nearest};
 use ligo_train::TrainConfig;
 
-use crate::device::{self, DeviceChoice};
-use crate::plan::{self, Asked, Machine, Terms, probe};
-use crate::recipe::{self, DataFacts, Recipe, nearest};
-use crate::{Failure, Ui, cost};
+use crate::{Failure, Ui};
 
 /// The machine that the program runs on.
 const THIS: &str = "this";
@@ -82,7 +84,7 @@ fn at_least_one(text: &str) -> Result<f64, String> {
 ///
 /// # Errors
 /// The recipe or the hardware is unknown, a setting does not fit, or the probe fails.
-pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: Ui) -> Result<(), Failure> {
+pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Failure> {
     let recipe = resolve(args)?;
     let facts = DataFacts::expected(&recipe);
     let asked = Asked {
@@ -98,7 +100,7 @@ pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: Ui) -> Result<(), Failure>
         name => plan::of_known(known(name)?, &asked)?,
     };
     let plan = plan::plan(&recipe, &facts, terms)?;
-    ui.result(if args.json {
+    ui.result(&if args.json {
         plan::json(&plan)?
     } else if args.csv {
         plan::csv(&plan).trim_end().to_owned()
@@ -136,16 +138,16 @@ fn known(name: &str) -> Result<&'static Hardware, Failure> {
 }
 
 /// The terms of this machine, measured unless the user knows better.
-fn this(recipe: &Recipe, facts: &DataFacts, asked: &Asked, choice: DeviceChoice, ui: Ui) -> Result<Terms, Failure> {
+fn this(recipe: &Recipe, facts: &DataFacts, asked: &Asked, choice: DeviceChoice, ui: &Ui) -> Result<Terms, Failure> {
     let precision = cost::computed(asked.precision);
-    let picked = device::pick(choice)?;
-    device::check_precision(&picked, precision)?;
+    let picked = ligo_device::pick(choice)?;
+    ligo_experiment::check_precision(&picked, precision)?;
     let machine = Machine::measured(&picked, precision);
     if asked.utilisation.is_some() {
         return Ok(plan::of_this(&machine, asked, None));
     }
-    ui.say(format!("measuring some steps of the large model on {}", picked.name));
-    let large = recipe.pair(facts).map_err(crate::run::faults)?.large;
+    ui.say(&format!("measuring some steps of the large model on {}", picked.name));
+    let large = recipe.pair(facts).map_err(ligo_experiment::run::faults)?.large;
     let dims = cost::dims(&large, recipe.data.seq_len, recipe.data.mask_probability);
     let train = TrainConfig {
         precision,
