@@ -26,7 +26,7 @@ fn tiny() -> TransformerDims {
 const BATCH: Batch = Batch {
     sequences: 3,
     accumulation: 1,
-    moments: 2,
+    moments: 2.0,
     recomputes_layers: false,
 };
 
@@ -68,7 +68,7 @@ fn a_model_that_recomputes_its_layers_keeps_their_inputs_and_one_layer() {
 fn accumulation_doubles_the_gradients_and_no_optimizer_state_is_kept_without_moments() {
     let twice = Batch {
         accumulation: 8,
-        moments: 0,
+        moments: 0.0,
         ..BATCH
     };
     let memory = training(1000, &tiny(), twice);

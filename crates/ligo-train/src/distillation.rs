@@ -99,6 +99,10 @@ impl Objective for DistillObjective {
         self.student.is_trained(name, trained)
     }
 
+    fn is_matrix(&self, name: &str) -> bool {
+        self.student.is_matrix(name)
+    }
+
     fn loss(&self, leaves: &Leaves, batch: &Inputs, at: &StepContext<'_>) -> Result<Tensor<1>, Error> {
         let Some((weight, temperature)) = weight(at) else {
             return self.student.loss(leaves, batch, at);

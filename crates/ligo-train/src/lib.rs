@@ -33,6 +33,7 @@
 //! }
 //! ```
 
+mod average;
 mod batch;
 mod checkpoint;
 mod config;
@@ -46,6 +47,7 @@ mod layer_drop;
 mod leaves;
 mod log;
 mod meter;
+mod muon;
 mod new_entries;
 mod objective;
 mod observer;
@@ -67,6 +69,7 @@ mod trainer;
 mod unfolded;
 mod work;
 
+pub use average::Average;
 pub use batch::{BatchSource, inputs_on};
 pub use config::{FailedSavePolicy, MOST_SEQUENCES, MOST_STEPS, NonFinitePolicy, TrainConfig};
 pub use context::StepContext;
@@ -77,6 +80,7 @@ pub use freeze::Freeze;
 pub use layer_drop::LayerDrop;
 pub use leaves::Leaves;
 pub use meter::{Meter, Reading};
+pub use muon::{Muon, MuonScale};
 pub use new_entries::{NewMasks, Rewarm};
 pub use objective::{Learner, Objective, PretrainObjective};
 pub use observer::{Event, Observer, Silent, StepReport};
@@ -85,7 +89,7 @@ pub use optimizer::{HostMoments, Optimizer, OptimizerConfig, OptimizerKind, Rate
 pub use precision::check_precision;
 pub use result::{CostPerStep, EvalPoint, Outcome, Rollback, Spent, TrainResult};
 pub use saved::{SavedPart, SavedState};
-pub use schedule::{LrSchedule, ScheduleKind};
+pub use schedule::{DecayShape, LrSchedule, ScheduleKind};
 pub use step::train_step;
 pub use store::{ParamInfo, ParamStore};
 pub use submodels::Submodels;

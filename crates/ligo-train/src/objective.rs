@@ -1,10 +1,13 @@
+use std::collections::HashSet;
+
 use burn::tensor::{Device, Tensor};
 use ligo_arch::ModelConfig;
 use ligo_models::{Inputs, Model, Pass};
 
 use crate::freeze::Places;
+use crate::muon;
 use crate::unfolded::Unfolded;
-use crate::{Error, Leaves, ParamStore, StepContext, TrainConfig, Trained, Work};
+use crate::{Error, Leaves, OptimizerKind, ParamStore, StepContext, TrainConfig, Trained, Work};
 
 /// A model as training sees it: [`Model`], or one of your own.
 pub trait Learner {
@@ -56,6 +59,11 @@ pub trait Objective {
         true
     }
 
+    /// Whether a parameter is a matrix that Muon updates, where that is the optimizer.
+    fn is_matrix(&self, _name: &str) -> bool {
+        false
+    }
+
     /// The mean loss over the labels of a micro-batch, one element.
     ///
     /// # Errors
@@ -68,7 +76,8 @@ pub trait Objective {
     /// What of the settings this objective cannot do, one sentence per fault.
     fn faults(&self, config: &TrainConfig) -> Vec<String> {
         let cannot = |key: &str| format!("{key} is nothing that the objective `{}` can do", self.name());
-        config.special_passes().into_iter().map(cannot).collect()
+        let muon = (config.optimizer.kind == OptimizerKind::Muon).then_some("optimizer.kind = \"muon\"");
+        config.special_passes().into_iter().chain(muon).map(cannot).collect()
     }
 }
 
@@ -78,6 +87,7 @@ pub trait Objective {
 pub struct PretrainObjective {
     skeleton: Model,
     places: Places,
+    matrices: HashSet<String>,
 }
 
 impl PretrainObjective {
@@ -88,8 +98,13 @@ impl PretrainObjective {
     /// The configuration is not valid, or a name is not one of its optional tensors.
     pub fn new(config: &ModelConfig, optional: &[&str], device: &Device) -> Result<Self, Error> {
         let skeleton = Model::skeleton_with(config, optional, device)?;
-        let places = Places::new(&config.table());
-        Ok(Self { skeleton, places })
+        let table = config.table();
+        let matrices = table.params().filter(muon::is_for_muon).map(|param| param.name);
+        Ok(Self {
+            skeleton,
+            places: Places::new(&table),
+            matrices: matrices.collect(),
+        })
     }
 
     /// The model with these leaves.
@@ -128,6 +143,10 @@ impl Objective for PretrainObjective {
 
     fn is_trained(&self, name: &str, trained: &Trained) -> bool {
         self.places.is_trained(name, trained)
+    }
+
+    fn is_matrix(&self, name: &str) -> bool {
+        self.matrices.contains(name)
     }
 
     fn faults(&self, config: &TrainConfig) -> Vec<String> {

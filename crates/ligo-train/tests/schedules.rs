@@ -119,7 +119,11 @@ fn schedules() -> Vec<(&'static str, TrainConfig)> {
                     share: 0.75,
                     ..Distillation::default()
                 });
-                c.rewarm_new = Some(Rewarm { steps: 5, factor: 1.5 });
+                c.rewarm_new = Some(Rewarm {
+                    steps: Some(5),
+                    factor: 1.5,
+                    ..Rewarm::default()
+                });
             }),
         ),
     ]

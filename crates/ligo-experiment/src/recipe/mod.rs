@@ -17,6 +17,7 @@ mod select;
 mod shape;
 mod stages;
 mod sweep;
+mod tau;
 #[cfg(test)]
 mod tests;
 
@@ -326,6 +327,10 @@ pub struct MethodSection {
     /// Operators of which the best is taken, instead of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub select: Option<SelectSection>,
+    /// One schedule over both models: this share of the steps trains the small one from scratch, and the rest the large one that is grown of it. A list
+    /// in a recipe stands for as many methods, whose small models are one run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tau: Option<f64>,
 }
 
 impl MethodSection {

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use ligo_train::TrainConfig;
+use ligo_train::{OptimizerKind, TrainConfig};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::faults::{Fault, RecipeError, nearest};
 use super::limits::{MOST_FAULTS, MOST_TOKENS, operator_fault};
 use super::shape::unknown_key;
-use super::{BUILTIN, CorpusSource, DataFacts, Pair, Recipe, builtin, everywhere, methods};
+use super::{BUILTIN, CorpusSource, DataFacts, Pair, Recipe, builtin, everywhere, methods, tau};
 
 /// Reads a recipe file or a built-in recipe, applies `--set key=value` overrides and checks everything.
 ///
@@ -56,6 +56,7 @@ pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Recipe, R
     let mut table = on_its_base(table, origin)?;
     let mut faults = Vec::new();
     everywhere::spread(&mut table, &mut faults);
+    tau::spread(&mut table, &mut faults);
     // On top of the defaults of the whole recipe: a section's own defaults (the operator's rate) hold for keys left out.
     let mut whole = match Value::try_from(Recipe::default()) {
         Ok(Value::Table(defaults)) => defaults,
@@ -365,6 +366,12 @@ fn check_models(recipe: &Recipe, faults: &mut Vec<Fault>) -> Option<Pair> {
         settings.retain(|setting| !allowed || *setting == "distillation");
         if train.tells_new_entries_apart() {
             settings.push("a rate for new parameters");
+        }
+        if !allowed && train.optimizer.kind == OptimizerKind::Muon {
+            faults.push(Fault {
+                key: format!("{key}.optimizer.kind"),
+                message: "muon is for the matrices of a model's layers, and an operator has none; take adamw".into(),
+            });
         }
         faults.extend(settings.into_iter().map(|setting| Fault {
             key: key.into(),

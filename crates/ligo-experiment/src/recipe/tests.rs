@@ -308,11 +308,19 @@ fn every_preset_has_a_plan_and_a_name_of_its_own() {
             "{label}"
         );
         let stages = stages(&recipe, i);
-        let total: u64 = stages.iter().map(|stage| stage.train.steps).sum();
+        let total: u64 = stages.iter().map(Stage::steps).sum();
         assert_eq!(total, recipe.large.train.steps, "{name}");
         assert_eq!(stages.last().unwrap().model, large, "{name}");
         // Fresh models owe nothing to the small one, unless it teaches.
-        let fresh = ["mslt", "stackbert-progressive", "staged", "midas", "zero-one"].contains(&name);
+        let fresh = [
+            "mslt",
+            "stackbert-progressive",
+            "staged",
+            "midas",
+            "zero-one",
+            "one-schedule",
+        ]
+        .contains(&name);
         assert_eq!(use_small_model(&stages), !fresh, "{name}");
     }
     let scratch = with_methods("{name=\"scratch\"}");

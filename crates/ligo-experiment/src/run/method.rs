@@ -191,7 +191,8 @@ impl Growing<'_> {
                 teacher: teacher.as_ref(),
                 side_files: Some(&start_dir),
                 spent,
-                until,
+                until: until.or(stage.until),
+                goes_on: until.is_none() && stage.until.is_some(),
             },
         })?;
         Ok(fingerprint)

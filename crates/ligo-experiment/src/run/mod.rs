@@ -29,6 +29,7 @@ pub mod stage;
 mod sweep;
 pub mod text;
 mod training;
+mod trunk;
 mod units;
 
 use ligo_train::TrainConfig;

@@ -22,6 +22,7 @@ use super::dataset::Dataset;
 use super::guard::guarded;
 use super::room::{self, Computer};
 use super::stage::{self, KERNELS, TRAIN, fingerprint, write_json};
+use super::trunk;
 use crate::cost::TrainingCost;
 use crate::listener::{NotingSaves, Watched};
 use crate::plan::Machine;
@@ -100,8 +101,17 @@ pub struct Extras<'a> {
     pub side_files: Option<&'a Path>,
     /// What was spent before the first step.
     pub spent: Spent,
-    /// Ends the run early: after so many steps, of which the last one is evaluated. No model is written then.
+    /// Ends the run early: after so many steps, of which the last one is evaluated. No model is written then, unless others go on from it.
     pub until: Option<u64>,
+    /// Whether it is left there for others to go on from: its model is written, and where another one of the same kind was left sooner, it goes on
+    /// with that.
+    pub goes_on: bool,
+}
+
+impl Extras<'_> {
+    fn writes_model(&self) -> bool {
+        self.until.is_none() || self.goes_on
+    }
 }
 
 /// What a training run starts from.
@@ -279,11 +289,19 @@ impl<'a> Session<'a> {
             let print = stage::complete(folder).unwrap_or_else(|| fingerprint(&inputs));
             return Ok((read_result(folder)?, print));
         }
-        let outputs = match extras.until {
-            Some(_) => &[RESULT_JSON][..],
-            None => &[RESULT_JSON, MODEL],
+        let outputs = match extras.writes_model() {
+            false => &[RESULT_JSON][..],
+            true => &[RESULT_JSON, MODEL],
+        };
+        // Whatever its end is, it is the same run up to there.
+        let of_run = match extras.goes_on {
+            true => trunk::whole(&inputs),
+            false => inputs.clone(),
         };
         let print = self.stage(label, folder, &inputs, outputs, || {
+            if let Some(until) = extras.until.filter(|_| extras.goes_on && !has_checkpoint(folder)) {
+                trunk::go_on_from_another(self.listener, label, folder, &inputs, until)?;
+            }
             let memory = crate::plan::training_memory(config, train, data);
             self.check_memory(label, &memory)?;
             let names: Vec<&str> = optional.iter().map(String::as_str).collect();
@@ -306,9 +324,9 @@ impl<'a> Session<'a> {
                 data,
                 cost: Box::new(cost),
                 extras,
-                inputs: &inputs,
+                inputs: &of_run,
             })?;
-            if extras.until.is_none() {
+            if extras.writes_model() {
                 let beside = Beside {
                     tokenizer: Some(dataset.tokenizer()),
                     others: extras.side_files,
@@ -352,7 +370,7 @@ impl<'a> Session<'a> {
             steps.folder,
             parameters,
             train,
-            steps.extras.until.is_none(),
+            steps.extras.writes_model(),
         )?;
         let (loader, valid) = steps.dataset.batches(config, steps.data, train)?;
         let run = RunData {
