@@ -54,7 +54,7 @@ pub mod seeds;
 pub mod utilization;
 
 pub use curve::{CostToReach, Curve, Point};
-pub use dims::{Predicted, TransformerDims};
+pub use dims::{Predicted, SparseDims, TransformerDims};
 pub use error::Error;
 pub use partial::{LayerRun, PartialPass};
 pub use savings::{Charges, Comparison, Saving, compare};
