@@ -75,8 +75,8 @@ families! {
     GptNeox(GptNeoxConfig) = "gpt_neox",
     /// OPT.
     Opt(OptConfig) = "opt",
-    /// Llama, and those that differ from it in biases, norms, rotations, names and defaults.
-    Llama(LlamaConfig) = "llama" | "mistral" | "qwen2" | "qwen3" | "smollm3" | "phi3" | "olmo2",
+    /// Llama, and those that differ from it in biases, norms, rotations, names, defaults and experts.
+    Llama(LlamaConfig) = "llama" | "mistral" | "mixtral" | "qwen2" | "qwen3" | "qwen3_moe" | "smollm3" | "phi3" | "olmo2",
     /// Gemma, and Gemma 2 and the text of Gemma 3, which add norms, windows and caps to it.
     Gemma(GemmaConfig) = "gemma" | "gemma2" | "gemma3_text",
 }

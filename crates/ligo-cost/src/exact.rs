@@ -23,7 +23,8 @@ pub struct ForwardFlops {
     pub projections: f64,
     /// Scores and weighted average: `L · 2 · 2·N·S·Q`.
     pub attention: f64,
-    /// The feed-forward network's two layers, or three when gated: `L · 2 · 2·N·D·F`.
+    /// The feed-forward network's two layers, or three when gated: `L · 2 · 2·N·D·F`. Of several networks those that a token goes through, and the product
+    /// that chooses them.
     pub ffn: f64,
     /// The head at the `P` predicted tokens: `2·P·D·V`, and `2·P·D²` for the layer before it where there is one.
     pub head: f64,
@@ -78,14 +79,15 @@ impl LayerFlops {
 
 /// One layer in which `reading` tokens of each sequence attend to `read` ones.
 pub(crate) fn layer_flops(dims: &TransformerDims, batch_sequences: usize, reading: usize, read: usize) -> LayerFlops {
-    let [d, f, matrices] = [dims.hidden, dims.ffn, dims.ffn_matrices].map(|n| n as f64);
+    let [d, matrices] = [dims.hidden, dims.ffn_matrices].map(|n| n as f64);
+    let [f, router] = dims.active_neurons();
     let [q, kv] = [dims.query, dims.key_value].map(|n| n as f64);
     let [reading_tokens, read_tokens] = [reading, read].map(|tokens| (batch_sequences * tokens) as f64);
     LayerFlops {
         inputs: 2.0 * d * (reading_tokens * q + 2.0 * read_tokens * kv),
         output: 2.0 * d * reading_tokens * q,
         attention: 2.0 * 2.0 * reading_tokens * read as f64 * q,
-        ffn: matrices * 2.0 * reading_tokens * d * f,
+        ffn: matrices * 2.0 * reading_tokens * d * f + 2.0 * reading_tokens * d * router,
     }
 }
 

@@ -55,7 +55,7 @@ pub mod seeds;
 pub mod utilization;
 
 pub use curve::{CostToReach, Curve, Point};
-pub use dims::{Predicted, TransformerDims};
+pub use dims::{Predicted, SparseDims, TransformerDims};
 pub use error::Error;
 pub use frontier::Frontier;
 pub use partial::{LayerRun, PartialPass};

@@ -131,19 +131,16 @@ fn intermediates(tensor: &TensorGrowth, order: GrowthOrder) -> f64 {
 /// `16·D + H` where `Q = K = D`, `F = 4·D` and `G = 2`: attention keeps no `S × S` map. When layers are recomputed, each keeps its input, `D`,
 /// and all else is there for one layer at a time.
 fn activations(dims: &TransformerDims, batch: Batch) -> f64 {
-    let [s, d, q, kv, f, h] = [
-        dims.seq_len,
-        dims.hidden,
-        dims.query,
-        dims.key_value,
-        dims.ffn,
-        dims.heads,
-    ]
-    .map(|n| n as f64);
+    let [s, d, q, kv, h] = [dims.seq_len, dims.hidden, dims.query, dims.key_value, dims.heads].map(|n| n as f64);
+    let [f, router] = dims.active_neurons();
     let sequences = batch.sequences as f64;
     let tokens = sequences * s;
     let gates = dims.ffn_matrices as f64;
-    let layer = 4.0 * d + 2.0 * q + 2.0 * kv + gates * f + h;
+    // Of experts also their inputs and outputs, once for each that a token goes through.
+    let routed = dims
+        .sparse
+        .map_or(0.0, |sparse| 2.0 * sparse.active as f64 * d + router);
+    let layer = 4.0 * d + 2.0 * q + 2.0 * kv + gates * f + h + routed;
     let layers = match batch.recomputes_layers {
         false => dims.layers as f64 * layer,
         true => dims.layers as f64 * d + layer,

@@ -13,6 +13,7 @@ fn tiny() -> TransformerDims {
         key_value: 2,
         ffn: 6,
         ffn_matrices: 3,
+        sparse: None,
         heads: 2,
         vocab: 10,
         patch: 0,

@@ -2,7 +2,7 @@
 
 use ligo_arch::{ModelConfig, ParamTable, Task};
 use ligo_cost::hardware::Precision;
-use ligo_cost::{PartialPass, Predicted, TransformerDims, electra, exact};
+use ligo_cost::{PartialPass, Predicted, SparseDims, TransformerDims, electra, exact};
 use ligo_growth::{LigoConfig, Sharing};
 use ligo_models::Layers;
 use ligo_train::{CostPerStep, OptimizerKind, StepContext, StepCost, TrainConfig, Work};
@@ -19,6 +19,12 @@ pub fn dims(config: &ModelConfig, seq_len: usize, mask_probability: f64) -> Tran
         key_value: sizes.key_value,
         ffn: sizes.ffn,
         ffn_matrices: sizes.ffn_matrices,
+        sparse: sizes.sparse.map(|sparse| SparseDims {
+            layers: sparse.layers,
+            experts: sparse.experts,
+            active: sparse.active,
+            ffn: sparse.ffn,
+        }),
         heads: sizes.heads,
         vocab: sizes.outputs,
         patch: sizes.patch,

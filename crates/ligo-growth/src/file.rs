@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::term::{host, is_lookup};
-use crate::{Coverage, Error, Factors, Fill, LinearMap, OperatorSpec, Sharing, Term};
+use crate::{Coverage, Difference, Error, Factors, Fill, LinearMap, OperatorSpec, Sharing, Term};
 
 /// The file of an operator directory that says what the operator is.
 pub const OPERATOR_JSON: &str = "operator.json";
@@ -54,6 +54,9 @@ pub struct OperatorInfo {
     /// Whether normalisations without a source have gains of one.
     #[serde(default)]
     pub identity_fill: bool,
+    /// How copies of experts differ from what they copy, where there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experts_fill: Option<Difference>,
     /// How it was learned: steps, losses, seeds; free form.
     #[serde(default)]
     pub training: Value,
@@ -99,6 +102,7 @@ impl OperatorInfo {
             padded_fill: false,
             fan_out_fill: false,
             identity_fill: false,
+            experts_fill: None,
             training,
         }
     }
@@ -138,6 +142,10 @@ pub fn save_operator(path: &Path, map: &LinearMap, mut info: OperatorInfo) -> Re
     info.padded_fill = matches!(map.fill, Fill::Padded { .. });
     info.fan_out_fill = matches!(map.fill, Fill::FanOut { .. });
     info.identity_fill = map.fill == Fill::Identity;
+    info.experts_fill = match map.fill {
+        Fill::Experts { difference, .. } => Some(difference),
+        _ => None,
+    };
     info.added_fill = match map.fill {
         Fill::Added { own_layers, .. } => Some(own_layers),
         _ => None,
@@ -164,6 +172,10 @@ pub fn save_operator(path: &Path, map: &LinearMap, mut info: OperatorInfo) -> Re
         | Fill::Silent {
             initializer_range,
             seed,
+        }
+        | Fill::Experts {
+            initializer_range,
+            difference: Difference { seed, .. },
         } => Some((initializer_range, seed)),
     };
     let mut tensors = Vec::new();
@@ -216,7 +228,8 @@ pub fn save_operator(path: &Path, map: &LinearMap, mut info: OperatorInfo) -> Re
 pub fn load_operator(path: &Path, device: &Device) -> Result<(LinearMap, OperatorInfo), Error> {
     ligo_checkpoint::verify(path)?;
     let info = OperatorInfo::read(path)?;
-    let (small, large) = (info.small()?.table(), info.large()?.table());
+    let large = info.large()?;
+    let (small, large) = (info.small()?.table_for(&large), large.table());
     let (_, file) = state::open(path.join(OPERATOR_TENSORS))?;
     let reader = Reader {
         file: &file,
@@ -240,6 +253,14 @@ pub fn load_operator(path: &Path, device: &Device) -> Result<(LinearMap, Operato
     let fill = match (info.fresh_fill, info.silent_fill) {
         (None, _) if info.identity_fill => Fill::Identity,
         (None, _) => Fill::Zero,
+        (Some((initializer_range, seed)), _) if info.experts_fill.is_some() => Fill::Experts {
+            initializer_range,
+            difference: info.experts_fill.unwrap_or(Difference {
+                noise: 0.0,
+                drop: 0.0,
+                seed,
+            }),
+        },
         (Some((initializer_range, seed)), _) if info.padded_fill => Fill::Padded {
             initializer_range,
             seed,

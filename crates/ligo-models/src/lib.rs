@@ -46,6 +46,7 @@ mod inputs;
 mod install;
 mod linear;
 pub mod llama;
+pub mod mixture;
 mod model;
 mod names;
 mod network;

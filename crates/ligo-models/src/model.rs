@@ -10,6 +10,7 @@ use crate::gemma::GemmaForCausalLm;
 use crate::gpt_neox::GptNeoxForCausalLm;
 use crate::gpt2::Gpt2LmHeadModel;
 use crate::llama::LlamaForCausalLm;
+use crate::mixture::MixtureForCausalLm;
 use crate::network::Network;
 use crate::olmo2::Olmo2ForCausalLm;
 use crate::opt::OptForCausalLm;
@@ -95,6 +96,8 @@ networks! {
     GptNeox(GptNeoxForCausalLm),
     /// Llama, Mistral, Qwen2, Qwen3, SmolLM3 or Phi-3.
     Llama(LlamaForCausalLm),
+    /// Mixtral, or Qwen3's mixture of experts.
+    Mixture(MixtureForCausalLm),
     /// OLMo 2.
     Olmo2(Olmo2ForCausalLm),
     /// OPT.
@@ -149,6 +152,7 @@ impl Model {
             ModelConfig::GptNeox(c) => Self::GptNeox(GptNeoxForCausalLm::skeleton(c, device)),
             ModelConfig::Opt(c) => Self::Opt(OptForCausalLm::skeleton(c, device)),
             ModelConfig::Llama(c) if c.normalises_outputs() => Self::Olmo2(Olmo2ForCausalLm::skeleton(c, device)),
+            ModelConfig::Llama(c) if c.experts().is_some() => Self::Mixture(MixtureForCausalLm::skeleton(c, device)),
             ModelConfig::Llama(c) => Self::Llama(LlamaForCausalLm::skeleton(c, device)),
             ModelConfig::Gemma(c) => Self::Gemma(GemmaForCausalLm::skeleton(c, device)),
         })

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Once;
 
 use burn::tensor::{Device, FloatDType, IntDType, Tensor, TensorData};
-use common::decoders::{kinds, next_tokens};
+use common::decoders::{balanced, kinds, next_tokens};
 use common::images::{dropping, labelled};
 use common::{answers, any, batch, classes, number, tiny, tiny_distilbert, tiny_roberta, values};
 use ligo_arch::{BertConfig, HiddenAct, ModelConfig, Task};
@@ -153,7 +153,7 @@ fn models_of_images_pass_gradients_to_the_leaves_behind_installed_tensors() {
 
 #[test]
 fn decoders_pass_gradients_to_the_leaves_behind_installed_tensors() {
-    for config in kinds() {
+    for config in kinds().into_iter().chain([balanced()]) {
         check(&config, |device| Inputs::Causal(next_tokens(device)));
     }
 }

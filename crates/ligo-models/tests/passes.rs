@@ -29,6 +29,18 @@ fn kinds() -> Vec<ModelConfig> {
     kinds
 }
 
+/// A mixture's routers are asked once, so that layers that are balanced are not computed again.
+#[test]
+fn a_loss_that_balances_experts_is_the_same_where_layers_would_be_computed_again() {
+    let config = decoders::balanced();
+    let pass = Pass::whole(DropoutStream::new(3));
+    let again = Pass {
+        recompute: true,
+        ..pass.clone()
+    };
+    assert_eq!(learned(&config, 0, &again), learned(&config, 0, &pass));
+}
+
 /// The same with another number of layers.
 fn with_layers(config: &ModelConfig, layers: usize) -> ModelConfig {
     let mut config = config.clone();

@@ -280,8 +280,10 @@ pub fn family_name(model_type: &str) -> &str {
         "gpt_neox" => "GPT-NeoX",
         "llama" => "Llama",
         "mistral" => "Mistral",
+        "mixtral" => "Mixtral",
         "qwen2" => "Qwen2",
         "qwen3" => "Qwen3",
+        "qwen3_moe" => "Qwen3 MoE",
         "gemma" => "Gemma",
         "gemma2" => "Gemma 2",
         "gemma3_text" => "Gemma 3",
@@ -303,8 +305,14 @@ pub fn describe(config: &ModelConfig) -> String {
         0 => format!("{} classes", sizes.outputs),
         words => format!("vocabulary {words}, {} positions", config.max_sequence_tokens()),
     };
+    let experts = sizes.sparse.map_or(String::new(), |sparse| {
+        format!(
+            ", {} experts of {} in {} layers, {} for a token",
+            sparse.experts, sparse.ffn, sparse.layers, sparse.active
+        )
+    });
     format!(
-        "{}, {} layers, hidden {}, {} heads, feed-forward {}, {reads}",
+        "{}, {} layers, hidden {}, {} heads, feed-forward {}{experts}, {reads}",
         family_name(config.model_type()),
         sizes.layers + sizes.class_layers,
         sizes.hidden,

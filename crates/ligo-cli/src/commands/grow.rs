@@ -327,7 +327,7 @@ fn fixed(
         ui.say(&kept_kinds(&large.layer_lists()));
     }
     let map = spec.build(
-        &source.config.table(),
+        &source.config.table_for(&large),
         &large.table(),
         &picked.device,
         large.initializer_range(),
@@ -477,8 +477,14 @@ fn spec(
         let builds = |spec: &OperatorSpec| {
             let large = spec.adjust(small, large);
             let range = large.initializer_range();
-            spec.build(&small.table(), &large.table(), &picked.device, range, args.seed)
-                .is_ok()
+            spec.build(
+                &small.table_for(&large),
+                &large.table(),
+                &picked.device,
+                range,
+                args.seed,
+            )
+            .is_ok()
         };
         let choice::Proposal { spec, reason } = choice::propose(small, large, builds);
         ui.say(&format!("by {} ({}): {reason}", spec.label(), spec.name()));

@@ -40,7 +40,7 @@ impl Recipe {
                 (small, large) => return Err([small.err(), large.err()].into_iter().flatten().flatten().collect()),
             },
         };
-        check_growable(&small.table(), &large.table()).map_err(|error| fault("large.model", &error))?;
+        check_growable(&small.table_for(&large), &large.table()).map_err(|error| fault("large.model", &error))?;
         Ok(Pair { small, large })
     }
 

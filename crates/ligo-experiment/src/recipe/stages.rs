@@ -333,7 +333,7 @@ fn can_grow(operator: &OperatorSpec, small: &ModelConfig, large: &ModelConfig) -
     if *operator == OperatorSpec::Scratch {
         return Ok(());
     }
-    let outcome = operator.check(&small.table(), &large.table());
+    let outcome = operator.check(&small.table_for(large), &large.table());
     outcome.map_err(|error| error.to_string())
 }
 

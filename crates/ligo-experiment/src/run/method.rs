@@ -262,7 +262,7 @@ impl Growing<'_> {
             };
             let fingerprint = session.stage(&label, &self.folder.join("map"), &upstream, &["../operator"], || {
                 let map = spec.build(
-                    &small.table(),
+                    &small.table_for(large),
                     &large.table(),
                     &session.device,
                     large.initializer_range(),

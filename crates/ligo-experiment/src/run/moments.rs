@@ -57,7 +57,7 @@ pub fn grown(
     let (first_map, second_map) = (map.for_first_moments()?, map.for_second_moments()?);
     let mut first = state.source(SavedPart::FirstMoments);
     let mut second = state.source(SavedPart::SecondMoments);
-    let (small, large) = (before.config.table(), large.table());
+    let (small, large) = (before.config.table_for(large), large.table());
     // Muon keeps no second moment of a matrix. The rows of the tables are the same.
     let lacks_second = |param: &Param<'_>| {
         let rows = small.params().filter(|row| row.spec.template == param.spec.template);
@@ -114,7 +114,7 @@ fn check_weights(state: &SavedState, model: &Source) -> Result<(), Failure> {
 /// # Errors
 /// The operator does not fit the pair.
 pub fn new_masks(map: &LinearMap, before: &Source, large: &ModelConfig) -> Result<NewMasks, Failure> {
-    let (small, large) = (before.config.table(), large.table());
+    let (small, large) = (before.config.table_for(large), large.table());
     let params = target_params(&small, &large, &before.dir).into_iter();
     let masks = params.map(|param| {
         let new = map.new_entries(&small, &param)?;

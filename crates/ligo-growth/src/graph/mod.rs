@@ -47,6 +47,8 @@ pub struct OperatorGraph {
 struct Template {
     /// The names, by layer.
     names: Vec<String>,
+    /// Whether the layer has it.
+    is_there: Vec<bool>,
     /// The small model's, `[layers, rows, columns]`.
     small: Tensor<3>,
     /// One for each term that contributes.
@@ -208,6 +210,7 @@ fn templates(
             Some(stack) => (0..large.depth(stack)).map(Some).collect(),
         };
         templates.push(Template {
+            is_there: layers.iter().map(|layer| layer.is_none_or(|i| spec.is_in(i))).collect(),
             names: layers.into_iter().map(|i| large.param(spec, i).name).collect(),
             small,
             routes,
@@ -219,8 +222,10 @@ fn templates(
 
 /// What the map is added to, for all layers of one template.
 fn added(operator: &LigoOperator, names: &[String], device: &Device) -> Option<Tensor<2>> {
-    let layers = names.iter().map(|name| {
-        let param = operator.large().get(name)?;
+    let table = operator.large();
+    let spec = names.iter().find_map(|name| table.get(name))?.spec;
+    let layers = (0..names.len()).map(|layer| {
+        let param = table.param(spec, spec.stack.map(|_| layer));
         operator
             .fill()
             .added(operator.small(), &param, true, 0..param.num_elements())
@@ -237,7 +242,13 @@ fn grow_all(map: &LinearMap, templates: &[Template]) -> Result<(HashMap<String, 
     let mut kept = Vec::new();
     for template in templates {
         let (layers, inputs) = template.grow(&matrices);
-        grown.extend(template.names.iter().cloned().zip(ligo_ops::unstack(layers)));
+        let named = template
+            .names
+            .iter()
+            .zip(&template.is_there)
+            .zip(ligo_ops::unstack(layers));
+        let there = named.filter(|((_, is_there), _)| **is_there);
+        grown.extend(there.map(|((name, _), layer)| (name.clone(), layer)));
         kept.push(inputs);
     }
     Ok((grown, GrowthRecord { matrices, kept }))
@@ -263,7 +274,8 @@ impl LinearMap {
                 Some(tensor) => host(tensor)?,
                 None => vec![0.0; param.num_elements()],
             };
-            self.fill.apply(small, &param, self.has_source(&param)?, &mut values);
+            self.fill
+                .apply(small, &param, self.has_source(small, &param)?, &mut values);
             let data = TensorData::new(values, [param.num_elements()]);
             grown.insert(param.name.clone(), Tensor::from_data(data, device));
         }
@@ -271,13 +283,14 @@ impl LinearMap {
     }
 
     /// Whether any tensor of the small model contributes to this one.
-    fn has_source(&self, param: &Param<'_>) -> Result<bool, Error> {
+    fn has_source(&self, small: &ParamTable, param: &Param<'_>) -> Result<bool, Error> {
         for term in self.terms.iter().filter(|t| t.covers(param.spec)) {
             let (Some(stack), Some(layer)) = (param.spec.stack, param.layer) else {
                 return Ok(true);
             };
             let coefficients = term.coefficients(stack, param.spec, layer)?;
-            if coefficients.iter().any(|c| *c != 0.0) {
+            let mut taken = coefficients.iter().enumerate();
+            if taken.any(|(j, c)| *c != 0.0 && small.has_in(param.spec, j)) {
                 return Ok(true);
             }
         }

@@ -16,6 +16,7 @@ mod kinds;
 mod layers;
 mod lemon;
 mod selection;
+mod upcycle;
 mod zero_blocks;
 
 pub use facts::{Facts, Growth, Scope, table};
@@ -24,6 +25,7 @@ pub use hyper_cloning::{CloningConfig, CloningForm};
 pub use lemon::{LemonConfig, Split};
 pub use selection::Choice;
 pub(crate) use selection::{Selection, growing};
+pub use upcycle::UpcycleConfig;
 pub use zero_blocks::{Placement, ZeroBlocksConfig};
 
 /// A growth operator by name, with its settings; what a recipe says.
@@ -64,6 +66,8 @@ pub enum OperatorSpec {
     /// The small model with copies of its middle layers behind them (MIDAS); new channels start fresh.
     #[serde(rename = "midas")]
     Middle,
+    /// Experts that copy the feed-forward network of a dense model, or fewer experts; everything else stays.
+    Upcycle(UpcycleConfig),
     /// The learned operator, here with its starting values.
     Ligo(LigoConfig),
 }
@@ -85,6 +89,7 @@ impl OperatorSpec {
             Self::Lemon(_) => "LEMON",
             Self::Expansions => "expansions",
             Self::Middle => "MIDAS",
+            Self::Upcycle(_) => "upcycling",
             Self::Ligo(_) => "LiGO",
         }
     }
@@ -105,12 +110,13 @@ impl OperatorSpec {
             Self::Lemon(_) => "lemon",
             Self::Expansions => "expansions",
             Self::Middle => "midas",
+            Self::Upcycle(_) => "upcycle",
             Self::Ligo(_) => "ligo",
         }
     }
 
     /// Every name that [`OperatorSpec::from_name`] knows.
-    pub const NAMES: [&'static str; 13] = [
+    pub const NAMES: [&'static str; 14] = [
         "scratch",
         "ligo",
         "stackbert",
@@ -124,6 +130,7 @@ impl OperatorSpec {
         "lemon",
         "expansions",
         "zero-blocks",
+        "upcycle",
     ];
 
     /// The operator with this name and default settings.
@@ -141,6 +148,7 @@ impl OperatorSpec {
             "lemon" => Self::Lemon(LemonConfig::default()),
             "expansions" => Self::Expansions,
             "midas" => Self::Middle,
+            "upcycle" => Self::Upcycle(UpcycleConfig::default()),
             "ligo" => Self::Ligo(LigoConfig::default()),
             _ => return None,
         })
@@ -236,6 +244,7 @@ impl OperatorSpec {
             Self::Lemon(config) => Ok(lemon::build(small, large, device, *config, initializer_range, seed)),
             Self::Expansions => Ok(expansions::build(small, large, device, initializer_range, seed)),
             Self::Middle => layers::by_rule(small, large, device, crate::depth::middle, fresh),
+            Self::Upcycle(config) => Ok(upcycle::build(small, large, device, *config, initializer_range, seed)),
             Self::Ligo(config) => LigoOperator::new(small, large, config, seed)?.initial_map(device),
         }
     }

@@ -24,6 +24,12 @@ pub struct SizeArgs {
     /// Neurons of a feed-forward layer.
     #[arg(long, value_name = "N|Nx")]
     pub ffn: Option<Size>,
+    /// Experts of each layer, which become copies of the one feed-forward network of a Llama, a Mistral or a Qwen3, or of a mixture's experts.
+    #[arg(long, value_name = "N|Nx", conflicts_with_all = ["large", "operator"])]
+    pub experts: Option<Size>,
+    /// Experts that a token goes through; 2 where there were none.
+    #[arg(long, value_name = "N", conflicts_with_all = ["large", "operator"])]
+    pub top_k: Option<usize>,
     /// Entries of the vocabulary, for tokens that are yet to be added.
     #[arg(long, value_name = "N|Nx", conflicts_with_all = ["large", "operator"])]
     pub vocab: Option<Size>,
@@ -122,6 +128,8 @@ impl SizeArgs {
             width: self.width,
             heads: self.heads,
             ffn: self.ffn,
+            experts: self.experts,
+            top_k: self.top_k,
             vocab: self.vocab,
             vocab_multiple: self.pad_vocab_to,
             positions: self.positions,
