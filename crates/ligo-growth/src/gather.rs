@@ -32,8 +32,12 @@ enum Share<'m> {
 }
 
 impl LinearMap {
-    /// What is taken for a tensor, term by term, where nothing is done but to pick and to multiply by a factor; nothing where a term mixes.
+    /// What is taken for a tensor, term by term, where nothing is done but to pick and to multiply by a factor; nothing where a term mixes, and
+    /// where weights do not come from the small model alone.
     pub(crate) fn taken(&self, small: &ParamTable, param: &Param<'_>) -> Result<Option<Vec<Taken<'_>>>, Error> {
+        if !self.small.is_empty() || self.residual.contains_key(&param.name) {
+            return Ok(None);
+        }
         let mut all = Vec::new();
         for term in &self.terms {
             match term.share(small, param)? {
