@@ -112,12 +112,13 @@ pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: Ui) -> Result<(), Failure>
 fn resolve(args: &PlanArgs) -> Result<Recipe, Failure> {
     let mut overrides = vec!["corpus.paths=[\"data\"]".to_owned()];
     if let Some(path) = &args.small {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let path = crate::hub::model(path, Ui::new(false))?;
+        let path = std::path::absolute(&path).unwrap_or(path);
         let path = toml::Value::String(path.display().to_string());
         overrides.push(format!("small.path={path}"));
     }
     overrides.extend(args.overrides.iter().cloned());
-    Ok(recipe::load(&args.recipe, &overrides)?.comparing(&args.methods, args.seeds)?)
+    Ok(recipe::load_with(&args.recipe, &overrides, crate::hub::small_of)?.comparing(&args.methods, args.seeds)?)
 }
 
 fn known(name: &str) -> Result<&'static Hardware, Failure> {

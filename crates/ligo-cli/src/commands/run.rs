@@ -69,11 +69,13 @@ pub fn resolve_with(args: &RunArgs, more: &[String]) -> Result<recipe::Recipe, F
         overrides.push(format!("tokenizer.path={}", quoted(path)));
     }
     if let Some(path) = &args.small {
-        overrides.push(format!("small.path={}", quoted(path)));
+        // Before it is made absolute: a bare name of the hub is known as one.
+        let path = crate::hub::model(path, Ui::new(false))?;
+        overrides.push(format!("small.path={}", quoted(&path)));
     }
     overrides.extend(args.precision.into_iter().flat_map(recipe::precision_overrides));
     overrides.extend(args.overrides.iter().chain(more).cloned());
-    let mut recipe = recipe::load(&args.recipe, &overrides)?;
+    let mut recipe = recipe::load_with(&args.recipe, &overrides, crate::hub::small_of)?;
     if !args.data.is_empty() && recipe.corpus.source == CorpusSource::RustDocs {
         recipe.corpus.source = CorpusSource::Files;
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ligo_arch::ModelConfig;
+use ligo_checkpoint::Card;
 use ligo_train::TrainConfig;
 use serde_json::{Value, json};
 
@@ -78,6 +79,9 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     args.data.check_fit(&config, &dataset)?;
     let teacher = args.teacher.as_ref().map(|dir| teacher(args, dir, &config, &dataset));
     let (teacher, taught_by) = teacher.transpose()?.unzip();
+    if let Some(fault) = args.init.as_deref().and_then(Card::fault) {
+        ui.say(super::grow::lost(&fault));
+    }
     // All that was given fits: only now the folder is taken.
     let _lock = claim(&args.out)?;
     let session = Session::new(ui, picked, train.precision);

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ligo_arch::ModelConfig;
+use ligo_checkpoint::Card;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -75,6 +76,9 @@ pub fn prepare(
         session.stage("small model", &folder, &inputs, &[LOSS_JSON], || {
             let source = source.at(config)?;
             let store = crate::store::read(&source, &session.device)?;
+            if let Some(fault) = Card::fault(path) {
+                session.ui.say(crate::commands::grow::lost(&fault));
+            }
             let loss = session.evaluate(config, &store, dataset, &recipe.data, &train)?;
             if !loss.is_finite() {
                 return Err(Failure::other(

@@ -37,6 +37,13 @@ pub fn of(dir: &Path, small: &ModelConfig, large: &ModelConfig, method: &str) ->
     }
 }
 
+/// What a fault of the small model's card costs.
+pub fn lost(fault: &str) -> String {
+    format!(
+        "{fault}; license and language are taken over as far as they could be read: look at the card that is written"
+    )
+}
+
 /// What changed its size.
 fn sizes(small: &ModelConfig, large: &ModelConfig) -> Vec<(String, String)> {
     let (few, many) = (small.sizes(), large.sizes());
