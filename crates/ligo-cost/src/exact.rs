@@ -248,7 +248,8 @@ impl TensorGrowth {
 
 /// FLOPs of the operator in one step of learning it, forward and backward. It is paid once a step, whatever the batch.
 ///
-/// Backward is counted as twice forward, which is a little too much: the small weights need no gradient.
+/// Backward is counted as twice forward, which is a little too much as long as the small weights need no gradient, and what it takes where they
+/// are learned along. What is added to the grown weights is no product.
 #[must_use]
 pub fn operator_step_flops(tensors: &[TensorGrowth], order: GrowthOrder) -> f64 {
     FORWARD_AND_BACKWARD * tensors.iter().map(|tensor| tensor.forward_flops(order)).sum::<f64>()

@@ -58,6 +58,34 @@ impl RunIdentity {
     }
 }
 
+/// Refuses a run's folder whose newest checkpoint belongs to a run with other settings or another identity (see
+/// [`Trainer::with_identity`](crate::Trainer::with_identity)), before anything in it is changed. What cannot be read says nothing, and is found
+/// damaged when a run begins there.
+///
+/// # Errors
+/// [`Error::OtherRun`]; the folder cannot be listed.
+pub fn check_same_run(run_dir: &Path, config: &TrainConfig, identity: &Value) -> Result<(), Error> {
+    let folder = run_dir.join(FOLDER);
+    let Some(step) = latest_valid(&folder, PREFIX)?.step else {
+        return Ok(());
+    };
+    let Ok(Counters { run: saved, .. }) = read_counters(&step.path) else {
+        return Ok(());
+    };
+    let now = RunIdentity {
+        config: config.clone(),
+        extra: identity.clone(),
+        ..saved.clone()
+    };
+    match now.differences(&saved) {
+        differences if differences.is_empty() => Ok(()),
+        differences => Err(Error::OtherRun {
+            dir: folder,
+            differences,
+        }),
+    }
+}
+
 /// The content of `state.json`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -282,7 +282,10 @@ fn ask_reference(
         tolerance: args.tolerance,
     };
     match python::ask(&question, &dump, scratch.path(), args.python.as_deref())? {
-        Answer::Nobody(reason) => writeln!(out, "not compared with {library}: {reason}")?,
+        Answer::Nobody(reason) => writeln!(
+            out,
+            "not compared with {library}: {reason}; --python PATH (or LIGO_PYTHON) names a Python that has {library} and torch"
+        )?,
         Answer::Compared {
             comparison,
             keys,

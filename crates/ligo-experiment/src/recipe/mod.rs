@@ -33,7 +33,7 @@ pub use ligo_assets::{RECIPES as BUILTIN, recipe as builtin};
 pub use limits::check_operator;
 pub use moments::KeepMoments;
 pub use pair::Pair;
-pub use parse::{differences, load, merged, overrides, parse};
+pub use parse::{differences, load, load_with, merged, overrides, parse};
 pub use precision::precision_overrides;
 pub use presets::{PRESETS, Preset};
 pub use search::{SearchSection, rate_name};

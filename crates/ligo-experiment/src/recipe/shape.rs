@@ -95,7 +95,7 @@ impl DataFacts {
 
 impl ModelSection {
     /// `model_type`: its own, or a finished small model's, or `bert`.
-    fn model_type<'a>(&'a self, facts: &'a DataFacts) -> &'a str {
+    pub(super) fn model_type<'a>(&'a self, facts: &'a DataFacts) -> &'a str {
         let own = self.model.get("model_type").and_then(toml::Value::as_str);
         let like = facts.like.as_ref().map(ModelConfig::model_type);
         own.or(like).unwrap_or(USUAL_FAMILY)

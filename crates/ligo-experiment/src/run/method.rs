@@ -385,6 +385,7 @@ impl Learning<'_> {
         let operator = self.operator_dir.file_name().unwrap_or_default();
         let operator = format!("../{}", operator.to_string_lossy());
         let outputs = [RESULT_JSON, &operator];
+        session.check_same_run(&folder, &self.train, &inputs)?;
         let print = session.stage(&label, &folder, &inputs, &outputs, || {
             self.learn(dataset, session, &inputs)
         })?;

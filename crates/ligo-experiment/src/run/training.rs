@@ -298,6 +298,7 @@ impl<'a> Session<'a> {
             true => trunk::whole(&inputs),
             false => inputs.clone(),
         };
+        self.check_same_run(folder, train, &inputs)?;
         let print = self.stage(label, folder, &inputs, outputs, || {
             if let Some(until) = extras.until.filter(|_| extras.goes_on && !has_checkpoint(folder)) {
                 trunk::go_on_from_another(self.listener, label, folder, &inputs, until)?;
@@ -345,6 +346,17 @@ impl<'a> Session<'a> {
             ligo_cost::format::seconds(result.seconds),
         ));
         Ok((result, print))
+    }
+
+    /// Refuses other settings for a folder whose training is complete and has checkpoints, while it still counts as complete.
+    ///
+    /// # Errors
+    /// The settings, or what the run starts from, are others.
+    pub fn check_same_run(&self, folder: &Path, train: &TrainConfig, inputs: &Value) -> Result<(), Failure> {
+        match !self.only_looks && stage::is_of_others(folder, inputs) {
+            true => ligo_train::check_same_run(folder, train, &identity(inputs)).map_err(explained),
+            false => Ok(()),
+        }
     }
 
     /// Says when the steps of a run will not fit into the computer's memory. What is free on a GPU is not known.
@@ -436,9 +448,17 @@ fn identity(inputs: &Value) -> Value {
 fn explained(error: ligo_train::Error) -> Failure {
     match error {
         ligo_train::Error::OtherRun { ref dir, .. } => {
+            let model = dir.with_file_name(MODEL);
+            let further = match model.is_dir() {
+                true => format!(
+                    "; to train its model further, give another --out with --init {}",
+                    model.display()
+                ),
+                false => String::new(),
+            };
             let help = format!(
                 "what a run starts from (upstream: its data, and the models that --init, --teacher or --small name) counts by its content; \
-                 to begin anew, remove {}; to keep both, give another --out",
+                 to begin anew, remove {}; to keep both, give another --out{further}",
                 dir.display()
             );
             Failure::other(error.to_string(), help)

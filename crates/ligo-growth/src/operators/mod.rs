@@ -161,25 +161,22 @@ impl OperatorSpec {
     pub fn with_settings(&self, settings: &serde_json::Map<String, Value>) -> Result<Self, Error> {
         let fault = |reason: String| Error::Settings(format!("`{}` {reason}", self.name()));
         let mut json = serde_json::to_value(self).map_err(|e| fault(e.to_string()))?;
+        let keys = json.as_object().into_iter().flat_map(|map| map.keys());
+        let mut known: Vec<String> = keys.filter(|key| *key != "kind").cloned().collect();
+        if let Self::Ligo(_) = self {
+            let unwritten = LigoConfig::UNWRITTEN.iter().filter(|key| json.get(key).is_none());
+            known.extend(unwritten.map(|key| (*key).to_owned()));
+        }
         for (key, value) in settings {
-            match json.get_mut(key).filter(|_| key != "kind") {
-                Some(setting) => *setting = value.clone(),
-                None => {
-                    let known: Vec<&str> = json
-                        .as_object()
-                        .into_iter()
-                        .flat_map(|map| map.keys())
-                        .map(String::as_str)
-                        .collect();
-                    let known: Vec<&str> = known.into_iter().filter(|k| *k != "kind").collect();
-                    let known = if known.is_empty() {
-                        "none".into()
-                    } else {
-                        known.join(", ")
-                    };
-                    return Err(fault(format!("has no setting `{key}`; it has {known}")));
-                }
+            if !known.contains(key) {
+                let known = if known.is_empty() {
+                    "none".into()
+                } else {
+                    known.join(", ")
+                };
+                return Err(fault(format!("has no setting `{key}`; it has {known}")));
             }
+            json[key] = value.clone();
         }
         serde_json::from_value(json)
             .map_err(|e| fault(format!("cannot be set so: {}", ligo_arch::in_words(&e.to_string()))))

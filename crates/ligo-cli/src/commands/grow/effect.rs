@@ -1,13 +1,13 @@
 //! What growing did to what the model computes.
 
 use burn::tensor::Device;
-use ligo_arch::Task;
+use ligo_arch::{ModelConfig, Task};
 use ligo_cost::format;
 use ligo_device::power;
+use ligo_models::{Features, Model};
 use ligo_pretrained::{LoadError, Source};
 use ligo_report::units;
 
-use crate::Failure;
 use crate::commands::verify::{self, Inputs, Values};
 
 /// Differences of logits up to this share of the largest one are rounding.
@@ -113,30 +113,37 @@ pub fn fits(small: &Source, large: &Source) -> Result<(), String> {
     }
 }
 
-/// Runs both models on the same inputs, which the small one can read. `Err` of a sentence where what comes out cannot be compared.
+/// Inputs that the small model can read, always the same ones.
+pub fn inputs(small: &Source, device: &Device) -> Features {
+    Inputs::fixed(&small.config).features(device)
+}
+
+/// What a model makes of them.
 ///
 /// # Errors
-/// One of them cannot be computed.
-pub fn measure(small: &Source, large: &Source, device: &Device) -> Result<Result<Effect, String>, Failure> {
-    let features = Inputs::fixed(&small.config).features(device);
-    let logits = |source: &Source| -> Result<Values, verify::Error> {
-        let logits = source.model(device)?.logits(&features).map_err(LoadError::from)?;
-        Values::of(logits)
-    };
-    let (before, after) = (logits(small)?, logits(large)?);
-    let [of_small, of_large] = [&before, &after].map(|values| values.shape.last().copied().unwrap_or(1));
+/// It cannot be computed.
+pub fn logits(model: &Model, inputs: &Features) -> Result<Values, verify::Error> {
+    Values::of(model.logits(inputs).map_err(LoadError::from)?)
+}
+
+/// How far what the large model computes is from what the small one does.
+///
+/// # Errors
+/// A sentence where it cannot be compared.
+pub fn compare(small: &ModelConfig, before: &Values, after: &Values) -> Result<Effect, String> {
+    let [of_small, of_large] = [before, after].map(|values| values.shape.last().copied().unwrap_or(1));
     let same_rows = before.shape.split_last().map(|(_, rows)| rows) == after.shape.split_last().map(|(_, rows)| rows);
     if !same_rows || of_small > of_large {
-        return Ok(Err("the two models do not compute as many numbers".into()));
+        return Err("the two models do not compute as many numbers".into());
     }
     // What new tokens get, the small model cannot say.
     let common = after.values.chunks_exact(of_large).flat_map(|row| &row[..of_small]);
-    let compared = match small.config.task() {
+    let compared = match small.task() {
         Task::HiddenStates => Compared::States,
         _ if of_small < of_large => Compared::OldTokens,
         _ => Compared::Logits,
     };
-    Ok(Ok(Effect::of(&before.values, common, compared)))
+    Ok(Effect::of(&before.values, common, compared))
 }
 
 #[cfg(test)]

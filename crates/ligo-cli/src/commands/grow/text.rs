@@ -13,7 +13,7 @@ use ligo_experiment::run::text::{build_stores, open_tokenizer};
 use ligo_experiment::run::{Dataset, Session};
 use ligo_pretrained::Source;
 use ligo_report::units;
-use ligo_train::TrainConfig;
+use ligo_train::{ParamStore, TrainConfig};
 use tempfile::TempDir;
 
 use crate::{Failure, Ui};
@@ -120,30 +120,30 @@ pub fn open(given: &Path, small: &Source, ui: &Ui) -> Result<Text, Failure> {
     })
 }
 
-/// Measures both models on a text.
-///
-/// # Errors
-/// The text is too short for a sample; a model cannot be computed.
-pub fn losses(text: &Text, small: &Source, large: &Source, picked: &Picked) -> Result<Losses, Failure> {
-    let data = DataSection {
-        seq_len: text.sample,
-        ..DataSection::default()
-    };
-    let train = TrainConfig {
-        batch_size: text.batch,
-        eval_batches: MOST_BATCHES,
-        ..TrainConfig::default()
-    };
-    let session = Session::new(&Silent, picked, train.precision);
-    let loss = |source: &Source| -> Result<f64, Failure> {
-        let store = ligo_pretrained::read(source, &session.device)?;
-        session.evaluate(&source.config, &store, &text.dataset, &data, &train)
-    };
-    Ok(Losses {
-        small: loss(small)?,
-        large: loss(large)?,
-        tokens: text.tokens.min(text.batch * MOST_BATCHES * text.sample) as u64,
-    })
+impl Text {
+    /// The loss of a model with these weights.
+    ///
+    /// # Errors
+    /// The text is too short for a sample; the model cannot be computed.
+    pub fn loss(&self, source: &Source, store: &ParamStore, picked: &Picked) -> Result<f64, Failure> {
+        let data = DataSection {
+            seq_len: self.sample,
+            ..DataSection::default()
+        };
+        let train = TrainConfig {
+            batch_size: self.batch,
+            eval_batches: MOST_BATCHES,
+            ..TrainConfig::default()
+        };
+        let session = Session::new(&Silent, picked, train.precision);
+        session.evaluate(&source.config, store, &self.dataset, &data, &train)
+    }
+
+    /// The losses of both models, with how much they read for them.
+    pub fn losses(&self, small: f64, large: f64) -> Losses {
+        let tokens = self.tokens.min(self.batch * MOST_BATCHES * self.sample) as u64;
+        Losses { small, large, tokens }
+    }
 }
 
 #[cfg(test)]
