@@ -11,8 +11,11 @@
 //!
 //! A run lives in a folder: `metrics.jsonl`, `tensorboard/` and `checkpoints/step-N/`.
 //!
-//! Do not use it for labelled texts or on several devices: none of that is here. Products can be in lower precision than `f32`
-//! ([`TrainConfig::precision`]); weights and moments cannot.
+//! Several ranks, each with a device of its own, share the micro-batches of every step where the run is given a [`Collective`]
+//! ([`Trainer::with_ranks`]). Bodies that are here are [`Alone`] and [`ThreadRank`].
+//!
+//! Do not use it for labelled texts: they are not here. Products can be in lower precision than `f32` ([`TrainConfig::precision`]); weights
+//! and moments cannot.
 //!
 //! # Example
 //!
@@ -35,6 +38,7 @@
 
 mod batch;
 mod checkpoint;
+mod collective;
 mod config;
 mod context;
 mod distillation;
@@ -68,6 +72,7 @@ mod unfolded;
 mod work;
 
 pub use batch::{BatchSource, inputs_on};
+pub use collective::{Alone, Collective, ThreadRank, sum_blocks};
 pub use config::{FailedSavePolicy, MOST_SEQUENCES, MOST_STEPS, NonFinitePolicy, TrainConfig};
 pub use context::StepContext;
 pub use distillation::{DistillObjective, Distillation};
