@@ -9,7 +9,7 @@ use crate::commands::{compare, devices, grow, images, inspect, job, learn, plan,
 use crate::device::{self, Depth, DeviceChoice, Picked};
 use crate::told::Told;
 use crate::ui::Shown;
-use crate::{Failure, Ui, hub, stop};
+use crate::{Failure, Ui, hub, stop, world};
 
 /// Grow a pretrained transformer into a larger one: the large model reaches the same loss at a fraction of the cost.
 #[derive(Debug, Parser)]
@@ -76,7 +76,10 @@ enum Command {
 /// Runs the program.
 pub fn main() -> ExitCode {
     ligo_ops::tune_allocator();
-    let mut cli = Cli::parse();
+    let mut cli = Cli::try_parse().unwrap_or_else(|error| match world::is_silent() {
+        true => std::process::exit(error.exit_code()),
+        false => error.exit(),
+    });
     if let Command::ProbeGpu {
         spec,
         describe,
@@ -88,6 +91,29 @@ pub fn main() -> ExitCode {
         return ExitCode::from(u8::try_from(code).unwrap_or(1));
     }
     stop::install();
+    // A piece of a run belongs to the process that started it.
+    let world = match &cli.command {
+        Command::Job(_) => Ok(None),
+        _ => world::join(),
+    };
+    let world = match world {
+        Ok(world) => world,
+        Err(failure) => return ExitCode::from(end(Err(failure), Ui::new(cli.quiet))),
+    };
+    if let Some(world) = world {
+        if world.rank() > 0 {
+            return world.follow(cli.device);
+        }
+        let ui = Ui::new(cli.quiet);
+        let device = world.device(cli.device);
+        let done = device.and_then(|device| {
+            cli.device = device;
+            work(&mut cli, ui)
+        });
+        let code = end(done, ui);
+        world.leave(code);
+        return ExitCode::from(code);
+    }
     let ui = match &cli.command {
         Command::Job(_) => {
             job::stop_with_parent();
@@ -95,11 +121,21 @@ pub fn main() -> ExitCode {
         }
         _ => Ui::new(cli.quiet),
     };
-    match fetch(&mut cli.command, ui).and_then(|()| dispatch(&cli, ui)) {
-        Ok(()) => ExitCode::SUCCESS,
+    ExitCode::from(end(work(&mut cli, ui), ui))
+}
+
+fn work(cli: &mut Cli, ui: Ui) -> Result<(), Failure> {
+    fetch(&mut cli.command, ui)?;
+    dispatch(cli, ui)
+}
+
+/// Says how it ended; the exit code.
+fn end(done: Result<(), Failure>, ui: Ui) -> u8 {
+    match done {
+        Ok(()) => 0,
         Err(failure) if failure.is_interruption() => {
             ui.note(stop::farewell());
-            ExitCode::from(stop::INTERRUPTED)
+            stop::INTERRUPTED
         }
         Err(failure) => {
             if ui.is_job() {
@@ -110,7 +146,7 @@ pub fn main() -> ExitCode {
             let report = miette::Report::new(Shown::of(&failure));
             use std::io::Write;
             let _ = writeln!(std::io::stderr(), "{report:?}");
-            ExitCode::FAILURE
+            1
         }
     }
 }

@@ -19,6 +19,9 @@ pub enum Failure {
     /// Training.
     #[error(transparent)]
     Train(#[from] ligo_train::Error),
+    /// Ranks.
+    #[error(transparent)]
+    Ranks(#[from] ligo_mpi::Error),
     /// Growing.
     #[error(transparent)]
     Growth(#[from] ligo_growth::Error),

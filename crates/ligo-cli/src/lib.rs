@@ -30,6 +30,7 @@ mod stop;
 mod store;
 mod told;
 mod ui;
+mod world;
 
 pub use allocator::Telling;
 pub use args::main;

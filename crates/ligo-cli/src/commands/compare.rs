@@ -82,6 +82,16 @@ pub fn run(args: &CompareArgs, choice: DeviceChoice, ui: Ui) -> Result<(), Failu
 
 /// As many processes as were asked for, else one for each GPU where there are several, else this one.
 fn crew(jobs: Option<usize>, choice: DeviceChoice, recipe: &Recipe, ui: Ui) -> Result<Crew, Failure> {
+    if crate::run::ranks::team().is_some() {
+        // All of them work on one training run after the other.
+        return match jobs {
+            None | Some(1) => Ok(Crew::Here(device::pick(choice)?)),
+            Some(_) => Err(Failure::other(
+                "--jobs and several ranks exclude each other",
+                "start one process with --jobs N for runs side by side, or several ranks that share each run",
+            )),
+        };
+    }
     if jobs != Some(1) {
         let gpus = device::gpus(choice)?;
         let jobs = jobs.unwrap_or(gpus.len());

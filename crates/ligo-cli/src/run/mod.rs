@@ -15,6 +15,7 @@ mod outputs;
 mod prediction;
 mod prepared;
 mod provenance;
+pub mod ranks;
 mod record;
 mod results;
 mod reuse;
