@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use ligo_device::{Depth, DeviceChoice, Picked};
+use ligo_experiment::Listener;
+use ligo_experiment::told::Told;
+use ligo_experiment::{hub, stop};
 
 use crate::commands::{compare, devices, grow, images, inspect, job, learn, plan, push, run, tokenize, train, verify};
-use crate::device::{self, Depth, DeviceChoice, Picked};
-use crate::told::Told;
 use crate::ui::Shown;
-use crate::{Failure, Ui, hub, stop, world};
+use crate::{Failure, Ui, world};
 
 /// Grow a pretrained transformer into a larger one: the large model reaches the same loss at a fraction of the cost.
 #[derive(Debug, Parser)]
@@ -87,10 +89,10 @@ pub fn main() -> ExitCode {
     } = &cli.command
     {
         let (describe, measure) = (*describe, *measure);
-        let code = device::run_probe(spec, Depth { describe, measure });
+        let code = ligo_device::run_probe(spec, Depth { describe, measure });
         return ExitCode::from(u8::try_from(code).unwrap_or(1));
     }
-    stop::install();
+    crate::signals::install();
     // A piece of a run belongs to the process that started it.
     let world = match &cli.command {
         Command::Job(_) => Ok(None),
@@ -98,13 +100,13 @@ pub fn main() -> ExitCode {
     };
     let world = match world {
         Ok(world) => world,
-        Err(failure) => return ExitCode::from(end(Err(failure), Ui::new(cli.quiet))),
+        Err(failure) => return ExitCode::from(end(Err(failure), &Ui::new(cli.quiet))),
     };
     if let Some(world) = world {
         if world.rank() > 0 {
             return world.follow(cli.device);
         }
-        let ui = Ui::new(cli.quiet);
+        let ui = &Ui::new(cli.quiet);
         let device = world.device(cli.device);
         let done = device.and_then(|device| {
             cli.device = device;
@@ -114,7 +116,7 @@ pub fn main() -> ExitCode {
         world.leave(code);
         return ExitCode::from(code);
     }
-    let ui = match &cli.command {
+    let ui = &match &cli.command {
         Command::Job(_) => {
             job::stop_with_parent();
             Ui::of_job()
@@ -124,17 +126,17 @@ pub fn main() -> ExitCode {
     ExitCode::from(end(work(&mut cli, ui), ui))
 }
 
-fn work(cli: &mut Cli, ui: Ui) -> Result<(), Failure> {
+fn work(cli: &mut Cli, ui: &Ui) -> Result<(), Failure> {
     fetch(&mut cli.command, ui)?;
     dispatch(cli, ui)
 }
 
 /// Says how it ended; the exit code.
-fn end(done: Result<(), Failure>, ui: Ui) -> u8 {
+fn end(done: Result<(), Failure>, ui: &Ui) -> u8 {
     match done {
         Ok(()) => 0,
         Err(failure) if failure.is_interruption() => {
-            ui.note(stop::farewell());
+            ui.note(&stop::farewell());
             stop::INTERRUPTED
         }
         Err(failure) => {
@@ -153,7 +155,7 @@ fn end(done: Result<(), Failure>, ui: Ui) -> u8 {
 
 /// Puts models that are named by their address on the hub onto this machine: from here on every path is one. Texts and tokenizers, which a
 /// recipe names too, are fetched where they are read.
-fn fetch(command: &mut Command, ui: Ui) -> Result<(), Failure> {
+fn fetch(command: &mut Command, ui: &Ui) -> Result<(), Failure> {
     let model = |path: &mut PathBuf| -> Result<(), Failure> {
         *path = hub::model(path, ui)?;
         Ok(())
@@ -193,8 +195,8 @@ fn fetch(command: &mut Command, ui: Ui) -> Result<(), Failure> {
     }
 }
 
-fn dispatch(cli: &Cli, ui: Ui) -> Result<(), Failure> {
-    let pick = || -> Result<Picked, Failure> { Ok(device::pick(cli.device)?) };
+fn dispatch(cli: &Cli, ui: &Ui) -> Result<(), Failure> {
+    let pick = || -> Result<Picked, Failure> { Ok(ligo_device::pick(cli.device)?) };
     match &cli.command {
         Command::Run(args) => run::run(args, pick()?, ui),
         Command::Tokenize(args) => tokenize::run(args, ui),

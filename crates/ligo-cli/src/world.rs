@@ -19,6 +19,14 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
+fn refused(error: ligo_mpi::Error) -> Failure {
+    Failure::other(
+        error.to_string(),
+        "docs/DISTRIBUTED.md says how runs on many devices are started",
+    )
+}
+
 fn launch() -> Launch {
     launched(variable)
 }
@@ -34,7 +42,7 @@ pub fn is_silent() -> bool {
 /// They cannot be joined; or each of them would do the same work.
 #[cfg(not(feature = "mpi"))]
 pub fn join() -> Result<Option<World>, Failure> {
-    ligo_mpi::check_world(launch(), None)?;
+    ligo_mpi::check_world(launch(), None).map_err(refused)?;
     Ok(None)
 }
 
@@ -44,11 +52,11 @@ impl World {
         match *self {}
     }
 
-    pub fn device(&self, _: crate::device::DeviceChoice) -> Result<crate::device::DeviceChoice, Failure> {
+    pub fn device(&self, _: ligo_device::DeviceChoice) -> Result<ligo_device::DeviceChoice, Failure> {
         match *self {}
     }
 
-    pub fn follow(self, _: crate::device::DeviceChoice) -> std::process::ExitCode {
+    pub fn follow(self, _: ligo_device::DeviceChoice) -> std::process::ExitCode {
         match self {}
     }
 
@@ -78,14 +86,14 @@ mod joined {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use ligo_device::DeviceChoice;
+    use ligo_experiment::run::ranks::{self, Team};
+    use ligo_experiment::stop;
     use ligo_mpi::{Membership, Mpi, Options};
     use ligo_train::Collective;
 
-    use super::{PATIENCE_VARIABLE, variable};
+    use super::{PATIENCE_VARIABLE, refused, variable};
     use crate::Failure;
-    use crate::device::{self, DeviceChoice};
-    use crate::run::ranks::{self, Team};
-    use crate::stop;
 
     /// This process among those that were started together.
     pub struct World {
@@ -107,7 +115,7 @@ mod joined {
                 });
                 options.patience = Duration::from_secs(parsed?);
             }
-            let (mpi, membership) = Mpi::join(&options)?;
+            let (mpi, membership) = Mpi::join(&options).map_err(refused)?;
             let mpi = Arc::new(mpi);
             if mpi.size() == 1 {
                 return Ok(None);
@@ -127,12 +135,12 @@ mod joined {
 
         /// The device of this rank: the ranks of a machine take its GPUs in turn.
         pub fn device(&self, choice: DeviceChoice) -> Result<DeviceChoice, Failure> {
-            Ok(device::of_rank(choice, self.mpi.local_rank())?)
+            Ok(ligo_device::of_rank(choice, self.mpi.local_rank())?)
         }
 
         /// Another rank than the first: takes part until there is nothing more to do.
         pub fn follow(self, choice: DeviceChoice) -> ExitCode {
-            let pick = || Ok(device::pick(self.device(choice)?)?);
+            let pick = || Ok(ligo_device::pick(self.device(choice)?)?);
             match self.team.follow(pick) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(failure) => {

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{Place, assert_says, said};
-use ligo_report::metrics::{Record, read};
+use ligo_metrics::{Record, read};
 use serde_json::Value;
 
 /// `ligo` with these arguments, on so many ranks; `None` where there is no `mpirun`.
@@ -24,10 +24,13 @@ fn mpirun(place: &Place, ranks: usize, arguments: &[&str]) -> Option<Command> {
         return None;
     }
     let mut command = Command::new("mpirun");
-    // A stop saves first.
-    command.args(["--mca", "odls_base_sigkill_timeout", "60"]);
     command.args(["-n", &ranks.to_string(), env!("CARGO_BIN_EXE_ligo")]);
     command.args(arguments).args(["--device", "cpu"]);
+    on_this_machine(&mut command, place);
+    Some(command)
+}
+
+fn on_this_machine(command: &mut Command, place: &Place) {
     command.current_dir(place.path("."));
     // Tests run as root in containers, on fewer cores than ranks.
     command.envs([
@@ -39,7 +42,6 @@ fn mpirun(place: &Place, ranks: usize, arguments: &[&str]) -> Option<Command> {
         ("RAYON_NUM_THREADS", "1"),
     ]);
     command.stdin(Stdio::null());
-    Some(command)
 }
 
 /// A place with tokens in `data` and a model that starts fresh.
@@ -233,9 +235,14 @@ fn a_stop_saves_and_another_number_of_ranks_goes_on() {
     ]
     .concat();
     place.shown(&to(&long, "one"));
-    let Some(mut command) = mpirun(&place, 4, &to(&long, "many")) else {
+    if mpirun(&place, 4, &[]).is_none() {
         return;
-    };
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut command = Command::new(root.join("assets/launch/ligo-mpirun"));
+    command.arg("4").args(to(&long, "many")).args(["--device", "cpu"]);
+    on_this_machine(&mut command, &place);
+    command.env("LIGO", env!("CARGO_BIN_EXE_ligo"));
     let started = Instant::now();
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let metrics = place.path("many/metrics.jsonl");
@@ -281,6 +288,28 @@ fn what_cannot_be_shared_is_said_once_and_nothing_is_left_running() {
         "{words}"
     );
     assert_says(&words, &["start 1 or 2 or 4 ranks"]);
+    // A recipe is refused before anything is made of it.
+    let run = [
+        "run",
+        "--recipe",
+        "recipe.toml",
+        "--data",
+        "text.txt",
+        "--set",
+        "small.train.accumulation=2",
+        "--out",
+        "run",
+    ];
+    let Some(mut command) = mpirun(&place, 2, &run) else {
+        return;
+    };
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert_says(
+        &said(&output),
+        &["large.train.accumulation", "operator.train.accumulation"],
+    );
+    assert!(!place.path("run").exists());
     // A slip in the arguments is told once, too.
     let Some(mut command) = mpirun(&place, 2, &["train", "--out", "x", "--stesp", "3"]) else {
         return;

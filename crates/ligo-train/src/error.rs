@@ -126,7 +126,7 @@ pub enum Error {
     },
     /// Metrics could not be written.
     #[error(transparent)]
-    Report(#[from] ligo_report::Error),
+    Metrics(#[from] ligo_metrics::Error),
     /// The device failed.
     #[error("the device could not {action}: {reason}")]
     Device {

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::tensor::{Device, Tensor};
 use ligo_arch::ModelConfig;
 use ligo_data::{Batch, Cursor, ImageBatch};
+use ligo_metrics::{Record, read};
 use ligo_models::{Inputs, Model};
-use ligo_report::metrics::{Record, read};
 use ligo_train::{
     BatchSource, Error, Event, Leaves, NonFinitePolicy, Objective, Observer, Outcome, ParamInfo, ParamStore,
     PretrainObjective, Rollback, RunData, StepContext, TrainConfig, Trainer, Unfolded,

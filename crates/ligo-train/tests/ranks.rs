@@ -13,8 +13,8 @@ use burn::tensor::{Device, Tensor};
 use ligo_arch::{BertConfig, ModelConfig};
 use ligo_checkpoint::{Change, Disk};
 use ligo_growth::{LigoConfig, LigoOperator, MemorySource};
+use ligo_metrics::{Record, read};
 use ligo_models::{Inputs, Model};
-use ligo_report::metrics::{Record, read};
 use ligo_train::{
     Collective, DistillObjective, Distillation, Error, Event, FailedSavePolicy, Freeze, LayerDrop, Leaves,
     NonFinitePolicy, Objective, OperatorObjective, Outcome, RunData, StepContext, Submodels, ThreadRank, TokenDropping,

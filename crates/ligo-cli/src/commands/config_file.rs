@@ -4,11 +4,11 @@ use std::path::Path;
 
 use ligo_arch::{Change, ModelConfig};
 use ligo_checkpoint::{CONFIG_FILE, JsonFile};
+use ligo_experiment::recipe::inherit;
+use ligo_pretrained::LoadError;
 use serde_json::{Map, Value};
 
 use crate::Failure;
-use crate::load::LoadError;
-use crate::recipe::inherit;
 
 /// Reads a configuration file and adds one field, such as the vocabulary size, when the file leaves it out.
 ///

@@ -14,17 +14,19 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use ligo_arch::{Change, ModelConfig};
+use ligo_checkpoint::plain;
 use ligo_checkpoint::{CARD_FILE, Card, Dtype};
+use ligo_device::Picked;
+use ligo_experiment::recipe::nearest;
+use ligo_experiment::stop;
+use ligo_experiment::{Counted, Listener};
 use ligo_growth::stream::{GrowOptions, Grown, grow_directory};
 use ligo_growth::{LinearMap, OperatorSpec};
+use ligo_pretrained::{Source, open_model};
 use serde_json::{Value, json};
 
 use super::config_file::read_large;
-use crate::device::Picked;
-use crate::load::{Source, open_model};
-use crate::plain::plain;
-use crate::recipe::nearest;
-use crate::{Failure, Ui, stop};
+use crate::{Failure, Ui};
 use text::Text;
 use vocabulary::Vocabulary;
 
@@ -99,14 +101,14 @@ pub enum DtypeArg {
 ///
 /// # Errors
 /// The pair cannot be grown, or files cannot be read or written.
-pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
+pub fn run(args: &GrowArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
     check_target(args)?;
     args.sizes
         .check(args.large.is_some(), args.operator.is_some(), args.method.is_some())?;
-    let source = crate::store::open_source(&args.small)?;
+    let source = ligo_pretrained::open_model(&args.small)?;
     if !source.dir.stripped().is_empty() {
         let prefix = plain(source.dir.stripped());
-        ui.say(format!(
+        ui.say(&format!(
             "all tensors are named `{prefix}…`, of a wrapper; they are read without it"
         ));
     }
@@ -149,7 +151,7 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     };
     let _lock = ligo_checkpoint::RunLock::beside(&args.out)?;
     card::tidy(&args.out)?;
-    let bar = ui.items_bar("growing", 0);
+    let progress = ui.progress("growing", Counted::Items);
     let start = Instant::now();
     let result = grow_directory(
         &map,
@@ -160,27 +162,26 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         &options,
         &picked.device,
         &mut |done, total| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
+            progress.at(done as u64, total as u64);
             !stop::requested()
         },
     );
-    bar.finish_and_clear();
+    drop(progress);
     stop::note_left(ligo_checkpoint::unfinished(&args.out)?);
     let grown = result.map_err(explained)?;
     tell(&grown, ui);
-    let from = crate::hub::name_of(&args.small).unwrap_or_else(|| args.small.display().to_string());
+    let from = ligo_experiment::hub::name_of(&args.small).unwrap_or_else(|| args.small.display().to_string());
     let out = args.out.display();
     if grown.was_there {
-        ui.result(format!(
+        ui.result(&format!(
             "{out} was grown from {from} by {name} already; nothing was left to do"
         ));
     } else {
-        ui.result(format!(
+        ui.result(&format!(
             "grew {from} into {out} by {name}: {} → {} parameters in {}",
             small.table().num_parameters(),
             large.table().num_parameters(),
-            crate::ui::duration(start.elapsed().as_secs_f64()),
+            ligo_cost::format::seconds(start.elapsed().as_secs_f64()),
         ));
     }
     // A card that is not as it was written here has the check's result, or somebody's words.
@@ -192,7 +193,7 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
 }
 
 /// Runs both models, tells what growing did, and writes it into the card.
-fn check(args: &GrowArgs, text: Option<&Text>, card: Card, picked: &Picked, ui: Ui) -> Result<(), Failure> {
+fn check(args: &GrowArgs, text: Option<&Text>, card: Card, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
     // Before either is opened, which reads all of it for its hashes.
     if args.sizes.tokenizer.is_some() {
         ui.say("what they compute is not compared: they read other tokens");
@@ -200,7 +201,7 @@ fn check(args: &GrowArgs, text: Option<&Text>, card: Card, picked: &Picked, ui: 
     }
     let (small, large) = (open_model(&args.small)?, open_model(&args.out)?);
     if let Err(reason) = effect::fits(&small, &large) {
-        ui.say(format!("what they compute is not compared: {reason}"));
+        ui.say(&format!("what they compute is not compared: {reason}"));
         return Ok(());
     }
     let still_there = |failure: Failure| {
@@ -215,7 +216,7 @@ fn check(args: &GrowArgs, text: Option<&Text>, card: Card, picked: &Picked, ui: 
     let effect = effect::measure(&small, &large, &picked.device).map_err(still_there)?;
     match &effect {
         Ok(effect) => {
-            ui.result(effect.text());
+            ui.result(&effect.text());
             let is_short = |source: &Source| {
                 source
                     .dir
@@ -228,12 +229,12 @@ fn check(args: &GrowArgs, text: Option<&Text>, card: Card, picked: &Picked, ui: 
                 ui.say("a part of that may be the rounding of weights of 16 bits; --dtype f32 leaves it out");
             }
         }
-        Err(reason) => ui.say(format!("what they compute is not compared: {reason}")),
+        Err(reason) => ui.say(&format!("what they compute is not compared: {reason}")),
     }
     let losses = text.map(|text| text::losses(text, &small, &large, picked));
     let losses = losses.transpose().map_err(still_there)?;
     if let Some(losses) = &losses {
-        ui.result(losses.text());
+        ui.result(&losses.text());
     }
     let card = card::with_check(card, effect.ok().as_ref(), losses.as_ref());
     card::put(&card, &args.out)
@@ -282,7 +283,7 @@ fn fixed(
     vocabulary: Option<&Vocabulary>,
     source: Source,
     picked: &Picked,
-    ui: Ui,
+    ui: &Ui,
 ) -> Result<Prepared, Failure> {
     let (large, changes) = larger(args, &source.config)?;
     let asked_by_size = args.large.is_none() && args.sizes.sources().is_none();
@@ -295,7 +296,7 @@ fn fixed(
     }
     changes
         .iter()
-        .for_each(|change| ui.say(format!("changed as asked: {change}")));
+        .for_each(|change| ui.say(&format!("changed as asked: {change}")));
     let mut rules = args.sizes.rules(args.seed);
     let large = match vocabulary {
         Some(vocabulary) => {
@@ -323,7 +324,7 @@ fn fixed(
     let asked = large.layer_lists();
     let large = spec.adjust(&source.config, &large);
     if args.large.is_some() && asked != large.layer_lists() {
-        ui.say(kept_kinds(&large.layer_lists()));
+        ui.say(&kept_kinds(&large.layer_lists()));
     }
     let map = spec.build(
         &source.config.table(),
@@ -425,28 +426,31 @@ fn explained(error: ligo_growth::Error) -> Failure {
 }
 
 /// Says what is otherwise than in the small model.
-fn tell(grown: &Grown, ui: Ui) {
+fn tell(grown: &Grown, ui: &Ui) {
     let list = |names: &[String]| plain(&names.join(", "));
     if grown.resumed > 0 {
-        ui.say(format!(
+        ui.say(&format!(
             "{} shards were complete from an interrupted call",
             grown.resumed
         ));
     }
     if grown.narrowed > 0 {
-        ui.say(format!("{} tensors of float64 were written as float32", grown.narrowed));
+        ui.say(&format!(
+            "{} tensors of float64 were written as float32",
+            grown.narrowed
+        ));
     }
     if !grown.carried.is_empty() {
-        ui.say(format!(
+        ui.say(&format!(
             "do not grow, and were taken over as they are: {}",
             list(&grown.carried)
         ));
     }
     if !grown.left_out.is_empty() {
-        ui.say(format!("do not grow, and were left out: {}", list(&grown.left_out)));
+        ui.say(&format!("do not grow, and were left out: {}", list(&grown.left_out)));
     }
     if !grown.side_files.left.is_empty() {
-        ui.say(format!("files that stayed behind: {}", list(&grown.side_files.left)));
+        ui.say(&format!("files that stayed behind: {}", list(&grown.side_files.left)));
     }
 }
 
@@ -464,7 +468,7 @@ fn spec(
     small: &ModelConfig,
     large: &ModelConfig,
     picked: &Picked,
-    ui: Ui,
+    ui: &Ui,
 ) -> Result<OperatorSpec, Failure> {
     if let Some(layers) = args.sizes.sources() {
         return Ok(OperatorSpec::Layers { layers });
@@ -477,7 +481,7 @@ fn spec(
                 .is_ok()
         };
         let choice::Proposal { spec, reason } = choice::propose(small, large, builds);
-        ui.say(format!("by {} ({}): {reason}", spec.label(), spec.name()));
+        ui.say(&format!("by {} ({}): {reason}", spec.label(), spec.name()));
         return Ok(spec);
     };
     let spec = OperatorSpec::from_name(&name.to_lowercase()).ok_or_else(|| {
@@ -489,7 +493,7 @@ fn spec(
             format!("{near}known ones are {}", OperatorSpec::NAMES.join(", ")),
         )
     })?;
-    let settings = crate::recipe::overrides(&args.settings)?
+    let settings = ligo_experiment::recipe::overrides(&args.settings)?
         .into_iter()
         .map(|(key, value)| {
             let value = serde_json::to_value(value).unwrap_or_default();

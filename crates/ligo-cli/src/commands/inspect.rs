@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ligo_checkpoint::{MANIFEST_FILE, Manifest, TensorInfo};
+use ligo_checkpoint::{Plain, plain};
 use ligo_growth::OPERATOR_JSON;
+use ligo_pretrained::LoadError;
 use ligo_report::units::count;
 use serde_json::Value;
 
-use crate::load::LoadError;
-use crate::plain::{Plain, plain};
+use crate::Failure;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -46,7 +47,7 @@ pub struct InspectArgs {
 }
 
 /// Why something cannot be shown, or what is wrong with it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// A file is damaged or absent.
     #[error(transparent)]
@@ -97,6 +98,12 @@ pub enum Error {
     /// Standard output cannot be written.
     #[error("cannot print: {0}")]
     Print(std::io::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Program(Box::new(error))
+    }
 }
 
 impl From<std::io::Error> for Error {

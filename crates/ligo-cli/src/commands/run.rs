@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use ligo_device::Picked;
+use ligo_experiment::recipe::{self, CorpusSource};
+use ligo_experiment::{Crew, Experiment};
 use ligo_ops::Precision;
 
-use crate::device::Picked;
-use crate::recipe::{self, CorpusSource};
-use crate::run::Crew;
 use crate::{Failure, Ui};
 
 /// Arguments of `ligo run`.
@@ -82,7 +82,7 @@ pub fn resolve_with(args: &RunArgs, more: &[String]) -> Result<recipe::Recipe, F
 
 /// Addresses on the hub stay as they are.
 fn absolute(path: &PathBuf) -> PathBuf {
-    if crate::hub::is_address(path) {
+    if ligo_experiment::hub::is_address(path) {
         return path.clone();
     }
     std::path::absolute(path).unwrap_or_else(|_| path.clone())
@@ -91,9 +91,10 @@ fn absolute(path: &PathBuf) -> PathBuf {
 /// Runs the command.
 ///
 /// # Errors
-/// As [`crate::run::run`].
-pub fn run(args: &RunArgs, picked: Picked, ui: Ui) -> Result<(), Failure> {
-    let recipe = resolve(args)?;
-    let folder = args.out.clone().unwrap_or_else(|| crate::run::default_folder(&recipe));
-    crate::run::run(&recipe, &folder, &[], Crew::Here(picked), ui)
+/// As [`Experiment::run`].
+pub fn run(args: &RunArgs, picked: Picked, ui: &Ui) -> Result<(), Failure> {
+    let experiment = Experiment::new(resolve(args)?)?;
+    let folder = args.out.clone().unwrap_or_else(|| experiment.default_folder());
+    experiment.run(&folder, &[], Crew::Here(picked), ui)?;
+    Ok(())
 }

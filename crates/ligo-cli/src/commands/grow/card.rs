@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::{CARD_FILE, Card};
 use ligo_cost::format;
+use ligo_experiment::hub;
 
 use super::effect::Effect;
 use super::text::Losses;
-use crate::{Failure, hub};
+use crate::Failure;
 
 /// The card of a model that was grown and not trained.
 pub fn of(dir: &Path, small: &ModelConfig, large: &ModelConfig, method: &str) -> Card {
@@ -101,7 +102,7 @@ pub fn put(card: &Card, model: &Path) -> Result<(), Failure> {
         std::fs::rename(&unfinished, &place)
     };
     write().map_err(Failure::io("write", &place))?;
-    Ok(ligo_report::files::sync_folder(model)?)
+    Ok(ligo_metrics::files::sync_folder(model)?)
 }
 
 /// Removes what a killed process left of [`put`].

@@ -3,11 +3,12 @@
 use burn::tensor::Device;
 use ligo_arch::Task;
 use ligo_cost::format;
+use ligo_device::power;
+use ligo_pretrained::{LoadError, Source};
 use ligo_report::units;
 
+use crate::Failure;
 use crate::commands::verify::{self, Inputs, Values};
-use crate::load::{LoadError, Source};
-use crate::{Failure, power};
 
 /// Differences of logits up to this share of the largest one are rounding.
 const ROUNDING: f64 = 1e-4;

@@ -3,14 +3,14 @@ use std::path::Path;
 
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::state;
+use ligo_experiment::matrices::Matrices;
 use ligo_growth::{OPERATOR_TENSORS, OperatorInfo};
+use ligo_pretrained::describe;
 use ligo_report::plot::{self, Matrix, OperatorPicture};
 use serde_json::{Value, json};
 
 use super::norms::RowNorms;
 use super::{Error, field, heat_map, leaves, list, manifest, summary};
-use crate::load::describe;
-use crate::matrices::Matrices;
 
 /// Prints an operator directory, and draws it as `STEM.svg` and `STEM.png` when asked to.
 pub fn inspect(path: &Path, picture: Option<&Path>, tensors: bool, out: &mut dyn Write) -> Result<(), Error> {
@@ -138,7 +138,7 @@ mod tests {
         let small = ModelConfig::Bert(BertConfig::new(20, 8, 2, 2));
         let large = ModelConfig::Bert(BertConfig::new(20, 12, 4, 2));
         let map = spec
-            .build(&small.table(), &large.table(), &crate::device::cpu(), 0.02, 1)
+            .build(&small.table(), &large.table(), &ligo_device::cpu(), 0.02, 1)
             .unwrap();
         let training = json!({"steps": 100, "loss": {"last": 3.25}});
         let info = OperatorInfo::new(spec.clone(), &small, &large, training);
