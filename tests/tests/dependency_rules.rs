@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Crate, and what it must not reach through any chain of workspace crates. `burn` stands for its whole family.
-const MUST_NOT_DEPEND_ON: [(&str, &[&str]); 16] = [
+const MUST_NOT_DEPEND_ON: [(&str, &[&str]); 17] = [
     (
         "ligo-arch",
         &[
@@ -70,6 +70,7 @@ const MUST_NOT_DEPEND_ON: [(&str, &[&str]); 16] = [
     (
         "ligo-train",
         &[
+            "ligo-mpi",
             "ligo-report",
             "ligo-device",
             "ligo-pretrained",
@@ -85,7 +86,11 @@ const MUST_NOT_DEPEND_ON: [(&str, &[&str]); 16] = [
         "ligo-pretrained",
         &["ligo-report", "ligo-device", "ligo-experiment", "ligo-cli"],
     ),
-    ("ligo-experiment", &["ligo-cli", "indicatif"]),
+    ("ligo-experiment", &["ligo-mpi", "ligo-cli", "indicatif"]),
+    (
+        "ligo-mpi",
+        &["ligo-device", "ligo-pretrained", "ligo-experiment", "ligo-cli"],
+    ),
     ("xtask", &["burn", "ligo-"]),
 ];
 

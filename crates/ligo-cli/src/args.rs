@@ -14,7 +14,7 @@ use crate::commands::{
     verify,
 };
 use crate::ui::Shown;
-use crate::{Failure, Ui};
+use crate::{Failure, Ui, world};
 
 /// Grow a pretrained transformer into a larger one: the large model reaches the same loss at a fraction of the cost.
 #[derive(Debug, Parser)]
@@ -94,7 +94,10 @@ pub fn command() -> clap::Command {
 /// Runs the program.
 pub fn main() -> ExitCode {
     ligo_ops::tune_allocator();
-    let mut cli = Cli::parse();
+    let mut cli = Cli::try_parse().unwrap_or_else(|error| match world::is_silent() {
+        true => std::process::exit(error.exit_code()),
+        false => error.exit(),
+    });
     if let Command::ProbeGpu {
         spec,
         describe,
@@ -106,6 +109,29 @@ pub fn main() -> ExitCode {
         return ExitCode::from(u8::try_from(code).unwrap_or(1));
     }
     crate::signals::install();
+    // A piece of a run belongs to the process that started it.
+    let world = match &cli.command {
+        Command::Job(_) => Ok(None),
+        _ => world::join(),
+    };
+    let world = match world {
+        Ok(world) => world,
+        Err(failure) => return ExitCode::from(end(Err(failure), &Ui::new(cli.quiet))),
+    };
+    if let Some(world) = world {
+        if world.rank() > 0 {
+            return world.follow(cli.device);
+        }
+        let ui = &Ui::new(cli.quiet);
+        let device = world.device(cli.device);
+        let done = device.and_then(|device| {
+            cli.device = device;
+            work(&mut cli, ui)
+        });
+        let code = end(done, ui);
+        world.leave(code);
+        return ExitCode::from(code);
+    }
     let ui = &match &cli.command {
         Command::Job(_) => {
             job::stop_with_parent();
@@ -113,11 +139,21 @@ pub fn main() -> ExitCode {
         }
         _ => Ui::new(cli.quiet),
     };
-    match fetch(&mut cli.command, ui).and_then(|()| dispatch(&cli, ui)) {
-        Ok(()) => ExitCode::SUCCESS,
+    ExitCode::from(end(work(&mut cli, ui), ui))
+}
+
+fn work(cli: &mut Cli, ui: &Ui) -> Result<(), Failure> {
+    fetch(&mut cli.command, ui)?;
+    dispatch(cli, ui)
+}
+
+/// Says how it ended; the exit code.
+fn end(done: Result<(), Failure>, ui: &Ui) -> u8 {
+    match done {
+        Ok(()) => 0,
         Err(failure) if failure.is_interruption() => {
             ui.note(&stop::farewell());
-            ExitCode::from(stop::INTERRUPTED)
+            stop::INTERRUPTED
         }
         Err(failure) => {
             if ui.is_job() {
@@ -128,7 +164,7 @@ pub fn main() -> ExitCode {
             let report = miette::Report::new(Shown::of(&failure));
             use std::io::Write;
             let _ = writeln!(std::io::stderr(), "{report:?}");
-            ExitCode::FAILURE
+            1
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod commands;
 mod progress;
 mod signals;
 mod ui;
+mod world;
 
 pub use allocator::Telling;
 pub use args::main;

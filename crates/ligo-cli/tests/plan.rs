@@ -350,6 +350,56 @@ fn wrong_options_are_told_with_the_right_ones() {
 }
 
 #[test]
+fn many_devices_are_priced_with_what_their_gradients_cost() {
+    let place = Place::new();
+    let plan = |more: &[&str]| {
+        let fixed = [
+            "plan",
+            "--recipe",
+            "bert-small-to-base",
+            "--hardware",
+            "h100",
+            "--ranks",
+            "16",
+        ];
+        place.shown(&[&fixed, more].concat())
+    };
+    let fast = plan(&["--network", "400gbit"]);
+    assert_says(
+        &fast,
+        &[
+            "training the large model: 8 micro-batches a step",
+            "learning the operator: 8 micro-batches a step",
+        ],
+    );
+    // 1, 2, 4 and 8 divide 8 micro-batches, 16 does not.
+    let rows = |text: &str| -> Vec<f64> {
+        let training = text.split("learning the operator").next().unwrap();
+        let lines = training
+            .lines()
+            .filter(|line| line.trim_end().ends_with(" %") && line.contains(" ms"));
+        lines
+            .map(|line| line.split_whitespace().rev().nth(2).unwrap().parse().unwrap())
+            .collect()
+    };
+    let gains = rows(&fast);
+    assert_eq!(gains.len(), 4, "{fast}");
+    assert!(
+        gains[0] == 1.0 && gains.windows(2).all(|pair| pair[1] > pair[0]),
+        "{gains:?}"
+    );
+    // A slow network between machines of one device makes more of them useless, and it is said from which number on.
+    let slow = plan(&["--network", "1gbit", "--per-machine", "1"]);
+    assert!(rows(&slow)[3] < gains[3] / 2.0, "{slow}");
+    assert_says(&slow, &["From 4 on it does not pay", "It pays for all of them"]);
+    let wrong = place
+        .command(&["plan", "--ranks", "8", "--network", "fast"])
+        .output()
+        .unwrap();
+    assert_says(&common::said(&wrong), &["for example 100gbit"]);
+}
+
+#[test]
 fn a_run_leaves_its_plan_and_what_it_used() {
     let place = Place::new();
     let run = ["run", "--recipe", "recipe.toml", "--data", "text.txt", "--out", "run"];

@@ -50,6 +50,7 @@ pub mod memory;
 mod partial;
 pub mod plan;
 pub mod published;
+pub mod ranks;
 pub mod savings;
 pub mod seeds;
 pub mod utilization;

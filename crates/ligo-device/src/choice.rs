@@ -185,6 +185,23 @@ pub fn gpus(choice: DeviceChoice) -> Result<Vec<Gpu>, DeviceError> {
     all_gpus(choice, prober)
 }
 
+/// The device of one of several ranks on this machine: each takes the next GPU that works, and those that are left without one begin again at
+/// the first. One that was asked for by number is everybody's.
+///
+/// # Errors
+/// As [`gpus`].
+pub fn of_rank(choice: DeviceChoice, local_rank: usize) -> Result<DeviceChoice, DeviceError> {
+    if matches!(choice, DeviceChoice::Cpu | DeviceChoice::Gpu(Some(_))) {
+        return Ok(choice);
+    }
+    let gpus = gpus(choice)?;
+    Ok(gpu_of_rank(&gpus, local_rank).map_or(choice, |number| DeviceChoice::Gpu(Some(number))))
+}
+
+fn gpu_of_rank(gpus: &[Gpu], local_rank: usize) -> Option<usize> {
+    gpus.get(local_rank % gpus.len().max(1)).map(|gpu| gpu.number)
+}
+
 fn all_gpus(choice: DeviceChoice, prober: Option<&dyn Prober>) -> Result<Vec<Gpu>, DeviceError> {
     let Some(prober) = prober else {
         return match choice {

@@ -29,7 +29,7 @@ mod processor;
 mod this_program;
 
 pub use catalog::{Auto, Catalog, Listed, NotBuilt, catalog};
-pub use choice::{DeviceChoice, DeviceError, Gpu, Picked, gpus, pick};
+pub use choice::{DeviceChoice, DeviceError, Gpu, Picked, gpus, of_rank, pick};
 pub use cpu::{THREADS_VARIABLE, cpu, cpu_model, threads};
 pub use description::{Adapter, Class, Description, Driver, Limits, Matmul, Processor};
 pub use kernel_cache::{CACHE_VARIABLE, notes as kernel_notes};

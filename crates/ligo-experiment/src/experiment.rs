@@ -9,7 +9,7 @@ use ligo_report::summary::Summary;
 use crate::recipe::{self, CorpusSource, DataFacts, Recipe};
 use crate::run::{
     Dataset, Failed, RECIPE_TOML, RunFolder, Runner, SMALL, Session, Unit, Workers, claim, compare, faults, images,
-    inputs, jobs, provenance, record, reuse, stage, text, units,
+    inputs, jobs, provenance, ranks, record, reuse, stage, text, units,
 };
 use crate::{Failure, Listener, check_precisions, stop};
 
@@ -87,6 +87,7 @@ impl Experiment {
         reuse::check(others, folder)?;
         if let Crew::Here(picked) = &crew {
             check_precisions(picked, recipe)?;
+            ranks::check(recipe)?;
         }
         inputs::check(recipe, &self.kind)?;
         let _lock = claim(folder)?;

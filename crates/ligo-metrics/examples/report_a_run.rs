@@ -32,6 +32,7 @@ fn main() -> Result<(), Error> {
             flops_electra: flops,
             seconds,
             tokens_per_second: step as f64 / seconds,
+            rank_seconds: Vec::new(),
         }))?;
         if step % 10 == 0 {
             let loss = (x - 3.0).powi(2);

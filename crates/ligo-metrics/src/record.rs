@@ -42,6 +42,10 @@ pub struct TrainRecord {
     /// Throughput since the last line.
     #[serde(with = "crate::nan_is_null")]
     pub tokens_per_second: f64,
+    /// Seconds that each rank of the run computed for since the last line; nothing where one is alone. What is missing to the seconds that
+    /// passed, a rank waited for the others and for sums.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rank_seconds: Vec<f64>,
 }
 
 /// What an evaluation reported. Tokens, FLOPs and seconds are those of the training before it.

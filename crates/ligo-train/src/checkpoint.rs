@@ -35,6 +35,11 @@ pub(crate) struct RunIdentity {
 }
 
 impl RunIdentity {
+    /// All of it, to compare with that of other ranks.
+    pub(crate) fn text(&self) -> String {
+        json!(self).to_string()
+    }
+
     fn differences(&self, saved: &Self) -> Vec<String> {
         let mut differences = self.config.differences(&saved.config);
         let mut compare = |name: &str, before: &Value, now: &Value| {

@@ -11,8 +11,11 @@
 //!
 //! A run lives in a folder: `metrics.jsonl`, `tensorboard/` and `checkpoints/step-N/`.
 //!
-//! Do not use it for labelled texts or on several devices: none of that is here. Products can be in lower precision than `f32`
-//! ([`TrainConfig::precision`]); weights and moments cannot.
+//! Several ranks, each with a device of its own, share the micro-batches of every step where the run is given a [`Collective`]
+//! ([`Trainer::with_ranks`]). Bodies that are here are [`Alone`] and [`ThreadRank`].
+//!
+//! Do not use it for labelled texts: they are not here. Products can be in lower precision than `f32` ([`TrainConfig::precision`]); weights
+//! and moments cannot.
 //!
 //! # Example
 //!
@@ -36,6 +39,7 @@
 mod average;
 mod batch;
 mod checkpoint;
+mod collective;
 mod config;
 mod context;
 mod distillation;
@@ -72,6 +76,7 @@ mod work;
 pub use average::Average;
 pub use batch::{BatchSource, inputs_on};
 pub use checkpoint::check_same_run;
+pub use collective::{Alone, Collective, ThreadRank, sum_blocks};
 pub use config::{FailedSavePolicy, MOST_SEQUENCES, MOST_STEPS, NonFinitePolicy, TrainConfig};
 pub use context::StepContext;
 pub use distillation::{DistillObjective, Distillation};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ligo_device::DeviceChoice;
 use ligo_experiment::Listener;
 use ligo_experiment::recipe::Recipe;
-use ligo_experiment::run::Workers;
+use ligo_experiment::run::{Workers, ranks};
 use ligo_experiment::{Crew, Experiment};
 use ligo_report::summary::Summary;
 
@@ -83,6 +83,16 @@ pub fn run(args: &CompareArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Fail
 
 /// As many processes as were asked for, else one for each GPU where there are several, else this one.
 fn crew(jobs: Option<usize>, choice: DeviceChoice, recipe: &Recipe, ui: &Ui) -> Result<Crew, Failure> {
+    if ranks::team().is_some() {
+        // All of them work on one training run after the other.
+        return match jobs {
+            None | Some(1) => Ok(Crew::Here(ligo_device::pick(choice)?)),
+            Some(_) => Err(Failure::other(
+                "--jobs and several ranks exclude each other",
+                "start one process with --jobs N for runs side by side, or several ranks that share each run",
+            )),
+        };
+    }
     if jobs != Some(1) {
         let gpus = ligo_device::gpus(choice)?;
         let jobs = jobs.unwrap_or(gpus.len());

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use ligo_cost::hardware::{Hardware, KNOWN, Precision};
+use ligo_cost::ranks::{Cluster, Network};
 use ligo_device::DeviceChoice;
 use ligo_experiment::Listener;
 use ligo_experiment::cost;
@@ -15,10 +16,16 @@ use crate::{Failure, Ui};
 /// The machine that the program runs on.
 const THIS: &str = "this";
 
+/// Hardware whose gradients are in the memory of the machine already, or are taken to be.
+const WITHOUT_OWN_MEMORY: [&str; 2] = [THIS, "m3"];
+
+/// More devices than anyone shares a run among.
+const MOST_RANKS: usize = 1 << 16;
+
 /// Arguments of `ligo plan`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  ligo plan --recipe bert-small-to-base --hardware h100\n  ligo plan --recipe bert-mini                          on this machine, with a probe of some seconds\n  ligo plan --recipe gpt2-base-to-medium --hardware rtx4090 --price-per-hour 0.35 --carbon-intensity 56 --json\n\nNothing is trained and no data are read. Beneath the tables stands what each figure rests on."
+    after_help = "Examples:\n  ligo plan --recipe bert-small-to-base --hardware h100\n  ligo plan --recipe bert-mini                          on this machine, with a probe of some seconds\n  ligo plan --recipe bert-small-to-base --hardware h100 --ranks 8 --network 100gbit\n  ligo plan --recipe gpt2-base-to-medium --hardware rtx4090 --price-per-hour 0.35 --carbon-intensity 56 --json\n\nNothing is trained and no data are read. Beneath the tables stands what each figure rests on."
 )]
 pub struct PlanArgs {
     /// A built-in recipe or a TOML file.
@@ -57,6 +64,15 @@ pub struct PlanArgs {
     /// Power of the hardware while it computes.
     #[arg(long, value_name = "W", value_parser = amount)]
     pub watts: Option<f64>,
+    /// Also price the run on up to so many devices that share it (docs/DISTRIBUTED.md).
+    #[arg(long, value_name = "N", value_parser = ranks, conflicts_with_all = ["json", "csv"])]
+    pub ranks: Option<usize>,
+    /// What a machine sends in a second, where several share a run.
+    #[arg(long, default_value = "100gbit", value_name = "SPEED", requires = "ranks")]
+    pub network: Network,
+    /// Devices of a machine, where several share a run.
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = ranks, requires = "ranks")]
+    pub per_machine: usize,
     /// Print JSON, as in a run's plan.json.
     #[arg(long, conflicts_with = "csv")]
     pub json: bool,
@@ -73,6 +89,11 @@ fn amount(text: &str) -> Result<f64, String> {
 fn share(text: &str) -> Result<f64, String> {
     let number = amount(text).ok().filter(|x| *x > 0.0 && *x <= 1.0);
     number.ok_or_else(|| "expected a share above 0 and up to 1, for example 0.4".into())
+}
+
+fn ranks(text: &str) -> Result<usize, String> {
+    let number = text.parse::<usize>().ok().filter(|n| (1..=MOST_RANKS).contains(n));
+    number.ok_or_else(|| format!("expected a number of devices from 1 to {MOST_RANKS}"))
 }
 
 fn at_least_one(text: &str) -> Result<f64, String> {
@@ -107,6 +128,17 @@ pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Failure
     } else {
         plan::text(&plan).trim_end().to_owned()
     });
+    if let Some(most) = args.ranks {
+        let cluster = Cluster {
+            per_machine: args.per_machine,
+            network: args.network,
+            is_gpu: !WITHOUT_OWN_MEMORY.contains(&args.hardware.as_str()),
+        };
+        ui.result(&format!(
+            "\n{}",
+            plan::on_ranks(&recipe, &facts, &plan, &cluster, most)?
+        ));
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! What a recipe will cost, before anything is spent.
 
 pub mod probe;
+mod ranks;
 mod rates;
 mod table;
 
@@ -14,6 +15,7 @@ use ligo_cost::{TransformerDims, exact, format};
 use ligo_growth::{LigoConfig, LigoOperator, OperatorSpec};
 use ligo_train::{CostPerStep, TrainConfig};
 
+pub use ranks::on_ranks;
 pub use rates::{Asked, Machine, Terms, of_known, of_this};
 pub use table::{csv, text};
 

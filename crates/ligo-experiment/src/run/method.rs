@@ -12,6 +12,7 @@ use ligo_train::{OperatorObjective, ParamInfo, Spent, TrainConfig};
 use serde_json::json;
 
 use super::dataset::Dataset;
+use super::ranks::{self, Task};
 use super::training::{Extras, RESULT_JSON, Session, Start, Steps, Training, read_result, save_result};
 use super::{Small, faults, moments, seeded, stage};
 use crate::recipe::{DataSection, KeepMoments, MethodSection, Pair, Recipe, Stage, merged};
@@ -407,6 +408,12 @@ impl Learning<'_> {
         let pair = (self.small, self.large);
         let memory = crate::plan::learning_memory(pair, &self.operator, &self.train, self.data);
         session.check_memory(&self.label, &memory)?;
+        let task = Task::Learn {
+            small_dir: ranks::whole(self.small_dir)?,
+            small: self.small.to_json(),
+            operator: Box::new(config.clone()),
+            seed: self.operator.seed(),
+        };
         let objective = OperatorObjective::new(self.operator, self.large, &mut source.dir, &session.device)?;
         let start = objective.start(&session.device)?;
         let dims = |config| cost::dims(config, self.data.seq_len, self.data.mask_probability);
@@ -417,6 +424,7 @@ impl Learning<'_> {
             label: &self.label,
             folder: &self.folder,
             objective: &objective,
+            task,
             config: self.large,
             start: start.into(),
             train: &self.train,

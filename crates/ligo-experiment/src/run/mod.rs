@@ -15,6 +15,7 @@ mod outputs;
 mod prediction;
 mod prepared;
 pub(crate) mod provenance;
+pub mod ranks;
 pub(crate) mod record;
 mod results;
 pub(crate) mod reuse;

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use super::dataset::Dataset;
 use super::guard::guarded;
+use super::ranks::{self, Assignment, Place, Task};
 use super::room::{self, Computer};
 use super::stage::{self, KERNELS, TRAIN, fingerprint, write_json};
 use super::trunk;
@@ -143,6 +144,8 @@ pub struct Steps<'a> {
     pub folder: &'a Path,
     /// What is minimised.
     pub objective: &'a dyn Objective,
+    /// The same for other ranks.
+    pub task: Task,
     /// The model that reads the data.
     pub config: &'a ModelConfig,
     /// What it starts from.
@@ -310,14 +313,27 @@ impl<'a> Session<'a> {
             let teacher = extras.teacher.filter(|_| train.distillation.is_some());
             let dims = |config| cost::dims(config, data.seq_len, data.mask_probability);
             let cost = TrainingCost::new(dims(config), teacher.map(|teacher| dims(&teacher.config)), train);
-            let objective: Box<dyn Objective> = match teacher {
-                None => Box::new(objective),
-                Some(teacher) => Box::new(DistillObjective::new(objective, teacher.model(&self.device)?)),
+            let (objective, task): (Box<dyn Objective>, _) = match teacher {
+                None => (
+                    Box::new(objective),
+                    Task::Pretrain {
+                        optional: optional.to_vec(),
+                    },
+                ),
+                Some(teacher) => {
+                    let task = Task::Distill {
+                        optional: optional.to_vec(),
+                        teacher: ranks::whole(teacher.dir.path())?,
+                    };
+                    let objective = DistillObjective::new(objective, teacher.model(&self.device)?);
+                    (Box::new(objective), task)
+                }
             };
             let (store, result) = self.steps(Steps {
                 label,
                 folder,
                 objective: objective.as_ref(),
+                task,
                 config,
                 start: start()?,
                 train,
@@ -393,24 +409,59 @@ impl<'a> Session<'a> {
         let mut observer = NotingSaves(self.listener.training(&Watched {
             label: steps.label,
             steps: last,
-            peak_flops: self.peak_flops,
+            peak_flops: self.peak_flops * ranks::count() as f64,
             reads_images: config.image_shape().is_some(),
         }));
         let Start { store, moments, new } = steps.start;
+        let team = ranks::team();
+        let assignment = match team {
+            None => None,
+            Some(_) => Some(Assignment {
+                task: steps.task,
+                config: config.to_json(),
+                parameters: ranks::shapes_of(&store),
+                train: train.clone(),
+                data: steps.data.clone(),
+                content: Place::of(steps.dataset)?,
+                cost: steps.cost.whole(),
+                last,
+                inputs: steps.inputs.clone(),
+                has_new: new.is_some(),
+            }),
+        };
+        let new_everywhere = new.clone().filter(|_| team.is_some());
         let mut trainer = Trainer::new(train.clone(), steps.objective, store, run, steps.folder)?
             .with_cost(steps.cost)
             .with_spent(steps.extras.spent)
             .with_end(last)
-            .with_meter(self.machine.power.meter())
             .with_identity(identity(steps.inputs));
+        if let Some(team) = team {
+            trainer = trainer.with_ranks(team.ranks())?;
+            self.listener.note(&format!(
+                "{} ranks share the {} micro-batches of each step",
+                ranks::count(),
+                train.accumulation
+            ));
+        } else {
+            // What the others use, nobody here can read.
+            trainer = trainer.with_meter(self.machine.power.meter());
+        }
         if let Some((moments, updates)) = moments {
             trainer = trainer.with_moments(moments, updates)?;
         }
         if let Some(new) = new {
             trainer = trainer.map_optimizer(|optimizer, store| optimizer.with_new_entries(store, new))?;
         }
+        if let (Some(team), Some(assignment)) = (team, assignment) {
+            team.call(assignment, new_everywhere.as_ref())?;
+        }
         let result = trainer.run(&STOP, &mut observer);
         drop(observer);
+        if let (Some(team), Err(error)) = (team, &result)
+            && !error.is_of_all_ranks()
+        {
+            team.lose();
+        }
         let result = result.map_err(explained)?;
         // A stop may meet the last evaluation.
         if result.curve.last().is_none_or(|point| point.step < last) {
@@ -429,7 +480,7 @@ fn has_checkpoint(folder: &Path) -> bool {
 
 /// A hash for each part of a stage's inputs, so that a run which cannot go on says which of them changed. What a run starts from is told
 /// apart by its own parts, where they have names.
-fn identity(inputs: &Value) -> Value {
+pub(super) fn identity(inputs: &Value) -> Value {
     let parts = inputs.as_object().into_iter().flatten();
     let named = parts.flat_map(|(name, part)| match part.as_object() {
         // The loop compares them itself, and says which setting is another.

@@ -228,6 +228,11 @@ impl LigoOperator {
         &self.tensors
     }
 
+    /// What its starting values were drawn from.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// The settings.
     pub fn config(&self) -> &LigoConfig {
         &self.config
