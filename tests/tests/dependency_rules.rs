@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Crate, and what it must not reach through any chain of workspace crates. `burn` stands for its whole family.
-const MUST_NOT_DEPEND_ON: [(&str, &[&str]); 17] = [
+const MUST_NOT_DEPEND_ON: [(&str, &[&str]); 18] = [
     (
         "ligo-arch",
         &[
@@ -86,6 +86,7 @@ const MUST_NOT_DEPEND_ON: [(&str, &[&str]); 17] = [
         "ligo-pretrained",
         &["ligo-report", "ligo-device", "ligo-experiment", "ligo-cli"],
     ),
+    ("ligo-verify", &["ligo-experiment", "ligo-cli"]),
     ("ligo-experiment", &["ligo-mpi", "ligo-cli", "indicatif"]),
     (
         "ligo-mpi",

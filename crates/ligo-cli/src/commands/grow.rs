@@ -3,10 +3,7 @@
 mod beside;
 mod card;
 mod choice;
-mod effect;
 mod sizes;
-mod text;
-mod vocabulary;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,18 +13,17 @@ use clap::ValueEnum;
 use ligo_arch::{Axis, Change, ModelConfig};
 use ligo_checkpoint::{CARD_FILE, CONFIG_FILE, Card, Dtype, JsonFile, plain};
 use ligo_device::Picked;
+use ligo_experiment::growing::{Losses, Text, Vocabulary};
 use ligo_experiment::recipe::nearest;
 use ligo_experiment::{Counted, Listener, stop};
 use ligo_growth::stream::{GrowOptions, Grown, grow_directory};
 use ligo_growth::{LinearMap, OperatorSpec};
 use ligo_pretrained::{Source, open_model};
+use ligo_verify::Effect;
 use serde_json::{Value, json};
 
 use super::config_file::read_large;
 use crate::{Failure, Ui};
-use effect::Effect;
-use text::{Losses, Text};
-use vocabulary::Vocabulary;
 
 /// Arguments of `ligo grow`.
 #[derive(Debug, clap::Args)]
@@ -118,11 +114,11 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
     let text = args
         .text
         .as_deref()
-        .map(|file| text::open(file, &source, ui))
+        .map(|file| Text::open(file, &source, ui))
         .transpose()?;
     let tokenizer = args.sizes.tokenizer.as_deref();
     let tokenizer = tokenizer
-        .map(|given| vocabulary::open(given, &source, ui))
+        .map(|given| Vocabulary::open(given, &source, ui))
         .transpose()?;
     let Prepared {
         mut source,
@@ -210,7 +206,7 @@ fn check(args: &GrowArgs, text: Option<&Text>, card: Card, picked: &Picked, ui: 
         return Ok(());
     }
     let (small, large) = (open_model(&args.small)?, open_model(&args.out)?);
-    if let Err(reason) = effect::fits(&small, &large) {
+    if let Err(reason) = ligo_verify::fits(&small, &large) {
         ui.say(&format!("what they compute is not compared: {reason}"));
         return Ok(());
     }
@@ -256,17 +252,18 @@ fn measure(
     large: &Source,
     picked: &Picked,
 ) -> Result<(Result<Effect, String>, Option<Losses>), Failure> {
-    let inputs = effect::inputs(small, &picked.device);
+    let inputs = ligo_verify::inputs(small, &picked.device);
     let seen = |source: &Source| -> Result<_, Failure> {
         let store = ligo_pretrained::read(source, &picked.device)?;
-        let logits = effect::logits(&ligo_pretrained::model(source, &store)?, &inputs)?;
+        let logits = ligo_verify::logits(&ligo_pretrained::model(source, &store)?, &inputs);
+        let logits = logits.map_err(super::verify::Error::from)?;
         let loss = text.map(|text| text.loss(source, &store, picked)).transpose()?;
         Ok((logits, loss))
     };
     let ((before, at_first), (after, then)) = (seen(small)?, seen(large)?);
     let losses = text.zip(at_first.zip(then));
     let losses = losses.map(|(text, (small, large))| text.losses(small, large));
-    Ok((effect::compare(&small.config, &before, &after), losses))
+    Ok((ligo_verify::compare(&small.config, &before, &after), losses))
 }
 
 /// Refuses an option that was given in vain: whoever gave it expects something of it.

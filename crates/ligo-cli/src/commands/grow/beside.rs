@@ -7,8 +7,8 @@ use ligo_arch::ModelConfig;
 use ligo_checkpoint::{JsonFile, read_json};
 use ligo_experiment::Listener;
 use serde_json::Value;
+use ligo_experiment::growing::Vocabulary;
 
-use super::vocabulary::Vocabulary;
 use crate::{Failure, Ui};
 
 const GENERATION: &str = "generation_config.json";

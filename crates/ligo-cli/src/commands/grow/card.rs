@@ -9,9 +9,9 @@ use ligo_arch::ModelConfig;
 use ligo_checkpoint::{CARD_FILE, Card};
 use ligo_cost::format;
 use ligo_experiment::hub;
+use ligo_experiment::growing::Losses;
+use ligo_verify::Effect;
 
-use super::effect::Effect;
-use super::text::Losses;
 use crate::Failure;
 
 /// The card of a model that was grown and not trained.

@@ -6,17 +6,16 @@ use ligo_arch::Task;
 use ligo_cost::format;
 use ligo_data::{Corpus, TextSettings, TrainValid};
 use ligo_device::Picked;
-use ligo_experiment::Silent;
-use ligo_experiment::recipe::DataSection;
-use ligo_experiment::run::dataset::{Content, Tokens};
-use ligo_experiment::run::text::{build_stores, open_tokenizer};
-use ligo_experiment::run::{Dataset, Session};
 use ligo_pretrained::Source;
 use ligo_report::units;
 use ligo_train::{ParamStore, TrainConfig};
 use tempfile::TempDir;
 
-use crate::{Failure, Ui};
+use crate::recipe::DataSection;
+use crate::run::dataset::{Content, Tokens};
+use crate::run::text::{build_stores, open_tokenizer};
+use crate::run::{Dataset, Session};
+use crate::{Failure, Listener, Silent, hub};
 
 /// The longest sample; shorter where a model reads less.
 const LONGEST: usize = 128;
@@ -62,65 +61,65 @@ pub struct Text {
     _folder: TempDir,
 }
 
-/// Reads a text.
-///
-/// # Errors
-/// The model predicts no words, has no tokenizer, or one that does not fit; the text cannot be read.
-pub fn open(given: &Path, small: &Source, ui: &Ui) -> Result<Text, Failure> {
-    let task = small.config.task();
-    if !matches!(task, Task::MaskedLm | Task::CausalLm) {
-        return Err(Failure::other(
-            "this model predicts no words, so that it has no loss on a text",
-            "leave --text out; --no-check leaves the whole comparison out",
-        ));
-    }
-    let opened = open_tokenizer(small.dir.path(), ui)?;
-    let tokenizer = &opened.tokenizer;
-    let folder = tempfile::tempdir().map_err(Failure::io("create", &std::env::temp_dir()))?;
-    let text = ligo_experiment::hub::texts(&[given], ui)?;
-    let corpus = Corpus::open(&text)?;
-    let corpus = TrainValid {
-        train: corpus.clone(),
-        valid: corpus,
-        how: String::new(),
-    };
-    let corpus = corpus
-        .with_settings(&TextSettings::default())
-        .with_end_tokens(tokenizer.end_tokens());
-    build_stores(&folder.path().join("tokens"), &corpus, tokenizer, &Silent)?;
-    opened.save(&folder.path().join("tokenizer"))?;
-    let stores = Tokens::open(folder.path())?;
-    let tokens = usize::try_from(stores.valid.len()).unwrap_or(usize::MAX);
-    let sample = LONGEST.min(small.config.max_sequence_tokens());
-    if tokens < 2 * sample {
-        return Err(Failure::other(
-            format!(
-                "{} has {tokens} tokens; a loss needs {} at least",
-                given.display(),
-                2 * sample
-            ),
-            "give a longer text, or leave --text out",
-        ));
-    }
-    let content = Content::Text(stores);
-    let dataset = Dataset {
-        baselines: content.baselines(task),
-        content,
-        name: "the text".into(),
-        fingerprint: String::new(),
-    };
-    dataset.check_pretrained(&small.config, small.dir.path())?;
-    Ok(Text {
-        dataset,
-        tokens,
-        sample,
-        // The last sample may lack the marks around it.
-        batch: BATCH.min(tokens / sample - 1),
-        _folder: folder,
-    })
-}
-
 impl Text {
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// The model predicts no words, has no tokenizer, or one that does not fit; the text cannot be read.
+    pub fn open(given: &Path, small: &Source, listener: &dyn Listener) -> Result<Self, Failure> {
+        let task = small.config.task();
+        if !matches!(task, Task::MaskedLm | Task::CausalLm) {
+            return Err(Failure::other(
+                "this model predicts no words, so that it has no loss on a text",
+                "leave --text out; --no-check leaves the whole comparison out",
+            ));
+        }
+        let opened = open_tokenizer(small.dir.path(), listener)?;
+        let tokenizer = &opened.tokenizer;
+        let folder = tempfile::tempdir().map_err(Failure::io("create", &std::env::temp_dir()))?;
+        let text = hub::texts(&[given], listener)?;
+        let corpus = Corpus::open(&text)?;
+        let corpus = TrainValid {
+            train: corpus.clone(),
+            valid: corpus,
+            how: String::new(),
+        };
+        let corpus = corpus
+            .with_settings(&TextSettings::default())
+            .with_end_tokens(tokenizer.end_tokens());
+        build_stores(&folder.path().join("tokens"), &corpus, tokenizer, &Silent)?;
+        opened.save(&folder.path().join("tokenizer"))?;
+        let stores = Tokens::open(folder.path())?;
+        let tokens = usize::try_from(stores.valid.len()).unwrap_or(usize::MAX);
+        let sample = LONGEST.min(small.config.max_sequence_tokens());
+        if tokens < 2 * sample {
+            return Err(Failure::other(
+                format!(
+                    "{} has {tokens} tokens; a loss needs {} at least",
+                    given.display(),
+                    2 * sample
+                ),
+                "give a longer text, or leave --text out",
+            ));
+        }
+        let content = Content::Text(stores);
+        let dataset = Dataset {
+            baselines: content.baselines(task),
+            content,
+            name: "the text".into(),
+            fingerprint: String::new(),
+        };
+        dataset.check_pretrained(&small.config, small.dir.path())?;
+        Ok(Self {
+            dataset,
+            tokens,
+            sample,
+            // The last sample may lack the marks around it.
+            batch: BATCH.min(tokens / sample - 1),
+            _folder: folder,
+        })
+    }
+
     /// The loss of a model with these weights.
     ///
     /// # Errors

@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
@@ -7,9 +6,9 @@ use ligo_arch::{Axis, ModelConfig};
 use ligo_checkpoint::{Dtype, TensorFile};
 use safetensors::tensor::TensorView;
 
-use super::inputs::{ImageInputs, Inputs, TextInputs};
-use super::python::Comparison;
-use super::{Error, write_error};
+use crate::error::Error;
+use crate::inputs::{ImageInputs, Inputs, TextInputs};
+use crate::python::Comparison;
 
 /// Where a dump holds images.
 const PIXELS: &str = "pixel_values";
@@ -95,28 +94,8 @@ pub fn write(path: &Path, inputs: &Inputs, logits: &Values, hidden: &[Values]) -
         let view = TensorView::new(*dtype, shape.clone(), bytes).map_err(unusable)?;
         views.push((name, view));
     }
-    replace(path, &safetensors::serialize(views, None).map_err(unusable)?)
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let failed = write_error(path);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".dump-");
-    #[cfg(unix)]
-    {
-        // `tempfile` makes files that only their owner reads; the umask decides about this one.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(folder).map_err(&failed)?;
-    file.write_all(bytes).map_err(&failed)?;
-    file.as_file().sync_all().map_err(&failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    let bytes = safetensors::serialize(views, None).map_err(unusable)?;
+    Ok(ligo_metrics::files::replace(path, &bytes)?)
 }
 
 /// An earlier dump, or the reference of a test.

@@ -1,11 +1,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ligo_assets::VERIFY_SCRIPT;
 use serde::Deserialize;
 
-use super::{Error, write_error};
+use crate::error::{Error, write_error};
 
-use ligo_assets::VERIFY_SCRIPT;
 /// The script's exit code where Python lacks torch or transformers.
 const LACKS: i32 = 3;
 /// Names a Python for all commands of a shell.

@@ -8,7 +8,7 @@ use ligo_models::{Features, Model};
 use ligo_pretrained::{LoadError, Source};
 use ligo_report::units;
 
-use crate::commands::verify::{self, Inputs, Values};
+use crate::{Error, Inputs, Values};
 
 /// Differences of logits up to this share of the largest one are rounding.
 const ROUNDING: f64 = 1e-4;
@@ -122,7 +122,7 @@ pub fn inputs(small: &Source, device: &Device) -> Features {
 ///
 /// # Errors
 /// It cannot be computed.
-pub fn logits(model: &Model, inputs: &Features) -> Result<Values, verify::Error> {
+pub fn logits(model: &Model, inputs: &Features) -> Result<Values, Error> {
     Values::of(model.logits(inputs).map_err(LoadError::from)?)
 }
 

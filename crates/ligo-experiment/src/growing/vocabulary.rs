@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use ligo_arch::{ModelConfig, Task};
 use ligo_data::Tokenizer;
-use ligo_experiment::Listener;
-use ligo_experiment::run::text::{Opened, open_tokenizer};
 use ligo_pretrained::Source;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Failure, Ui};
+use crate::run::text::{Opened, open_tokenizer};
+use crate::{Failure, Listener};
 
 /// A new vocabulary in terms of the small model's.
 pub struct Vocabulary {
@@ -25,51 +24,6 @@ pub struct Vocabulary {
     pub special: Vec<(&'static str, Option<usize>)>,
     /// Where `files` was written for the purpose.
     _written: Option<TempDir>,
-}
-
-/// Opens a tokenizer and translates its tokens into those of the model's own.
-///
-/// # Errors
-/// One of the two cannot be read.
-pub fn open(given: &Path, small: &Source, ui: &Ui) -> Result<Vocabulary, Failure> {
-    let own = small.dir.path();
-    if !Tokenizer::is_in(own) {
-        return Err(Failure::other(
-            format!(
-                "{} has no tokenizer of its own, whose tokens those of --tokenizer could take over",
-                own.display()
-            ),
-            "put the files of its tokenizer beside its weights, or leave --tokenizer out",
-        ));
-    }
-    let new = open_tokenizer(given, ui)?;
-    let old = open_tokenizer(own, ui)?.tokenizer;
-    let pieces = new.tokenizer.in_terms_of(&old)?;
-    let count = |test: &dyn Fn(&Vec<u32>) -> bool| pieces.iter().filter(|pieces| test(pieces)).count();
-    ui.say(&format!(
-        "tokenizer: of {} tokens {} begin as one of the small model's, {} as the mean of their pieces there, {} have none",
-        pieces.len(),
-        count(&|pieces| pieces.len() == 1),
-        count(&|pieces| pieces.len() > 1),
-        count(&Vec::is_empty),
-    ));
-    let special = new.tokenizer.special();
-    if small.config.task() == Task::MaskedLm && special.mask.is_none() {
-        ui.say("tokenizer: it has no token that hides another one; training with masked words needs one");
-    }
-    let (files, written) = files(&new, given)?;
-    let named = [
-        ("pad_token_id", special.pad),
-        ("bos_token_id", special.bos.or(special.cls)),
-        ("eos_token_id", special.eos.or(special.sep)),
-    ];
-    Ok(Vocabulary {
-        pieces: Arc::new(pieces),
-        hash: new.tokenizer.hash().to_owned(),
-        files,
-        special: named.map(|(field, id)| (field, id.map(|id| id as usize))).to_vec(),
-        _written: written,
-    })
 }
 
 /// The folder of its files: as they were given where they say whose they are, since `transformers` takes those of the model's family otherwise.
@@ -87,6 +41,51 @@ fn files(new: &Opened, given: &Path) -> Result<(PathBuf, Option<TempDir>), Failu
 }
 
 impl Vocabulary {
+    /// Opens a tokenizer and translates its tokens into those of the model's own.
+    ///
+    /// # Errors
+    /// One of the two cannot be read.
+    pub fn open(given: &Path, small: &Source, listener: &dyn Listener) -> Result<Self, Failure> {
+        let own = small.dir.path();
+        if !Tokenizer::is_in(own) {
+            return Err(Failure::other(
+                format!(
+                    "{} has no tokenizer of its own, whose tokens those of --tokenizer could take over",
+                    own.display()
+                ),
+                "put the files of its tokenizer beside its weights, or leave --tokenizer out",
+            ));
+        }
+        let new = open_tokenizer(given, listener)?;
+        let old = open_tokenizer(own, listener)?.tokenizer;
+        let pieces = new.tokenizer.in_terms_of(&old)?;
+        let count = |test: &dyn Fn(&Vec<u32>) -> bool| pieces.iter().filter(|pieces| test(pieces)).count();
+        listener.say(&format!(
+            "tokenizer: of {} tokens {} begin as one of the small model's, {} as the mean of their pieces there, {} have none",
+            pieces.len(),
+            count(&|pieces| pieces.len() == 1),
+            count(&|pieces| pieces.len() > 1),
+            count(&Vec::is_empty),
+        ));
+        let special = new.tokenizer.special();
+        if small.config.task() == Task::MaskedLm && special.mask.is_none() {
+            listener.say("tokenizer: it has no token that hides another one; training with masked words needs one");
+        }
+        let (files, written) = files(&new, given)?;
+        let named = [
+            ("pad_token_id", special.pad),
+            ("bos_token_id", special.bos.or(special.cls)),
+            ("eos_token_id", special.eos.or(special.sep)),
+        ];
+        Ok(Self {
+            pieces: Arc::new(pieces),
+            hash: new.tokenizer.hash().to_owned(),
+            files,
+            special: named.map(|(field, id)| (field, id.map(|id| id as usize))).to_vec(),
+            _written: written,
+        })
+    }
+
     /// The model with this vocabulary, filled up to a multiple where one is given.
     ///
     /// # Errors
