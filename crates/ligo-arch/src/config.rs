@@ -4,8 +4,8 @@ use crate::family::FamilyConfig;
 use crate::settings::Setting;
 use crate::words::in_words;
 use crate::{
-    BertConfig, CaitConfig, DistilBertConfig, Error, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, OptConfig,
-    ParamTable, Patches, PositionGrid, Sides, Sizes, Task, VitConfig,
+    BertConfig, CaitConfig, DistilBertConfig, Error, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig,
+    ModernBertConfig, OptConfig, ParamTable, Patches, PositionGrid, Sides, Sizes, Task, VitConfig,
 };
 use crate::{LayerType, gemma, layer_types, llama};
 
@@ -63,6 +63,8 @@ macro_rules! families {
 families! {
     /// BERT and RoBERTa, which differ in positions, heads and names, and what is called otherwise than RoBERTa.
     Bert(BertConfig) = "bert" | "roberta" | "xlm-roberta" | "camembert",
+    /// ModernBERT.
+    ModernBert(ModernBertConfig) = "modernbert",
     /// DistilBERT.
     DistilBert(DistilBertConfig) = "distilbert",
     /// ViT, and DeiT, which is a ViT with a distillation token.

@@ -2,7 +2,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     BertConfig, CaitConfig, DistilBertConfig, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, ModelConfig,
-    OptConfig, VitConfig,
+    ModernBertConfig, OptConfig, VitConfig,
 };
 
 /// Fields that are read, but are no field of a configuration's struct.
@@ -26,6 +26,7 @@ impl ModelConfig {
             "roberta" => Self::Bert(BertConfig::roberta(64, 8, 1, 1)),
             "xlm-roberta" => Self::Bert(like_roberta("xlm-roberta", "XLMRobertaForMaskedLM")),
             "camembert" => Self::Bert(like_roberta("camembert", "CamembertForMaskedLM")),
+            "modernbert" => Self::ModernBert(ModernBertConfig::new(64, 8, 2, 1, 16)),
             "distilbert" => Self::DistilBert(DistilBertConfig::new(64, 8, 1, 1)),
             "gpt2" => Self::Gpt2(Gpt2Config::new(64, 8, 1, 1)),
             "gpt_neox" => Self::GptNeox(GptNeoxConfig::new(64, 8, 1, 1)),
@@ -84,7 +85,17 @@ impl ModelConfig {
 }
 
 /// Fields that an example leaves out, since they are absent unless somebody sets them: `(model_types, fields)`.
-const OPTIONAL: [(&[&str], &[&str]); 10] = [
+const OPTIONAL: [(&[&str], &[&str]); 11] = [
+    (
+        &["modernbert"],
+        &[
+            "rope_parameters",
+            "global_rope_theta",
+            "local_rope_theta",
+            "global_attn_every_n_layers",
+            "layer_types",
+        ],
+    ),
     (
         &[
             "llama",

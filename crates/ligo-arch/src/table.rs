@@ -281,6 +281,20 @@ impl ParamTable {
         writes && spec.stack.is_some() && spec.axes.first() == Some(&Axis::HIDDEN)
     }
 
+    /// Whether embeddings or what a head gives are normalised, beside what layers read: channels are then told apart outside of layers.
+    pub fn normalises_ends(&self) -> bool {
+        let mut norms = self
+            .specs
+            .iter()
+            .filter(|spec| spec.role == Role::NormWeight && spec.stack.is_none());
+        norms.any(|spec| ["embeddings", "head"].contains(&spec.module))
+    }
+
+    /// Whether normalisations have shifts.
+    pub fn has_shifts(&self) -> bool {
+        self.specs.iter().any(|spec| spec.role == Role::NormBias)
+    }
+
     /// Whether a normalisation goes over all queries or keys, so that a head that is added changes the others.
     pub fn normalises_heads_together(&self) -> bool {
         let inner = |axis: &Axis| [Axis::QUERY, Axis::KEY].contains(axis);

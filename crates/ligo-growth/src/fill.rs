@@ -1,6 +1,6 @@
 use std::ops::{Add, Range};
 
-use ligo_arch::{Axis, NormKind, NormPlace, Param, ParamTable, Role};
+use ligo_arch::{Axis, NormPlace, Param, ParamTable, Role};
 
 use crate::experts::Difference;
 use crate::novelty::old_block;
@@ -36,8 +36,8 @@ pub enum Fill {
     ///
     /// Where the activation is flat at zero (ReLU), a neuron of zeros would stay one: it is fresh, and what reads it zero.
     ///
-    /// A product of two zeros never moves. So rows of keys and gates stay fresh, whose partners are zero, and so do gains of RMSNorm,
-    /// which have no shift beside them.
+    /// A product of two zeros never moves. So rows of keys and gates stay fresh, whose partners are zero, and so do gains that have
+    /// no shift beside them, as those of RMSNorm.
     Padded {
         /// Standard deviation of matrices and tables.
         initializer_range: f64,
@@ -264,7 +264,7 @@ fn is_residual(axis: Axis) -> bool {
 fn padding(small: &ParamTable, param: &Param<'_>) -> Box<dyn Fn(usize) -> bool> {
     let spec = param.spec;
     let all = |zero: bool| -> Box<dyn Fn(usize) -> bool> { Box::new(move |_| zero) };
-    let has_shift = small.norm().is_none_or(|norm| norm.kind == NormKind::Layer);
+    let has_shift = small.has_shifts();
     match (spec.role, spec.axes.get(1)) {
         (Role::NormWeight, _) => all(has_shift),
         // What LayerScale scales is zero already.

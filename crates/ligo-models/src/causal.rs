@@ -133,6 +133,19 @@ impl Visibility {
     }
 }
 
+impl Visibility {
+    /// Attention to both sides, of which a window reaches over half to either.
+    pub(crate) fn both_ways(&self, window: Option<usize>, num_heads: usize) -> AttentionOptions {
+        let window = window.filter(|window| window / 2 + 1 < self.length);
+        AttentionOptions {
+            causal: false,
+            window,
+            positions: window.and(self.places.clone()),
+            ..self.attention(num_heads)
+        }
+    }
+}
+
 impl Context for Visibility {
     fn of_kept(&self, tokens: &Division) -> Self {
         Self {

@@ -48,6 +48,7 @@ mod linear;
 pub mod llama;
 pub mod mixture;
 mod model;
+pub mod modernbert;
 mod names;
 mod network;
 mod norm;

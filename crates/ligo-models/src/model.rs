@@ -11,6 +11,7 @@ use crate::gpt_neox::GptNeoxForCausalLm;
 use crate::gpt2::Gpt2LmHeadModel;
 use crate::llama::LlamaForCausalLm;
 use crate::mixture::MixtureForCausalLm;
+use crate::modernbert::ModernBertForMaskedLm;
 use crate::network::Network;
 use crate::olmo2::Olmo2ForCausalLm;
 use crate::opt::OptForCausalLm;
@@ -82,6 +83,8 @@ networks! {
     RobertaForQuestionAnswering(RobertaForQuestionAnswering),
     /// DistilBERT.
     DistilBert(DistilBertForMaskedLm),
+    /// ModernBERT.
+    ModernBert(ModernBertForMaskedLm),
     /// ViT with a classifier.
     Vit(VitForImageClassification),
     /// DeiT with a classifier.
@@ -139,6 +142,7 @@ impl Model {
                 let (pooler, next_sentence) = (has("bert.pooler."), has("cls.seq_relationship."));
                 Self::bert(c, config.task(), pooler, next_sentence, device)
             }
+            ModelConfig::ModernBert(c) => Self::ModernBert(ModernBertForMaskedLm::skeleton(c, device)),
             ModelConfig::DistilBert(c) => Self::DistilBert(DistilBertForMaskedLm::skeleton(c, device)),
             ModelConfig::Vit(c) if c.has_distillation_head() => {
                 Self::DeitWithTeacher(DeitWithTeacher::skeleton(c, has("deit.pooler."), device))

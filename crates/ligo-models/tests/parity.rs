@@ -347,6 +347,11 @@ fn mixtral_and_qwen3s_mixture_of_experts_compute_and_learn_what_transformers_doe
 }
 
 #[test]
+fn modernbert_computes_what_transformers_computes() {
+    check_family("modernbert", 4);
+}
+
+#[test]
 fn opt_computes_what_transformers_computes() {
     check_family("opt", 5);
 }

@@ -275,6 +275,7 @@ pub fn family_name(model_type: &str) -> &str {
         "roberta" => "RoBERTa",
         "xlm-roberta" => "XLM-RoBERTa",
         "camembert" => "CamemBERT",
+        "modernbert" => "ModernBERT",
         "distilbert" => "DistilBERT",
         "gpt2" => "GPT-2",
         "gpt_neox" => "GPT-NeoX",

@@ -91,6 +91,9 @@ pub fn families() -> Vec<Family> {
         json!({"dim": 16, "n_heads": 4, "hidden_dim": 24}),
         json!({"dim": 12, "n_heads": 3, "hidden_dim": 18}),
     ];
+    // The second of two layers has a window, of four positions to either side.
+    let modernbert = json!({"model_type": "modernbert", "vocab_size": 23, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "intermediate_size": 12, "max_position_embeddings": 16, "local_attention": 8});
     let untied = json!({"tie_word_embeddings": false});
     let roberta = json!({"model_type": "roberta", "architectures": ["RobertaForMaskedLM"], "type_vocab_size": 1});
     let gpt2 =
@@ -161,6 +164,7 @@ pub fn families() -> Vec<Family> {
         family("gpt2", &gpt2, &decoder),
         family("gpt2, untied", &with(&gpt2, &untied), &decoder),
         family("distilbert", &distilbert, &distilled),
+        family("modernbert", &modernbert, &encoder),
         family("gpt_neox", &neox, &encoder),
         family("llama, tied", &llama, &grouped),
         family("mistral, untied", &with(&llama, &mistral), &grouped),

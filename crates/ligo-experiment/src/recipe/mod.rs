@@ -196,7 +196,7 @@ impl TrainedTokenizer {
     /// The one that a family uses.
     pub fn of(model_type: &str) -> Self {
         match model_type {
-            "bert" | "distilbert" => Self::WordPiece,
+            "bert" | "distilbert" | "modernbert" => Self::WordPiece,
             "roberta" | "xlm-roberta" | "camembert" => Self::Roberta,
             _ => Self::Gpt2,
         }

@@ -9,7 +9,7 @@ use super::OperatorSpec;
 pub enum Scope {
     /// None.
     Nowhere,
-    /// Those whose layers normalise what they read (pre-norm), without LayerScale and with an ε that files say.
+    /// Those whose layers normalise what they read (pre-norm) and nothing else does, without LayerScale and with an ε that files say.
     PreNormUnscaled,
     /// Those with RMSNorm, and none over all heads.
     RmsNorm,
@@ -28,7 +28,7 @@ impl Scope {
             Self::Nowhere => false,
             Self::PreNormUnscaled => {
                 let is_unscaled = table.specs().iter().all(|s| s.role != Role::Scale);
-                pre_norm && is_unscaled && !table.has_fixed_epsilon()
+                pre_norm && is_unscaled && !table.has_fixed_epsilon() && !table.normalises_ends()
             }
             Self::RmsNorm => norm.is_some_and(|n| n.kind == NormKind::Rms) && !table.normalises_heads_together(),
             Self::HeadsApart => !table.normalises_heads_together(),
@@ -49,7 +49,7 @@ impl Scope {
     fn text(self) -> &'static str {
         match self {
             Self::Nowhere => "none",
-            Self::PreNormUnscaled => "pre-norm without LayerScale",
+            Self::PreNormUnscaled => "pre-norm without LayerScale (not ModernBERT)",
             Self::RmsNorm => "RMSNorm",
             Self::HeadsApart => "all (OLMo 2: neurons)",
             Self::Everywhere => "all",
