@@ -336,11 +336,7 @@ pub(crate) fn learning_memory(
 fn name(config: &ModelConfig) -> String {
     let sizes = config.sizes();
     let layers = sizes.layers + sizes.class_layers;
-    format!(
-        "{} ({layers}, {})",
-        ligo_pretrained::family_name(config.model_type()),
-        sizes.hidden
-    )
+    format!("{} ({layers}, {})", config.display_name(), sizes.hidden)
 }
 
 fn batch(train: &TrainConfig, numbers_kept: f64) -> Batch {

@@ -23,6 +23,7 @@ mod tests;
 
 use std::path::PathBuf;
 
+use ligo_arch::{ModelConfig, TokenizerKind};
 use ligo_data::{Augmentation, BpeFlavour, DamagedImages, MissingText, SPECIAL_TOKENS, TextDocuments, TextSettings};
 use ligo_growth::{LigoConfig, OperatorSpec};
 use ligo_train::TrainConfig;
@@ -193,12 +194,12 @@ impl TrainedTokenizer {
         }
     }
 
-    /// The one that a family uses.
-    pub fn of(model_type: &str) -> Self {
-        match model_type {
-            "bert" | "distilbert" | "modernbert" => Self::WordPiece,
-            "roberta" | "xlm-roberta" | "camembert" => Self::Roberta,
-            _ => Self::Gpt2,
+    /// The one that a model's family uses.
+    pub fn of(model: &ModelConfig) -> Self {
+        match model.tokenizer_kind() {
+            TokenizerKind::WordPiece => Self::WordPiece,
+            TokenizerKind::RobertaBpe => Self::Roberta,
+            TokenizerKind::Gpt2Bpe => Self::Gpt2,
         }
     }
 }

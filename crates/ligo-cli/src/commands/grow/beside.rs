@@ -6,8 +6,8 @@ use std::path::Path;
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::{JsonFile, read_json};
 use ligo_experiment::Listener;
-use serde_json::Value;
 use ligo_experiment::growing::Vocabulary;
+use serde_json::Value;
 
 use crate::{Failure, Ui};
 

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::{CARD_FILE, Card};
 use ligo_cost::format;
-use ligo_experiment::hub;
 use ligo_experiment::growing::Losses;
+use ligo_experiment::hub;
 use ligo_verify::Effect;
 
 use crate::Failure;
