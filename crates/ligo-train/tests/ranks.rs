@@ -14,11 +14,11 @@ use ligo_arch::{BertConfig, ModelConfig};
 use ligo_checkpoint::{Change, Disk};
 use ligo_growth::{LigoConfig, LigoOperator, MemorySource};
 use ligo_metrics::{Record, read};
-use ligo_models::{Inputs, Model};
+use ligo_models::Inputs;
 use ligo_train::{
-    Collective, DistillObjective, Distillation, Error, Event, FailedSavePolicy, Freeze, LayerDrop, Leaves,
-    NonFinitePolicy, Objective, OperatorObjective, Outcome, RunData, StepContext, Submodels, ThreadRank, TokenDropping,
-    TrainConfig, TrainResult, Trainer,
+    Average, Collective, DistillObjective, Distillation, Error, Event, FailedSavePolicy, Freeze, LayerDrop, Learner,
+    Leaves, NonFinitePolicy, Objective, OperatorObjective, OptimizerConfig, OptimizerKind, Outcome, RunData,
+    StepContext, Submodels, ThreadRank, TokenDropping, TrainConfig, TrainResult, Trainer,
 };
 use toy::{Toy, Watcher, bits, config, run, timeless};
 
@@ -74,7 +74,7 @@ impl Objective for Poisoned<'_> {
         self.inner.name()
     }
 
-    fn model(&self, leaves: &Leaves) -> Result<Model, Error> {
+    fn model(&self, leaves: &Leaves) -> Result<Box<dyn Learner>, Error> {
         self.inner.model(leaves)
     }
 
@@ -126,7 +126,7 @@ impl<'a> Setup<'a> {
         };
         let toy = Toy::with_layers(4);
         let loader = toy.loader(true);
-        let teacher = toy.objective.model(&Leaves::plain(&toy.store())).unwrap();
+        let teacher = toy.objective.network(&Leaves::plain(&toy.store())).unwrap();
         let distilled = DistillObjective::new(toy.objective.clone(), teacher);
         let plain: &dyn Objective = match config.distillation {
             Some(_) => &distilled,
@@ -251,6 +251,41 @@ fn a_run_that_is_stopped_goes_on_with_another_number_of_ranks() {
         assert_eq!(timeless(&result), timeless(&expected));
         assert!(all == whole, "{stops:?}");
         assert_eq!(numbers(&dir), numbers(&folder.path().join("whole")));
+    }
+}
+
+#[test]
+fn what_muon_keeps_and_averages_of_weights_are_every_ranks() {
+    let folder = tempfile::tempdir().unwrap();
+    let muon = OptimizerConfig {
+        kind: OptimizerKind::Muon,
+        ..OptimizerConfig::default()
+    };
+    let last = Average {
+        last: Some(3),
+        every: Some(2),
+        ..Average::default()
+    };
+    let ema = Average {
+        ema: Some(0.8),
+        ..Average::default()
+    };
+    for (name, optimizer, average) in [
+        ("last", muon, Some(last)),
+        ("ema", OptimizerConfig::default(), Some(ema)),
+    ] {
+        let config = TrainConfig {
+            optimizer,
+            average,
+            ..with_micro_batches(4)
+        };
+        let (expected, whole, _) = together(1, &folder.path().join(name), &config, None);
+        let dir = folder.path().join(format!("{name} of many"));
+        together(4, &dir, &config, Some(9));
+        together(2, &dir, &config, Some(17));
+        let (result, all, _) = together(4, &dir, &config, None);
+        assert_eq!(timeless(&result), timeless(&expected), "{name}");
+        assert!(all == whole, "{name}");
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
+use burn::tensor::Tensor;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Collective;
+use crate::average::Averages;
 use crate::progress::Progress;
 use crate::store::download;
 use crate::{Error, Optimizer, ParamStore};
@@ -15,6 +17,8 @@ use crate::{Error, Optimizer, ParamStore};
 struct Header {
     progress: Option<Progress>,
     updates: u64,
+    /// Weights that an average is made of.
+    averages: usize,
 }
 
 /// Replaces a value by that of rank 0.
@@ -59,16 +63,26 @@ pub(crate) fn broadcast_state(
     let mut header = Header {
         progress,
         updates: optimizer.updates(),
+        averages: optimizer.averages().map_or(0, |averages| averages.kept().count()),
     };
     broadcast_json(ranks, &mut header)?;
+    let mut averages = vec![Vec::with_capacity(store.len()); header.averages];
     let mut moments = Vec::new();
     for (i, info) in store.infos().to_vec().into_iter().enumerate() {
-        let value = &store.values()[i];
-        let value = broadcast_values(ranks, || download(&info.name, value))?;
-        if let Some((m, v)) = optimizer.moments_at(i) {
-            let m = broadcast_values(ranks, || download(&info.name, m))?;
-            let v = broadcast_values(ranks, || download(&info.name, v))?;
+        let sent = |tensor: Option<&Tensor<1>>| {
+            broadcast_values(ranks, || {
+                tensor.map_or(Ok(Vec::new()), |tensor| download(&info.name, tensor))
+            })
+        };
+        let value = sent(store.values().get(i))?;
+        let [first, second] = optimizer.moments_at(i);
+        let (is_kept, m, v) = (first.is_some(), sent(first)?, sent(second)?);
+        if is_kept {
             moments.push((info.name.clone(), m, v));
+        }
+        for (k, average) in averages.iter_mut().enumerate() {
+            let own = optimizer.averages().and_then(|averages| averages.kept().nth(k));
+            average.push(sent(own.and_then(|weights| weights.get(i)))?);
         }
         if ranks.rank() > 0 {
             store.set(&info.name, value)?;
@@ -76,6 +90,9 @@ pub(crate) fn broadcast_state(
     }
     if ranks.rank() > 0 {
         optimizer.restore(store, moments, header.updates)?;
+        if let Some(kept) = optimizer.averages_mut() {
+            kept.restore(store, averages);
+        }
     }
     Ok(header.progress)
 }
@@ -116,16 +133,18 @@ pub(crate) fn check_replicas(
     let mut mine = Vec::with_capacity(store.len());
     for (i, info) in store.infos().iter().enumerate() {
         let mut hasher = DefaultHasher::new();
-        let mut add = |value| {
+        let mut add = |value: &Tensor<1>| {
             for number in download(&info.name, value)? {
                 hasher.write_u32(number.to_bits());
             }
             Ok::<_, Error>(())
         };
         add(&store.values()[i])?;
-        if let Some((m, v)) = optimizer.moments_at(i) {
-            add(m)?;
-            add(v)?;
+        for moment in optimizer.moments_at(i).into_iter().flatten() {
+            add(moment)?;
+        }
+        for weights in optimizer.averages().into_iter().flat_map(Averages::kept) {
+            weights.get(i).map_or(Ok(()), &mut add)?;
         }
         mine.push(hasher.finish());
     }
