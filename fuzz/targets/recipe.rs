@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ligo_cli::recipe;
+use ligo_experiment::recipe;
 
 fuzz_target!(|text: &str| {
     if let Ok(recipe) = recipe::parse(text, "fuzzed", &[]) {

@@ -7,10 +7,10 @@ mod common;
 use std::fs;
 
 use common::{Place, assert_says};
-use ligo_cli::plan::{self, Asked};
-use ligo_cli::recipe::{self, BUILTIN, DataFacts, Recipe};
 use ligo_cost::hardware::{Hardware, KNOWN, Precision};
 use ligo_cost::plan::{Bill, Plan};
+use ligo_experiment::plan::{self, Asked};
+use ligo_experiment::recipe::{self, BUILTIN, DataFacts, Recipe};
 use ligo_train::TrainResult;
 
 fn load(name: &str) -> Recipe {

@@ -1,10 +1,9 @@
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
 use ligo_data::{LoaderSettings, Masking};
 use ligo_ops::Precision;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     Distillation, Error, Freeze, LayerDrop, LrSchedule, OptimizerConfig, Rate, Rewarm, Submodels, TokenDropping,
@@ -302,19 +301,30 @@ impl TrainConfig {
         }
     }
 
+    /// The same settings with the usual value for everything that decides no number of a run: how often it reports and saves, and what it
+    /// does when it cannot save.
+    #[must_use]
+    pub fn deciding(&self) -> Self {
+        let free = Self::default();
+        Self {
+            log_every: free.log_every,
+            checkpoint_every: free.checkpoint_every,
+            checkpoint_every_seconds: free.checkpoint_every_seconds,
+            keep_checkpoints: free.keep_checkpoints,
+            on_failed_save: free.on_failed_save,
+            ..self.clone()
+        }
+    }
+
     /// The names of the fields that decide the numbers of a run and differ from `other`'s.
     ///
     /// How often to report or to save and what is kept in memory may change when a run is continued; anything else may not.
     pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
         let fields = |c: &Self| {
-            let mut c = c.clone();
-            let free = Self::default();
-            c.log_every = free.log_every;
-            c.checkpoint_every = free.checkpoint_every;
-            c.checkpoint_every_seconds = free.checkpoint_every_seconds;
-            c.keep_checkpoints = free.keep_checkpoints;
-            c.on_failed_save = free.on_failed_save;
-            c.gradient_checkpointing = free.gradient_checkpointing;
+            let c = Self {
+                gradient_checkpointing: Self::default().gradient_checkpointing,
+                ..c.deciding()
+            };
             let precision = Value::from(c.precision.name());
             let mut fields = serde_json::to_value(c).unwrap_or_default();
             // Not written when it is the usual one, and better named than called null.

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ligo_data::Batch;
-use ligo_models::DropoutStream;
+use ligo_models::Pass;
 
 use crate::batch::inputs_on;
 use crate::step::read_loss;
@@ -29,7 +29,7 @@ pub fn evaluate(
         }
         let count = batch.num_labels();
         if count > 0 {
-            let loss = model.loss(&inputs_on(batch, store.device()), &DropoutStream::off())?;
+            let loss = model.loss(&inputs_on(batch, store.device()), &Pass::evaluation())?;
             sum += read_loss(&loss)? * count as f64;
             labels += count;
         }

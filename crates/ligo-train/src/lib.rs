@@ -79,7 +79,7 @@ pub use layer_drop::LayerDrop;
 pub use leaves::Leaves;
 pub use meter::{Meter, Reading};
 pub use new_entries::{NewMasks, Rewarm};
-pub use objective::{Objective, PretrainObjective};
+pub use objective::{Learner, Objective, PretrainObjective};
 pub use observer::{Event, Observer, Silent, StepReport};
 pub use operator::OperatorObjective;
 pub use optimizer::{HostMoments, Optimizer, OptimizerConfig, OptimizerKind, Rate};

@@ -1,7 +1,6 @@
 use std::path::Path;
 
-use ligo_report::TensorBoardWriter;
-use ligo_report::metrics::{EvalRecord, MetricsWriter, Record, TrainRecord, read};
+use ligo_metrics::{EvalRecord, MetricsWriter, Record, TensorBoardWriter, TrainRecord, read};
 
 use crate::spikes::Spikes;
 use crate::{Error, EvalPoint, StepReport};

@@ -1,12 +1,27 @@
 use burn::tensor::{Device, Tensor};
 use ligo_arch::ModelConfig;
-use ligo_models::{Inputs, Model};
+use ligo_models::{Inputs, Model, Pass};
 
 use crate::freeze::Places;
 use crate::unfolded::Unfolded;
 use crate::{Error, Leaves, ParamStore, StepContext, TrainConfig, Trained, Work};
 
-/// What a run minimises. The loop knows parameters by name and nothing of models; an objective turns them into a model.
+/// A model as training sees it: [`Model`], or one of your own.
+pub trait Learner {
+    /// The mean loss over the labels of a batch, one element.
+    ///
+    /// # Errors
+    /// The model does not learn from such batches, or cannot go through such a pass.
+    fn loss(&self, batch: &Inputs, pass: &Pass) -> Result<Tensor<1>, Error>;
+}
+
+impl Learner for Model {
+    fn loss(&self, batch: &Inputs, pass: &Pass) -> Result<Tensor<1>, Error> {
+        Ok(self.loss_with(batch, pass)?)
+    }
+}
+
+/// What a run minimizes. The loop knows parameters by name and nothing of models; an objective turns them into a model.
 pub trait Objective {
     /// A short name for files and messages, such as `pretrain`.
     fn name(&self) -> &str;
@@ -25,7 +40,7 @@ pub trait Objective {
     ///
     /// # Errors
     /// A leaf is missing or does not fit.
-    fn model(&self, leaves: &Leaves) -> Result<Model, Error>;
+    fn model(&self, leaves: &Leaves) -> Result<Box<dyn Learner>, Error>;
 
     /// What a micro-batch computes; [`Objective::loss`] does it, and costs are counted from it. All micro-batches of a step train the same
     /// parameters.
@@ -47,7 +62,7 @@ pub trait Objective {
     /// As [`Objective::model`].
     fn loss(&self, leaves: &Leaves, batch: &Inputs, at: &StepContext<'_>) -> Result<Tensor<1>, Error> {
         let pass = self.work(at).pass(at.dropout());
-        Ok(self.model(leaves)?.loss_with(batch, &pass)?)
+        self.model(leaves)?.loss(batch, &pass)
     }
 
     /// What of the settings this objective cannot do, one sentence per fault.
@@ -77,6 +92,16 @@ impl PretrainObjective {
         Ok(Self { skeleton, places })
     }
 
+    /// The model with these leaves.
+    ///
+    /// # Errors
+    /// A leaf is missing or does not fit.
+    pub fn network(&self, leaves: &Leaves) -> Result<Model, Error> {
+        self.skeleton
+            .clone()
+            .install(&mut |name: &str, _: &[usize]| leaves.tensor(name))
+    }
+
     /// Names and shapes of the parameters that the store must hold.
     pub fn param_shapes(&self) -> Vec<(String, Vec<usize>)> {
         self.skeleton.param_shapes()
@@ -93,10 +118,8 @@ impl Objective for PretrainObjective {
         "pretrain"
     }
 
-    fn model(&self, leaves: &Leaves) -> Result<Model, Error> {
-        self.skeleton
-            .clone()
-            .install(&mut |name: &str, _: &[usize]| leaves.tensor(name))
+    fn model(&self, leaves: &Leaves) -> Result<Box<dyn Learner>, Error> {
+        Ok(Box::new(self.network(leaves)?))
     }
 
     fn work(&self, at: &StepContext<'_>) -> Work {

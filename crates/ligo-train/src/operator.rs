@@ -6,7 +6,7 @@ use ligo_growth::{LigoOperator, LinearMap, OperatorGraph, WeightSource};
 use ligo_models::Model;
 
 use crate::store::Layout;
-use crate::{Error, Leaves, Objective, ParamInfo, ParamStore, Trained, Unfolded};
+use crate::{Error, Learner, Leaves, Objective, ParamInfo, ParamStore, Trained, Unfolded};
 
 /// Learning a growth operator: the parameters are its matrices and what is learned along with them, and the model is the large one with every tensor a function of them.
 ///
@@ -96,10 +96,10 @@ impl Objective for OperatorObjective {
         }))
     }
 
-    fn model(&self, leaves: &Leaves) -> Result<Model, Error> {
-        self.skeleton
-            .clone()
-            .install(&mut |name: &str, _: &[usize]| leaves.tensor(name))
+    fn model(&self, leaves: &Leaves) -> Result<Box<dyn Learner>, Error> {
+        let model = self.skeleton.clone();
+        let model: Model = model.install(&mut |name: &str, _: &[usize]| leaves.tensor(name))?;
+        Ok(Box::new(model))
     }
 
     fn is_trained(&self, name: &str, _: &Trained) -> bool {

@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use ligo_arch::{Axis, Change, ModelConfig};
-use ligo_checkpoint::{CONFIG_FILE, JsonFile};
+use ligo_checkpoint::{CONFIG_FILE, JsonFile, plain};
+use ligo_experiment::recipe::inherit;
+use ligo_pretrained::LoadError;
 use serde_json::{Map, Value};
 
 use crate::Failure;
-use crate::load::LoadError;
-use crate::plain::plain;
-use crate::recipe::inherit;
 
 /// Reads a configuration file and adds one field, such as the vocabulary size, when the file leaves it out.
 ///

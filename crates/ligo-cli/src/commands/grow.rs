@@ -3,6 +3,7 @@
 mod beside;
 mod card;
 mod choice;
+mod compared;
 mod effect;
 mod sizes;
 mod text;
@@ -14,20 +15,20 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use ligo_arch::{Axis, Change, ModelConfig};
+use ligo_checkpoint::plain;
 use ligo_checkpoint::{CARD_FILE, CONFIG_FILE, Card, Dtype, JsonFile};
+use ligo_device::Picked;
+use ligo_experiment::recipe::nearest;
+use ligo_experiment::run::faulty_card;
+use ligo_experiment::stop;
+use ligo_experiment::{Counted, Listener};
 use ligo_growth::stream::{GrowOptions, Grown, grow_directory};
 use ligo_growth::{LinearMap, OperatorSpec};
+use ligo_pretrained::Source;
 use serde_json::{Value, json};
 
 use super::config_file::read_large;
-use crate::device::Picked;
-use crate::load::{Source, open_model};
-use crate::plain::plain;
-use crate::recipe::nearest;
-use crate::{Failure, Ui, stop};
-pub use card::lost;
-use effect::Effect;
-use text::{Losses, Text};
+use crate::{Failure, Ui};
 use vocabulary::Vocabulary;
 
 /// Arguments of `ligo grow`.
@@ -101,17 +102,17 @@ pub enum DtypeArg {
 ///
 /// # Errors
 /// The pair cannot be grown, or files cannot be read or written.
-pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
+pub fn run(args: &GrowArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
     check_target(args)?;
     if let Some((option, reason)) = args.sizes.without_effect() {
         return Err(without_effect(option, reason));
     }
     args.sizes
         .check(args.large.is_some(), args.operator.is_some(), args.method.is_some())?;
-    let source = crate::store::open_source(&args.small)?;
+    let source = ligo_pretrained::open_model(&args.small)?;
     if !source.dir.stripped().is_empty() {
         let prefix = plain(source.dir.stripped());
-        ui.say(format!(
+        ui.say(&format!(
             "all tensors are named `{prefix}…`, of a wrapper; they are read without it"
         ));
     }
@@ -137,7 +138,7 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     };
     let large = complete(&large)?;
     if let Some(fault) = Card::fault(source.dir.path()) {
-        ui.say(lost(&fault));
+        ui.say(&faulty_card(&fault));
     }
     let card = card::of(&args.small, &small, &large, &name);
     let options = GrowOptions {
@@ -157,7 +158,7 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     };
     let _lock = ligo_checkpoint::RunLock::beside(&args.out)?;
     card::tidy(&args.out)?;
-    let bar = ui.items_bar("growing", 0);
+    let progress = ui.progress("growing", Counted::Items);
     let start = Instant::now();
     let result = grow_directory(
         &map,
@@ -168,32 +169,31 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         &options,
         &picked.device,
         &mut |done, total| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
+            progress.at(done as u64, total as u64);
             !stop::requested()
         },
     );
-    bar.finish_and_clear();
+    drop(progress);
     stop::note_left(ligo_checkpoint::unfinished(&args.out)?);
     let grown = result.map_err(explained)?;
     tell(&grown, ui);
     if !grown.left_out.is_empty()
         && let Some(other) = other_class(&small, &args.out)
     {
-        ui.say(other);
+        ui.say(&other);
     }
-    let from = crate::hub::name_of(&args.small).unwrap_or_else(|| args.small.display().to_string());
+    let from = ligo_experiment::hub::name_of(&args.small).unwrap_or_else(|| args.small.display().to_string());
     let out = args.out.display();
     if grown.was_there {
-        ui.result(format!(
+        ui.result(&format!(
             "{out} was grown from {from} by {name} already; nothing was left to do"
         ));
     } else {
-        ui.result(format!(
+        ui.result(&format!(
             "grew {from} into {out} by {name}: {} → {} parameters in {}",
             small.table().num_parameters(),
             large.table().num_parameters(),
-            crate::ui::duration(start.elapsed().as_secs_f64()),
+            ligo_cost::format::seconds(start.elapsed().as_secs_f64()),
         ));
     }
     // A card that is not as it was written here has the check's result, or somebody's words.
@@ -201,74 +201,7 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     if args.no_check || written.is_ok_and(|written| written != card.to_markdown()) {
         return Ok(());
     }
-    check(args, text.as_ref(), card, picked, ui)
-}
-
-/// Runs both models, tells what growing did, and writes it into the card.
-fn check(args: &GrowArgs, text: Option<&Text>, card: Card, picked: &Picked, ui: Ui) -> Result<(), Failure> {
-    // Before either is opened, which reads all of it for its hashes.
-    if args.sizes.tokenizer.is_some() {
-        ui.say("what they compute is not compared: they read other tokens");
-        return Ok(());
-    }
-    let (small, large) = (open_model(&args.small)?, open_model(&args.out)?);
-    if let Err(reason) = effect::fits(&small, &large) {
-        ui.say(format!("what they compute is not compared: {reason}"));
-        return Ok(());
-    }
-    let still_there = |failure: Failure| {
-        Failure::other(
-            failure.to_string(),
-            format!(
-                "the grown model is whole, in {}; --no-check leaves the comparison out",
-                args.out.display()
-            ),
-        )
-    };
-    let measured = measure(text, &small, &large, picked).map_err(still_there)?;
-    let (effect, losses) = measured;
-    match &effect {
-        Ok(effect) => {
-            ui.result(effect.text());
-            let is_short = |source: &Source| {
-                source
-                    .dir
-                    .files()
-                    .iter()
-                    .flat_map(|file| file.tensors())
-                    .any(|t| t.dtype.bits() == 16)
-            };
-            if !effect.is_rounding() && is_short(&large) {
-                ui.say("a part of that may be the rounding of weights of 16 bits; --dtype f32 leaves it out");
-            }
-        }
-        Err(reason) => ui.say(format!("what they compute is not compared: {reason}")),
-    }
-    if let Some(losses) = &losses {
-        ui.result(losses.text());
-    }
-    let card = card::with_check(card, effect.ok().as_ref(), losses.as_ref());
-    card::put(&card, &args.out)
-}
-
-/// What both models compute, and their losses on a text; each is read once.
-fn measure(
-    text: Option<&Text>,
-    small: &Source,
-    large: &Source,
-    picked: &Picked,
-) -> Result<(Result<Effect, String>, Option<Losses>), Failure> {
-    let inputs = effect::inputs(small, &picked.device);
-    let seen = |source: &Source| -> Result<_, Failure> {
-        let store = crate::store::read(source, &picked.device)?;
-        let logits = effect::logits(&crate::store::model(source, &store)?, &inputs)?;
-        let loss = text.map(|text| text.loss(source, &store, picked)).transpose()?;
-        Ok((logits, loss))
-    };
-    let ((before, at_first), (after, then)) = (seen(small)?, seen(large)?);
-    let losses = text.zip(at_first.zip(then));
-    let losses = losses.map(|(text, (small, large))| text.losses(small, large));
-    Ok((effect::compare(&small.config, &before, &after), losses))
+    compared::check(args, text.as_ref(), card, picked, ui)
 }
 
 /// Refuses an option that was given in vain: whoever gave it expects something of it.
@@ -322,7 +255,7 @@ fn fixed(
     vocabulary: Option<&Vocabulary>,
     source: Source,
     picked: &Picked,
-    ui: Ui,
+    ui: &Ui,
 ) -> Result<Prepared, Failure> {
     let (large, changes) = larger(args, &source.config)?;
     let asked_by_size = args.large.is_none() && args.sizes.sources().is_none() && vocabulary.is_none();
@@ -337,7 +270,7 @@ fn fixed(
     }
     changes
         .iter()
-        .for_each(|change| ui.say(format!("changed as asked: {change}")));
+        .for_each(|change| ui.say(&format!("changed as asked: {change}")));
     if args.sizes.new_positions.is_some() && source.config.table().size(Axis::POSITION) == 0 {
         return Err(without_effect(
             "--new-positions",
@@ -375,7 +308,7 @@ fn fixed(
     let asked = large.layer_lists();
     let large = spec.adjust(&source.config, &large);
     if args.large.is_some() && asked != large.layer_lists() {
-        ui.say(kept_kinds(&large.layer_lists()));
+        ui.say(&kept_kinds(&large.layer_lists()));
     }
     let map = spec.build(
         &source.config.table(),
@@ -477,28 +410,31 @@ fn explained(error: ligo_growth::Error) -> Failure {
 }
 
 /// Says what is otherwise than in the small model.
-fn tell(grown: &Grown, ui: Ui) {
+fn tell(grown: &Grown, ui: &Ui) {
     let list = |names: &[String]| plain(&names.join(", "));
     if grown.resumed > 0 {
-        ui.say(format!(
+        ui.say(&format!(
             "{} shards were complete from an interrupted call",
             grown.resumed
         ));
     }
     if grown.narrowed > 0 {
-        ui.say(format!("{} tensors of float64 were written as float32", grown.narrowed));
+        ui.say(&format!(
+            "{} tensors of float64 were written as float32",
+            grown.narrowed
+        ));
     }
     if !grown.carried.is_empty() {
-        ui.say(format!(
+        ui.say(&format!(
             "do not grow, and were taken over as they are: {}",
             list(&grown.carried)
         ));
     }
     if !grown.left_out.is_empty() {
-        ui.say(format!("do not grow, and were left out: {}", list(&grown.left_out)));
+        ui.say(&format!("do not grow, and were left out: {}", list(&grown.left_out)));
     }
     if !grown.side_files.left.is_empty() {
-        ui.say(format!("files that stayed behind: {}", list(&grown.side_files.left)));
+        ui.say(&format!("files that stayed behind: {}", list(&grown.side_files.left)));
     }
 }
 
@@ -527,7 +463,7 @@ fn spec(
     small: &ModelConfig,
     large: &ModelConfig,
     picked: &Picked,
-    ui: Ui,
+    ui: &Ui,
 ) -> Result<OperatorSpec, Failure> {
     if let Some(layers) = args.sizes.sources() {
         return Ok(OperatorSpec::Layers { layers });
@@ -541,7 +477,7 @@ fn spec(
                 .is_ok()
         };
         let choice::Proposal { spec, reason } = choice::propose(small, large, builds);
-        ui.say(format!("by {} ({}): {reason}", spec.label(), spec.name()));
+        ui.say(&format!("by {} ({}): {reason}", spec.label(), spec.name()));
         return Ok(spec);
     };
     let spec = OperatorSpec::from_name(&name.to_lowercase()).ok_or_else(|| {
@@ -553,7 +489,7 @@ fn spec(
             format!("{near}known ones are {}", OperatorSpec::NAMES.join(", ")),
         )
     })?;
-    let settings = crate::recipe::overrides(&args.settings)?
+    let settings = ligo_experiment::recipe::overrides(&args.settings)?
         .into_iter()
         .map(|(key, value)| {
             let value = serde_json::to_value(value).unwrap_or_default();

@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ligo_checkpoint::{CONFIG_FILE, MANIFEST_FILE, Manifest, TensorInfo};
+use ligo_checkpoint::{Plain, plain};
 use ligo_growth::OPERATOR_JSON;
+use ligo_pretrained::LoadError;
 use ligo_report::units::count;
 use serde_json::Value;
 
-use crate::load::LoadError;
-use crate::plain::{Plain, plain};
+use crate::Failure;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -46,7 +47,7 @@ pub struct InspectArgs {
 }
 
 /// Why something cannot be shown, or what is wrong with it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// A file is damaged or absent.
     #[error(transparent)]
@@ -108,6 +109,12 @@ pub enum Error {
     /// Standard output cannot be written.
     #[error("cannot print: {0}")]
     Print(std::io::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Program(Box::new(error))
+    }
 }
 
 impl From<std::io::Error> for Error {
@@ -322,33 +329,6 @@ mod tests {
                 matches!(stem_of(Path::new(name)), Err(Error::PictureName { .. })),
                 "{name}"
             );
-        }
-    }
-
-    #[test]
-    fn a_description_names_the_folder_that_is_meant() {
-        let model = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bert/tied_4_heads");
-        let lonely = tempfile::tempdir().unwrap();
-        std::fs::write(lonely.path().join("config.json"), "{}").unwrap();
-        std::fs::write(lonely.path().join("notes.json"), "{}").unwrap();
-        for (path, meant) in [
-            (model.join("config.json"), Some(model.clone())),
-            (lonely.path().join("notes.json"), Some(lonely.path().to_path_buf())),
-            (lonely.path().join("config.json"), Some(lonely.path().to_path_buf())),
-        ] {
-            let args = InspectArgs {
-                path,
-                tensors: false,
-                picture: None,
-            };
-            match run_to(&args, &mut Vec::new()) {
-                Err(error @ Error::Description { .. }) => {
-                    let text = error.to_string();
-                    let meant = meant.map(|meant: PathBuf| format!("pass {}", meant.display()));
-                    assert!(meant.is_none_or(|meant| text.ends_with(&meant)), "{text}");
-                }
-                other => panic!("{other:?}"),
-            }
         }
     }
 

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 
 use ligo_cost::hardware::{Hardware, KNOWN, Precision};
+use ligo_device::DeviceChoice;
+use ligo_experiment::Listener;
+use ligo_experiment::cost;
+use ligo_experiment::hub;
+use ligo_experiment::plan::{self, Asked, Machine, Terms, probe};
+use ligo_experiment::recipe::{self, DataFacts, Recipe, nearest};
 use ligo_train::TrainConfig;
 
-use crate::device::{self, DeviceChoice};
-use crate::plan::{self, Asked, Machine, Terms, probe};
-use crate::recipe::{self, DataFacts, Recipe, nearest};
-use crate::{Failure, Ui, cost};
+use crate::{Failure, Ui};
 
 /// The machine that the program runs on.
 const THIS: &str = "this";
@@ -82,8 +85,8 @@ fn at_least_one(text: &str) -> Result<f64, String> {
 ///
 /// # Errors
 /// The recipe or the hardware is unknown, a setting does not fit, or the probe fails.
-pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: Ui) -> Result<(), Failure> {
-    let recipe = resolve(args)?;
+pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Failure> {
+    let recipe = resolve(args, ui)?;
     let facts = DataFacts::expected(&recipe);
     let asked = Asked {
         precision: args.precision.unwrap_or(cost::counted(recipe.large.train.precision)),
@@ -98,7 +101,7 @@ pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: Ui) -> Result<(), Failure>
         name => plan::of_known(known(name)?, &asked)?,
     };
     let plan = plan::plan(&recipe, &facts, terms)?;
-    ui.result(if args.json {
+    ui.result(&if args.json {
         plan::json(&plan)?
     } else if args.csv {
         plan::csv(&plan).trim_end().to_owned()
@@ -109,16 +112,24 @@ pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: Ui) -> Result<(), Failure>
 }
 
 /// The recipe with the options applied; data that it does not name are made up, since none are read.
-fn resolve(args: &PlanArgs) -> Result<Recipe, Failure> {
+fn resolve(args: &PlanArgs, ui: &Ui) -> Result<Recipe, Failure> {
     let mut overrides = vec!["corpus.paths=[\"data\"]".to_owned()];
     if let Some(path) = &args.small {
-        let path = crate::hub::model(path, Ui::new(false))?;
+        let path = hub::model(path, ui)?;
         let path = std::path::absolute(&path).unwrap_or(path);
         let path = toml::Value::String(path.display().to_string());
         overrides.push(format!("small.path={path}"));
     }
     overrides.extend(args.overrides.iter().cloned());
-    Ok(recipe::load_with(&args.recipe, &overrides, crate::hub::small_of)?.comparing(&args.methods, args.seeds)?)
+    let recipe = recipe::load_with(&args.recipe, &overrides, |recipe| -> Result<(), Failure> {
+        // Nothing is computed with the weights of a model of the hub.
+        if let Some(path) = recipe.small.path.as_mut().filter(|path| hub::is_address(path)) {
+            *path = hub::config(path, ui)?;
+            path.pop();
+        }
+        Ok(())
+    })?;
+    Ok(recipe.comparing(&args.methods, args.seeds)?)
 }
 
 fn known(name: &str) -> Result<&'static Hardware, Failure> {
@@ -137,16 +148,16 @@ fn known(name: &str) -> Result<&'static Hardware, Failure> {
 }
 
 /// The terms of this machine, measured unless the user knows better.
-fn this(recipe: &Recipe, facts: &DataFacts, asked: &Asked, choice: DeviceChoice, ui: Ui) -> Result<Terms, Failure> {
+fn this(recipe: &Recipe, facts: &DataFacts, asked: &Asked, choice: DeviceChoice, ui: &Ui) -> Result<Terms, Failure> {
     let precision = cost::computed(asked.precision);
-    let picked = device::pick(choice)?;
-    device::check_precision(&picked, precision)?;
+    let picked = ligo_device::pick(choice)?;
+    ligo_experiment::check_precision(&picked, precision)?;
     let machine = Machine::measured(&picked, precision);
     if asked.utilisation.is_some() {
         return Ok(plan::of_this(&machine, asked, None));
     }
-    ui.say(format!("measuring some steps of the large model on {}", picked.name));
-    let large = recipe.pair(facts).map_err(crate::run::faults)?.large;
+    ui.say(&format!("measuring some steps of the large model on {}", picked.name));
+    let large = recipe.pair(facts).map_err(ligo_experiment::run::faults)?.large;
     let dims = cost::dims(&large, recipe.data.seq_len, recipe.data.mask_probability);
     let train = TrainConfig {
         precision,

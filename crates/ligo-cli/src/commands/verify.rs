@@ -9,14 +9,16 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use clap::Args;
+use ligo_checkpoint::{Plain, plain};
+use ligo_pretrained::{LoadError, Source, describe, open_model};
 use ligo_report::units::count;
 use sha2::{Digest, Sha256};
 
-use crate::load::{LoadError, Source, describe, open_model};
-use crate::plain::{Plain, plain};
-use dump::Dump;
 pub(crate) use dump::Values;
 pub(crate) use inputs::Inputs;
+
+use crate::Failure;
+use dump::Dump;
 use python::{Answer, Comparison, Question};
 
 const EXAMPLE: &str = "\
@@ -60,7 +62,7 @@ pub struct VerifyArgs {
 }
 
 /// Why a model is not verified.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// The directory cannot be loaded.
     #[error(transparent)]
@@ -128,6 +130,12 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Program(Box::new(error))
+    }
 }
 
 fn number(value: Option<f64>) -> String {

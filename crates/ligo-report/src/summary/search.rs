@@ -25,10 +25,10 @@ pub struct Search {
 #[serde(default)]
 pub struct Trial {
     /// Peak learning rate.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_metrics::nan_is_null")]
     pub learning_rate: f64,
     /// Validation loss at the end; NaN when the run diverged.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_metrics::nan_is_null")]
     pub loss: f64,
     /// What it cost, the operator included.
     pub cost: Cost,
@@ -54,10 +54,10 @@ pub struct Variant {
     /// reached.
     pub saving: Option<f64>,
     /// Validation loss before the first step.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_metrics::nan_is_null")]
     pub loss_start: f64,
     /// Validation loss at the end; NaN when the run diverged.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_metrics::nan_is_null")]
     pub loss_final: f64,
     /// What the operator cost.
     pub operator_cost: Cost,

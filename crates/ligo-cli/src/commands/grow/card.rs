@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::{CARD_FILE, Card};
 use ligo_cost::format;
+use ligo_experiment::hub;
 
 use super::effect::Effect;
 use super::text::Losses;
-use crate::{Failure, hub};
+use crate::Failure;
 
 /// The card of a model that was grown and not trained.
 pub fn of(dir: &Path, small: &ModelConfig, large: &ModelConfig, method: &str) -> Card {
@@ -35,13 +36,6 @@ pub fn of(dir: &Path, small: &ModelConfig, large: &ModelConfig, method: &str) ->
         facts: sizes(small, large),
         ..Card::default()
     }
-}
-
-/// What a fault of the small model's card costs.
-pub fn lost(fault: &str) -> String {
-    format!(
-        "{fault}; license and language are taken over as far as they could be read: look at the card that is written"
-    )
 }
 
 /// What changed its size.
@@ -108,7 +102,7 @@ pub fn put(card: &Card, model: &Path) -> Result<(), Failure> {
         std::fs::rename(&unfinished, &place)
     };
     write().map_err(Failure::io("write", &place))?;
-    Ok(ligo_report::files::sync_folder(model)?)
+    Ok(ligo_metrics::files::sync_folder(model)?)
 }
 
 /// Removes what a killed process left of [`put`].

@@ -3,12 +3,12 @@
 use burn::tensor::Device;
 use ligo_arch::{ModelConfig, Task};
 use ligo_cost::format;
+use ligo_device::power;
 use ligo_models::{Features, Model};
+use ligo_pretrained::{LoadError, Source};
 use ligo_report::units;
 
 use crate::commands::verify::{self, Inputs, Values};
-use crate::load::{LoadError, Source};
-use crate::power;
 
 /// Differences of logits up to this share of the largest one are rounding.
 const ROUNDING: f64 = 1e-4;

@@ -5,16 +5,17 @@ use std::path::Path;
 use ligo_arch::Task;
 use ligo_cost::format;
 use ligo_data::{Corpus, TextSettings, TrainValid};
+use ligo_device::Picked;
+use ligo_experiment::Silent;
+use ligo_experiment::recipe::DataSection;
+use ligo_experiment::run::dataset::{Content, Tokens};
+use ligo_experiment::run::text::{build_stores, open_tokenizer};
+use ligo_experiment::run::{Dataset, Session};
+use ligo_pretrained::Source;
 use ligo_report::units;
 use ligo_train::{ParamStore, TrainConfig};
 use tempfile::TempDir;
 
-use crate::device::Picked;
-use crate::load::Source;
-use crate::recipe::DataSection;
-use crate::run::dataset::{Content, Tokens};
-use crate::run::text::{build_stores, open_tokenizer};
-use crate::run::{Dataset, Session};
 use crate::{Failure, Ui};
 
 /// The longest sample; shorter where a model reads less.
@@ -65,7 +66,7 @@ pub struct Text {
 ///
 /// # Errors
 /// The model predicts no words, has no tokenizer, or one that does not fit; the text cannot be read.
-pub fn open(given: &Path, small: &Source, ui: Ui) -> Result<Text, Failure> {
+pub fn open(given: &Path, small: &Source, ui: &Ui) -> Result<Text, Failure> {
     let task = small.config.task();
     if !matches!(task, Task::MaskedLm | Task::CausalLm) {
         return Err(Failure::other(
@@ -76,7 +77,7 @@ pub fn open(given: &Path, small: &Source, ui: Ui) -> Result<Text, Failure> {
     let opened = open_tokenizer(small.dir.path(), ui)?;
     let tokenizer = &opened.tokenizer;
     let folder = tempfile::tempdir().map_err(Failure::io("create", &std::env::temp_dir()))?;
-    let text = crate::hub::texts(&[given], ui)?;
+    let text = ligo_experiment::hub::texts(&[given], ui)?;
     let corpus = Corpus::open(&text)?;
     let corpus = TrainValid {
         train: corpus.clone(),
@@ -86,7 +87,7 @@ pub fn open(given: &Path, small: &Source, ui: Ui) -> Result<Text, Failure> {
     let corpus = corpus
         .with_settings(&TextSettings::default())
         .with_end_tokens(tokenizer.end_tokens());
-    build_stores(&folder.path().join("tokens"), &corpus, tokenizer, Ui::new(true))?;
+    build_stores(&folder.path().join("tokens"), &corpus, tokenizer, &Silent)?;
     opened.save(&folder.path().join("tokenizer"))?;
     let stores = Tokens::open(folder.path())?;
     let tokens = usize::try_from(stores.valid.len()).unwrap_or(usize::MAX);
@@ -134,7 +135,7 @@ impl Text {
             eval_batches: MOST_BATCHES,
             ..TrainConfig::default()
         };
-        let session = Session::new(Ui::new(true), picked, train.precision);
+        let session = Session::new(&Silent, picked, train.precision);
         session.evaluate(&source.config, store, &self.dataset, &data, &train)
     }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use ligo_arch::{ModelConfig, Task};
 use ligo_data::Tokenizer;
+use ligo_experiment::Listener;
+use ligo_experiment::run::text::{Opened, open_tokenizer};
+use ligo_pretrained::Source;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::load::Source;
-use crate::run::text::{Opened, open_tokenizer};
 use crate::{Failure, Ui};
 
 /// A new vocabulary in terms of the small model's.
@@ -30,7 +31,7 @@ pub struct Vocabulary {
 ///
 /// # Errors
 /// One of the two cannot be read.
-pub fn open(given: &Path, small: &Source, ui: Ui) -> Result<Vocabulary, Failure> {
+pub fn open(given: &Path, small: &Source, ui: &Ui) -> Result<Vocabulary, Failure> {
     let own = small.dir.path();
     if !Tokenizer::is_in(own) {
         return Err(Failure::other(
@@ -45,7 +46,7 @@ pub fn open(given: &Path, small: &Source, ui: Ui) -> Result<Vocabulary, Failure>
     let old = open_tokenizer(own, ui)?.tokenizer;
     let pieces = new.tokenizer.in_terms_of(&old)?;
     let count = |test: &dyn Fn(&Vec<u32>) -> bool| pieces.iter().filter(|pieces| test(pieces)).count();
-    ui.say(format!(
+    ui.say(&format!(
         "tokenizer: of {} tokens {} begin as one of the small model's, {} as the mean of their pieces there, {} have none",
         pieces.len(),
         count(&|pieces| pieces.len() == 1),

@@ -3,14 +3,14 @@ use std::path::Path;
 
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::state;
+use ligo_experiment::matrices::Matrices;
 use ligo_growth::{OPERATOR_TENSORS, OperatorInfo};
+use ligo_pretrained::describe;
 use ligo_report::plot::{self, Matrix, OperatorPicture};
 use serde_json::{Value, json};
 
 use super::norms::RowNorms;
 use super::{Error, field, heat_map, leaves, list, manifest, summary};
-use crate::load::describe;
-use crate::matrices::Matrices;
 
 /// What begins the names of weights that were learned along with the matrices, and what they are called for people.
 const LEARNED_ALONG: [(&str, &str); 2] = [("small.", "small model"), ("residual.", "added")];
@@ -153,7 +153,7 @@ mod tests {
         let small = ModelConfig::Bert(BertConfig::new(20, 8, 2, 2));
         let large = ModelConfig::Bert(BertConfig::new(20, 12, 4, 2));
         let map = spec
-            .build(&small.table(), &large.table(), &crate::device::cpu(), 0.02, 1)
+            .build(&small.table(), &large.table(), &ligo_device::cpu(), 0.02, 1)
             .unwrap();
         let training = json!({"steps": 100, "loss": {"last": 3.25}});
         let info = OperatorInfo::new(spec.clone(), &small, &large, training);
@@ -185,23 +185,6 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}:\n{text}");
         }
-    }
-
-    #[test]
-    fn weights_that_are_learned_along_are_no_matrices() {
-        let lines = |config| {
-            let text = shown(&saved(&OperatorSpec::Ligo(config)), None);
-            text.lines().map(str::to_owned).collect::<Vec<_>>()
-        };
-        let find = |lines: &[String], title: &str| lines.iter().find(|line| line.starts_with(title)).cloned();
-        let alone = lines(LigoConfig::default());
-        let along = lines(LigoConfig {
-            tune_residual: true,
-            ..LigoConfig::default()
-        });
-        assert_eq!(find(&alone, "matrices"), find(&along, "matrices"));
-        assert_eq!(find(&alone, "added"), None);
-        assert!(find(&along, "added").is_some(), "{along:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{Error, write_error};
 
-const SCRIPT: &str = include_str!("../../../../../assets/python/verify_hf.py");
+use ligo_assets::VERIFY_SCRIPT;
 /// The script's exit code where Python lacks torch or transformers.
 const LACKS: i32 = 3;
 /// Names a Python for all commands of a shell.
@@ -88,7 +88,7 @@ pub struct Question<'a> {
 /// Tried are `named`, or else `LIGO_PYTHON`, `python3` and `python`, until one has the library.
 pub fn ask(question: &Question<'_>, dump: &Path, scratch: &Path, named: Option<&Path>) -> Result<Answer, Error> {
     let script = scratch.join("verify_hf.py");
-    std::fs::write(&script, SCRIPT).map_err(write_error(&script))?;
+    std::fs::write(&script, VERIFY_SCRIPT).map_err(write_error(&script))?;
     let line = ask_with(question, &script, dump, named)?;
     Ok(line.map_or_else(Answer::Nobody, |line| answer(line, question)))
 }
