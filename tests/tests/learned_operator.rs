@@ -151,6 +151,15 @@ fn a_learned_operator_lowers_the_loss_and_is_written_as_it_was_learned() {
             5e-3,
         ),
         (shared(Sharing::PerLargeLayer), 5e-3),
+        // With the small model's weights, and what is added to the grown ones.
+        (
+            LigoConfig {
+                tune_small_model: true,
+                tune_residual: true,
+                ..shared(Sharing::Shared)
+            },
+            5e-3,
+        ),
         // Net2Net and the layer above, free columns.
         (
             LigoConfig {

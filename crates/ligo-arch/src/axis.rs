@@ -21,6 +21,10 @@ impl Axis {
     pub const VALUE: Self = Self::growing("value");
     /// Neurons of the feed-forward layer; `B^fc1`.
     pub const FFN: Self = Self::growing("ffn");
+    /// Neurons of each expert, in layers that have several feed-forward networks of which a token goes through a few.
+    pub const EXPERT_FFN: Self = Self::growing("expert_ffn");
+    /// Experts of a layer: rows of what routes tokens to them.
+    pub const EXPERTS: Self = Self::growing("experts");
     /// Outputs of the dense layer in front of a masked-language-model decoder.
     pub const HEAD: Self = Self::growing("head");
     /// Inputs of an untied decoder (a tied one follows [`Axis::HIDDEN`]).

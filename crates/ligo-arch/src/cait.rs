@@ -318,6 +318,7 @@ impl FamilyConfig for CaitConfig {
             key_value: self.hidden_size,
             ffn: self.intermediate_size,
             ffn_matrices: 2,
+            sparse: None,
             outputs: self.labels(),
             head_transform: false,
             patch: patches.numbers(),

@@ -4,8 +4,8 @@ use crate::family::FamilyConfig;
 use crate::settings::Setting;
 use crate::words::in_words;
 use crate::{
-    BertConfig, CaitConfig, DistilBertConfig, Error, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, OptConfig,
-    ParamTable, Patches, PositionGrid, Sides, Sizes, Task, VitConfig,
+    BertConfig, CaitConfig, DistilBertConfig, Error, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig,
+    ModernBertConfig, OptConfig, ParamTable, Patches, PositionGrid, Sides, Sizes, Task, VitConfig,
 };
 use crate::{LayerType, gemma, layer_types, llama};
 
@@ -63,6 +63,8 @@ macro_rules! families {
 families! {
     /// BERT and RoBERTa, which differ in positions, heads and names, and what is called otherwise than RoBERTa.
     Bert(BertConfig) = "bert" | "roberta" | "xlm-roberta" | "camembert",
+    /// ModernBERT.
+    ModernBert(ModernBertConfig) = "modernbert",
     /// DistilBERT.
     DistilBert(DistilBertConfig) = "distilbert",
     /// ViT, and DeiT, which is a ViT with a distillation token.
@@ -75,8 +77,8 @@ families! {
     GptNeox(GptNeoxConfig) = "gpt_neox",
     /// OPT.
     Opt(OptConfig) = "opt",
-    /// Llama, and those that differ from it in biases, norms, rotations, names and defaults.
-    Llama(LlamaConfig) = "llama" | "mistral" | "qwen2" | "qwen3" | "smollm3" | "phi3" | "olmo2",
+    /// Llama, and those that differ from it in biases, norms, rotations, names, defaults and experts.
+    Llama(LlamaConfig) = "llama" | "mistral" | "mixtral" | "qwen2" | "qwen3" | "qwen3_moe" | "smollm3" | "phi3" | "olmo2",
     /// Gemma, and Gemma 2 and the text of Gemma 3, which add norms, windows and caps to it.
     Gemma(GemmaConfig) = "gemma" | "gemma2" | "gemma3_text",
 }

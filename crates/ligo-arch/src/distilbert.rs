@@ -223,6 +223,7 @@ impl FamilyConfig for DistilBertConfig {
             key_value: self.dim,
             ffn: self.hidden_dim,
             ffn_matrices: 2,
+            sparse: None,
             outputs: self.vocab_size,
             head_transform: true,
             patch: 0,

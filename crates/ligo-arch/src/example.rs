@@ -2,7 +2,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     BertConfig, CaitConfig, DistilBertConfig, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, ModelConfig,
-    OptConfig, VitConfig,
+    ModernBertConfig, OptConfig, VitConfig,
 };
 
 /// Fields that are read, but are no field of a configuration's struct.
@@ -26,6 +26,7 @@ impl ModelConfig {
             "roberta" => Self::Bert(BertConfig::roberta(64, 8, 1, 1)),
             "xlm-roberta" => Self::Bert(like_roberta("xlm-roberta", "XLMRobertaForMaskedLM")),
             "camembert" => Self::Bert(like_roberta("camembert", "CamembertForMaskedLM")),
+            "modernbert" => Self::ModernBert(ModernBertConfig::new(64, 8, 2, 1, 16)),
             "distilbert" => Self::DistilBert(DistilBertConfig::new(64, 8, 1, 1)),
             "gpt2" => Self::Gpt2(Gpt2Config::new(64, 8, 1, 1)),
             "gpt_neox" => Self::GptNeox(GptNeoxConfig::new(64, 8, 1, 1)),
@@ -37,6 +38,15 @@ impl ModelConfig {
                 head_dim: Some(8),
                 ..renamed("qwen3", "Qwen3ForCausalLM")
             }),
+            "mixtral" => Self::Llama(with_fields(
+                renamed("mixtral", "MixtralForCausalLM"),
+                json!({"num_local_experts": 4, "num_experts_per_tok": 2, "output_router_logits": false, "router_aux_loss_coef": 0.001}),
+            )),
+            "qwen3_moe" => Self::Llama(with_fields(
+                renamed("qwen3_moe", "Qwen3MoeForCausalLM"),
+                json!({"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 8, "norm_topk_prob": true, "decoder_sparse_step": 1,
+                    "mlp_only_layers": [], "output_router_logits": false, "router_aux_loss_coef": 0.001}),
+            )),
             "smollm3" => Self::Llama(with_fields(
                 renamed("smollm3", "SmolLM3ForCausalLM"),
                 json!({"no_rope_layers": [1], "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}),
@@ -75,9 +85,29 @@ impl ModelConfig {
 }
 
 /// Fields that an example leaves out, since they are absent unless somebody sets them: `(model_types, fields)`.
-const OPTIONAL: [(&[&str], &[&str]); 9] = [
+const OPTIONAL: [(&[&str], &[&str]); 11] = [
     (
-        &["llama", "mistral", "qwen2", "qwen3", "smollm3", "phi3", "olmo2"],
+        &["modernbert"],
+        &[
+            "rope_parameters",
+            "global_rope_theta",
+            "local_rope_theta",
+            "global_attn_every_n_layers",
+            "layer_types",
+        ],
+    ),
+    (
+        &[
+            "llama",
+            "mistral",
+            "mixtral",
+            "qwen2",
+            "qwen3",
+            "qwen3_moe",
+            "smollm3",
+            "phi3",
+            "olmo2",
+        ],
         &[
             "head_dim",
             "rope_parameters",
@@ -106,6 +136,10 @@ const OPTIONAL: [(&[&str], &[&str]); 9] = [
             "sliding_window_pattern",
             "use_bidirectional_attention",
         ],
+    ),
+    (
+        &["mixtral", "qwen3_moe"],
+        &["num_local_experts", "router_jitter_noise", "use_sliding_window"],
     ),
     (&["smollm3"], &["no_rope_layer_interval"]),
     (&["phi3"], &["partial_rotary_factor"]),

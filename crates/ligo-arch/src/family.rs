@@ -59,6 +59,8 @@ pub struct Sizes {
     pub ffn: usize,
     /// Matrices of the feed-forward network: 2, or 3 when it is gated.
     pub ffn_matrices: usize,
+    /// Layers that have several feed-forward networks, where some do.
+    pub sparse: Option<SparseSizes>,
     /// Outputs of the head for each predicted position: words or classes.
     pub outputs: usize,
     /// Whether a square layer stands in front of the head's output matrix.
@@ -67,6 +69,19 @@ pub struct Sizes {
     pub patch: usize,
     /// Tokens of a sample where the model fixes them (images).
     pub tokens: Option<usize>,
+}
+
+/// The sizes of layers that send each token through a few of several feed-forward networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SparseSizes {
+    /// Such layers, of those of the main stack. The others have one network of [`Sizes::ffn`] neurons.
+    pub layers: usize,
+    /// Networks of each.
+    pub experts: usize,
+    /// Networks that a token goes through.
+    pub active: usize,
+    /// Neurons of each network.
+    pub ffn: usize,
 }
 
 /// What every family's configuration can tell.

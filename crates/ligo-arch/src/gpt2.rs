@@ -245,6 +245,7 @@ impl FamilyConfig for Gpt2Config {
             key_value: self.n_embd,
             ffn: self.inner(),
             ffn_matrices: 2,
+            sparse: None,
             outputs: self.vocab_size,
             head_transform: false,
             patch: 0,

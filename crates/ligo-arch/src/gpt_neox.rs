@@ -289,6 +289,7 @@ impl FamilyConfig for GptNeoxConfig {
             key_value: self.hidden_size,
             ffn: self.intermediate_size,
             ffn_matrices: 2,
+            sparse: None,
             outputs: self.vocab_size,
             head_transform: false,
             patch: 0,

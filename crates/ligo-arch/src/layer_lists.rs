@@ -3,9 +3,10 @@
 use serde_json::{Map, Value};
 
 use crate::layer_types::LAYER_TYPES;
+use crate::llama::{DENSE_LAYERS, STEP};
 use crate::{LayerType, ModelConfig, limits};
 
-/// What the lists are called: whether a SmolLM3's layer rotates, and how far its attention sees, which may follow from the former.
+/// What lists with an entry for each layer are called in files: whether a SmolLM3's layer rotates, and how far its attention sees, which may follow from the former.
 const LISTS: [&str; 2] = ["no_rope_layers", LAYER_TYPES];
 
 const LAYERS: &str = "num_hidden_layers";
@@ -30,7 +31,7 @@ impl ModelConfig {
                 continue;
             };
             let mut json = large.to_json();
-            json[field] = wanted.into();
+            write(&mut json, field, wanted);
             // Where it has no window for them, it is no larger model of the small one, and that is said elsewhere.
             large = Self::from_json(&json).unwrap_or(large);
         }
@@ -40,7 +41,7 @@ impl ModelConfig {
     /// What is said of each layer, where layers may be of several kinds: the name in files, and an entry for each layer, also where files have a rule in
     /// place of the list.
     pub fn layer_lists(&self) -> Vec<(&'static str, Vec<Value>)> {
-        let lists = LISTS.into_iter();
+        let lists = LISTS.into_iter().chain([DENSE_LAYERS]);
         lists
             .filter_map(|field| Some((field, self.layer_list(field)?)))
             .collect()
@@ -48,11 +49,30 @@ impl ModelConfig {
 
     fn layer_list(&self, field: &str) -> Option<Vec<Value>> {
         let name = |kind: LayerType| kind.name().into();
-        match field {
-            LAYER_TYPES => Some(self.layer_types()?.into_iter().map(name).collect()),
+        match (field, self) {
+            (LAYER_TYPES, _) => Some(self.layer_types()?.into_iter().map(name).collect()),
+            // Files name the layers without experts; here is an entry for each layer.
+            (DENSE_LAYERS, Self::Llama(c)) if c.model_type == "qwen3_moe" => Some(
+                (0..c.num_hidden_layers)
+                    .map(|layer| (!c.is_sparse(layer)).into())
+                    .collect(),
+            ),
+            (DENSE_LAYERS, _) => None,
             _ => self.to_json().get(field)?.as_array().cloned(),
         }
     }
+}
+
+/// Writes a list as files have it.
+fn write(json: &mut Value, field: &str, kinds: Vec<Value>) {
+    if field != DENSE_LAYERS {
+        json[field] = kinds.into();
+        return;
+    }
+    let numbered = kinds.iter().enumerate();
+    let dense = numbered.filter(|(_, is_dense)| **is_dense == Value::Bool(true));
+    json[DENSE_LAYERS] = dense.map(|(layer, _)| Value::from(layer)).collect();
+    json[STEP] = 1.into();
 }
 
 /// Gives a deeper model's fields the lists that it does not have: those of the small model, again and again. An operator that copies other layers

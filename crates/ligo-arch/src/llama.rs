@@ -1,37 +1,38 @@
+mod moe;
 mod olmo2;
 mod phi3;
 mod smollm3;
+mod table;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::decoder::{self, Ending};
 use crate::family::{FamilyConfig, Sizes, Task};
 use crate::layer_types::{self, LayerType};
 use crate::rope::{self, Base, original_positions};
-use crate::rows::{Rows, Stack};
+use crate::rows::Stack;
 use crate::settings::{Setting, padding};
-use crate::unit::head_units;
-use crate::{
-    Axis, Error, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Repeat, Role, RopeParameters, Rotation, limits,
-};
+use crate::{Axis, Error, ModelConfig, ParamTable, RopeParameters, Rotation, limits};
 
-/// `config.json` of a Llama, a Mistral, a Qwen2, a Qwen3, a SmolLM3, a Phi-3 or an OLMo 2, with the names of `transformers`' `LlamaConfig`.
+pub use moe::Experts;
+pub(crate) use moe::{ACTIVE, COUNTS, DENSE_LAYERS, NEURONS, NORMALISED, STEP};
+
+/// `config.json` of a Llama, a Mistral, a Mixtral, a Qwen2, a Qwen3, a Qwen3 mixture of experts, a SmolLM3, a Phi-3 or an OLMo 2, with the names of `transformers`' `LlamaConfig`.
 ///
 /// They differ in few things: Qwen2 has biases on queries, keys and values; Llama, Qwen3, SmolLM3 and OLMo 2 have them where the file says so; Qwen3
 /// normalises each head's queries and keys, OLMo 2 those of all heads together; Mistral and Phi-3 limit the attention of all layers to a window, Qwen2,
 /// Qwen3 and SmolLM3 that of some, where the file says so; some layers of a SmolLM3 rotate nothing, Phi-3 fuses matrices in files, OLMo 2 normalises what
-/// sub-layers give. Fields that are not listed are kept in [`LlamaConfig::extra`] and written back.
+/// sub-layers give, and layers of mixtures have several feed-forward networks. Fields that are not listed are kept in [`LlamaConfig::extra`] and written back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LlamaConfig {
-    /// `llama`, `mistral`, `qwen2`, `qwen3`, `smollm3`, `phi3` or `olmo2`.
+    /// `llama`, `mistral`, `mixtral`, `qwen2`, `qwen3`, `qwen3_moe`, `smollm3`, `phi3` or `olmo2`.
     #[serde(default = "model_type")]
     pub model_type: String,
     /// Entries of the token table.
     pub vocab_size: usize,
     /// Width D of the residual stream.
     pub hidden_size: usize,
-    /// Neurons of a feed-forward layer.
+    /// Neurons of a feed-forward layer; of each expert of a Mixtral.
     pub intermediate_size: usize,
     /// Layers L.
     pub num_hidden_layers: usize,
@@ -82,10 +83,20 @@ pub struct LlamaConfig {
 }
 
 /// What `model_type` may say; also the family of the table.
-const FAMILIES: [&str; 7] = ["llama", "mistral", "qwen2", "qwen3", "smollm3", "phi3", "olmo2"];
+const FAMILIES: [&str; 9] = [
+    "llama",
+    "mistral",
+    "mixtral",
+    "qwen2",
+    "qwen3",
+    "qwen3_moe",
+    "smollm3",
+    "phi3",
+    "olmo2",
+];
 
 /// The decoder.
-const LAYERS: Stack = Stack {
+pub(crate) const LAYERS: Stack = Stack {
     name: "decoder",
     path: "model.layers",
 };
@@ -122,7 +133,11 @@ fn eps() -> f64 {
 }
 
 /// What `transformers` takes where a file of the later families leaves a size out: `(model_type, field, value)`.
-const ABSENT: [(&str, &str, usize); 10] = [
+const ABSENT: [(&str, &str, usize); 14] = [
+    ("mixtral", "num_key_value_heads", 8),
+    ("mixtral", "max_position_embeddings", 131_072),
+    ("qwen3_moe", "num_key_value_heads", 4),
+    ("qwen3_moe", "max_position_embeddings", 32_768),
     ("mistral", "num_key_value_heads", 8),
     ("mistral", "max_position_embeddings", 131_072),
     ("qwen2", "num_key_value_heads", 32),
@@ -145,7 +160,7 @@ pub(crate) fn complete(model_type: &str, json: &mut Value) {
     }
     match model_type {
         "smollm3" => smollm3::complete(fields),
-        "phi3" | "olmo2" => drop(fields.entry("rms_norm_eps").or_insert_with(|| json!(1e-5))),
+        "phi3" | "olmo2" | "mixtral" => drop(fields.entry("rms_norm_eps").or_insert_with(|| json!(1e-5))),
         _ => {}
     }
 }
@@ -203,6 +218,7 @@ impl LlamaConfig {
         let theta = of(&self.rope_scaling).or_else(|| of(&self.rope_parameters));
         theta.or(self.rope_theta).unwrap_or(match self.model_type.as_str() {
             "smollm3" => smollm3::THETA,
+            "mixtral" => 1e6,
             _ => 10_000.0,
         })
     }
@@ -250,7 +266,7 @@ impl LlamaConfig {
 
     /// Whether each head's queries and keys are normalised.
     pub fn has_head_norms(&self) -> bool {
-        self.model_type == "qwen3"
+        ["qwen3", "qwen3_moe"].contains(&self.model_type.as_str())
     }
 
     /// Whether sub-layers read the residual stream as it is, and what they give is normalised, as all queries and all keys together are.
@@ -265,7 +281,7 @@ impl LlamaConfig {
 
     /// Whether the attention output has one.
     pub fn has_output_bias(&self) -> bool {
-        ["llama", "qwen3", "smollm3", "olmo2"].contains(&self.model_type.as_str()) && self.attention_bias
+        ["llama", "qwen3", "qwen3_moe", "smollm3", "olmo2"].contains(&self.model_type.as_str()) && self.attention_bias
     }
 
     /// Whether the feed-forward matrices have one.
@@ -346,104 +362,13 @@ impl FamilyConfig for LlamaConfig {
         match self.model_type.as_str() {
             "smollm3" => smollm3::check(&self.extra, self.num_hidden_layers)?,
             "phi3" => phi3::check(self)?,
-            _ => {}
+            _ => moe::check(self)?,
         }
         self.checked_rotation().map(drop)
     }
 
-    /// The parameters of `LlamaForCausalLM` and of the classes that are like it.
-    ///
-    /// Gate and up projection share their neurons, so they share an axis, and the down projection reads it. With grouped
-    /// queries the attention output reads each value head once for every query head of its group: an axis that repeats
-    /// the blocks of `value`. The head reads the residual stream; a tied one through the columns of the token table, so that
-    /// what the last norm gives has an axis of its own.
     fn table(&self) -> ParamTable {
-        use Role::{Bias, Embedding, NormWeight, Weight};
-        let (heads, groups, width) = (self.num_attention_heads, self.key_value_heads(), self.head_width());
-        let times = heads.checked_div(groups).unwrap_or(1);
-        let mut rows = Rows::default();
-        let h = Axis::HIDDEN;
-        let attended = if times > 1 { VALUE_HEADS } else { Axis::VALUE };
-        rows.one("model.embed_tokens.weight", &[Axis::VOCAB, h], "embeddings", Embedding);
-        let (inputs, output, ffn) = (self.has_input_bias(), self.has_output_bias(), self.has_ffn_bias());
-        for (path, out, input, module, bias) in [
-            ("self_attn.q_proj", Axis::QUERY, h, "query", inputs),
-            ("self_attn.k_proj", Axis::KEY, h, "key", inputs),
-            ("self_attn.v_proj", Axis::VALUE, h, "value", inputs),
-            ("self_attn.o_proj", h, attended, "attention_out", output),
-            ("mlp.gate_proj", Axis::FFN, h, "ffn_gate", ffn),
-            ("mlp.up_proj", Axis::FFN, h, "ffn_in", ffn),
-            ("mlp.down_proj", h, Axis::FFN, "ffn_out", ffn),
-        ] {
-            let row = rows.layered(LAYERS, &format!("{path}.weight"), &[out, input], module, Weight);
-            if self.model_type == "phi3" {
-                phi3::fuse(row, module);
-            }
-            if bias {
-                rows.layered(LAYERS, &format!("{path}.bias"), &[out], module, Bias);
-            }
-        }
-        let (inner_norms, norms) = match self.normalises_outputs() {
-            true => (Some(olmo2::INNER_NORMS), olmo2::NORMS),
-            false => (self.has_head_norms().then_some(HEAD_NORMS), NORMS),
-        };
-        for (path, axis, module) in inner_norms.into_iter().flatten() {
-            rows.layered(LAYERS, &format!("self_attn.{path}.weight"), &[axis], module, NormWeight);
-        }
-        for (path, module) in norms {
-            rows.layered(LAYERS, &format!("{path}.weight"), &[h], module, NormWeight);
-        }
-        let ending = Ending {
-            norm: Some("model.norm"),
-            has_shift: false,
-            head: "lm_head.weight",
-            words: "model.embed_tokens.weight",
-            tied: self.tie_word_embeddings,
-            word: None,
-        };
-        let ties = ending.rows(&mut rows);
-
-        let mut sizes = vec![
-            (Axis::HIDDEN, self.hidden_size),
-            (Axis::QUERY, heads * width),
-            (Axis::KEY, groups * width),
-            (Axis::VALUE, groups * width),
-            (Axis::FFN, self.intermediate_size),
-            (Axis::VOCAB, self.vocab_size),
-        ];
-        if self.has_head_norms() {
-            sizes.push((HEAD_WIDTH, width));
-        }
-        let mut repeats = Vec::new();
-        let mut repeat = |axis, size, of, block, times| {
-            sizes.push((axis, size));
-            repeats.push((axis, Repeat { of, block, times }));
-        };
-        if times > 1 {
-            repeat(VALUE_HEADS, heads * width, Axis::VALUE, width, times);
-        }
-        if let Some((axis, Repeat { of, block, times })) = ending.tied_input(self.hidden_size) {
-            repeat(axis, self.hidden_size, of, block, times);
-        }
-        let family = FAMILIES.into_iter().find(|family| *family == self.model_type);
-        ParamTable::new(
-            family.unwrap_or(FAMILIES[0]),
-            rows.0,
-            sizes,
-            [(LAYERS.name, self.num_hidden_layers)],
-            ties,
-        )
-        .with_repeats(repeats)
-        .with_units(head_units(width, times))
-        .with_norm(Norm {
-            kind: NormKind::Rms,
-            place: match self.normalises_outputs() {
-                true => NormPlace::Output,
-                false => NormPlace::Before,
-            },
-        })
-        .with_buffers(&[".rotary_emb.inv_freq"])
-        .with_base_prefix(decoder::BASE)
+        table::table(self)
     }
 
     fn task(&self) -> Task {
@@ -458,8 +383,12 @@ impl FamilyConfig for LlamaConfig {
             heads: self.num_attention_heads,
             query: self.num_attention_heads * self.head_width(),
             key_value: self.key_value_heads() * self.head_width(),
-            ffn: self.intermediate_size,
+            ffn: match self.experts() {
+                Some(experts) if !self.has_dense_layers() => experts.neurons,
+                _ => self.intermediate_size,
+            },
             ffn_matrices: 3,
+            sparse: self.sparse_sizes(),
             outputs: self.vocab_size,
             head_transform: false,
             patch: 0,
@@ -470,7 +399,9 @@ impl FamilyConfig for LlamaConfig {
     fn architecture(&self) -> Option<String> {
         let class = match self.model_type.as_str() {
             "mistral" => "MistralForCausalLM",
+            "mixtral" => "MixtralForCausalLM",
             "qwen2" => "Qwen2ForCausalLM",
+            "qwen3_moe" => "Qwen3MoeForCausalLM",
             "qwen3" => "Qwen3ForCausalLM",
             "smollm3" => "SmolLM3ForCausalLM",
             "phi3" => "Phi3ForCausalLM",
@@ -492,6 +423,8 @@ impl FamilyConfig for LlamaConfig {
             ("mlp_bias", json!(self.has_ffn_bias())),
             ("sliding_window", json!(self.window())),
             ("partial_rotary_factor", json!(self.rope().share)),
+            (ACTIVE, json!(self.experts().map(|experts| experts.active))),
+            (NORMALISED, json!(self.experts().map(|experts| experts.normalised))),
             padding(&self.extra),
         ]
     }

@@ -291,6 +291,7 @@ impl FamilyConfig for OptConfig {
             key_value: self.hidden_size,
             ffn: self.ffn_dim,
             ffn_matrices: 2,
+            sparse: None,
             outputs: self.vocab_size,
             head_transform: false,
             patch: 0,

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
+use crate::llama::NEURONS;
 use crate::{Axis, Error, ModelConfig, layer_lists};
 
 /// A size that is asked for: a number, or a multiple of what there is.
@@ -78,6 +79,10 @@ pub struct Resize {
     pub heads: Option<Size>,
     /// Neurons of each feed-forward layer.
     pub ffn: Option<Size>,
+    /// Experts of each layer that has some; of a model without experts the number that it is to have.
+    pub experts: Option<Size>,
+    /// Experts that a token goes through.
+    pub top_k: Option<usize>,
     /// Entries of the token table.
     pub vocab: Option<Size>,
     /// The vocabulary is filled up to a multiple of this.
@@ -89,13 +94,19 @@ pub struct Resize {
 /// Numbers of tokens.
 const SPECIAL: [&str; 3] = ["pad_token_id", "bos_token_id", "eos_token_id"];
 
-/// What a family calls its sizes.
-struct Fields {
-    layers: &'static str,
-    width: &'static str,
-    heads: &'static str,
-    ffn: &'static str,
-    positions: &'static str,
+/// What a family calls its sizes in `config.json`.
+#[derive(Clone, Copy, Debug)]
+pub struct Fields {
+    /// Layers.
+    pub layers: &'static str,
+    /// Channels of the residual stream.
+    pub width: &'static str,
+    /// Attention heads.
+    pub heads: &'static str,
+    /// Neurons of the feed-forward network.
+    pub ffn: &'static str,
+    /// Tokens that a sequence may have.
+    pub positions: &'static str,
 }
 
 const USUAL: Fields = Fields {
@@ -110,7 +121,8 @@ const USUAL: Fields = Fields {
 const WORDS: &str = "word_embed_proj_dim";
 
 impl ModelConfig {
-    fn fields(&self) -> Fields {
+    /// What the family calls its sizes in `config.json`.
+    pub fn fields(&self) -> Fields {
         match self {
             Self::Gpt2(_) => Fields {
                 layers: "n_layer",
@@ -130,6 +142,7 @@ impl ModelConfig {
                 ffn: "ffn_dim",
                 ..USUAL
             },
+            Self::Llama(c) if c.model_type == "qwen3_moe" => Fields { ffn: NEURONS, ..USUAL },
             _ => USUAL,
         }
     }
@@ -163,12 +176,17 @@ impl ModelConfig {
         // Neurons keep their ratio to the width, rounded where that is no whole number.
         let ffn = resize.ffn.or((factor != 1.0).then_some(Size::Times(factor)));
         if let Some(ffn) = ffn {
-            let rounded = (sizes.ffn as f64 * ffn.factor(sizes.ffn)).round() as usize;
+            let now = sizes.sparse.map_or(sizes.ffn, |sparse| sparse.ffn);
+            let rounded = |neurons: usize| (neurons as f64 * ffn.factor(now)).round() as usize;
             let size = if resize.ffn.is_some() {
-                asked("ffn", ffn, sizes.ffn)?
+                asked("ffn", ffn, now)?
             } else {
-                rounded
+                rounded(now)
             };
+            // Layers without experts beside those that have some.
+            if let (NEURONS, Some(dense)) = (fields.ffn, object.get(USUAL.ffn).and_then(Value::as_u64)) {
+                object.insert(USUAL.ffn.into(), rounded(dense as usize).into());
+            }
             // What follows from the width goes on to do so.
             let follows = object.get(fields.ffn).is_none_or(Value::is_null);
             if resize.ffn.is_some() || !follows {
@@ -181,12 +199,22 @@ impl ModelConfig {
         }
         self.set_rows(object, &fields, resize)?;
         let config = Self::from_json(&json)?;
-        if resize.layers.is_none() {
-            return Ok(config);
+        let config = match resize.layers {
+            None => config,
+            Some(_) => self.stacked(config),
+        };
+        match (resize.experts, resize.top_k) {
+            (None, None) => Ok(config),
+            (experts, top_k) => config.with_experts(experts, top_k),
         }
+    }
+
+    /// A deeper model with layers as if this one were stacked.
+    fn stacked(&self, config: Self) -> Self {
+        let layers = self.sizes().layers.max(1);
         // Where the layers of the small model differ, those of the large one do as if it were stacked; an operator may say otherwise.
-        let stacked: Vec<_> = (0..config.sizes().layers).map(|i| Some(i % sizes.layers)).collect();
-        Ok(config.with_layers_of(self, &stacked))
+        let stacked: Vec<_> = (0..config.sizes().layers).map(|i| Some(i % layers)).collect();
+        config.with_layers_of(self, &stacked)
     }
 
     /// Vocabulary and positions: what a table has a row for.
@@ -317,7 +345,7 @@ fn set_heads(
     Ok(())
 }
 
-fn asked(what: &'static str, size: Size, now: usize) -> Result<usize, Error> {
+pub(crate) fn asked(what: &'static str, size: Size, now: usize) -> Result<usize, Error> {
     let wrong = |reason: String| Error::Resize { what, reason };
     match size.of(now) {
         None => Err(wrong(format!("{size} of {now} is no whole number"))),

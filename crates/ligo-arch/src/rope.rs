@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::Error;
+use crate::{Error, LayerType};
 
 /// How a configuration describes rotary position embedding: `rope_parameters`, or `rope_scaling` in older files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,6 +86,31 @@ pub(crate) fn said<'a>(
 ) -> Option<&'a RopeParameters> {
     let older = older.as_ref().filter(|parameters| !parameters.is_empty());
     older.or(newer.as_ref())
+}
+
+/// What a file says of the layers of one type, where it has an object for each.
+///
+/// # Errors
+/// It has one for all of them, or what is there is no object of a rotation.
+pub(crate) fn said_of(parameters: &RopeParameters, kind: LayerType) -> Result<Option<RopeParameters>, Error> {
+    if parameters.rope_theta.is_some() || parameters.rope_type.is_some() {
+        return Err(unsupported(
+            "rope_parameters",
+            "one rotation for all layers".into(),
+            "an object for full_attention and one for sliding_attention",
+        ));
+    }
+    match parameters.extra.get(kind.name()).filter(|own| !own.is_null()) {
+        None => Ok(None),
+        Some(own) => match serde_json::from_value(own.clone()) {
+            Ok(own) => Ok(Some(own)),
+            Err(_) => Err(unsupported(
+                "rope_parameters",
+                format!("{}: {own}", kind.name()),
+                "an object with rope_theta and rope_type for each type of layer",
+            )),
+        },
+    }
 }
 
 /// The length that the unscaled model was trained on, where a file says it beside its rotation.

@@ -47,6 +47,7 @@ impl Rows {
             template,
             axes: axes.to_vec(),
             stack,
+            layers: None,
             module,
             role,
             required: true,
@@ -69,6 +70,12 @@ impl Row<'_> {
     /// Not every checkpoint of the family has it.
     pub(crate) fn optional(self) -> Self {
         self.0.required = false;
+        self
+    }
+
+    /// Some layers of the stack alone hold it.
+    pub(crate) fn in_layers(self, layers: impl IntoIterator<Item = usize>) -> Self {
+        self.0.layers = Some(layers.into_iter().collect());
         self
     }
 
@@ -98,6 +105,12 @@ impl Row<'_> {
     pub(crate) fn transposed(self) -> Self {
         let shape = self.0.axes.iter().rev().map(|a| Extent::Axis(*a)).collect();
         self.store(None, shape, true)
+    }
+
+    /// Files call it otherwise.
+    pub(crate) fn called(self, template: String) -> Self {
+        let rows = self.0.axes[..1].to_vec();
+        self.part(template, &rows, 0, false)
     }
 
     /// Files hold it with other dimensions.

@@ -90,6 +90,8 @@ pub struct ParamSpec {
     pub axes: Vec<Axis>,
     /// The stack whose layers hold this tensor.
     pub stack: Option<StackName>,
+    /// The layers that hold it, where not all of the stack do.
+    pub layers: Option<BTreeSet<usize>>,
     /// The module it belongs to (`query`, `ffn_in` …). Tensors of one module share depth coefficients.
     pub module: &'static str,
     /// What it is for.
@@ -103,6 +105,13 @@ pub struct ParamSpec {
     pub times: f64,
     /// How files hold it, where that differs from name and shape here.
     pub stored: Option<Stored>,
+}
+
+impl ParamSpec {
+    /// Whether a layer of the stack holds it.
+    pub fn is_in(&self, layer: usize) -> bool {
+        self.layers.as_ref().is_none_or(|layers| layers.contains(&layer))
+    }
 }
 
 /// Endings of what libraries have saved with models of any family: frequencies of rotary embedding, numbers of positions, causal masks.
@@ -272,6 +281,20 @@ impl ParamTable {
         writes && spec.stack.is_some() && spec.axes.first() == Some(&Axis::HIDDEN)
     }
 
+    /// Whether embeddings or what a head gives are normalised, beside what layers read: channels are then told apart outside of layers.
+    pub fn normalises_ends(&self) -> bool {
+        let mut norms = self
+            .specs
+            .iter()
+            .filter(|spec| spec.role == Role::NormWeight && spec.stack.is_none());
+        norms.any(|spec| ["embeddings", "head"].contains(&spec.module))
+    }
+
+    /// Whether normalisations have shifts.
+    pub fn has_shifts(&self) -> bool {
+        self.specs.iter().any(|spec| spec.role == Role::NormBias)
+    }
+
     /// Whether a normalisation goes over all queries or keys, so that a head that is added changes the others.
     pub fn normalises_heads_together(&self) -> bool {
         let inner = |axis: &Axis| [Axis::QUERY, Axis::KEY].contains(axis);
@@ -362,10 +385,33 @@ impl ParamTable {
         self.specs.iter().flat_map(move |spec| {
             let layers: Vec<Option<usize>> = match spec.stack {
                 None => vec![None],
-                Some(stack) => (0..self.depth(stack)).map(Some).collect(),
+                Some(stack) => (0..self.depth(stack)).filter(|i| spec.is_in(*i)).map(Some).collect(),
             };
             layers.into_iter().map(move |layer| self.param(spec, layer))
         })
+    }
+
+    /// This table's row for the tensors of another table's row: the one of the same name.
+    pub fn counterpart(&self, spec: &ParamSpec) -> Option<&ParamSpec> {
+        self.specs.iter().find(|own| own.template == spec.template)
+    }
+
+    /// Whether a layer of this model has the tensor of a row of this or another model of the family. Layers may differ in what they hold; from one that
+    /// lacks a tensor nothing of it is taken.
+    pub fn has_in(&self, spec: &ParamSpec, layer: usize) -> bool {
+        self.counterpart(spec).is_none_or(|own| own.is_in(layer))
+    }
+
+    /// The same with another size of an axis.
+    #[must_use]
+    pub(crate) fn with_size(mut self, axis: Axis, size: usize) -> Self {
+        self.sizes.insert(axis, size);
+        self
+    }
+
+    /// The rows, to change them.
+    pub(crate) fn specs_mut(&mut self) -> &mut [ParamSpec] {
+        &mut self.specs
     }
 
     /// The tensor of a row at a layer.

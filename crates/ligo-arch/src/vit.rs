@@ -342,6 +342,7 @@ impl FamilyConfig for VitConfig {
             key_value: self.hidden_size,
             ffn: self.intermediate_size,
             ffn_matrices: 2,
+            sparse: None,
             outputs: heads * self.labels(),
             head_transform: false,
             patch: patches.numbers(),

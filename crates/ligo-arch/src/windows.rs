@@ -46,8 +46,8 @@ impl LlamaConfig {
         // Whether there is one, and how far it reaches where the file does not say it.
         let (is_in_use, default) = match self.model_type.as_str() {
             "mistral" => (true, Some(4096)),
-            "phi3" => (true, None),
-            "qwen2" | "qwen3" => (is_asked_for(), Some(4096)),
+            "phi3" | "mixtral" => (true, None),
+            "qwen2" | "qwen3" | "qwen3_moe" => (is_asked_for(), Some(4096)),
             "smollm3" => (is_asked_for(), None),
             _ => (false, None),
         };

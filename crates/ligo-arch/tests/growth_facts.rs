@@ -91,7 +91,9 @@ fn every_family_says_how_it_normalises() {
         assert_eq!(norm.place, place, "{}", model.model_type());
         assert_eq!(norm.kind == NormKind::Rms, rms, "{}", model.model_type());
         let has_shift = model.table().specs().iter().any(|s| s.role == Role::NormBias);
-        assert_eq!(has_shift, !rms, "{}", model.model_type());
+        let has_none = rms || model.model_type() == "modernbert";
+        assert_eq!(has_shift, !has_none, "{}", model.model_type());
+        assert_eq!(model.table().has_shifts(), has_shift);
     }
 }
 

@@ -161,13 +161,22 @@ impl ModelDir {
         self.with(parts, true)
     }
 
+    /// As [`ModelDir::with_parts`], of a directory that others hold.
+    pub fn add_parts(&mut self, parts: impl IntoIterator<Item = (String, String, Extract)>) {
+        self.add(parts, false);
+    }
+
     fn with(mut self, parts: impl IntoIterator<Item = (String, String, Extract)>, computed: bool) -> Self {
+        self.add(parts, computed);
+        self
+    }
+
+    fn add(&mut self, parts: impl IntoIterator<Item = (String, String, Extract)>, computed: bool) {
         let parts = parts.into_iter().map(|(name, of, extract)| {
             let part = Part { of, extract, computed };
             (name, part)
         });
         self.parts.extend(parts);
-        self
     }
 
     /// Whether the values of a tensor or part are computed, so that no file holds them.

@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use ligo_device::{Depth, DeviceChoice, Picked};
 use ligo_experiment::Listener;
 use ligo_experiment::told::Told;
 use ligo_experiment::{hub, stop};
 
-use crate::commands::{compare, devices, grow, images, inspect, job, learn, plan, push, run, tokenize, train, verify};
+use crate::commands::{
+    compare, devices, grow, images, inspect, job, learn, methods, plan, push, recipes, run, shell, tokenize, train,
+    verify,
+};
 use crate::ui::Shown;
 use crate::{Failure, Ui, world};
 
@@ -58,6 +61,14 @@ enum Command {
     Push(push::PushArgs),
     /// What can compute here, what it can do, and which of it is taken.
     Devices(devices::DevicesArgs),
+    /// The ways to start and to train a large model, a line each.
+    Methods(methods::MethodsArgs),
+    /// The built-in recipes, a line each; or one of them, to copy from.
+    Recipes(recipes::RecipesArgs),
+    /// Completions for a shell.
+    Completions(shell::CompletionsArgs),
+    /// Manual pages.
+    Man(shell::ManArgs),
     /// Do one piece of work of a run.
     #[command(name = "__job", hide = true)]
     Job(job::JobArgs),
@@ -73,6 +84,11 @@ enum Command {
         #[arg(long)]
         measure: bool,
     },
+}
+
+/// The program with all its commands.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the program.
@@ -211,6 +227,10 @@ fn dispatch(cli: &Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Inspect(args) => Ok(inspect::run(args)?),
         Command::Push(args) => push::run(args, ui),
         Command::Devices(args) => devices::run(args, ui),
+        Command::Methods(args) => methods::run(args, ui),
+        Command::Recipes(args) => recipes::run(args, ui),
+        Command::Completions(args) => shell::completions(args, command()),
+        Command::Man(args) => shell::man(args, command()),
         Command::ProbeGpu { .. } => Ok(()),
     }
 }
@@ -220,8 +240,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::fs;
     use std::path::Path;
-
-    use clap::CommandFactory;
 
     use super::*;
 
@@ -239,7 +257,9 @@ mod tests {
         let line = line.trim();
         // Not what is said of it, nor what reads its output.
         let line = line.split("  #").next().unwrap_or(line);
-        let line = line.split(" | ").next().unwrap_or(line);
+        let line = [" | ", " > ", " && "]
+            .iter()
+            .fold(line, |line, end| line.split(end).next().unwrap_or(line));
         let words: Vec<String> = line
             .split_whitespace()
             .map(|word| word.trim_matches(['"', '\'']).to_owned())

@@ -42,6 +42,10 @@ fn families_grow_to_what_they_compute() {
         "opt/tied",
         "opt/normalised_behind_projected",
         "distilbert/tied",
+        "modernbert/windows",
+        "modernbert/biases_untied",
+        "moe/mixtral",
+        "moe/qwen3_dense_between",
         "xlm_roberta/tied_padded",
         "camembert/tied_padded",
     ] {
@@ -50,6 +54,62 @@ fn families_grow_to_what_they_compute() {
             assert!(said.contains(SAME), "{name}, {sizes:?}: {said}");
         }
     }
+}
+
+#[test]
+fn dense_models_become_mixtures_that_compute_what_they_do() {
+    let place = Place::new();
+    for (name, class) in [
+        ("llama/all_heads_untied", "MixtralForCausalLM"),
+        ("llama/mistral_window", "MixtralForCausalLM"),
+        ("llama/qwen3", "Qwen3MoeForCausalLM"),
+    ] {
+        let said = grown(&place, &fixture(name), &["--experts", "8", "--top-k", "2"], "mixture");
+        assert_says(&said, &["by upcycling (upcycle)", SAME]);
+        assert_eq!(config(&place, "mixture")["architectures"], json!([class]));
+        assert_eq!(config(&place, "mixture")["num_experts_per_tok"], 2);
+        let inspected = place.shown(&["inspect", "mixture"]);
+        assert_says(&inspected, &["8 experts"]);
+        // Twice as many, of which twice as many are taken.
+        let said = grown(
+            &place,
+            &place.path("mixture"),
+            &["--experts", "2x", "--top-k", "4"],
+            "more",
+        );
+        assert_says(&said, &["upcycle", SAME]);
+        let dir = ModelDir::open(place.path("more")).unwrap();
+        let experts = dir
+            .names()
+            .filter(|name| name.contains("layers.0.") && name.contains(".experts."));
+        assert_eq!(experts.count(), 16 * 3);
+    }
+    let dropped = ["--experts", "4", "--method", "upcycle", "--set", "drop=0.5"];
+    let said = grown(&place, &fixture("llama/all_heads_untied"), &dropped, "dropped");
+    assert!(!said.contains(SAME), "{said}");
+    let refused = place.refused(&[
+        "grow",
+        "--small",
+        fixture("gpt2/inner_3_heads").to_str().unwrap(),
+        "--experts",
+        "4",
+        "--out",
+        "none",
+    ]);
+    assert_says(&refused, &["no mixture of experts is known for a `gpt2` model"]);
+}
+
+#[test]
+fn layers_without_experts_stay_where_those_that_they_copy_have_none() {
+    let place = Place::new();
+    let small = fixture("moe/qwen3_dense_between");
+    let said = grown(&place, &small, &["--layers", "2x"], "twice");
+    assert_says(&said, &["zero-blocks", SAME]);
+    // The second of four layers has experts.
+    assert_eq!(config(&place, "twice")["mlp_only_layers"], json!([0, 1, 4, 5, 6, 7]));
+    assert_eq!(config(&place, "twice")["decoder_sparse_step"], 1);
+    grown(&place, &small, &["--layers", "1,0,1"], "listed");
+    assert_eq!(config(&place, "listed")["mlp_only_layers"], json!([1]));
 }
 
 #[test]

@@ -24,6 +24,19 @@ impl Predicted {
     }
 }
 
+/// The sizes of layers that send each token through a few of several feed-forward networks. A router chooses them by a product of its own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SparseDims {
+    /// Such layers, of [`TransformerDims::layers`]; the others have one network of [`TransformerDims::ffn`] neurons.
+    pub layers: usize,
+    /// Networks of each.
+    pub experts: usize,
+    /// Networks that a token goes through.
+    pub active: usize,
+    /// Neurons of each network.
+    pub ffn: usize,
+}
+
 /// The sizes of a transformer that its arithmetic depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TransformerDims {
@@ -39,6 +52,8 @@ pub struct TransformerDims {
     pub ffn: usize,
     /// Matrices of the feed-forward network: 2, or 3 when it is gated.
     pub ffn_matrices: usize,
+    /// Layers that send each token through a few of several feed-forward networks, where some do.
+    pub sparse: Option<SparseDims>,
     /// Attention heads. They share `query`, so they change the count of the softmax only.
     pub heads: usize,
     /// Layers in which a class token, which joins here, attends to itself and all others (CaiT), beside `layers`.
@@ -58,6 +73,19 @@ pub struct TransformerDims {
 }
 
 impl TransformerDims {
+    /// Neurons that a token goes through in a layer, and rows of its router: the mean over layers.
+    pub(crate) fn active_neurons(&self) -> [f64; 2] {
+        let Some(sparse) = self.sparse else {
+            return [self.ffn as f64, 0.0];
+        };
+        let share = sparse.layers as f64 / self.layers.max(1) as f64;
+        let active = (sparse.active * sparse.ffn) as f64;
+        [
+            share * active + (1.0 - share) * self.ffn as f64,
+            share * sparse.experts as f64,
+        ]
+    }
+
     /// A BERT as in the LiGO paper: feed-forward width 4 × hidden, heads of 64, the 30,522 words of
     /// `bert-base-uncased`, sequences of 128 tokens, 15 % of them predicted.
     #[must_use]
@@ -69,6 +97,7 @@ impl TransformerDims {
             key_value: hidden,
             ffn: 4 * hidden,
             ffn_matrices: 2,
+            sparse: None,
             class_layers: 0,
             patch: 0,
             patches: 0,

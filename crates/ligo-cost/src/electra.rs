@@ -77,7 +77,8 @@ pub(crate) fn layer_flops(dims: &TransformerDims) -> f64 {
 }
 
 fn layer_flops_per_token(dims: &TransformerDims) -> f64 {
-    let [s, d, f, h] = [dims.seq_len, dims.hidden, dims.ffn, dims.heads].map(|n| n as f64);
+    let [s, d, h] = [dims.seq_len, dims.hidden, dims.heads].map(|n| n as f64);
+    let [f, _] = dims.active_neurons();
     let query_key_value = 3.0 * (2.0 * d * d + d);
     let scores_and_average = 2.0 * (2.0 * d * s);
     let scale_softmax_dropout = (1.0 + SOFTMAX + DROPOUT) * s * h;

@@ -44,6 +44,7 @@ pub mod energy;
 mod error;
 pub mod exact;
 pub mod format;
+mod frontier;
 pub mod hardware;
 pub mod memory;
 mod partial;
@@ -55,7 +56,8 @@ pub mod seeds;
 pub mod utilization;
 
 pub use curve::{CostToReach, Curve, Point};
-pub use dims::{Predicted, TransformerDims};
+pub use dims::{Predicted, SparseDims, TransformerDims};
 pub use error::Error;
+pub use frontier::Frontier;
 pub use partial::{LayerRun, PartialPass};
 pub use savings::{Charges, Comparison, Saving, compare};

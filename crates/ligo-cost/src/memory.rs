@@ -45,14 +45,15 @@ impl Memory {
 }
 
 /// How a step goes over its samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Batch {
     /// Sequences that are in memory at once.
     pub sequences: usize,
     /// Micro-batches of a step on this device. Their gradients are added in a tree, so with 2, 4, 8 … of them, 2, 3, 4 … sets meet.
     pub accumulation: usize,
-    /// Numbers that the optimizer keeps for each parameter: 2 for Adam, 0 for plain descent.
-    pub moments: usize,
+    /// Numbers that are kept for each parameter beside its value and gradient: 2 by Adam, 0 by plain descent, and one for each of the weights that
+    /// are averaged.
+    pub moments: f64,
     /// Whether layers keep their input only and are computed again in the backward pass, one after the other.
     pub recomputes_layers: bool,
 }
@@ -64,7 +65,7 @@ pub fn training(parameters: usize, dims: &TransformerDims, batch: Batch) -> Memo
     Memory {
         weights_bytes: weights,
         gradients_bytes: weights * f64::from(sets_of_gradients(batch.accumulation)),
-        moments_bytes: weights * batch.moments as f64,
+        moments_bytes: weights * batch.moments,
         activations_bytes: BYTES * activations(dims, batch),
         logits_bytes: BYTES * head(dims, batch.sequences),
         operator_bytes: 0.0,
@@ -97,7 +98,7 @@ pub fn learning(
     batch: Batch,
 ) -> Memory {
     let made_of: f64 = tensors.iter().map(|tensor| intermediates(tensor, order)).sum();
-    let learned = parameters.operator as f64 * (1 + batch.accumulation.min(2) + batch.moments) as f64;
+    let learned = parameters.operator as f64 * ((1 + batch.accumulation.min(2)) as f64 + batch.moments);
     Memory {
         moments_bytes: 0.0,
         operator_bytes: BYTES * (parameters.small as f64 + made_of + learned),
@@ -135,19 +136,16 @@ fn intermediates(tensor: &TensorGrowth, order: GrowthOrder) -> f64 {
 /// `16·D + H` where `Q = K = D`, `F = 4·D` and `G = 2`: attention keeps no `S × S` map. When layers are recomputed, each keeps its input, `D`,
 /// and all else is there for one layer at a time.
 fn activations(dims: &TransformerDims, batch: Batch) -> f64 {
-    let [s, d, q, kv, f, h] = [
-        dims.seq_len,
-        dims.hidden,
-        dims.query,
-        dims.key_value,
-        dims.ffn,
-        dims.heads,
-    ]
-    .map(|n| n as f64);
+    let [s, d, q, kv, h] = [dims.seq_len, dims.hidden, dims.query, dims.key_value, dims.heads].map(|n| n as f64);
+    let [f, router] = dims.active_neurons();
     let sequences = batch.sequences as f64;
     let tokens = sequences * s;
     let gates = dims.ffn_matrices as f64;
-    let layer = 4.0 * d + 2.0 * q + 2.0 * kv + gates * f + h;
+    // Of experts also their inputs and outputs, once for each that a token goes through.
+    let routed = dims
+        .sparse
+        .map_or(0.0, |sparse| 2.0 * sparse.active as f64 * d + router);
+    let layer = 4.0 * d + 2.0 * q + 2.0 * kv + gates * f + h + routed;
     let layers = match batch.recomputes_layers {
         false => dims.layers as f64 * layer,
         true => dims.layers as f64 * d + layer,

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use ligo_cost::exact::{self, GrowthOrder, TensorGrowth};
-use ligo_cost::{PartialPass, Predicted, TransformerDims, electra};
+use ligo_cost::{PartialPass, Predicted, SparseDims, TransformerDims, electra};
 
 const BATCH: usize = 256;
 
@@ -98,6 +98,7 @@ fn the_exact_count_of_a_tiny_model_equals_a_count_by_hand() {
         key_value: 4,
         ffn: 6,
         ffn_matrices: 2,
+        sparse: None,
         heads: 2,
         vocab: 10,
         patch: 0,
@@ -116,6 +117,36 @@ fn the_exact_count_of_a_tiny_model_equals_a_count_by_hand() {
 }
 
 #[test]
+fn of_experts_those_that_a_token_goes_through_are_counted_by_hand() {
+    let dims = TransformerDims {
+        layers: 3,
+        hidden: 4,
+        ffn: 6,
+        ffn_matrices: 3,
+        sparse: Some(SparseDims {
+            layers: 2,
+            experts: 5,
+            active: 2,
+            ffn: 7,
+        }),
+        seq_len: 10,
+        ..TransformerDims::gpt2(1, 4)
+    };
+    // 20 tokens: two layers with a router and two networks of three matrices each, and one with one network.
+    let ffn = 2 * (2 * 20 * 4 * (5 + 2 * 3 * 7)) + 2 * 20 * 4 * 3 * 6;
+    assert!((exact::forward_flops(&dims, 2).ffn - ffn as f64).abs() < 1e-6);
+    let all_dense = TransformerDims { sparse: None, ..dims };
+    assert_eq!(exact::forward_flops(&all_dense, 2).ffn, (3 * 2 * 20 * 4 * 3 * 6) as f64);
+    // Experts that no token goes through cost nothing but their row of the router.
+    let more = TransformerDims {
+        sparse: dims.sparse.map(|sparse| SparseDims { experts: 6, ..sparse }),
+        ..dims
+    };
+    let difference = exact::train_step_flops(&more, 2) - exact::train_step_flops(&dims, 2);
+    assert!((difference - (3 * 2 * 2 * 20 * 4) as f64).abs() < 1e-6);
+}
+
+#[test]
 fn grouped_queries_gates_patches_and_class_layers_are_counted_by_hand() {
     let grouped = TransformerDims {
         layers: 1,
@@ -125,6 +156,7 @@ fn grouped_queries_gates_patches_and_class_layers_are_counted_by_hand() {
         key_value: 2,
         ffn: 8,
         ffn_matrices: 3,
+        sparse: None,
         heads: 3,
         vocab: 7,
         patch: 9,

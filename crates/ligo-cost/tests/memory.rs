@@ -13,6 +13,7 @@ fn tiny() -> TransformerDims {
         key_value: 2,
         ffn: 6,
         ffn_matrices: 3,
+        sparse: None,
         heads: 2,
         vocab: 10,
         patch: 0,
@@ -26,7 +27,7 @@ fn tiny() -> TransformerDims {
 const BATCH: Batch = Batch {
     sequences: 3,
     accumulation: 1,
-    moments: 2,
+    moments: 2.0,
     recomputes_layers: false,
 };
 
@@ -69,7 +70,7 @@ fn sets_of_gradients_are_those_of_a_tree_and_no_optimizer_state_is_kept_without_
     for (accumulation, sets) in [(1, 1.0), (2, 2.0), (3, 2.0), (4, 3.0), (8, 4.0), (12, 4.0), (16, 5.0)] {
         let batch = Batch {
             accumulation,
-            moments: 0,
+            moments: 0.0,
             ..BATCH
         };
         let memory = training(1000, &tiny(), batch);

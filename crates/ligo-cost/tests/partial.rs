@@ -15,6 +15,7 @@ fn grouped() -> TransformerDims {
         key_value: 6,
         ffn: 20,
         ffn_matrices: 3,
+        sparse: None,
         heads: 2,
         vocab: 30,
         patch: 0,

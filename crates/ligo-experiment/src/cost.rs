@@ -2,10 +2,10 @@
 
 use ligo_arch::{ModelConfig, ParamTable, Task};
 use ligo_cost::hardware::Precision;
-use ligo_cost::{PartialPass, Predicted, TransformerDims, electra, exact};
+use ligo_cost::{PartialPass, Predicted, SparseDims, TransformerDims, electra, exact};
 use ligo_growth::{LigoConfig, Sharing};
 use ligo_models::Layers;
-use ligo_train::{CostPerStep, StepContext, StepCost, TrainConfig, Work};
+use ligo_train::{CostPerStep, OptimizerKind, StepContext, StepCost, TrainConfig, Work};
 
 /// The sizes that the counters need. Models of images have a sequence length of their own.
 pub fn dims(config: &ModelConfig, seq_len: usize, mask_probability: f64) -> TransformerDims {
@@ -19,6 +19,12 @@ pub fn dims(config: &ModelConfig, seq_len: usize, mask_probability: f64) -> Tran
         key_value: sizes.key_value,
         ffn: sizes.ffn,
         ffn_matrices: sizes.ffn_matrices,
+        sparse: sizes.sparse.map(|sparse| SparseDims {
+            layers: sparse.layers,
+            experts: sparse.experts,
+            active: sparse.active,
+            ffn: sparse.ffn,
+        }),
         heads: sizes.heads,
         vocab: sizes.outputs,
         patch: sizes.patch,
@@ -69,6 +75,8 @@ pub struct TrainingCost {
     pub accumulation: usize,
     /// Whether layers are computed again in the backward pass.
     pub recomputes_layers: bool,
+    /// FLOPs of the optimizer's own products in a step, which no counter of passes sees: Muon's, or none.
+    pub optimizer_flops: f64,
 }
 
 impl TrainingCost {
@@ -80,6 +88,10 @@ impl TrainingCost {
             batch_sequences: train.batch_size,
             accumulation: train.accumulation,
             recomputes_layers: train.gradient_checkpointing,
+            optimizer_flops: match train.optimizer.kind {
+                OptimizerKind::Muon => exact::muon_flops(&model, train.optimizer.muon.ns_steps),
+                OptimizerKind::Adamw | OptimizerKind::Sgd => 0.0,
+            },
         }
     }
 
@@ -100,10 +112,18 @@ impl TrainingCost {
         let work = |step| {
             (0..self.accumulation).map(move |micro_step| Work::planned(self.model.layers, &at(step, micro_step)))
         };
-        (0..steps)
-            .flat_map(work)
-            .map(|work| self.micro_batch(&work))
-            .fold(CostPerStep::default(), add)
+        let updates = self.updates(steps);
+        let passes = (0..steps).flat_map(work).map(|work| self.micro_batch(&work));
+        passes.fold(updates, add)
+    }
+
+    /// Both counters have what the optimizer multiplies in so many steps.
+    fn updates(&self, steps: u64) -> CostPerStep {
+        let flops = self.optimizer_flops * steps as f64;
+        CostPerStep {
+            exact: flops,
+            electra: flops,
+        }
     }
 
     fn micro_batch(&self, work: &Work) -> CostPerStep {
@@ -124,13 +144,14 @@ impl StepCost for TrainingCost {
         micro_batches
             .iter()
             .map(|work| self.micro_batch(work))
-            .fold(CostPerStep::default(), add)
+            .fold(self.updates(1), add)
     }
 
     fn whole(&self) -> CostPerStep {
         let sequences = self.batch_sequences * self.accumulation;
         let again = self.recomputes_layers.then(|| layers_again(&self.model, sequences));
-        add(step(&self.model, sequences), again.unwrap_or_default())
+        let passes = add(step(&self.model, sequences), again.unwrap_or_default());
+        add(passes, self.updates(1))
     }
 }
 

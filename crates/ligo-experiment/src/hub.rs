@@ -6,6 +6,7 @@ use ligo_checkpoint::plain;
 use ligo_data::{CorpusFile, TOKENIZER_FILES};
 use ligo_hub::{Hub, HubAddress};
 
+use crate::recipe::Recipe;
 use crate::{Counted, Failure, Listener, stop};
 
 /// Whether a path is an address.
@@ -31,6 +32,17 @@ pub fn model(path: &Path, listener: &dyn Listener) -> Result<PathBuf, Failure> {
         Hub::from_environment().model(&address, progress)
     })?;
     Ok(told(found, &address, listener))
+}
+
+/// Puts the finished small model of a recipe, where it names one of the hub, onto this machine.
+///
+/// # Errors
+/// As [`model`].
+pub fn small_of(recipe: &mut Recipe, listener: &dyn Listener) -> Result<(), Failure> {
+    if let Some(path) = &mut recipe.small.path {
+        *path = model(path, listener)?;
+    }
+    Ok(())
 }
 
 /// The address that a bare name or a page of the hub most likely stands for.

@@ -15,6 +15,7 @@
 pub mod cost;
 mod experiment;
 mod fail;
+pub mod growing;
 pub mod hub;
 pub mod identity;
 mod listener;

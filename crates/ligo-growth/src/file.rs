@@ -7,8 +7,9 @@ use ligo_checkpoint::{AtomicDir, JsonFile, TensorFile, state};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::learned::Along;
 use crate::term::{host, is_lookup};
-use crate::{Coverage, Error, Factors, Fill, LinearMap, OperatorSpec, Sharing, Term};
+use crate::{Coverage, Difference, Error, Factors, Fill, LinearMap, OperatorSpec, Sharing, Term};
 
 /// The file of an operator directory that says what the operator is.
 pub const OPERATOR_JSON: &str = "operator.json";
@@ -17,8 +18,10 @@ pub const OPERATOR_TENSORS: &str = "operator.safetensors";
 
 /// What is written. A field or a matrix that an older program would pass over, and so grow another model, raises it.
 const FORMAT_VERSION: u32 = 2;
+/// What is written where weights were learned along with the matrices.
+const FORMAT_WITH_WEIGHTS: u32 = 3;
 /// What is read. Version 1 was written until fillings, coverages and depth coefficients of biases had come in one by one.
-const FORMATS: std::ops::RangeInclusive<u32> = 1..=FORMAT_VERSION;
+const FORMATS: std::ops::RangeInclusive<u32> = 1..=FORMAT_WITH_WEIGHTS;
 
 /// What `operator.json` says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +57,9 @@ pub struct OperatorInfo {
     /// Whether normalisations without a source have gains of one.
     #[serde(default)]
     pub identity_fill: bool,
+    /// How copies of experts differ from what they copy, where there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experts_fill: Option<Difference>,
     /// How it was learned: steps, losses, seeds; free form.
     #[serde(default)]
     pub training: Value,
@@ -77,7 +83,7 @@ impl OperatorInfo {
             .is_some_and(|found| FORMATS.map(u64::from).any(|format| format == found))
         {
             return Err(bad(format!(
-                "its format is {found}, and this program reads 1 to {FORMAT_VERSION}; a newer ligo reads what a newer one wrote"
+                "its format is {found}, and this program reads 1 to {FORMAT_WITH_WEIGHTS}; a newer ligo reads what a newer one wrote"
             )));
         }
         let reason = |e: serde_json::Error| e.to_string().escape_debug().to_string();
@@ -99,6 +105,7 @@ impl OperatorInfo {
             padded_fill: false,
             fan_out_fill: false,
             identity_fill: false,
+            experts_fill: None,
             training,
         }
     }
@@ -123,7 +130,8 @@ impl OperatorInfo {
 /// Writes an operator as a directory that appears whole or not at all.
 ///
 /// Matrices are named `TERM.depth.STACK.MODULE`, with `.bias` behind it where biases have their own, and `TERM.out.AXIS[.LAYER]` (`in` for untied columns, `norm_weight` and the like
-/// for the rows of tensors of one role), `[large, small]`.
+/// for the rows of tensors of one role), `[large, small]`. Weights that were learned along are `small.NAME`, and what is added to the grown
+/// ones `residual.NAME`.
 ///
 /// # Errors
 /// The directory cannot be written.
@@ -138,6 +146,10 @@ pub fn save_operator(path: &Path, map: &LinearMap, mut info: OperatorInfo) -> Re
     info.padded_fill = matches!(map.fill, Fill::Padded { .. });
     info.fan_out_fill = matches!(map.fill, Fill::FanOut { .. });
     info.identity_fill = map.fill == Fill::Identity;
+    info.experts_fill = match map.fill {
+        Fill::Experts { difference, .. } => Some(difference),
+        _ => None,
+    };
     info.added_fill = match map.fill {
         Fill::Added { own_layers, .. } => Some(own_layers),
         _ => None,
@@ -164,6 +176,10 @@ pub fn save_operator(path: &Path, map: &LinearMap, mut info: OperatorInfo) -> Re
         | Fill::Silent {
             initializer_range,
             seed,
+        }
+        | Fill::Experts {
+            initializer_range,
+            difference: Difference { seed, .. },
         } => Some((initializer_range, seed)),
     };
     let mut tensors = Vec::new();
@@ -197,6 +213,20 @@ pub fn save_operator(path: &Path, map: &LinearMap, mut info: OperatorInfo) -> Re
             }
         }
     }
+    for (along, table) in [
+        (Along::Small, &info.small_config),
+        (Along::Residual, &info.large_config),
+    ] {
+        let (found, table) = (along.of(map), ModelConfig::from_json(table)?.table());
+        for (name, weights) in found {
+            let param = table
+                .get(name)
+                .ok_or_else(|| Error::MissingTensor { name: name.clone() })?;
+            let values: Vec<f32> = host(weights.clone())?;
+            tensors.push((along.name(name), param.shape, values.into()));
+            info.format_version = FORMAT_WITH_WEIGHTS;
+        }
+    }
     let unusable = |e: serde_json::Error| Error::OperatorFile {
         path: path.display().to_string(),
         reason: e.to_string(),
@@ -216,7 +246,8 @@ pub fn save_operator(path: &Path, map: &LinearMap, mut info: OperatorInfo) -> Re
 pub fn load_operator(path: &Path, device: &Device) -> Result<(LinearMap, OperatorInfo), Error> {
     ligo_checkpoint::verify(path)?;
     let info = OperatorInfo::read(path)?;
-    let (small, large) = (info.small()?.table(), info.large()?.table());
+    let large = info.large()?;
+    let (small, large) = (info.small()?.table_for(&large), large.table());
     let (_, file) = state::open(path.join(OPERATOR_TENSORS))?;
     let reader = Reader {
         file: &file,
@@ -240,6 +271,14 @@ pub fn load_operator(path: &Path, device: &Device) -> Result<(LinearMap, Operato
     let fill = match (info.fresh_fill, info.silent_fill) {
         (None, _) if info.identity_fill => Fill::Identity,
         (None, _) => Fill::Zero,
+        (Some((initializer_range, seed)), _) if info.experts_fill.is_some() => Fill::Experts {
+            initializer_range,
+            difference: info.experts_fill.unwrap_or(Difference {
+                noise: 0.0,
+                drop: 0.0,
+                seed,
+            }),
+        },
         (Some((initializer_range, seed)), _) if info.padded_fill => Fill::Padded {
             initializer_range,
             seed,
@@ -265,6 +304,8 @@ pub fn load_operator(path: &Path, device: &Device) -> Result<(LinearMap, Operato
     let map = LinearMap {
         terms,
         fill,
+        small: reader.along(Along::Small, &info)?,
+        residual: reader.along(Along::Residual, &info)?,
         ..LinearMap::default()
     };
     Ok((map, info))
@@ -291,6 +332,31 @@ impl Reader<'_> {
         }
         let values = self.file.read_f32(name)?;
         Ok(Some(Tensor::from_data(TensorData::new(values, shape), self.device)))
+    }
+
+    /// What was learned along with the matrices, whole. An operator that nobody has learned holds no weights of the small model.
+    fn along(&self, along: Along, info: &OperatorInfo) -> Result<BTreeMap<String, Tensor<1>>, Error> {
+        let OperatorSpec::Ligo(config) = &info.operator else {
+            return Ok(BTreeMap::new());
+        };
+        let is_there = |t: &ligo_checkpoint::TensorInfo| t.name.starts_with(along.prefix());
+        if along == Along::Small && !self.file.tensors().iter().any(is_there) {
+            return Ok(BTreeMap::new());
+        }
+        let params = along.params(config, self.small, self.large).into_iter().map(|param| {
+            let name = along.name(&param.name);
+            let missing = || Error::MissingOperatorTensor { name: name.clone() };
+            let found = self.file.info(&name).ok_or_else(missing)?;
+            if found.shape != param.shape {
+                return Err(Error::OperatorFile {
+                    path: self.path.clone(),
+                    reason: format!("`{name}` has shape {:?}, expected {:?}", found.shape, param.shape),
+                });
+            }
+            let data = TensorData::new(self.file.read_f32(&name)?, [param.num_elements()]);
+            Ok((param.name, Tensor::from_data(data, self.device)))
+        });
+        params.collect()
     }
 
     fn depth(&self, term: usize) -> Result<BTreeMap<(StackName, &'static str), Tensor<2>>, Error> {

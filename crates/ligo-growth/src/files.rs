@@ -11,22 +11,25 @@ use crate::Error;
 /// Makes the parameters that files fuse, transpose or reshape readable under their own names.
 #[must_use]
 pub fn with_params(dir: ModelDir, table: &ParamTable) -> ModelDir {
+    dir.with_parts(parts(table))
+}
+
+/// Where the parameters are that files hold otherwise: `(name, tensor, computation)`.
+pub(crate) fn parts(table: &ParamTable) -> Vec<(String, String, Extract)> {
     let differing = table.params().filter(|p| p.spec.stored.is_some());
-    let parts: Vec<_> = differing
-        .flat_map(|param| {
-            let (stored, _, part) = table.file_part(&param);
-            let read = |name: String, slice: Slice| {
-                let extract: Extract = Box::new(move |values| slice.extract(values));
-                (name, stored.clone(), extract)
-            };
-            let plain = part
-                .slice
-                .from_one
-                .then(|| read(less_one(&part.param), part.slice.as_stored()));
-            [Some(read(part.param, part.slice)), plain].into_iter().flatten()
-        })
-        .collect();
-    dir.with_parts(parts)
+    let parts = differing.flat_map(|param| {
+        let (stored, _, part) = table.file_part(&param);
+        let read = |name: String, slice: Slice| {
+            let extract: Extract = Box::new(move |values| slice.extract(values));
+            (name, stored.clone(), extract)
+        };
+        let plain = part
+            .slice
+            .from_one
+            .then(|| read(less_one(&part.param), part.slice.as_stored()));
+        [Some(read(part.param, part.slice)), plain].into_iter().flatten()
+    });
+    parts.collect()
 }
 
 /// The name under which a parameter that files hold less one is read as they hold it.

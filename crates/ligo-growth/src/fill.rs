@@ -1,7 +1,8 @@
 use std::ops::{Add, Range};
 
-use ligo_arch::{Axis, NormKind, NormPlace, Param, ParamTable, Role};
+use ligo_arch::{Axis, NormPlace, Param, ParamTable, Role};
 
+use crate::experts::Difference;
 use crate::novelty::old_block;
 use crate::{init, parallel};
 
@@ -35,8 +36,8 @@ pub enum Fill {
     ///
     /// Where the activation is flat at zero (ReLU), a neuron of zeros would stay one: it is fresh, and what reads it zero.
     ///
-    /// A product of two zeros never moves. So rows of keys and gates stay fresh, whose partners are zero, and so do gains of RMSNorm,
-    /// which have no shift beside them.
+    /// A product of two zeros never moves. So rows of keys and gates stay fresh, whose partners are zero, and so do gains that have
+    /// no shift beside them, as those of RMSNorm.
     Padded {
         /// Standard deviation of matrices and tables.
         initializer_range: f64,
@@ -52,6 +53,13 @@ pub enum Fill {
         /// Seed of the draws.
         seed: u64,
     },
+    /// Copies stay but for what makes experts differ; what copies nothing starts fresh.
+    Experts {
+        /// Standard deviation of matrices.
+        initializer_range: f64,
+        /// How copies differ from what they copy.
+        difference: Difference,
+    },
     /// As [`Fill::Fresh`], but zero where a new channel would reach an old one or the residual stream: new channels of the
     /// residual stream stay zero, and nothing reads new neurons and heads yet (Gesmundo and Maile, arXiv 2308.06103).
     Silent {
@@ -65,13 +73,19 @@ pub enum Fill {
 impl Fill {
     /// Overwrites the entries of `values` that lie outside the small model's block; all of them when the tensor has no
     /// source at all (`has_source = false`).
-    pub(crate) fn apply<E: From<f32> + Copy + Add<Output = E> + Send>(
+    pub(crate) fn apply<E: From<f32> + Into<f64> + Copy + Add<Output = E> + Send>(
         self,
         small: &ParamTable,
         param: &Param<'_>,
         has_source: bool,
         values: &mut [E],
     ) {
+        if let Self::Experts { difference, .. } = self
+            && has_source
+        {
+            difference.apply(small, param, values);
+            return;
+        }
         parallel::by_rows(values, columns(param), |first, values| {
             self.apply_rows(small, param, has_source, first, values);
         });
@@ -106,6 +120,10 @@ impl Fill {
         | Self::Silent {
             initializer_range,
             seed,
+        }
+        | Self::Experts {
+            initializer_range,
+            difference: Difference { seed, .. },
         }) = self
         else {
             let normalises = matches!(self, Self::Identity | Self::FanOut { .. });
@@ -141,8 +159,17 @@ impl Fill {
         };
         match self {
             Self::Zero => true,
+            Self::Experts { .. } => has_source && !self.needs_whole(small, param),
             Self::Added { own_layers, .. } => is_old() && !(own_layers && is_further(small, param)),
             _ => is_old(),
+        }
+    }
+
+    /// Whether what stands in a tensor depends on all values that the map writes to it.
+    pub(crate) fn needs_whole(self, small: &ParamTable, param: &Param<'_>) -> bool {
+        match self {
+            Self::Experts { difference, .. } => difference.concerns(small, param),
+            _ => false,
         }
     }
 
@@ -237,14 +264,14 @@ fn is_residual(axis: Axis) -> bool {
 fn padding(small: &ParamTable, param: &Param<'_>) -> Box<dyn Fn(usize) -> bool> {
     let spec = param.spec;
     let all = |zero: bool| -> Box<dyn Fn(usize) -> bool> { Box::new(move |_| zero) };
-    let has_shift = small.norm().is_none_or(|norm| norm.kind == NormKind::Layer);
+    let has_shift = small.has_shifts();
     match (spec.role, spec.axes.get(1)) {
         (Role::NormWeight, _) => all(has_shift),
         // What LayerScale scales is zero already.
         (Role::Scale, _) => all(false),
         (Role::Bias | Role::NormBias | Role::Embedding | Role::Token, _) | (Role::Weight, None) => all(true),
         (Role::Weight, Some(_)) if [Axis::KEY, Axis::CLASS_KEY].contains(&spec.axes[0]) => all(false),
-        (Role::Weight, Some(_)) if spec.module == GATE => all(false),
+        (Role::Weight, Some(_)) if GATES.contains(&spec.module) => all(false),
         (Role::Weight, Some(columns)) if small.is_flat_at_zero() && NEURONS.iter().any(|n| spec.axes.contains(n)) => {
             all(NEURONS.contains(columns))
         }
@@ -256,10 +283,10 @@ fn padding(small: &ParamTable, param: &Param<'_>) -> Box<dyn Fn(usize) -> bool> 
 }
 
 /// The axes of feed-forward networks.
-const NEURONS: [Axis; 2] = [Axis::FFN, Axis::CLASS_FFN];
+const NEURONS: [Axis; 3] = [Axis::FFN, Axis::CLASS_FFN, Axis::EXPERT_FFN];
 
-/// The module of what gated neurons are multiplied by.
-const GATE: &str = "ffn_gate";
+/// The modules of what gated neurons are multiplied by.
+const GATES: [&str; 2] = ["ffn_gate", "expert_gate"];
 
 /// Whether a new entry, by its row-major index, must be zero. In a layer without a source nothing but the residual stream is old.
 fn silence(small: &ParamTable, param: &Param<'_>, has_source: bool) -> Box<dyn Fn(usize) -> bool> {

@@ -32,8 +32,12 @@ enum Share<'m> {
 }
 
 impl LinearMap {
-    /// What is taken for a tensor, term by term, where nothing is done but to pick and to multiply by a factor; nothing where a term mixes.
+    /// What is taken for a tensor, term by term, where nothing is done but to pick and to multiply by a factor; nothing where a term mixes, the
+    /// fill looks at the whole tensor, or weights do not come from the small model alone.
     pub(crate) fn taken(&self, small: &ParamTable, param: &Param<'_>) -> Result<Option<Vec<Taken<'_>>>, Error> {
+        if self.fill.needs_whole(small, param) || !self.small.is_empty() || self.residual.contains_key(&param.name) {
+            return Ok(None);
+        }
         let mut all = Vec::new();
         for term in &self.terms {
             match term.share(small, param)? {
@@ -55,7 +59,8 @@ impl Term {
         let (mut layer, mut coefficient, mut at) = (None, 1.0, 0);
         if let (Some(stack), Some(own)) = (spec.stack, param.layer) {
             let coefficients = self.coefficients(stack, spec, own)?;
-            let mut used = coefficients.into_iter().enumerate().filter(|(_, c)| *c != 0.0);
+            let used = coefficients.into_iter().enumerate();
+            let mut used = used.filter(|(j, c)| *c != 0.0 && small.has_in(spec, *j));
             let Some((j, c)) = used.next() else {
                 return Ok(Share::Nothing);
             };

@@ -34,6 +34,7 @@
 
 mod depth;
 mod error;
+mod experts;
 mod factors;
 mod file;
 pub mod files;
@@ -63,6 +64,7 @@ mod width;
 
 pub use depth::DepthInit;
 pub use error::{Error, listed};
+pub use experts::Difference;
 pub use factors::{Factors, Sharing};
 pub use file::{OPERATOR_JSON, OPERATOR_TENSORS, OperatorInfo, load_operator, save_operator};
 pub use fill::Fill;
@@ -72,7 +74,7 @@ pub use ligo::{FurtherInit, LigoConfig};
 pub use map::{Carried, LinearMap};
 pub use operators::{
     Choice, CloningConfig, CloningForm, CopyConfig, CopyScale, Facts, Growth, LemonConfig, OperatorSpec, Placement,
-    Scope, Split, ZeroBlocksConfig,
+    Scope, Split, UpcycleConfig, ZeroBlocksConfig,
 };
 pub use source::{MemorySource, WeightSource};
 pub use term::{Coverage, Term};

@@ -163,7 +163,7 @@ impl<'a> Kitchen<'a> {
         param: &Param<'a>,
         layer: Option<usize>,
     ) -> Result<Option<(String, &'a [u8], Dtype, Slice)>, Error> {
-        let own = self.small.param(param.spec, layer);
+        let own = self.own(param, layer);
         let (name, shape, part) = self.small.file_part(&own);
         let Some(info) = self.source.info(&name).filter(|_| !self.source.is_computed(&own.name)) else {
             return Ok(None);
@@ -175,6 +175,12 @@ impl<'a> Kitchen<'a> {
         }
         let dtype = info.dtype;
         Ok(Some((name.clone(), self.source.read_bytes(&name)?, dtype, part.slice)))
+    }
+
+    /// The small model's tensor that a parameter comes from. Files may hold it otherwise than the large model's.
+    fn own(&self, param: &Param<'a>, layer: Option<usize>) -> Param<'a> {
+        let spec = self.small.counterpart(param.spec).unwrap_or(param.spec);
+        self.small.param(spec, layer)
     }
 
     fn values(&self, param: &Param<'a>, taken: &Taken<'a>) -> Result<Values<'a>, Error> {
@@ -200,7 +206,7 @@ impl<'a> Kitchen<'a> {
             {
                 return Ok(None);
             }
-            let own = self.small.param(param.spec, taken.layer);
+            let own = self.own(param, taken.layer);
             let (name, _, own_part) = self.small.file_part(&own);
             let is_there =
                 (self.source.info(&name)).is_some_and(|info| info.dtype == dtype && info.shape == tensor.shape);
@@ -236,7 +242,8 @@ impl<'a> Kitchen<'a> {
                 Some(taken) => names.extend(taken.iter().map(|taken| source_name(param.spec, taken.layer))),
                 None => {
                     let layers = param.spec.stack.map_or(0, |stack| self.small.depth(stack));
-                    names.extend((0..layers).map(|layer| source_name(param.spec, Some(layer))));
+                    let layers = (0..layers).filter(|layer| self.small.has_in(param.spec, *layer));
+                    names.extend(layers.map(|layer| source_name(param.spec, Some(layer))));
                 }
             }
         }

@@ -103,8 +103,11 @@ pub fn grow_directory(
     device: &Device,
     progress: &mut dyn FnMut(usize, usize) -> bool,
 ) -> Result<Grown, Error> {
-    let (small_table, large_table) = (small.table(), large.table());
+    let (small_table, large_table) = (small.table_for(large), large.table());
     ligo_arch::check_growable(&small_table, &large_table)?;
+    if small_table != small.table() {
+        source.add_parts(files::parts(&small_table));
+    }
     let params = target_params(&small_table, &large_table, source);
     let plan = Plan::new(source, &small_table, large, &params, options.dtype);
     let fingerprint = fingerprint(source, &small_table, options)?;

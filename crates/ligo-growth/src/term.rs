@@ -206,7 +206,8 @@ impl Term {
             return Ok(Some(self.widen_values(spec, weight, 0, device)?));
         };
         let coefficients = self.coefficients(stack, spec, layer)?;
-        let used = coefficients.into_iter().enumerate().filter(|(_, c)| *c != 0.0);
+        let used = coefficients.into_iter().enumerate();
+        let used = used.filter(|(j, c)| *c != 0.0 && small.has_in(spec, *j));
         if self.widens_small_layers(spec) {
             let mut sum: Option<Vec<f32>> = None;
             for (j, c) in used {

@@ -92,7 +92,7 @@ pub(crate) fn identity_top(small: usize, large: usize) -> Vec<f32> {
 }
 
 fn isometric(axis: Axis, small: usize, large: usize) -> Vec<f32> {
-    if axis == Axis::FFN {
+    if [Axis::FFN, Axis::EXPERT_FFN].contains(&axis) {
         return identity_top(small, large);
     }
     let scaled = ![Axis::QUERY, Axis::KEY, Axis::HEAD, Axis::POOLER].contains(&axis);

@@ -44,6 +44,7 @@ fn one_matrix(layers: usize, hidden: usize, query: usize) -> ParamTable {
         template: template.into(),
         axes: axes.to_vec(),
         stack,
+        layers: None,
         module: "query",
         role: Role::Weight,
         required: true,

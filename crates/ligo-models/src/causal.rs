@@ -115,12 +115,30 @@ impl Visibility {
         }
     }
 
+    /// `[B, L]`, 0 at padding, where there is any.
+    pub(crate) fn mask(&self) -> Option<Tensor<2>> {
+        self.attention_mask.clone()
+    }
+
     /// The same with a window, where there is one. Tokens that were left out count, so that the window reaches as far back in the text as it does with
     /// them.
     pub(crate) fn attention_within(&self, window: Option<usize>, num_heads: usize) -> AttentionOptions {
         // One as long as the sequence hides nothing.
         let window = window.filter(|window| *window < self.length);
         AttentionOptions {
+            window,
+            positions: window.and(self.places.clone()),
+            ..self.attention(num_heads)
+        }
+    }
+}
+
+impl Visibility {
+    /// Attention to both sides, of which a window reaches over half to either.
+    pub(crate) fn both_ways(&self, window: Option<usize>, num_heads: usize) -> AttentionOptions {
+        let window = window.filter(|window| window / 2 + 1 < self.length);
+        AttentionOptions {
+            causal: false,
             window,
             positions: window.and(self.places.clone()),
             ..self.attention(num_heads)
@@ -144,6 +162,11 @@ pub(crate) trait NextTokens {
     /// Hidden states behind the last layer. Shows `inspect` what goes into the first layer and what comes out of each.
     fn hidden(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error>;
 
+    /// Those states in training, and what the loss has beside the cross entropy.
+    fn learn(&self, reading: &Reading, pass: &Pass) -> Result<(Tensor<3>, Option<Tensor<1>>), Error> {
+        Ok((self.hidden(reading, pass, &mut |_| {})?, None))
+    }
+
     /// Logits from those states.
     fn predict(&self, hidden: Tensor<3>) -> Tensor<3>;
 }
@@ -151,8 +174,9 @@ pub(crate) trait NextTokens {
 impl<D: NextTokens> Network for D {
     fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
         let inputs = causal(inputs)?;
-        let hidden = self.hidden(&inputs.into(), pass, &mut |_| {})?;
-        Ok(next_token_scores(self.predict(hidden), inputs.labels.clone()))
+        let (hidden, added) = self.learn(&inputs.into(), pass)?;
+        let scores = next_token_scores(self.predict(hidden), inputs.labels.clone());
+        Ok(Scores { added, ..scores })
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {

@@ -10,6 +10,8 @@ use crate::gemma::GemmaForCausalLm;
 use crate::gpt_neox::GptNeoxForCausalLm;
 use crate::gpt2::Gpt2LmHeadModel;
 use crate::llama::LlamaForCausalLm;
+use crate::mixture::MixtureForCausalLm;
+use crate::modernbert::ModernBertForMaskedLm;
 use crate::network::Network;
 use crate::olmo2::Olmo2ForCausalLm;
 use crate::opt::OptForCausalLm;
@@ -81,6 +83,8 @@ networks! {
     RobertaForQuestionAnswering(RobertaForQuestionAnswering),
     /// DistilBERT.
     DistilBert(DistilBertForMaskedLm),
+    /// ModernBERT.
+    ModernBert(ModernBertForMaskedLm),
     /// ViT with a classifier.
     Vit(VitForImageClassification),
     /// DeiT with a classifier.
@@ -95,6 +99,8 @@ networks! {
     GptNeox(GptNeoxForCausalLm),
     /// Llama, Mistral, Qwen2, Qwen3, SmolLM3 or Phi-3.
     Llama(LlamaForCausalLm),
+    /// Mixtral, or Qwen3's mixture of experts.
+    Mixture(MixtureForCausalLm),
     /// OLMo 2.
     Olmo2(Olmo2ForCausalLm),
     /// OPT.
@@ -136,6 +142,7 @@ impl Model {
                 let (pooler, next_sentence) = (has("bert.pooler."), has("cls.seq_relationship."));
                 Self::bert(c, config.task(), pooler, next_sentence, device)
             }
+            ModelConfig::ModernBert(c) => Self::ModernBert(ModernBertForMaskedLm::skeleton(c, device)),
             ModelConfig::DistilBert(c) => Self::DistilBert(DistilBertForMaskedLm::skeleton(c, device)),
             ModelConfig::Vit(c) if c.has_distillation_head() => {
                 Self::DeitWithTeacher(DeitWithTeacher::skeleton(c, has("deit.pooler."), device))
@@ -149,6 +156,7 @@ impl Model {
             ModelConfig::GptNeox(c) => Self::GptNeox(GptNeoxForCausalLm::skeleton(c, device)),
             ModelConfig::Opt(c) => Self::Opt(OptForCausalLm::skeleton(c, device)),
             ModelConfig::Llama(c) if c.normalises_outputs() => Self::Olmo2(Olmo2ForCausalLm::skeleton(c, device)),
+            ModelConfig::Llama(c) if c.experts().is_some() => Self::Mixture(MixtureForCausalLm::skeleton(c, device)),
             ModelConfig::Llama(c) => Self::Llama(LlamaForCausalLm::skeleton(c, device)),
             ModelConfig::Gemma(c) => Self::Gemma(GemmaForCausalLm::skeleton(c, device)),
         })

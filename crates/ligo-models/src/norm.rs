@@ -10,19 +10,30 @@ use crate::skeleton::vacant;
 pub struct LayerNorm {
     /// Gain, `[D]`; `gamma` in older files.
     pub weight: Param<Tensor<1>>,
-    /// Shift, `[D]`; `beta` in older files.
-    pub bias: Param<Tensor<1>>,
+    /// Shift, `[D]`, where there is one; `beta` in older files.
+    pub bias: Option<Param<Tensor<1>>>,
     #[module(skip)]
     eps: f64,
 }
 
 impl LayerNorm {
+    /// With a shift.
     pub(crate) fn skeleton(width: usize, eps: f64, device: &Device) -> Self {
+        Self::skeleton_with(width, eps, true, device)
+    }
+
+    pub(crate) fn skeleton_with(width: usize, eps: f64, shift: bool, device: &Device) -> Self {
         Self {
             weight: vacant([width], device),
-            bias: vacant([width], device),
+            bias: shift.then(|| vacant([width], device)),
             eps,
         }
+    }
+
+    /// The shift; zeros where there is none.
+    pub(crate) fn shift(&self) -> Tensor<1> {
+        let none = || self.weight.val().without_autodiff().zeros_like();
+        self.bias.as_ref().map_or_else(none, Param::val)
     }
 
     /// `(x - mean) / √(var + ε) · weight + bias`.
@@ -30,7 +41,7 @@ impl LayerNorm {
     /// # Shapes
     /// `x [.., D]`; the result has the same shape.
     pub fn forward<const N: usize>(&self, x: Tensor<N>) -> Tensor<N> {
-        ligo_ops::layer_norm(x, self.weight.val(), self.bias.val(), self.eps)
+        ligo_ops::layer_norm(x, self.weight.val(), self.shift(), self.eps)
     }
 
     /// [`LayerNorm::forward`] with dropout of the result.
@@ -38,7 +49,7 @@ impl LayerNorm {
     /// # Shapes
     /// `x [.., D]`; the result has the same shape.
     pub fn forward_dropout<const N: usize>(&self, x: Tensor<N>, dropout: Option<Dropout>) -> Tensor<N> {
-        ligo_ops::layer_norm_dropout(x, self.weight.val(), self.bias.val(), self.eps, dropout)
+        ligo_ops::layer_norm_dropout(x, self.weight.val(), self.shift(), self.eps, dropout)
     }
 
     /// `LayerNorm(residual + dropout(layer(x)))`: the end of a branch of a post-norm block.
@@ -54,7 +65,7 @@ impl LayerNorm {
     ) -> Tensor<N> {
         let norm = Norm {
             weight: self.weight.val(),
-            bias: self.bias.val(),
+            bias: self.shift(),
             eps: self.eps,
         };
         ligo_ops::linear_add_norm(x, layer.dense(), dropout, residual, norm)

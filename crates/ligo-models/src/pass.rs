@@ -15,7 +15,8 @@ pub struct Pass {
     /// Leaves tokens out in the middle of the stack.
     pub tokens: Option<TokenDrop>,
     /// Keeps only the states between layers for the backward pass, which computes each layer of the first stack again: gradient
-    /// checkpointing (Chen et al., arXiv:1604.06174). Loss and gradients are the same, bit for bit.
+    /// checkpointing (Chen et al., arXiv:1604.06174). Loss and gradients are the same, bit for bit. A layer with more than [`ligo_ops::MOST_PARAMETERS`]
+    /// tensors, or with experts that are balanced, keeps all that it computed.
     pub recompute: bool,
 }
 

@@ -3,8 +3,8 @@ use std::vec;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
-use crate::DropoutStream;
 use crate::stack::Stacked;
+use crate::{DropoutStream, install};
 
 /// [`Stacked::forward`] of which only the input is kept: the backward pass runs the layer again, with the same dropout.
 pub(crate) fn forward<S: Stacked>(layer: &S, x: Tensor<3>, context: &S::Context, dropout: &DropoutStream) -> Tensor<3> {
@@ -21,6 +21,11 @@ pub(crate) fn forward<S: Stacked>(layer: &S, x: Tensor<3>, context: &S::Context,
         let layer = with_parameters(layer.clone(), parameters);
         layer.forward(x, &context, &DropoutStream::from(sites))
     })
+}
+
+/// Whether a layer has no more parameters than can be computed with again. One with many experts has; it keeps what it computed.
+pub(crate) fn fits(layer: &impl Module) -> bool {
+    install::param_shapes(layer).len() <= ligo_ops::MOST_PARAMETERS
 }
 
 /// The parameters of a module in the order of its fields, flat.

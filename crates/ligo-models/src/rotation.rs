@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::{Device, Int, Tensor};
-use ligo_arch::Rotation;
+use ligo_arch::{LayerType, Rotation};
 use ligo_ops::RotaryAngles;
 
 use crate::causal::{Reading, Visibility};
@@ -84,6 +84,57 @@ impl Context for Surroundings {
         Self {
             visibility: self.visibility.of_kept(tokens),
             angles: self.angles.at(tokens.places()),
+        }
+    }
+}
+
+/// How layers rotate: in some families those with a window otherwise than those without.
+#[derive(Clone, Debug)]
+pub(crate) struct Rotations {
+    full: Turning,
+    sliding: Option<Turning>,
+}
+
+/// What layers read beside hidden states, by their type.
+#[derive(Clone)]
+pub(crate) struct Around {
+    full: Surroundings,
+    /// Where it is not the same.
+    sliding: Option<Surroundings>,
+}
+
+impl Around {
+    pub(crate) fn of(&self, kind: LayerType) -> &Surroundings {
+        match kind {
+            LayerType::Full => &self.full,
+            LayerType::Sliding => self.sliding.as_ref().unwrap_or(&self.full),
+        }
+    }
+}
+
+impl Context for Around {
+    fn of_kept(&self, tokens: &Division) -> Self {
+        Self {
+            full: self.full.of_kept(tokens),
+            sliding: self.sliding.as_ref().map(|around| around.of_kept(tokens)),
+        }
+    }
+}
+
+impl Rotations {
+    pub(crate) fn new(rotation: &dyn Fn(LayerType) -> Rotation) -> Self {
+        let [full, sliding] = [LayerType::Full, LayerType::Sliding].map(rotation);
+        let differs = full != sliding;
+        Self {
+            full: Turning::new(full),
+            sliding: differs.then(|| Turning::new(sliding)),
+        }
+    }
+
+    pub(crate) fn around(&self, reading: &Reading) -> Around {
+        Around {
+            full: self.full.around(reading),
+            sliding: self.sliding.as_ref().map(|turning| turning.around(reading)),
         }
     }
 }

@@ -9,6 +9,8 @@ pub struct Scores {
     pub head: HeadScores,
     /// What the other head says, where two learn: on a DeiT's distillation token, and of the ends of answers. They weigh the same.
     pub other: Option<HeadScores>,
+    /// What the loss has beside what heads say, `[1]`: the term that balances a mixture's experts.
+    pub added: Option<Tensor<1>>,
 }
 
 /// What one head says at the places that have a label, and the labels.
@@ -31,7 +33,7 @@ pub enum Targets {
 }
 
 impl Scores {
-    /// The mean cross entropy of the rows that count.
+    /// The mean cross entropy of the rows that count, and what is added to it.
     ///
     /// # Shapes
     /// The result has one element, 0 when no row counts.
@@ -39,7 +41,11 @@ impl Scores {
     /// # Panics
     /// When a label is `K` or more, or targets do not fit their logits.
     pub fn loss(&self) -> Tensor<1> {
-        mean(self.head.loss(), self.other.as_ref().map(HeadScores::loss))
+        let loss = mean(self.head.loss(), self.other.as_ref().map(HeadScores::loss));
+        match &self.added {
+            None => loss,
+            Some(added) => loss + added.clone(),
+        }
     }
 
     /// How far the model is from a teacher that read the same batch: [`ligo_ops::distillation`] over the rows that count. The teacher gets
@@ -106,7 +112,11 @@ impl HeadScores {
 
 impl From<HeadScores> for Scores {
     fn from(head: HeadScores) -> Self {
-        Self { head, other: None }
+        Self {
+            head,
+            other: None,
+            added: None,
+        }
     }
 }
 

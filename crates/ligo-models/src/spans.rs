@@ -16,6 +16,7 @@ pub(crate) fn span_scores(logits: Tensor<3>, inputs: &SpanInputs) -> Scores {
     Scores {
         head: end(0, &inputs.starts),
         other: Some(end(1, &inputs.ends)),
+        added: None,
     }
 }
 

@@ -23,6 +23,11 @@ pub(crate) trait Stacked: Module + Sync + 'static {
 
     /// The hidden states `[B, L, D]` behind the layer.
     fn forward(&self, x: Tensor<3>, context: &Self::Context, dropout: &DropoutStream) -> Tensor<3>;
+
+    /// Whether running it twice does nothing that running it once does not.
+    fn may_run_again(&self, _context: &Self::Context) -> bool {
+        true
+    }
 }
 
 /// What all layers of a stack read besides hidden states.
@@ -66,7 +71,7 @@ pub(crate) fn run<S: Stacked>(
                 pass.dropout.skip(layer.sites());
                 return x;
             }
-            let x = match pass.recompute {
+            let x = match pass.recompute && recompute::fits(layer) && layer.may_run_again(context) {
                 false => layer.forward(x, context, &pass.dropout),
                 true => recompute::forward(layer, x, context, &pass.dropout),
             };

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::Once;
 
 use burn::tensor::{Device, FloatDType, IntDType, Tensor, TensorData};
-use common::decoders::{kinds, next_tokens};
+use common::decoders::{balanced, kinds, next_tokens};
 use common::images::{dropping, labelled};
-use common::{answers, any, batch, classes, number, tiny, tiny_distilbert, tiny_roberta, values};
+use common::{answers, any, batch, classes, number, tiny, tiny_distilbert, tiny_modernbert, tiny_roberta, values};
 use ligo_arch::{BertConfig, HiddenAct, ModelConfig, Task};
 use ligo_models::{DropoutStream, Error, Inputs, Model};
 
@@ -118,6 +118,7 @@ fn bert_passes_gradients_to_the_leaves_behind_installed_tensors() {
 fn roberta_passes_gradients_to_the_leaves_behind_installed_tensors() {
     check(&any(tiny_roberta()), masked);
     check(&tiny_distilbert(), masked);
+    check(&tiny_modernbert(), masked);
     let untied = BertConfig {
         tie_word_embeddings: false,
         ..tiny_roberta()
@@ -153,7 +154,7 @@ fn models_of_images_pass_gradients_to_the_leaves_behind_installed_tensors() {
 
 #[test]
 fn decoders_pass_gradients_to_the_leaves_behind_installed_tensors() {
-    for config in kinds() {
+    for config in kinds().into_iter().chain([balanced()]) {
         check(&config, |device| Inputs::Causal(next_tokens(device)));
     }
 }

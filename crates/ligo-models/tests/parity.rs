@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use half::{bf16, f16};
 use ligo_arch::{ModelConfig, ParamTable, Task};
-use ligo_models::{DropoutStream, Features, Inputs, Model, SequenceInputs, SpanInputs, TextFeatures};
+use ligo_models::{CausalInputs, DropoutStream, Features, Inputs, Model, SequenceInputs, SpanInputs, TextFeatures};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 /// Largest allowed difference of a logit or a hidden state from what `transformers` computed.
@@ -139,6 +139,12 @@ fn labelled(task: Task, features: &Features, reference: &SafeTensors, device: &D
             starts: column(0, 2),
             ends: column(1, 2),
         }),
+        Task::CausalLm => Inputs::Causal(CausalInputs {
+            input_ids: text.input_ids.clone(),
+            labels: integers(reference, "labels", device).unwrap(),
+            documents: None,
+            position_ids: None,
+        }),
         other => panic!("labels of {other}"),
     })
 }
@@ -203,6 +209,7 @@ fn check(folder: &Path) -> f64 {
         let expected = floats(&reference.tensor("loss").unwrap())[0];
         distances.push(("loss".into(), (loss - f64::from(expected)).abs()));
     }
+    distances.extend(gradients(folder, &config, &reference));
     let folder = folder.strip_prefix(root()).unwrap().display();
     for (name, distance) in &distances {
         assert!(
@@ -212,6 +219,41 @@ fn check(folder: &Path) -> f64 {
     }
     println!("{folder}: {distances:?}");
     distances.iter().map(|d| d.1).fold(0.0, f64::max)
+}
+
+/// How far gradients of the loss are from those of the reference, where it has some.
+fn gradients(folder: &Path, config: &ModelConfig, reference: &SafeTensors) -> Vec<(String, f64)> {
+    let wanted: Vec<&str> = reference
+        .names()
+        .into_iter()
+        .filter_map(|name| name.strip_prefix("gradient."))
+        .collect();
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let device = Device::flex().autodiff();
+    let leaves = parameters(folder, &config.table()).into_iter().map(|(name, values)| {
+        let count = values.len();
+        let leaf = Tensor::<1>::from_data(TensorData::new(values, [count]), &device);
+        (name, leaf.require_grad())
+    });
+    let leaves: HashMap<String, Tensor<1>> = leaves.collect();
+    let model = Model::skeleton(config, &device)
+        .unwrap()
+        .install_map(leaves.clone())
+        .unwrap();
+    let inputs = labelled(config.task(), &features(reference, &device), reference, &device).unwrap();
+    let found = model.loss(&inputs, &DropoutStream::off()).unwrap().backward();
+    let distance = |name: &str| {
+        let gradient = leaves[name].grad(&found).unwrap().into_data();
+        let expected = floats(&reference.tensor(&format!("gradient.{name}")).unwrap());
+        let pairs = gradient.iter::<f64>().zip(expected);
+        pairs.map(|(a, b)| (a - f64::from(b)).abs()).fold(0.0, f64::max)
+    };
+    wanted
+        .into_iter()
+        .map(|name| (format!("gradient.{name}"), distance(name)))
+        .collect()
 }
 
 fn check_family(family: &str, at_least: usize) {
@@ -297,6 +339,16 @@ fn phi3_computes_what_transformers_computes() {
 #[test]
 fn olmo2_computes_what_transformers_computes() {
     check_family("olmo2", 3);
+}
+
+#[test]
+fn mixtral_and_qwen3s_mixture_of_experts_compute_and_learn_what_transformers_does() {
+    check_family("moe", 6);
+}
+
+#[test]
+fn modernbert_computes_what_transformers_computes() {
+    check_family("modernbert", 4);
 }
 
 #[test]

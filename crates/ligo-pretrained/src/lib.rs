@@ -20,5 +20,5 @@ mod load;
 mod store;
 
 pub use error::{LoadError, StoreError};
-pub use load::{Loaded, Source, describe, family_name, fit, load_model, open_model, read_config};
-pub use store::{Beside, host_store, load_store, read, save_model};
+pub use load::{Loaded, Source, describe, fit, load_model, open_model, read_config};
+pub use store::{Beside, host_store, load_store, model, read, save_model};

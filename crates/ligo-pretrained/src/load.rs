@@ -268,34 +268,6 @@ fn optional_tensors(dir: &ModelDir, table: &ParamTable) -> Vec<String> {
         .collect()
 }
 
-/// A `model_type` as people write it.
-pub fn family_name(model_type: &str) -> &str {
-    match model_type {
-        "bert" => "BERT",
-        "roberta" => "RoBERTa",
-        "xlm-roberta" => "XLM-RoBERTa",
-        "camembert" => "CamemBERT",
-        "distilbert" => "DistilBERT",
-        "gpt2" => "GPT-2",
-        "gpt_neox" => "GPT-NeoX",
-        "llama" => "Llama",
-        "mistral" => "Mistral",
-        "qwen2" => "Qwen2",
-        "qwen3" => "Qwen3",
-        "gemma" => "Gemma",
-        "gemma2" => "Gemma 2",
-        "gemma3_text" => "Gemma 3",
-        "smollm3" => "SmolLM3",
-        "phi3" => "Phi-3",
-        "olmo2" => "OLMo 2",
-        "opt" => "OPT",
-        "vit" => "ViT",
-        "deit" => "DeiT",
-        "cait" => "CaiT",
-        other => other,
-    }
-}
-
 /// The sizes of a model in one line.
 pub fn describe(config: &ModelConfig) -> String {
     let sizes = config.sizes();
@@ -303,9 +275,15 @@ pub fn describe(config: &ModelConfig) -> String {
         0 => format!("{} classes", sizes.outputs),
         words => format!("vocabulary {words}, {} positions", config.max_sequence_tokens()),
     };
+    let experts = sizes.sparse.map_or(String::new(), |sparse| {
+        format!(
+            ", {} experts of {} in {} layers, {} for a token",
+            sparse.experts, sparse.ffn, sparse.layers, sparse.active
+        )
+    });
     format!(
-        "{}, {} layers, hidden {}, {} heads, feed-forward {}, {reads}",
-        family_name(config.model_type()),
+        "{}, {} layers, hidden {}, {} heads, feed-forward {}{experts}, {reads}",
+        config.display_name(),
         sizes.layers + sizes.class_layers,
         sizes.hidden,
         sizes.heads,

@@ -6,7 +6,8 @@ use std::path::Path;
 use burn::tensor::Device;
 use ligo_arch::{ModelConfig, Param, ParamTable};
 use ligo_checkpoint::{Card, WriteOptions};
-use ligo_train::{ParamInfo, ParamStore};
+use ligo_models::Model;
+use ligo_train::{Leaves, ParamInfo, ParamStore, PretrainObjective};
 
 use crate::{Source, StoreError, open_model};
 
@@ -50,6 +51,16 @@ pub fn read(source: &Source, device: &Device) -> Result<ParamStore, StoreError> 
         values.push((param.name, param.shape, read));
     }
     host_store(&table, values, device)
+}
+
+/// An opened model with the weights of its store.
+///
+/// # Errors
+/// The store lacks one of them.
+pub fn model(source: &Source, store: &ParamStore) -> Result<Model, StoreError> {
+    let optional: Vec<&str> = source.optional.iter().map(String::as_str).collect();
+    let objective = PretrainObjective::new(&source.config, &optional, store.device())?;
+    Ok(objective.network(&Leaves::plain(store))?)
 }
 
 /// What is written beside a model's weights and configuration.

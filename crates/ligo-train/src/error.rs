@@ -127,6 +127,9 @@ pub enum Error {
     /// Metrics could not be written.
     #[error(transparent)]
     Metrics(#[from] ligo_metrics::Error),
+    /// An objective or a model of a caller's own failed.
+    #[error(transparent)]
+    Own(Box<dyn std::error::Error + Send + Sync>),
     /// The device failed.
     #[error("the device could not {action}: {reason}")]
     Device {

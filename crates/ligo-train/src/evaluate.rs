@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ligo_data::Batch;
-use ligo_models::DropoutStream;
+use ligo_models::Pass;
 
 use crate::batch::inputs_on;
 use crate::collective::{Alone, Collective};
@@ -46,7 +46,7 @@ pub(crate) fn evaluate_on(
         }
         let batch = batches.get(round * size + rank);
         if let Some(batch) = batch.filter(|batch| batch.num_labels() > 0) {
-            let loss = model.loss(&inputs_on(batch, store.device()), &DropoutStream::off())?;
+            let loss = model.loss(&inputs_on(batch, store.device()), &Pass::evaluation())?;
             *loss_bits = read_loss(&loss)?.to_bits();
         }
         done(((round + 1) * size).min(batches.len()));

@@ -36,6 +36,7 @@
 //! }
 //! ```
 
+mod average;
 mod batch;
 mod checkpoint;
 mod collective;
@@ -50,6 +51,7 @@ mod layer_drop;
 mod leaves;
 mod log;
 mod meter;
+mod muon;
 mod new_entries;
 mod objective;
 mod observer;
@@ -71,7 +73,9 @@ mod trainer;
 mod unfolded;
 mod work;
 
+pub use average::Average;
 pub use batch::{BatchSource, inputs_on};
+pub use checkpoint::check_same_run;
 pub use collective::{Alone, Collective, ThreadRank, sum_blocks};
 pub use config::{FailedSavePolicy, MOST_SEQUENCES, MOST_STEPS, NonFinitePolicy, TrainConfig};
 pub use context::StepContext;
@@ -82,15 +86,16 @@ pub use freeze::Freeze;
 pub use layer_drop::LayerDrop;
 pub use leaves::Leaves;
 pub use meter::{Meter, Reading};
+pub use muon::{Muon, MuonScale};
 pub use new_entries::{NewMasks, Rewarm};
-pub use objective::{Objective, PretrainObjective};
+pub use objective::{Learner, Objective, PretrainObjective};
 pub use observer::{Event, Observer, Silent, StepReport};
 pub use operator::OperatorObjective;
 pub use optimizer::{HostMoments, Optimizer, OptimizerConfig, OptimizerKind, Rate};
 pub use precision::check_precision;
 pub use result::{CostPerStep, EvalPoint, Outcome, Rollback, Spent, TrainResult};
 pub use saved::{SavedPart, SavedState};
-pub use schedule::{LrSchedule, ScheduleKind};
+pub use schedule::{DecayShape, LrSchedule, ScheduleKind};
 pub use step::train_step;
 pub use store::{ParamInfo, ParamStore};
 pub use submodels::Submodels;

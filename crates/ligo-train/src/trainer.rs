@@ -85,7 +85,9 @@ impl<'a> Trainer<'a> {
             return Err(Error::NothingToEvaluate);
         }
         Ok(Self {
-            optimizer: Optimizer::new(config.optimizer, &store),
+            optimizer: Optimizer::new(config.optimizer, &store)
+                .with_matrices(&store, |name| objective.is_matrix(name))
+                .with_average(config.average),
             end: config.steps,
             config,
             objective,
@@ -186,9 +188,9 @@ impl<'a> Trainer<'a> {
         &self.optimizer
     }
 
-    /// Gives the parameters back.
+    /// Gives the parameters back as they were last evaluated: the average where the settings ask for one.
     pub fn into_store(self) -> ParamStore {
-        self.store
+        self.optimizer.evaluated(&self.store).into_owned()
     }
 
     /// How a session that comes to an end at this step ends.
@@ -328,10 +330,12 @@ impl Session<'_, '_> {
         let Trainer {
             objective,
             store,
+            optimizer,
             data,
             ranks,
             ..
         } = &*self.trainer;
+        let store = &*optimizer.evaluated(store);
         let total = data.valid.len();
         let observer = &mut *self.observer;
         let mut done = |done| observer.on_eval_batch(done, total);

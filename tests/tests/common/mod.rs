@@ -91,6 +91,9 @@ pub fn families() -> Vec<Family> {
         json!({"dim": 16, "n_heads": 4, "hidden_dim": 24}),
         json!({"dim": 12, "n_heads": 3, "hidden_dim": 18}),
     ];
+    // The second of two layers has a window, of four positions to either side.
+    let modernbert = json!({"model_type": "modernbert", "vocab_size": 23, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "intermediate_size": 12, "max_position_embeddings": 16, "local_attention": 8});
     let untied = json!({"tie_word_embeddings": false});
     let roberta = json!({"model_type": "roberta", "architectures": ["RobertaForMaskedLM"], "type_vocab_size": 1});
     let gpt2 =
@@ -129,6 +132,15 @@ pub fn families() -> Vec<Family> {
     // By no whole multiple, so that no two heads have equally many copies.
     let mut together = grouped.clone();
     together[1] = json!({"num_attention_heads": 6, "num_key_value_heads": 3, "head_dim": 4, "intermediate_size": 30});
+    let mixtral = json!({"model_type": "mixtral", "tie_word_embeddings": false, "num_local_experts": 3, "num_experts_per_tok": 2});
+    // The first of two layers has no experts.
+    let mixture = json!({"model_type": "qwen3_moe", "head_dim": 4, "num_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 10,
+        "norm_topk_prob": true, "mlp_only_layers": [0]});
+    let experts = [0, 15, 20, 15].map(|neurons| match neurons {
+        0 => json!({"num_hidden_layers": 4, "mlp_only_layers": [1, 3]}),
+        neurons => json!({"moe_intermediate_size": neurons}),
+    });
+    let grown = [0, 1, 2, 3].map(|kind: usize| with(&grouped[kind], &experts[kind]));
     let opt = json!({"model_type": "opt", "vocab_size": 23, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
         "ffn_dim": 12, "max_position_embeddings": 16});
     let projected = json!({"do_layer_norm_before": false, "word_embed_proj_dim": 6});
@@ -152,6 +164,7 @@ pub fn families() -> Vec<Family> {
         family("gpt2", &gpt2, &decoder),
         family("gpt2, untied", &with(&gpt2, &untied), &decoder),
         family("distilbert", &distilbert, &distilled),
+        family("modernbert", &modernbert, &encoder),
         family("gpt_neox", &neox, &encoder),
         family("llama, tied", &llama, &grouped),
         family("mistral, untied", &with(&llama, &mistral), &grouped),
@@ -172,6 +185,8 @@ pub fn families() -> Vec<Family> {
         family("smollm3", &with(&llama, &smollm3), &unlike),
         family("phi3", &with(&llama, &phi3), &grouped),
         family("olmo2", &with(&llama, &olmo2), &together),
+        family("mixtral", &with(&llama, &mixtral), &grouped),
+        family("qwen3_moe", &with(&llama, &mixture), &grown),
         family("opt", &opt, &neurons),
         family("opt, post-norm", &with(&opt, &projected), &neurons),
         family("vit", &vit, &encoder),

@@ -274,6 +274,7 @@ impl FamilyConfig for BertConfig {
             key_value: self.hidden_size,
             ffn: self.intermediate_size,
             ffn_matrices: 2,
+            sparse: None,
             outputs,
             head_transform,
             patch: 0,

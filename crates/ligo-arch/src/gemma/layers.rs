@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{GemmaConfig, unsupported};
+use super::GemmaConfig;
 use crate::layer_types::{self, LayerType};
 use crate::rope::{self, Base, original_positions};
 use crate::{Error, RopeParameters, Rotation};
@@ -51,20 +51,7 @@ impl GemmaConfig {
         }
         // One object for each type of layer.
         if let Some(parameters) = &self.rope_parameters {
-            if parameters.rope_theta.is_some() || parameters.rope_type.is_some() {
-                return Err(unsupported(
-                    "rope_parameters",
-                    "one rotation for all layers",
-                    "an object for full_attention and one for sliding_attention",
-                ));
-            }
-            let own = parameters.extra.get(kind.name()).filter(|own| !own.is_null());
-            let own: Option<RopeParameters> = match own {
-                Some(own) => Some(
-                    serde_json::from_value(own.clone()).map_err(|e| self.invalid(format!("rope_parameters: {e}")))?,
-                ),
-                None => None,
-            };
+            let own = rope::said_of(parameters, kind)?;
             let theta = own.as_ref().and_then(|own| own.rope_theta);
             return self
                 .base(theta.unwrap_or_else(|| self.usual_theta(kind)))

@@ -345,6 +345,7 @@ impl FamilyConfig for GemmaConfig {
             key_value: self.num_key_value_heads * self.head_dim,
             ffn: self.intermediate_size,
             ffn_matrices: 3,
+            sparse: None,
             outputs: self.vocab_size,
             head_transform: false,
             patch: 0,

@@ -73,7 +73,7 @@ pub fn run(args: &CompareArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Fail
             more.push(format!("{key}=[{}]", values.join(",")));
         }
     }
-    let recipe = resolve_with(&args.run, &more)?.comparing(&args.methods, args.seeds)?;
+    let recipe = resolve_with(&args.run, &more, ui)?.comparing(&args.methods, args.seeds)?;
     let experiment = Experiment::new(recipe)?;
     let folder = args.run.out.clone().unwrap_or_else(|| experiment.default_folder());
     let crew = crew(args.jobs, choice, experiment.recipe(), ui)?;

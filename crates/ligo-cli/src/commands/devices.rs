@@ -7,6 +7,7 @@ use ligo_device::{Catalog, Description, Listed, catalog};
 use ligo_experiment::Listener;
 use ligo_ops::precision::{CooperativeMatrix, Usage};
 
+use super::json::pretty;
 use crate::{Failure, Ui};
 
 /// Arguments of `ligo devices`.
@@ -34,8 +35,7 @@ pub fn run(args: &DevicesArgs, ui: &Ui) -> Result<(), Failure> {
     ligo_device::kernel_notes().iter().for_each(|note| ui.say(note));
     let catalog = catalog(!args.no_measure);
     ui.result(&match args.json {
-        true => serde_json::to_string_pretty(&catalog)
-            .map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?,
+        true => pretty(&catalog)?,
         false => text(&catalog).trim_end().to_owned(),
     });
     Ok(())

@@ -3,32 +3,27 @@
 mod beside;
 mod card;
 mod choice;
-mod effect;
 mod sizes;
-mod text;
-mod vocabulary;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use clap::ValueEnum;
-use ligo_arch::{Change, ModelConfig};
-use ligo_checkpoint::plain;
-use ligo_checkpoint::{CARD_FILE, Card, Dtype};
+use ligo_arch::{Axis, Change, ModelConfig};
+use ligo_checkpoint::{CARD_FILE, CONFIG_FILE, Card, Dtype, JsonFile, plain};
 use ligo_device::Picked;
+use ligo_experiment::growing::{Losses, Text, Vocabulary};
 use ligo_experiment::recipe::nearest;
-use ligo_experiment::stop;
-use ligo_experiment::{Counted, Listener};
+use ligo_experiment::{Counted, Listener, stop};
 use ligo_growth::stream::{GrowOptions, Grown, grow_directory};
 use ligo_growth::{LinearMap, OperatorSpec};
 use ligo_pretrained::{Source, open_model};
+use ligo_verify::Effect;
 use serde_json::{Value, json};
 
 use super::config_file::read_large;
 use crate::{Failure, Ui};
-use text::Text;
-use vocabulary::Vocabulary;
 
 /// Arguments of `ligo grow`.
 #[derive(Debug, clap::Args)]
@@ -43,7 +38,7 @@ pub struct GrowArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["method", "layers", "width", "heads", "ffn"])]
     pub operator: Option<PathBuf>,
     /// The large model's config.json, instead of sizes; a learned operator knows it already.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["width", "heads", "ffn"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["width", "heads", "ffn", "operator"])]
     pub large: Option<PathBuf>,
     /// The large model by its sizes.
     #[command(flatten)]
@@ -54,9 +49,9 @@ pub struct GrowArgs {
     /// Change a setting of the method, such as form=noisy of hyper-cloning or choice=balanced of fpi.
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "method")]
     pub settings: Vec<String>,
-    /// Seed of fresh entries.
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
+    /// Seed of fresh entries, 1 by default; a learned operator draws nothing.
+    #[arg(long, conflicts_with = "operator")]
+    pub seed: Option<u64>,
     /// Number type of the written weights; the small model's by default.
     #[arg(long)]
     pub dtype: Option<DtypeArg>,
@@ -67,7 +62,7 @@ pub struct GrowArgs {
     #[arg(long, requires = "method")]
     pub unlearned: bool,
     /// Fields of the large model's file that may change what the model computes beside its size, such as rope_theta.
-    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    #[arg(long, value_name = "FIELD", value_delimiter = ',', requires = "large")]
     pub allow_change: Vec<String>,
     /// Grow a model also when its weights hold NaN or infinity.
     #[arg(long)]
@@ -103,6 +98,9 @@ pub enum DtypeArg {
 /// The pair cannot be grown, or files cannot be read or written.
 pub fn run(args: &GrowArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
     check_target(args)?;
+    if let Some((option, reason)) = args.sizes.without_effect() {
+        return Err(without_effect(option, reason));
+    }
     args.sizes
         .check(args.large.is_some(), args.operator.is_some(), args.method.is_some())?;
     let source = ligo_pretrained::open_model(&args.small)?;
@@ -116,11 +114,11 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
     let text = args
         .text
         .as_deref()
-        .map(|file| text::open(file, &source, ui))
+        .map(|file| Text::open(file, &source, ui))
         .transpose()?;
     let tokenizer = args.sizes.tokenizer.as_deref();
     let tokenizer = tokenizer
-        .map(|given| vocabulary::open(given, &source, ui))
+        .map(|given| Vocabulary::open(given, &source, ui))
         .transpose()?;
     let Prepared {
         mut source,
@@ -133,6 +131,9 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
         None => fixed(args, tokenizer.as_ref(), source, picked, ui)?,
     };
     let large = complete(&large)?;
+    if let Some(fault) = Card::fault(source.dir.path()) {
+        ui.say(&ligo_experiment::run::lost(&fault));
+    }
     let card = card::of(&args.small, &small, &large, &name);
     let options = GrowOptions {
         dtype: args.dtype.map(|d| match d {
@@ -170,6 +171,11 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
     stop::note_left(ligo_checkpoint::unfinished(&args.out)?);
     let grown = result.map_err(explained)?;
     tell(&grown, ui);
+    if !grown.left_out.is_empty()
+        && let Some(other) = other_class(&small, &args.out)
+    {
+        ui.say(&other);
+    }
     let from = ligo_experiment::hub::name_of(&args.small).unwrap_or_else(|| args.small.display().to_string());
     let out = args.out.display();
     if grown.was_there {
@@ -200,7 +206,7 @@ fn check(args: &GrowArgs, text: Option<&Text>, card: Card, picked: &Picked, ui: 
         return Ok(());
     }
     let (small, large) = (open_model(&args.small)?, open_model(&args.out)?);
-    if let Err(reason) = effect::fits(&small, &large) {
+    if let Err(reason) = ligo_verify::fits(&small, &large) {
         ui.say(&format!("what they compute is not compared: {reason}"));
         return Ok(());
     }
@@ -213,7 +219,8 @@ fn check(args: &GrowArgs, text: Option<&Text>, card: Card, picked: &Picked, ui: 
             ),
         )
     };
-    let effect = effect::measure(&small, &large, &picked.device).map_err(still_there)?;
+    let measured = measure(text, &small, &large, picked).map_err(still_there)?;
+    let (effect, losses) = measured;
     match &effect {
         Ok(effect) => {
             ui.result(&effect.text());
@@ -231,13 +238,40 @@ fn check(args: &GrowArgs, text: Option<&Text>, card: Card, picked: &Picked, ui: 
         }
         Err(reason) => ui.say(&format!("what they compute is not compared: {reason}")),
     }
-    let losses = text.map(|text| text::losses(text, &small, &large, picked));
-    let losses = losses.transpose().map_err(still_there)?;
     if let Some(losses) = &losses {
         ui.result(&losses.text());
     }
     let card = card::with_check(card, effect.ok().as_ref(), losses.as_ref());
     card::put(&card, &args.out)
+}
+
+/// What both models compute, and their losses on a text; each is read once.
+fn measure(
+    text: Option<&Text>,
+    small: &Source,
+    large: &Source,
+    picked: &Picked,
+) -> Result<(Result<Effect, String>, Option<Losses>), Failure> {
+    let inputs = ligo_verify::inputs(small, &picked.device);
+    let seen = |source: &Source| -> Result<_, Failure> {
+        let store = ligo_pretrained::read(source, &picked.device)?;
+        let logits = ligo_verify::logits(&ligo_pretrained::model(source, &store)?, &inputs);
+        let logits = logits.map_err(super::verify::Error::from)?;
+        let loss = text.map(|text| text.loss(source, &store, picked)).transpose()?;
+        Ok((logits, loss))
+    };
+    let ((before, at_first), (after, then)) = (seen(small)?, seen(large)?);
+    let losses = text.zip(at_first.zip(then));
+    let losses = losses.map(|(text, (small, large))| text.losses(small, large));
+    Ok((ligo_verify::compare(&small.config, &before, &after), losses))
+}
+
+/// Refuses an option that was given in vain: whoever gave it expects something of it.
+fn without_effect(option: &str, reason: impl std::fmt::Display) -> Failure {
+    Failure::other(
+        format!("{option} would change nothing here: {reason}"),
+        format!("leave {option} out"),
+    )
 }
 
 /// What growing needs.
@@ -286,9 +320,11 @@ fn fixed(
     ui: &Ui,
 ) -> Result<Prepared, Failure> {
     let (large, changes) = larger(args, &source.config)?;
-    let asked_by_size = args.large.is_none() && args.sizes.sources().is_none();
-    // More positions of a rotated model, or another vocabulary, are in no table.
-    if asked_by_size && !args.sizes.resizes_rows() && large.table() == source.config.table() {
+    let asked_by_size = args.large.is_none() && args.sizes.sources().is_none() && vocabulary.is_none();
+    // More positions of a rotated model are in no table.
+    let is_as_large = large.table() == source.config.table()
+        && (!args.sizes.resizes_rows() || large.to_json() == source.config.to_json());
+    if asked_by_size && is_as_large {
         return Err(Failure::other(
             "with these sizes nothing grows: the large model would be as large as the small one",
             "ask for more, such as --layers 2x or --width 1.5x; `ligo inspect` shows the small model's sizes",
@@ -297,7 +333,14 @@ fn fixed(
     changes
         .iter()
         .for_each(|change| ui.say(&format!("changed as asked: {change}")));
-    let mut rules = args.sizes.rules(args.seed);
+    if args.sizes.new_positions.is_some() && source.config.table().size(Axis::POSITION) == 0 {
+        return Err(without_effect(
+            "--new-positions",
+            "this model has no table of positions, it rotates",
+        ));
+    }
+    let seed = args.seed.unwrap_or(1);
+    let mut rules = args.sizes.rules(seed);
     let large = match vocabulary {
         Some(vocabulary) => {
             rules.pieces = Some(Arc::clone(&vocabulary.pieces));
@@ -315,6 +358,9 @@ fn fixed(
     };
     let spec = spec(args, &source.config, &large, picked, ui)?;
     let is_learned = matches!(spec, OperatorSpec::Ligo(_));
+    if args.unlearned && !is_learned {
+        return Err(without_effect("--unlearned", format!("{} is not learned", spec.name())));
+    }
     if is_learned && !args.unlearned {
         return Err(Failure::other(
             format!("{} is an operator that is learned, and none is given", spec.name()),
@@ -327,11 +373,11 @@ fn fixed(
         ui.say(&kept_kinds(&large.layer_lists()));
     }
     let map = spec.build(
-        &source.config.table(),
+        &source.config.table_for(&large),
         &large.table(),
         &picked.device,
         large.initializer_range(),
-        args.seed,
+        seed,
     )?;
     let unlearned = if is_learned { ", not learned" } else { "" };
     Ok(Prepared {
@@ -340,8 +386,8 @@ fn fixed(
         large,
         name: format!("{}{unlearned}", spec.name()),
         identity: match resized {
-            true => json!([spec, args.seed, tokens, positions, vocabulary.map(|v| &v.hash)]),
-            false => json!([spec, args.seed]),
+            true => json!([spec, seed, tokens, positions, vocabulary.map(|v| &v.hash)]),
+            false => json!([spec, seed]),
         },
     })
 }
@@ -454,6 +500,17 @@ fn tell(grown: &Grown, ui: &Ui) {
     }
 }
 
+/// What became of a model whose head does not grow.
+fn other_class(small: &ModelConfig, out: &Path) -> Option<String> {
+    let class = |json: &Value| json.pointer("/architectures/0").and_then(Value::as_str).map(plain);
+    let before = class(&small.to_json())?;
+    let written = ligo_checkpoint::read_json(out.join(CONFIG_FILE), JsonFile::Config).ok()?;
+    let after = class(&written).filter(|after| *after != before)?;
+    Some(format!(
+        "the head of a {before} does not grow: what is written is a {after}"
+    ))
+}
+
 /// The large model: that of the file, or the small one with the sizes that are asked for.
 fn larger(args: &GrowArgs, small: &ModelConfig) -> Result<(ModelConfig, Vec<Change>), Failure> {
     match &args.large {
@@ -477,7 +534,8 @@ fn spec(
         let builds = |spec: &OperatorSpec| {
             let large = spec.adjust(small, large);
             let range = large.initializer_range();
-            spec.build(&small.table(), &large.table(), &picked.device, range, args.seed)
+            let seed = args.seed.unwrap_or(1);
+            spec.build(&small.table_for(&large), &large.table(), &picked.device, range, seed)
                 .is_ok()
         };
         let choice::Proposal { spec, reason } = choice::propose(small, large, builds);

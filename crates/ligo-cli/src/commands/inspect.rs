@@ -10,8 +10,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use ligo_checkpoint::{MANIFEST_FILE, Manifest, TensorInfo};
-use ligo_checkpoint::{Plain, plain};
+use ligo_checkpoint::{CONFIG_FILE, MANIFEST_FILE, Manifest, Plain, TensorInfo, plain};
 use ligo_growth::OPERATOR_JSON;
 use ligo_pretrained::LoadError;
 use ligo_report::units::count;
@@ -75,6 +74,17 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
+    /// A description without what it describes.
+    #[error(
+        "{} is a file of JSON, expected a folder of a model, an operator or a checkpoint, or a file of tensors{}",
+        path.display(), folder.as_ref().map_or(String::new(), |folder| format!(": pass {}", folder.display()))
+    )]
+    Description {
+        /// The file.
+        path: PathBuf,
+        /// The folder around it, where that can be inspected.
+        folder: Option<PathBuf>,
+    },
     /// Weights are no numbers.
     #[error("{}: NaN or infinity in {}", path.display(), ligo_growth::listed(tensors))]
     NotFinite {
@@ -129,6 +139,19 @@ fn run_to(args: &InspectArgs, out: &mut dyn Write) -> Result<(), Error> {
     if !path.exists() {
         return Err(Error::Nothing {
             path: path.to_path_buf(),
+        });
+    }
+    if path.is_file() && path.extension().is_some_and(|extension| extension == "json") {
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let known = [OPERATOR_JSON, CONFIG_FILE]
+            .iter()
+            .any(|file| folder.join(file).is_file());
+        return Err(Error::Description {
+            path: path.to_path_buf(),
+            folder: (known || checkpoint::is_checkpoint(folder)).then(|| folder.to_path_buf()),
         });
     }
     if path.join(OPERATOR_JSON).exists() {
@@ -305,6 +328,33 @@ mod tests {
                 matches!(stem_of(Path::new(name)), Err(Error::PictureName { .. })),
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn a_description_names_the_folder_that_is_meant() {
+        let model = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bert/tied_4_heads");
+        let lonely = tempfile::tempdir().unwrap();
+        std::fs::write(lonely.path().join("config.json"), "{}").unwrap();
+        std::fs::write(lonely.path().join("notes.json"), "{}").unwrap();
+        for (path, meant) in [
+            (model.join("config.json"), Some(model.clone())),
+            (lonely.path().join("notes.json"), Some(lonely.path().to_path_buf())),
+            (lonely.path().join("config.json"), Some(lonely.path().to_path_buf())),
+        ] {
+            let args = InspectArgs {
+                path,
+                tensors: false,
+                picture: None,
+            };
+            match run_to(&args, &mut Vec::new()) {
+                Err(error @ Error::Description { .. }) => {
+                    let text = error.to_string();
+                    let meant = meant.map(|meant: PathBuf| format!("pass {}", meant.display()));
+                    assert!(meant.is_none_or(|meant| text.ends_with(&meant)), "{text}");
+                }
+                other => panic!("{other:?}"),
+            }
         }
     }
 

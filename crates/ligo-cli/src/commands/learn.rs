@@ -33,7 +33,7 @@ pub struct LearnArgs {
     #[command(flatten)]
     pub data: DataArgs,
     /// Change a setting of the operator: sharing, width_init, width_noise, depth_init, depth_noise, fixed_identity,
-    /// terms, further, tied, tune_width, tune_depth.
+    /// terms, further, tied, tune_width, tune_depth, tune_small_model, tune_residual, residual_noise, and what docs/OPERATORS.md lists.
     #[arg(long = "operator", value_name = "KEY=VALUE")]
     pub operator: Vec<String>,
     /// Seed of starting values, order and masks.

@@ -106,7 +106,7 @@ fn at_least_one(text: &str) -> Result<f64, String> {
 /// # Errors
 /// The recipe or the hardware is unknown, a setting does not fit, or the probe fails.
 pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Failure> {
-    let recipe = resolve(args)?;
+    let recipe = resolve(args, ui)?;
     let facts = DataFacts::expected(&recipe);
     let asked = Asked {
         precision: args.precision.unwrap_or(cost::counted(recipe.large.train.precision)),
@@ -143,15 +143,19 @@ pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Failure
 }
 
 /// The recipe with the options applied; data that it does not name are made up, since none are read.
-fn resolve(args: &PlanArgs) -> Result<Recipe, Failure> {
+fn resolve(args: &PlanArgs, ui: &Ui) -> Result<Recipe, Failure> {
     let mut overrides = vec!["corpus.paths=[\"data\"]".to_owned()];
     if let Some(path) = &args.small {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let path = ligo_experiment::hub::model(path, ui)?;
+        let path = std::path::absolute(&path).unwrap_or(path);
         let path = toml::Value::String(path.display().to_string());
         overrides.push(format!("small.path={path}"));
     }
     overrides.extend(args.overrides.iter().cloned());
-    Ok(recipe::load(&args.recipe, &overrides)?.comparing(&args.methods, args.seeds)?)
+    Ok(recipe::load_with(&args.recipe, &overrides, |recipe| {
+        ligo_experiment::hub::small_of(recipe, ui)
+    })?
+    .comparing(&args.methods, args.seeds)?)
 }
 
 fn known(name: &str) -> Result<&'static Hardware, Failure> {

@@ -47,15 +47,15 @@ pub struct RunArgs {
 ///
 /// # Errors
 /// As [`recipe::load`].
-pub fn resolve(args: &RunArgs) -> Result<recipe::Recipe, Failure> {
-    resolve_with(args, &[])
+pub fn resolve(args: &RunArgs, ui: &Ui) -> Result<recipe::Recipe, Failure> {
+    resolve_with(args, &[], ui)
 }
 
 /// The same with overrides of another option.
 ///
 /// # Errors
 /// As [`recipe::load`].
-pub fn resolve_with(args: &RunArgs, more: &[String]) -> Result<recipe::Recipe, Failure> {
+pub fn resolve_with(args: &RunArgs, more: &[String], ui: &Ui) -> Result<recipe::Recipe, Failure> {
     let mut overrides = Vec::new();
     let quoted = |path: &PathBuf| toml::Value::String(absolute(path).display().to_string()).to_string();
     let list = |paths: &[PathBuf]| format!("[{}]", paths.iter().map(quoted).collect::<Vec<_>>().join(","));
@@ -69,11 +69,15 @@ pub fn resolve_with(args: &RunArgs, more: &[String]) -> Result<recipe::Recipe, F
         overrides.push(format!("tokenizer.path={}", quoted(path)));
     }
     if let Some(path) = &args.small {
-        overrides.push(format!("small.path={}", quoted(path)));
+        // Before it is made absolute: a bare name of the hub is known as one.
+        let path = ligo_experiment::hub::model(path, ui)?;
+        overrides.push(format!("small.path={}", quoted(&path)));
     }
     overrides.extend(args.precision.into_iter().flat_map(recipe::precision_overrides));
     overrides.extend(args.overrides.iter().chain(more).cloned());
-    let mut recipe = recipe::load(&args.recipe, &overrides)?;
+    let mut recipe = recipe::load_with(&args.recipe, &overrides, |recipe| {
+        ligo_experiment::hub::small_of(recipe, ui)
+    })?;
     if !args.data.is_empty() && recipe.corpus.source == CorpusSource::RustDocs {
         recipe.corpus.source = CorpusSource::Files;
     }
@@ -93,7 +97,7 @@ fn absolute(path: &PathBuf) -> PathBuf {
 /// # Errors
 /// As [`Experiment::run`].
 pub fn run(args: &RunArgs, picked: Picked, ui: &Ui) -> Result<(), Failure> {
-    let experiment = Experiment::new(resolve(args)?)?;
+    let experiment = Experiment::new(resolve(args, ui)?)?;
     let folder = args.out.clone().unwrap_or_else(|| experiment.default_folder());
     experiment.run(&folder, &[], Crew::Here(picked), ui)?;
     Ok(())

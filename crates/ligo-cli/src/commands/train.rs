@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use ligo_arch::ModelConfig;
+use ligo_checkpoint::Card;
 use ligo_device::Picked;
-use ligo_experiment::Listener;
-use ligo_experiment::identity;
 use ligo_experiment::recipe::Recipe;
 use ligo_experiment::run::{Dataset, Extras, Session, Start, Training, claim};
-use ligo_pretrained::Source;
-use ligo_pretrained::open_model;
+use ligo_experiment::{Listener, identity};
+use ligo_pretrained::{Source, open_model};
 use ligo_train::TrainConfig;
 use serde_json::{Value, json};
 
@@ -80,6 +79,9 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
     args.data.check_fit(&config, &dataset)?;
     let teacher = args.teacher.as_ref().map(|dir| teacher(args, dir, &config, &dataset));
     let (teacher, taught_by) = teacher.transpose()?.unzip();
+    if let Some(fault) = args.init.as_deref().and_then(Card::fault) {
+        ui.say(&ligo_experiment::run::lost(&fault));
+    }
     // All that was given fits: only now the folder is taken.
     let _lock = claim(&args.out)?;
     let session = Session::new(ui, picked, train.precision);

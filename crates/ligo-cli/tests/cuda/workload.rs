@@ -144,7 +144,7 @@ fn batch_for(model: &ModelConfig) -> Batch {
                 .collect(),
             labels: vec![0; BATCH],
         }),
-        ModelConfig::Bert(_) | ModelConfig::DistilBert(_) => {
+        ModelConfig::Bert(_) | ModelConfig::DistilBert(_) | ModelConfig::ModernBert(_) => {
             let masked_positions: Vec<i32> = (0..BATCH * LENGTH).step_by(7).map(|i| i as i32).collect();
             Batch::Masked(MlmBatch {
                 batch_size: BATCH,

@@ -13,7 +13,7 @@ use ligo_cost::plan::{Expected, FORMAT, Plan, PlannedModel, PlannedRun, Rates, W
 use ligo_cost::published::{self, Expectation};
 use ligo_cost::{TransformerDims, exact, format};
 use ligo_growth::{LigoConfig, LigoOperator, OperatorSpec};
-use ligo_train::{CostPerStep, OptimizerKind, TrainConfig};
+use ligo_train::{CostPerStep, TrainConfig};
 
 pub use ranks::on_ranks;
 pub use rates::{Asked, Machine, Terms, of_known, of_this};
@@ -232,6 +232,7 @@ impl Pricing<'_> {
             && method.stages.is_empty()
             && method.keep_moments.is_none()
             && method.select.is_none()
+            && method.tau.is_none()
             && method.train.keys().all(|key| key == "schedule");
         let found = known.then(|| published::expectation(&method.name, large.model_type(), size(small), size(large)));
         found.flatten()
@@ -288,12 +289,15 @@ impl Pricing<'_> {
             let bill = self.rates.bill(self.learning(before, &stage.model, &learn, config));
             run.operator = Some(run.operator.map_or(bill, |earlier| earlier.plus(&bill)));
         }
-        let train = seeded(&stage.train, self.recipe.seed_of(method));
+        let train = TrainConfig {
+            steps: stage.steps(),
+            ..seeded(&stage.train, self.recipe.seed_of(method))
+        };
         if let Some(selection) = &stage.select {
             let bill = self.rates.bill(self.lost_candidates(&stage.model, &train, selection));
             run.operator = Some(run.operator.map_or(bill, |earlier| earlier.plus(&bill)));
         }
-        run.steps += stage.train.steps;
+        run.steps += stage.steps();
         let bill = self.rates.bill(self.training(&stage.model, &train));
         run.training = run.training.plus(&bill);
         Ok(())
@@ -303,7 +307,8 @@ impl Pricing<'_> {
 /// What a step of training a model keeps in memory.
 pub(crate) fn training_memory(config: &ModelConfig, train: &TrainConfig, data: &DataSection) -> Memory {
     let dims = cost::dims(config, data.seq_len, data.mask_probability);
-    memory::training(config.table().num_parameters(), &dims, batch(train))
+    let table = config.table();
+    memory::training(table.num_parameters(), &dims, batch(train, train.numbers_kept(&table)))
 }
 
 /// What a step of learning an operator between two models keeps in memory.
@@ -321,28 +326,24 @@ pub(crate) fn learning_memory(
         operator: operator.num_parameters(),
     };
     let (tensors, order) = (cost::growth(&small, &large), cost::order(operator.config().sharing));
-    memory::learning(parameters, &dims, &tensors, order, batch(train))
+    let averaged = train.average.map_or(0, |average| average.kept()) as f64;
+    // An operator's parameters are no matrices of layers.
+    let kept = train.optimizer.numbers_kept(0.0) + averaged;
+    memory::learning(parameters, &dims, &tensors, order, batch(train, kept))
 }
 
 /// A model for people: `BERT (12, 768)`.
 fn name(config: &ModelConfig) -> String {
     let sizes = config.sizes();
     let layers = sizes.layers + sizes.class_layers;
-    format!(
-        "{} ({layers}, {})",
-        ligo_pretrained::family_name(config.model_type()),
-        sizes.hidden
-    )
+    format!("{} ({layers}, {})", config.display_name(), sizes.hidden)
 }
 
-fn batch(train: &TrainConfig) -> Batch {
+fn batch(train: &TrainConfig, numbers_kept: f64) -> Batch {
     Batch {
         sequences: train.batch_size,
         accumulation: train.accumulation,
-        moments: match train.optimizer.kind {
-            OptimizerKind::Adamw => 2,
-            OptimizerKind::Sgd => 0,
-        },
+        moments: numbers_kept,
         recomputes_layers: train.gradient_checkpointing,
     }
 }

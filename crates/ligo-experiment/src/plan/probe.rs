@@ -72,7 +72,11 @@ pub fn probe(
         ..whole.clone()
     };
     let table = config.table();
-    let needed = memory::training(table.num_parameters(), dims, super::batch(&train));
+    let needed = memory::training(
+        table.num_parameters(),
+        dims,
+        super::batch(&train, train.numbers_kept(&table)),
+    );
     let needed_bytes = needed.total_bytes();
     if let Some(free) =
         ligo_device::power::available_bytes().filter(|free| !machine.is_gpu && needed_bytes > *free as f64)

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use super::{MethodSection, Recipe, RecipeError, parse};
+use super::{MethodSection, Recipe, RecipeError, parse, tau};
 
 /// The method that all others are measured against.
 const REFERENCE: &str = "scratch";
@@ -23,7 +23,7 @@ impl Recipe {
         let variants = self.variants().map_err(faulty)?;
         let mut methods = match names {
             [] => self.methods.clone(),
-            names => names.iter().map(|name| self.named(name, &variants)).collect(),
+            names => names.iter().flat_map(|name| self.all_named(name, &variants)).collect(),
         };
         methods = methods
             .iter()
@@ -86,6 +86,16 @@ impl Recipe {
         let new = self.methods.iter().filter(|method| own.contains_key(&method.id()));
         whole.methods.extend(new.cloned());
         whole
+    }
+
+    /// The entry of this id or name, or what stands in the recipe as a list of shares `tau` under that name.
+    fn all_named(&self, name: &str, variants: &[MethodSection]) -> Vec<MethodSection> {
+        let is_one = self.methods.iter().any(|method| method.id() == name);
+        let of_list = self.methods.iter().filter(|method| tau::is_of_list(method, name));
+        match of_list.cloned().collect::<Vec<_>>() {
+            listed if !listed.is_empty() && !is_one => listed,
+            _ => vec![self.named(name, variants)],
+        }
     }
 
     /// The entry of this id or name, a variant of the sweep, or a new method.

@@ -1,6 +1,5 @@
 //! Recipes: one TOML file that says everything about a run.
 
-mod builtin;
 mod compare;
 mod everywhere;
 mod faults;
@@ -18,22 +17,24 @@ mod select;
 mod shape;
 mod stages;
 mod sweep;
+mod tau;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
 
+use ligo_arch::{ModelConfig, TokenizerKind};
 use ligo_data::{Augmentation, BpeFlavour, DamagedImages, MissingText, SPECIAL_TOKENS, TextDocuments, TextSettings};
 use ligo_growth::{LigoConfig, OperatorSpec};
 use ligo_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
-pub use builtin::{BUILTIN, builtin};
 pub use faults::{Fault, RecipeError, nearest};
+pub use ligo_assets::{RECIPES as BUILTIN, recipe as builtin};
 pub use limits::check_operator;
 pub use moments::KeepMoments;
 pub use pair::Pair;
-pub use parse::{differences, load, merged, overrides, parse};
+pub use parse::{differences, load, load_with, merged, overrides, parse};
 pub use precision::precision_overrides;
 pub use presets::{PRESETS, Preset};
 pub use search::{SearchSection, rate_name};
@@ -193,12 +194,12 @@ impl TrainedTokenizer {
         }
     }
 
-    /// The one that a family uses.
-    pub fn of(model_type: &str) -> Self {
-        match model_type {
-            "bert" | "distilbert" => Self::WordPiece,
-            "roberta" | "xlm-roberta" | "camembert" => Self::Roberta,
-            _ => Self::Gpt2,
+    /// The one that a model's family uses.
+    pub fn of(model: &ModelConfig) -> Self {
+        match model.tokenizer_kind() {
+            TokenizerKind::WordPiece => Self::WordPiece,
+            TokenizerKind::RobertaBpe => Self::Roberta,
+            TokenizerKind::Gpt2Bpe => Self::Gpt2,
         }
     }
 }
@@ -327,6 +328,10 @@ pub struct MethodSection {
     /// Operators of which the best is taken, instead of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub select: Option<SelectSection>,
+    /// One schedule over both models: this share of the steps trains the small one from scratch, and the rest the large one that is grown of it. A list
+    /// in a recipe stands for as many methods, whose small models are one run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tau: Option<f64>,
 }
 
 impl MethodSection {

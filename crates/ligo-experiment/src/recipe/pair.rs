@@ -1,7 +1,7 @@
 use ligo_arch::{ModelConfig, check_growable};
 use ligo_checkpoint::ModelDir;
 
-use super::{DataFacts, Fault, Recipe};
+use super::{BUILTIN, DataFacts, Fault, Recipe};
 
 /// The two models of a recipe.
 #[derive(Clone, Debug)]
@@ -29,7 +29,10 @@ impl Recipe {
                         small: small.model_type().into(),
                         large: wanted.into(),
                     };
-                    return Err(fault("large.model", &error));
+                    return Err(vec![Fault {
+                        key: "large.model".into(),
+                        message: format!("{error}; {}", for_family(small.model_type())),
+                    }]);
                 }
                 let large = self.large.config("large", &facts.clone().like(&small))?;
                 let small = small.at_resolution_of(&large);
@@ -40,7 +43,7 @@ impl Recipe {
                 (small, large) => return Err([small.err(), large.err()].into_iter().flatten().flatten().collect()),
             },
         };
-        check_growable(&small.table(), &large.table()).map_err(|error| fault("large.model", &error))?;
+        check_growable(&small.table_for(&large), &large.table()).map_err(|error| fault("large.model", &error))?;
         Ok(Pair { small, large })
     }
 
@@ -50,6 +53,21 @@ impl Recipe {
             Some(_) => data.like(&pair.small),
             None => data,
         }
+    }
+}
+
+/// What to do about a recipe for models of another family than the small one.
+fn for_family(family: &str) -> String {
+    let of_family = BUILTIN.iter().filter(|(name, _)| {
+        let recipe = super::load(name, &["corpus.paths=[\"data\"]".to_owned()]);
+        recipe.is_ok_and(|recipe| recipe.large.model_type(&DataFacts::expected(&recipe)) == family)
+    });
+    let names: Vec<&str> = of_family.map(|(name, _)| *name).collect();
+    match names.as_slice() {
+        [] => format!(
+            "no built-in recipe is for {family}: take one and set large.model.model_type=\"{family}\" with sizes by that family's names"
+        ),
+        names => format!("take a recipe for {family}: {}", names.join(", ")),
     }
 }
 

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use ligo_train::TrainConfig;
+use ligo_train::{OptimizerKind, TrainConfig};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
@@ -8,36 +8,38 @@ use toml::{Table, Value};
 use super::faults::{Fault, RecipeError, nearest};
 use super::limits::{MOST_FAULTS, MOST_TOKENS, operator_fault};
 use super::shape::unknown_key;
-use super::{BUILTIN, CorpusSource, DataFacts, Pair, Recipe, builtin, everywhere, methods};
+use super::{BUILTIN, CorpusSource, DataFacts, Pair, Recipe, builtin, everywhere, methods, tau};
+use crate::hub::is_address;
 
 /// Reads a recipe file or a built-in recipe, applies `--set key=value` overrides and checks everything.
 ///
 /// # Errors
 /// No such recipe, not TOML, a bad override, or faults; all faults are reported at once.
 pub fn load(name: &str, overrides: &[String]) -> Result<Recipe, RecipeError> {
+    load_with(name, overrides, |_| Ok(()))
+}
+
+/// As [`load`]; `prepare` puts what a recipe names where it can be read, such as a model of the hub, before anything is looked at. It is not asked
+/// when the text has faults already.
+///
+/// # Errors
+/// As [`load`]; whatever `prepare` ends with.
+pub fn load_with<E: From<RecipeError>>(
+    name: &str,
+    overrides: &[String],
+    prepare: impl FnOnce(&mut Recipe) -> Result<(), E>,
+) -> Result<Recipe, E> {
     let path = Path::new(name);
     if path.is_file() {
         let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
             path: path.to_path_buf(),
             source,
         })?;
-        return parse(&text, name, overrides);
+        return parse_with(&text, name, overrides, prepare);
     }
     match builtin(name) {
-        Some(text) => parse(text, &format!("recipe `{name}`"), overrides),
-        None => Err(unknown_recipe(name)),
-    }
-}
-
-/// Puts a finished small model that is on the hub onto this machine.
-fn fetch_small(recipe: &mut Recipe, faults: &mut Vec<Fault>) {
-    let Some(path) = &mut recipe.small.path else { return };
-    match crate::hub::model(path, &crate::Silent) {
-        Ok(local) => *path = local,
-        Err(error) => faults.push(Fault {
-            key: "small.path".into(),
-            message: error.to_string(),
-        }),
+        Some(text) => parse_with(text, &format!("recipe `{name}`"), overrides, prepare),
+        None => Err(unknown_recipe(name).into()),
     }
 }
 
@@ -46,6 +48,15 @@ fn fetch_small(recipe: &mut Recipe, faults: &mut Vec<Fault>) {
 /// # Errors
 /// As for [`load`].
 pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Recipe, RecipeError> {
+    parse_with(text, origin, overrides, |_| Ok(()))
+}
+
+fn parse_with<E: From<RecipeError>>(
+    text: &str,
+    origin: &str,
+    overrides: &[String],
+    prepare: impl FnOnce(&mut Recipe) -> Result<(), E>,
+) -> Result<Recipe, E> {
     let mut table: Table = text.parse().map_err(|e: toml::de::Error| RecipeError::Syntax {
         origin: origin.into(),
         message: e.to_string(),
@@ -56,6 +67,7 @@ pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Recipe, R
     let mut table = on_its_base(table, origin)?;
     let mut faults = Vec::new();
     everywhere::spread(&mut table, &mut faults);
+    tau::spread(&mut table, &mut faults);
     // On top of the defaults of the whole recipe: a section's own defaults (the operator's rate) hold for keys left out.
     let mut whole = match Value::try_from(Recipe::default()) {
         Ok(Value::Table(defaults)) => defaults,
@@ -63,21 +75,23 @@ pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Recipe, R
     };
     overlay(&mut whole, &table);
     let mut recipe: Option<Recipe> = collect(whole, "", &mut faults);
-    if let Some(recipe) = &mut recipe {
-        fetch_small(recipe, &mut faults);
+    if let Some(recipe) = recipe.as_mut().filter(|_| faults.is_empty()) {
+        prepare(recipe)?;
     }
-    if let Some(recipe) = &recipe {
+    // A model that was not fetched, since the text has faults already, cannot be looked at.
+    let is_there =
+        |recipe: &&Recipe| faults.is_empty() || recipe.small.path.as_deref().is_none_or(|path| !is_address(path));
+    if let Some(recipe) = recipe.as_ref().filter(is_there) {
         check(recipe, &mut faults);
     }
     match recipe {
         Some(recipe) if faults.is_empty() => Ok(recipe),
-        _ => Err(RecipeError::Faults {
+        _ => Err(E::from(RecipeError::Faults {
             origin: origin.into(),
             faults,
-        }),
+        })),
     }
 }
-
 /// The built-in recipe that a recipe names as its `base`, with the recipe's own keys on top.
 fn on_its_base(mut table: Table, origin: &str) -> Result<Table, RecipeError> {
     let Some(name) = table.remove("base") else {
@@ -365,6 +379,12 @@ fn check_models(recipe: &Recipe, faults: &mut Vec<Fault>) -> Option<Pair> {
         settings.retain(|setting| !allowed || *setting == "distillation");
         if train.tells_new_entries_apart() {
             settings.push("a rate for new parameters");
+        }
+        if !allowed && train.optimizer.kind == OptimizerKind::Muon {
+            faults.push(Fault {
+                key: format!("{key}.optimizer.kind"),
+                message: "muon is for the matrices of a model's layers, and an operator has none; take adamw".into(),
+            });
         }
         faults.extend(settings.into_iter().map(|setting| Fault {
             key: key.into(),

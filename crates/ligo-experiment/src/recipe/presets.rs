@@ -4,7 +4,7 @@ use ligo_growth::{LigoConfig, OperatorSpec};
 use toml::{Table, Value, toml};
 
 use super::stages::{StageSchedule, StageSection};
-use super::{KeepMoments, SelectSection};
+use super::{KeepMoments, SelectSection, tau};
 
 /// A method as it is meant, whatever it was called.
 #[derive(Clone, Debug)]
@@ -19,6 +19,10 @@ pub(super) struct Plan {
     pub(super) select: Option<SelectSection>,
     /// Its stages, for a large model of so many layers.
     pub(super) stages: Stages,
+    /// Whether the stages are its own.
+    pub(super) is_staged: bool,
+    /// Where the large model is grown, if both models have one schedule.
+    pub(super) tau: Option<f64>,
 }
 
 /// Stages as a function of the large model's layers.
@@ -33,6 +37,8 @@ impl Plan {
             keep_moments: KeepMoments::No,
             select: None,
             stages: |_| vec![StageSection::default()],
+            is_staged: false,
+            tau: None,
         }
     }
 
@@ -41,7 +47,11 @@ impl Plan {
     }
 
     fn with_stages(self, stages: Stages) -> Self {
-        Self { stages, ..self }
+        Self {
+            stages,
+            is_staged: true,
+            ..self
+        }
     }
 
     fn keeping(self, keep_moments: KeepMoments) -> Self {
@@ -65,7 +75,7 @@ const fn named(name: &'static str, label: &'static str, about: &'static str) -> 
 }
 
 /// Methods that are more than an operator, and what they are.
-pub const PRESETS: [Preset; 15] = [
+pub const PRESETS: [Preset; 16] = [
     named(
         "mslt",
         "MSLT",
@@ -95,7 +105,12 @@ pub const PRESETS: [Preset; 15] = [
     named(
         "zero-one",
         "zero/one layer",
-        "one layer from scratch for four fifths of the steps at a constant rate, then all layers",
+        "one layer from scratch for three fifths of the steps at a constant rate, then all layers at that rate, which falls in the last tenth",
+    ),
+    named(
+        "one-schedule",
+        "one schedule",
+        "the small model from scratch, the large one grown from it by StackBERT at the share `tau` of one common schedule; the optimizer's state grows along",
     ),
     named(
         "ligo-layer-drop",
@@ -161,7 +176,14 @@ pub(super) fn preset(name: &str, ligo: &LigoConfig) -> Option<Plan> {
         "midas" => scratch().with_stages(gradual).keeping(KeepMoments::All),
         "zero-one" => scratch()
             .with_stages(zero_one)
-            .with_train(toml! { schedule = { kind = "wsd" } }),
+            .keeping(KeepMoments::All)
+            .with_train(toml! { schedule = { kind = "wsd", decay_share = 0.1 } }),
+        "one-schedule" => Plan {
+            tau: Some(tau::USUAL),
+            ..Plan::new(OperatorSpec::Stackbert)
+                .keeping(KeepMoments::All)
+                .with_train(toml! { schedule = { kind = "wsd" } })
+        },
         "ligo-layer-drop" => ligo().with_train(toml! { layer_drop = {} }),
         "ligo-token-drop" => ligo().with_train(toml! { token_drop = {} }),
         "ligo-staged" => ligo().with_train(toml! { submodels = {} }),
@@ -249,9 +271,10 @@ fn gradual(depth: usize) -> Vec<StageSection> {
     from_scratch(&stages, &OperatorSpec::Middle)
 }
 
-/// One layer, late expansion (arXiv:2511.04981).
+/// One layer, late expansion (arXiv:2511.04981). The paper grows at 0.6 to 0.8 of the steps, decays over the last tenth, and says that what decays no
+/// more mixes no more: so ours grows at 0.6, and the large model has three tenths at the full rate.
 fn zero_one(depth: usize) -> Vec<StageSection> {
-    let mut depths = vec![(1, 0.8), (depth, 0.0)];
+    let mut depths = vec![(1, 0.6), (depth, 0.0)];
     depths.dedup_by_key(|(layers, _)| *layers);
     from_scratch(&depths, &OperatorSpec::Stackbert)
 }

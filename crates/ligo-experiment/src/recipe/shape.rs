@@ -95,7 +95,7 @@ impl DataFacts {
 
 impl ModelSection {
     /// `model_type`: its own, or a finished small model's, or `bert`.
-    fn model_type<'a>(&'a self, facts: &'a DataFacts) -> &'a str {
+    pub(super) fn model_type<'a>(&'a self, facts: &'a DataFacts) -> &'a str {
         let own = self.model.get("model_type").and_then(toml::Value::as_str);
         let like = facts.like.as_ref().map(ModelConfig::model_type);
         own.or(like).unwrap_or(USUAL_FAMILY)
@@ -118,8 +118,11 @@ impl ModelSection {
     /// Sets the number of layers, whatever the family calls it.
     #[must_use]
     pub(super) fn with_layers(mut self, layers: usize, facts: &DataFacts) -> Self {
-        let field = layers_field(self.model_type(facts));
-        self.model.insert(field.into(), (layers as i64).into());
+        // An unknown family is reported when the configuration is made.
+        if let Some(example) = ModelConfig::example(self.model_type(facts)) {
+            let field = example.fields().layers;
+            self.model.insert(field.into(), (layers as i64).into());
+        }
         self
     }
 
@@ -176,7 +179,7 @@ impl ModelSection {
                         "are {most}, but data.seq_len is {}; positions must cover a sample",
                         facts.seq_len
                     );
-                    return Err(vec![fault(positions_field(&example), message)]);
+                    return Err(vec![fault(example.fields().positions, message)]);
                 }
                 Ok(config.with_class_names(&facts.class_names))
             }
@@ -186,23 +189,6 @@ impl ModelSection {
                 Err(faults)
             }
         }
-    }
-}
-
-/// What the family calls its number of layers.
-fn layers_field(model_type: &str) -> &'static str {
-    match model_type {
-        "gpt2" => "n_layer",
-        "distilbert" => "n_layers",
-        _ => "num_hidden_layers",
-    }
-}
-
-/// What the family calls the size of its position table.
-fn positions_field(example: &ModelConfig) -> &'static str {
-    match example.model_type() {
-        "gpt2" => "n_positions",
-        _ => "max_position_embeddings",
     }
 }
 
@@ -247,15 +233,14 @@ fn complete(fields: &mut Map<String, Value>, example: &ModelConfig, facts: &Data
             fields.entry(name).or_insert_with(|| value.clone());
         }
     }
-    if let Some(hidden) = fields.get("hidden_size").and_then(Value::as_u64)
-        && matches!(
-            example,
-            ModelConfig::Bert(_) | ModelConfig::Vit(_) | ModelConfig::Cait(_)
-        )
-    {
+    let names = example.fields();
+    if let (Some(hidden), Some(ratio)) = (
+        fields.get(names.width).and_then(Value::as_u64),
+        example.usual_ffn_ratio(),
+    ) {
         fields
-            .entry("intermediate_size")
-            .or_insert_with(|| hidden.saturating_mul(4).into());
+            .entry(names.ffn)
+            .or_insert_with(|| hidden.saturating_mul(ratio).into());
     }
     if example.image_shape().is_some() {
         if let (Some(labels), None) = (facts.labels, fields.get("id2label")) {
@@ -264,7 +249,7 @@ fn complete(fields: &mut Map<String, Value>, example: &ModelConfig, facts: &Data
         return;
     }
     fields.insert("vocab_size".into(), facts.vocab_size.into());
-    let positions = positions_field(example);
+    let positions = example.fields().positions;
     // RoBERTa's table has two rows that no token uses.
     let rows = usual.get(positions).and_then(Value::as_u64).unwrap_or_default() as usize;
     let unused = rows.saturating_sub(example.max_sequence_tokens());

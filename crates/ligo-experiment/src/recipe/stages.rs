@@ -1,13 +1,13 @@
 use ligo_arch::ModelConfig;
 use ligo_growth::OperatorSpec;
-use ligo_train::TrainConfig;
+use ligo_train::{ScheduleKind, TrainConfig};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::presets::{Plan, known_names, preset};
 use super::{
     Candidate, DataFacts, Fault, KeepMoments, MethodSection, ModelSection, Pair, Recipe, SelectSection, Selection,
-    merged, nearest,
+    merged, nearest, tau,
 };
 
 /// One stretch of a method that trains several models one after the other; the last one is the large model.
@@ -16,6 +16,9 @@ use super::{
 pub struct StageSection {
     /// Fields of `[large.model]` that differ, such as the number of layers. Nothing in the last stage.
     pub model: Table,
+    /// Whether it is the small model, whatever `model` and `layers` say.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub small: bool,
     /// The number of layers, whatever the family calls it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layers: Option<usize>,
@@ -66,6 +69,15 @@ pub struct Stage {
     pub keep_moments: KeepMoments,
     /// How it is trained, but for the seed.
     pub train: TrainConfig,
+    /// Where it is left, if it is the beginning of a run of all `train.steps`, which others go on with.
+    pub until: Option<u64>,
+}
+
+impl Stage {
+    /// The steps that are made.
+    pub fn steps(&self) -> u64 {
+        self.until.unwrap_or(self.train.steps)
+    }
 }
 
 /// Whether a method of these stages makes use of the small model: its weights or its knowledge. Methods that train a model of growing
@@ -90,10 +102,13 @@ impl Recipe {
             .ok_or_else(|| fault(&id, unknown_method(&method.name)))?;
         let train: TrainConfig = merged(&self.large.train, &plan.train, &format!("{id}.train"))?;
         let train: TrainConfig = merged(&train, &method.train, &format!("{id}.train"))?;
-        let sections = match method.stages.as_slice() {
-            [] => (plan.stages)(pair.large.sizes().layers),
-            sections => sections.to_vec(),
+        tau::check(method, &plan).map_err(|message| fault(&format!("{id}.tau"), message))?;
+        let sections = match (method.stages.as_slice(), plan.tau) {
+            ([], Some(tau)) => tau::stages(tau, &plan.operator),
+            ([], None) => (plan.stages)(pair.large.sizes().layers),
+            (sections, _) => sections.to_vec(),
         };
+        let has_trunk = method.stages.is_empty() && plan.tau.is_some();
         let facts = &self.facts(facts.clone(), pair);
         let steps = steps(&sections, train.steps).map_err(|message| fault(&format!("{id}.stages"), message))?;
         let whole = train.steps;
@@ -105,7 +120,10 @@ impl Recipe {
                 _ => format!("{id}.stages[{i}]"),
             };
             let is_last = i + 1 == sections.len();
-            let model = self.stage_model(section, &key, facts)?;
+            let model = match section.small {
+                true => pair.small.clone(),
+                false => self.stage_model(section, &key, facts)?,
+            };
             if is_last && model != pair.large {
                 return Err(fault(
                     &key,
@@ -136,6 +154,15 @@ impl Recipe {
                 train.schedule = train.schedule.over(whole);
                 train.schedule.first_step += done;
             }
+            if i > 0
+                && let Some(message) = decayed(&train, section.schedule)
+            {
+                return Err(fault(&key, message));
+            }
+            let until = (has_trunk && i == 0).then_some(steps);
+            if until.is_some() {
+                train = tau::trunk(&train, whole);
+            }
             done += steps;
             let keep_moments = section
                 .keep_moments
@@ -151,8 +178,14 @@ impl Recipe {
                 select,
                 keep_moments,
                 train,
+                until,
             };
-            self.check_stage(&stage, i, &key)?;
+            let before = match stages.last() {
+                Some(stage) => Some(&stage.train),
+                // What trained a model that is given is not known before it is opened.
+                None => self.small.path.is_none().then_some(&self.small.train),
+            };
+            self.check_stage(&stage, before, i, &key)?;
             stages.push(stage);
         }
         Ok(stages)
@@ -176,6 +209,7 @@ impl Recipe {
         if let Some(select) = &method.select {
             plan.select = Some(select.clone());
         }
+        plan.tau = method.tau.or(plan.tau);
         Some(plan)
     }
 
@@ -229,7 +263,13 @@ impl Recipe {
     }
 
     /// What would only come out when the stage's turn comes.
-    fn check_stage(&self, stage: &Stage, index: usize, key: &str) -> Result<(), Vec<Fault>> {
+    fn check_stage(
+        &self,
+        stage: &Stage,
+        before: Option<&TrainConfig>,
+        index: usize,
+        key: &str,
+    ) -> Result<(), Vec<Fault>> {
         let mut faults = stage.train.depth_faults(stage.model.sizes().layers);
         if let Some(select) = &stage.select
             && select.lag_steps >= stage.train.steps
@@ -244,6 +284,9 @@ impl Recipe {
         if takes_moments && index == 0 {
             faults.extend(self.small.path.as_deref().and_then(crate::run::lacks_moments));
         }
+        if let Some(before) = before.filter(|_| takes_moments) {
+            faults.extend(moments_fault(before, &stage.train));
+        }
         if faults.is_empty() {
             return Ok(());
         }
@@ -253,6 +296,31 @@ impl Recipe {
         };
         Err(faults.into_iter().map(fault).collect())
     }
+}
+
+/// Why a stage cannot take the optimizer's state of the training before it.
+fn moments_fault(before: &TrainConfig, now: &TrainConfig) -> Option<String> {
+    let (was, is) = (before.optimizer.kind, now.optimizer.kind);
+    if was != is {
+        return Some(format!(
+            "keep_moments: the model before is trained by {was:?} and this one by {is:?}, whose states differ; give both one optimizer, or leave keep_moments out"
+        ));
+    }
+    let message = "keep_moments: the model before is an average of weights, which has no moments; leave out its `average` or keep_moments";
+    before.average.map(|_| message.into())
+}
+
+/// Why a model that goes on with a schedule would never be trained at its full rate. Other schedules than `wsd` fall from the beginning.
+fn decayed(train: &TrainConfig, schedule: StageSchedule) -> Option<String> {
+    let rates = train.schedule;
+    let (grown_at, falls_at) = (rates.first_step, rates.decay_begins());
+    let is_late = schedule == StageSchedule::Continued && rates.kind == ScheduleKind::Wsd && grown_at >= falls_at;
+    is_late.then(|| {
+        format!(
+            "is grown after {grown_at} steps, and the rate falls from step {falls_at} of {} on: it would never be trained at the full rate; grow it sooner, or              let less decay (schedule.decay_share is {})",
+            rates.total_steps, rates.decay_share
+        )
+    })
 }
 
 /// A candidate that is not learned.
@@ -265,7 +333,7 @@ fn can_grow(operator: &OperatorSpec, small: &ModelConfig, large: &ModelConfig) -
     if *operator == OperatorSpec::Scratch {
         return Ok(());
     }
-    let outcome = operator.check(&small.table(), &large.table());
+    let outcome = operator.check(&small.table_for(large), &large.table());
     outcome.map_err(|error| error.to_string())
 }
 

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::*;
+use crate::Failure;
 
 fn own(overrides: &[&str]) -> Result<Recipe, RecipeError> {
     let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
@@ -28,19 +29,6 @@ fn every_built_in_recipe_can_run() {
             "{name} compares {methods:?}"
         );
     }
-}
-
-#[test]
-fn every_recipe_file_is_built_in() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/recipes");
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<String> = files
-        .map(|file| file.file_name().unwrap().to_string_lossy().into_owned())
-        .collect();
-    let mut names: Vec<String> = BUILTIN.iter().map(|(name, _)| format!("{name}.toml")).collect();
-    files.sort();
-    names.sort();
-    assert_eq!(files, names);
 }
 
 /// The data that the recipes are made for: a vocabulary as they name it, ImageNet's classes.
@@ -321,11 +309,19 @@ fn every_preset_has_a_plan_and_a_name_of_its_own() {
             "{label}"
         );
         let stages = stages(&recipe, i);
-        let total: u64 = stages.iter().map(|stage| stage.train.steps).sum();
+        let total: u64 = stages.iter().map(Stage::steps).sum();
         assert_eq!(total, recipe.large.train.steps, "{name}");
         assert_eq!(stages.last().unwrap().model, large, "{name}");
         // Fresh models owe nothing to the small one, unless it teaches.
-        let fresh = ["mslt", "stackbert-progressive", "staged", "midas", "zero-one"].contains(&name);
+        let fresh = [
+            "mslt",
+            "stackbert-progressive",
+            "staged",
+            "midas",
+            "zero-one",
+            "one-schedule",
+        ]
+        .contains(&name);
         assert_eq!(use_small_model(&stages), !fresh, "{name}");
     }
     let scratch = with_methods("{name=\"scratch\"}");
@@ -430,4 +426,32 @@ fn absurd_sizes_are_refused_by_key_and_many_faults_at_once() {
     assert!(error.contains("methods[1].id") && error.contains(" more"), "{error}");
     assert!(error.lines().count() < 70, "{} lines", error.lines().count());
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_small_model_of_the_hub_is_fetched_by_who_asks_and_a_failure_keeps_its_help() {
+    let address = "small.path=\"hf://o/m\"".to_owned();
+    let given = [address.clone()];
+    // Nobody asks the hub: a fault of this key.
+    match load("demo", &given) {
+        Err(RecipeError::Faults { faults, .. }) => assert_eq!(faults[0].key, "small.path", "{faults:?}"),
+        other => panic!("{other:?}"),
+    }
+    let failed = load_with("demo", &given, |_| Err(Failure::other("not fetched", "come again")));
+    assert!(
+        matches!(&failed, Err(Failure::Other { help: Some(help), .. }) if help == "come again"),
+        "{failed:?}"
+    );
+    let put = load_with("demo", &given, |recipe: &mut Recipe| -> Result<(), Failure> {
+        recipe.small.path = None;
+        Ok(())
+    });
+    assert!(put.is_ok_and(|recipe| recipe.small.path.is_none()));
+    // A text with faults is not worth it, and they are told alone.
+    let faulty = [address, "seeed=1".to_owned()];
+    let refused = load_with("demo", &faulty, |_| -> Result<(), RecipeError> { panic!("asked") });
+    match refused {
+        Err(RecipeError::Faults { faults, .. }) => assert_eq!(faults.len(), 1, "{faults:?}"),
+        other => panic!("{other:?}"),
+    }
 }

@@ -63,7 +63,7 @@ impl RunFolder<'_> {
             title: format!(
                 "{}: {} {} → {}",
                 recipe.name,
-                ligo_pretrained::family_name(self.pair.large.model_type()),
+                self.pair.large.display_name(),
                 size(&small.config),
                 size(&self.pair.large)
             ),

@@ -192,7 +192,8 @@ impl Growing<'_> {
                 teacher: teacher.as_ref(),
                 side_files: Some(&start_dir),
                 spent,
-                until,
+                until: until.or(stage.until),
+                goes_on: until.is_none() && stage.until.is_some(),
             },
         })?;
         Ok(fingerprint)
@@ -262,7 +263,7 @@ impl Growing<'_> {
             };
             let fingerprint = session.stage(&label, &self.folder.join("map"), &upstream, &["../operator"], || {
                 let map = spec.build(
-                    &small.table(),
+                    &small.table_for(large),
                     &large.table(),
                     &session.device,
                     large.initializer_range(),
@@ -385,6 +386,7 @@ impl Learning<'_> {
         let operator = self.operator_dir.file_name().unwrap_or_default();
         let operator = format!("../{}", operator.to_string_lossy());
         let outputs = [RESULT_JSON, &operator];
+        session.check_same_run(&folder, &self.train, &inputs)?;
         let print = session.stage(&label, &folder, &inputs, &outputs, || {
             self.learn(dataset, session, &inputs)
         })?;

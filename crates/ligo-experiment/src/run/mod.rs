@@ -30,6 +30,7 @@ pub mod stage;
 mod sweep;
 pub mod text;
 mod training;
+mod trunk;
 mod units;
 
 use ligo_train::TrainConfig;
@@ -43,7 +44,7 @@ pub use method::Learning;
 pub use moments::lacks_moments;
 pub use record::RECIPE_TOML;
 pub use show::show;
-pub use small::{FOLDER as SMALL, Small};
+pub use small::{FOLDER as SMALL, Small, lost};
 pub use training::{Extras, Session, Start, Training};
 pub use units::{Failed, Runner, Unit, units};
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use ligo_arch::ModelConfig;
+use ligo_arch::{ModelConfig, Param};
 use ligo_growth::stream::target_params;
 use ligo_growth::{LinearMap, WeightSource};
 use ligo_pretrained::Source;
@@ -57,11 +57,21 @@ pub fn grown(
     let (first_map, second_map) = (map.for_first_moments()?, map.for_second_moments()?);
     let mut first = state.source(SavedPart::FirstMoments);
     let mut second = state.source(SavedPart::SecondMoments);
-    let (small, large) = (before.config.table(), large.table());
+    let (small, large) = (before.config.table_for(large), large.table());
+    // Muon keeps no second moment of a matrix. The rows of the tables are the same.
+    let lacks_second = |param: &Param<'_>| {
+        let rows = small.params().filter(|row| row.spec.template == param.spec.template);
+        rows.into_iter().all(|row| !second.has(&row.name))
+    };
+    let params = target_params(&small, &large, &before.dir);
+    let lacking: Vec<bool> = params.iter().map(lacks_second).collect();
     let mut moments = HostMoments::new();
-    for param in target_params(&small, &large, &before.dir) {
+    for (param, lacks_second) in params.into_iter().zip(lacking) {
         let mut m = first_map.grow_values(&small, &param, &mut first, device)?;
-        let mut v = second_map.grow_values(&small, &param, &mut second, device)?;
+        let mut v = match lacks_second {
+            true => Vec::new(),
+            false => second_map.grow_values(&small, &param, &mut second, device)?,
+        };
         if keep == KeepMoments::ResetNew {
             let new = map.new_entries(&small, &param)?;
             for moment in [&mut m, &mut v] {
@@ -104,7 +114,7 @@ fn check_weights(state: &SavedState, model: &Source) -> Result<(), Failure> {
 /// # Errors
 /// The operator does not fit the pair.
 pub fn new_masks(map: &LinearMap, before: &Source, large: &ModelConfig) -> Result<NewMasks, Failure> {
-    let (small, large) = (before.config.table(), large.table());
+    let (small, large) = (before.config.table_for(large), large.table());
     let params = target_params(&small, &large, &before.dir).into_iter();
     let masks = params.map(|param| {
         let new = map.new_entries(&small, &param)?;

@@ -20,7 +20,7 @@ use crate::{Failure, Listener, stop};
 const TAKEN_OVER: &str = "taken-over.json";
 
 /// Begins the name of a folder in which a copy is made, before it is moved to where it belongs.
-const STAGING: &str = ".taking-over-";
+pub(super) const STAGING: &str = ".taking-over-";
 
 /// Whether a folder of this name is what a process left that was killed while it copied.
 pub fn is_staging(name: &OsStr) -> bool {
@@ -217,7 +217,7 @@ fn subfolders(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Copies files and folders but for locks and folders that `takes` does not want.
-fn copy_folder(from: &Path, to: &Path, takes: &impl Fn(&Path) -> bool) -> Result<(), Failure> {
+pub(super) fn copy_folder(from: &Path, to: &Path, takes: &impl Fn(&Path) -> bool) -> Result<(), Failure> {
     fs::create_dir_all(to).map_err(Failure::io("create", to))?;
     for entry in fs::read_dir(from).map_err(Failure::io("read", from))? {
         let entry = entry.map_err(Failure::io("read", from))?;
@@ -235,7 +235,7 @@ fn copy_folder(from: &Path, to: &Path, takes: &impl Fn(&Path) -> bool) -> Result
 
 /// Checks all models, operators and checkpoints below a folder against their manifests. It is the copies that are checked,
 /// since it is they that must be right.
-fn check_models(folder: &Path) -> Result<(), ligo_checkpoint::Error> {
+pub(super) fn check_models(folder: &Path) -> Result<(), ligo_checkpoint::Error> {
     if folder.join(MANIFEST_FILE).is_file() {
         ligo_checkpoint::verify_model(folder)?;
     }

@@ -6,7 +6,7 @@ use ligo_checkpoint::require_free_space;
 use ligo_cost::format;
 use ligo_cost::memory::Memory;
 use ligo_device::power;
-use ligo_train::{OptimizerKind, TrainConfig};
+use ligo_train::TrainConfig;
 
 use super::training::MODEL;
 use crate::{Failure, Listener};
@@ -74,10 +74,9 @@ pub fn check_disk(
     writes_model: bool,
 ) -> Result<(), Failure> {
     let weights = 4 * parameters as u64;
-    let moments = match train.optimizer.kind {
-        OptimizerKind::Adamw => 2,
-        OptimizerKind::Sgd => 0,
-    };
+    // Muon keeps one number of a matrix, which is room to spare.
+    let averaged = train.average.map_or(0, |average| average.kept()) as u64;
+    let moments = train.optimizer.numbers_kept(0.0) as u64 + averaged;
     let saves = match train.checkpoint_every {
         0 => 1,
         every => train.steps / every + 1,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ligo_arch::ModelConfig;
+use ligo_checkpoint::Card;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -75,6 +76,9 @@ pub fn prepare(
         session.stage("small model", &folder, &inputs, &[LOSS_JSON], || {
             let source = source.at(config)?;
             let store = ligo_pretrained::read(&source, &session.device)?;
+            if let Some(fault) = Card::fault(path) {
+                session.listener.say(&lost(&fault));
+            }
             let loss = session.evaluate(config, &store, dataset, &recipe.data, &train)?;
             if !loss.is_finite() {
                 return Err(Failure::other(
@@ -161,4 +165,11 @@ pub fn read(recipe: &Recipe, config: &ModelConfig, run: &Path, dataset: &Dataset
         fingerprint: stage::fingerprint(&json!([dataset.fingerprint, model, config.to_json(), loss.to_bits()])),
         config,
     })
+}
+
+/// What a fault of the small model's card costs.
+pub fn lost(fault: &str) -> String {
+    format!(
+        "{fault}; license and language are taken over as far as they could be read: look at the card that is written"
+    )
 }

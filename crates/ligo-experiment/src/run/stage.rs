@@ -170,6 +170,11 @@ fn read(folder: &Path) -> Option<Complete> {
     serde_json::from_slice(&text).ok()
 }
 
+/// Whether a folder's stage is complete for other inputs than these.
+pub fn is_of_others(folder: &Path, inputs: &Value) -> bool {
+    read(folder).is_some_and(|found| !found.is_of(inputs))
+}
+
 /// Calls a folder's stage complete no more.
 ///
 /// # Errors

@@ -42,10 +42,7 @@ pub fn prepare(
         let opened = match given {
             Some(path) => open_tokenizer(path, listener)?,
             None => {
-                let kind = recipe
-                    .tokenizer
-                    .kind
-                    .unwrap_or(TrainedTokenizer::of(model.model_type()));
+                let kind = recipe.tokenizer.kind.unwrap_or(TrainedTokenizer::of(model));
                 let corpus = settled(divided(&corpus, recipe, vec![kind.end_token().to_owned()]), listener)?;
                 let section = &recipe.tokenizer;
                 let tokenizer = train_tokenizer(&corpus.train, kind, section.vocab_size, section.merges, listener)?;

@@ -23,6 +23,7 @@ use super::guard::guarded;
 use super::ranks::{self, Assignment, Place, Task};
 use super::room::{self, Computer};
 use super::stage::{self, KERNELS, TRAIN, fingerprint, write_json};
+use super::trunk;
 use crate::cost::TrainingCost;
 use crate::listener::{NotingSaves, Watched};
 use crate::plan::Machine;
@@ -101,8 +102,17 @@ pub struct Extras<'a> {
     pub side_files: Option<&'a Path>,
     /// What was spent before the first step.
     pub spent: Spent,
-    /// Ends the run early: after so many steps, of which the last one is evaluated. No model is written then.
+    /// Ends the run early: after so many steps, of which the last one is evaluated. No model is written then, unless others go on from it.
     pub until: Option<u64>,
+    /// Whether it is left there for others to go on from: its model is written, and where another one of the same kind was left sooner, it goes on
+    /// with that.
+    pub goes_on: bool,
+}
+
+impl Extras<'_> {
+    fn writes_model(&self) -> bool {
+        self.until.is_none() || self.goes_on
+    }
 }
 
 /// What a training run starts from.
@@ -282,11 +292,20 @@ impl<'a> Session<'a> {
             let print = stage::complete(folder).unwrap_or_else(|| fingerprint(&inputs));
             return Ok((read_result(folder)?, print));
         }
-        let outputs = match extras.until {
-            Some(_) => &[RESULT_JSON][..],
-            None => &[RESULT_JSON, MODEL],
+        let outputs = match extras.writes_model() {
+            false => &[RESULT_JSON][..],
+            true => &[RESULT_JSON, MODEL],
         };
+        // Whatever its end is, it is the same run up to there.
+        let of_run = match extras.goes_on {
+            true => trunk::whole(&inputs),
+            false => inputs.clone(),
+        };
+        self.check_same_run(folder, train, &inputs)?;
         let print = self.stage(label, folder, &inputs, outputs, || {
+            if let Some(until) = extras.until.filter(|_| extras.goes_on && !has_checkpoint(folder)) {
+                trunk::go_on_from_another(self.listener, label, folder, &inputs, until)?;
+            }
             let memory = crate::plan::training_memory(config, train, data);
             self.check_memory(label, &memory)?;
             let names: Vec<&str> = optional.iter().map(String::as_str).collect();
@@ -322,9 +341,9 @@ impl<'a> Session<'a> {
                 data,
                 cost: Box::new(cost),
                 extras,
-                inputs: &inputs,
+                inputs: &of_run,
             })?;
-            if extras.until.is_none() {
+            if extras.writes_model() {
                 let beside = Beside {
                     tokenizer: Some(dataset.tokenizer()),
                     others: extras.side_files,
@@ -343,6 +362,17 @@ impl<'a> Session<'a> {
             ligo_cost::format::seconds(result.seconds),
         ));
         Ok((result, print))
+    }
+
+    /// Refuses other settings for a folder whose training is complete and has checkpoints, while it still counts as complete.
+    ///
+    /// # Errors
+    /// The settings, or what the run starts from, are others.
+    pub fn check_same_run(&self, folder: &Path, train: &TrainConfig, inputs: &Value) -> Result<(), Failure> {
+        match !self.only_looks && stage::is_of_others(folder, inputs) {
+            true => ligo_train::check_same_run(folder, train, &identity(inputs)).map_err(explained),
+            false => Ok(()),
+        }
     }
 
     /// Says when the steps of a run will not fit into the computer's memory. What is free on a GPU is not known.
@@ -368,7 +398,7 @@ impl<'a> Session<'a> {
             steps.folder,
             parameters,
             train,
-            steps.extras.until.is_none(),
+            steps.extras.writes_model(),
         )?;
         let (loader, valid) = steps.dataset.batches(config, steps.data, train)?;
         let run = RunData {
@@ -469,9 +499,17 @@ pub(super) fn identity(inputs: &Value) -> Value {
 fn explained(error: ligo_train::Error) -> Failure {
     match error {
         ligo_train::Error::OtherRun { ref dir, .. } => {
+            let model = dir.with_file_name(MODEL);
+            let further = match model.is_dir() {
+                true => format!(
+                    "; to train its model further, give another --out with --init {}",
+                    model.display()
+                ),
+                false => String::new(),
+            };
             let help = format!(
                 "what a run starts from (upstream: its data, and the models that --init, --teacher or --small name) counts by its content; \
-                 to begin anew, remove {}; to keep both, give another --out",
+                 to begin anew, remove {}; to keep both, give another --out{further}",
                 dir.display()
             );
             Failure::other(error.to_string(), help)

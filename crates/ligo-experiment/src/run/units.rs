@@ -87,7 +87,11 @@ pub fn units(recipe: &Recipe) -> Result<Vec<Unit>, Failure> {
         methods.extend(needed.into_iter().filter(|m| !known.contains(&m.id())));
     }
     // What others wait for comes first.
-    methods.sort_by_key(|m| recipe.is_best_variant(m));
+    let tau = |method: &MethodSection| recipe.tau_of(method).unwrap_or(0.0);
+    methods.sort_by(|a, b| {
+        let late = [a, b].map(|method| recipe.is_best_variant(method));
+        late[0].cmp(&late[1]).then(tau(a).total_cmp(&tau(b)))
+    });
     for method in &methods {
         let mut after = vec![small::FOLDER.to_owned()];
         if !recipe.search.is_off() {
@@ -101,6 +105,8 @@ pub fn units(recipe: &Recipe) -> Result<Vec<Unit>, Failure> {
                 }
             }
         }
+        // Its small model goes on where that one's is left.
+        after.extend(recipe.trunk_before(&methods, method).map(method::folder_of));
         if recipe.is_best_variant(method) {
             after.extend(ranked.iter().cloned());
             // It runs where a variant of the same seed would.
@@ -278,10 +284,24 @@ mod tests {
         let search = "search.peak_lr=[1e-3,2e-3]";
         let best =
             "methods=[{name=\"ligo-best\",seed=7},{name=\"ligo\",id=\"ligo/steps=3-seed7\",seed=7,learn={steps=3}}]";
-        for overrides in [&[][..], &[search], &[sweep], &[search, sweep, best]] {
+        let trunk = "methods=[{name=\"scratch\"},{name=\"one-schedule\",tau=[0.6,0.3]}]";
+        for overrides in [
+            &[][..],
+            &[search],
+            &[sweep],
+            &[search, sweep, best],
+            &[trunk],
+            &[search, trunk],
+        ] {
             let recipe = demo(overrides).comparing(&[], Some(2)).unwrap();
             check_order(&units(&recipe).unwrap());
         }
+        let all = units(&demo(&[trunk]).comparing(&[], None).unwrap()).unwrap();
+        let later = all
+            .iter()
+            .find(|unit| unit.name == "methods/one-schedule/tau=0.6")
+            .unwrap();
+        assert_eq!(later.after, ["small", "methods/one-schedule/tau=0.3"]);
         let all = units(&demo(&[search, sweep, best]).comparing(&[], None).unwrap()).unwrap();
         let best = all.iter().find(|unit| unit.name == "methods/ligo-best-seed7").unwrap();
         for name in [

@@ -21,7 +21,11 @@ impl SmallWeights {
             let shape = matrix_shape(small, spec);
             let mut values = Vec::with_capacity(layers.len() * shape[0] * shape[1]);
             for layer in &layers {
-                values.extend(load_values(small, spec, *layer, source)?);
+                match layer.is_none_or(|layer| spec.is_in(layer)) {
+                    true => values.extend(load_values(small, spec, *layer, source)?),
+                    // Nothing comes from a layer that lacks it.
+                    false => values.extend(std::iter::repeat_n(0.0, shape[0] * shape[1])),
+                }
             }
             let data = TensorData::new(values, [layers.len(), shape[0], shape[1]]);
             stacks.insert(spec.template.clone(), Tensor::from_data(data, device));

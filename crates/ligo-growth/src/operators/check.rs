@@ -3,7 +3,7 @@
 use ligo_arch::{ParamTable, check_growable};
 
 use super::selection::{check_units, regrouped};
-use super::{OperatorSpec, hyper_cloning, layers, lemon, zero_blocks};
+use super::{OperatorSpec, hyper_cloning, layers, lemon, upcycle, zero_blocks};
 use crate::{Error, WidthInit};
 
 /// Why an operator does not grow a pair.
@@ -41,8 +41,15 @@ impl OperatorSpec {
                 "query heads grow from {few} to {many} for each key head, and it grows whole groups of heads"
             )));
         }
+        let adds_experts = matches!(self, Self::Upcycle(_) | Self::Scratch);
+        if let Some([few, many]) = upcycle::added(small, large).filter(|_| !adds_experts) {
+            return Err(Refusal::Pair(format!(
+                "experts grow from {few} to {many}, and it adds none"
+            )));
+        }
         match self {
             Self::HyperCloning(config) => hyper_cloning::check(small, large, *config),
+            Self::Upcycle(config) => upcycle::check(small, large, *config),
             Self::ZeroBlocks(_) => zero_blocks::check(small, large),
             Self::Layers { layers } => layers::by_stack(small, large, layers)
                 .map(drop)

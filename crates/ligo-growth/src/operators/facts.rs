@@ -9,7 +9,7 @@ use super::OperatorSpec;
 pub enum Scope {
     /// None.
     Nowhere,
-    /// Those whose layers normalise what they read (pre-norm), without LayerScale and with an ε that files say.
+    /// Those whose layers normalise what they read (pre-norm) and nothing else does, without LayerScale and with an ε that files say.
     PreNormUnscaled,
     /// Those with RMSNorm, and none over all heads.
     RmsNorm,
@@ -28,7 +28,7 @@ impl Scope {
             Self::Nowhere => false,
             Self::PreNormUnscaled => {
                 let is_unscaled = table.specs().iter().all(|s| s.role != Role::Scale);
-                pre_norm && is_unscaled && !table.has_fixed_epsilon()
+                pre_norm && is_unscaled && !table.has_fixed_epsilon() && !table.normalises_ends()
             }
             Self::RmsNorm => norm.is_some_and(|n| n.kind == NormKind::Rms) && !table.normalises_heads_together(),
             Self::HeadsApart => !table.normalises_heads_together(),
@@ -49,7 +49,7 @@ impl Scope {
     fn text(self) -> &'static str {
         match self {
             Self::Nowhere => "none",
-            Self::PreNormUnscaled => "pre-norm without LayerScale",
+            Self::PreNormUnscaled => "pre-norm without LayerScale (not ModernBERT)",
             Self::RmsNorm => "RMSNorm",
             Self::HeadsApart => "all (OLMo 2: neurons)",
             Self::Everywhere => "all",
@@ -97,6 +97,8 @@ pub struct Facts {
     pub needs: &'static str,
     /// Where it is from.
     pub source: &'static str,
+    /// What else keeps the function, where it is no kind of growth that all families have.
+    also: Option<&'static str>,
     /// Families that it refuses nothing of, by kind of growth, in the order of [`Growth::ALL`].
     takes: [Scope; 4],
     /// Families whose function it keeps.
@@ -121,7 +123,7 @@ impl Facts {
             .into_iter()
             .filter(|growth| self.keeps(*growth) != Scope::Nowhere)
             .map(|growth| format!("{}: {}", growth.text(), self.keeps(growth).text()));
-        let kept: Vec<String> = kept.collect();
+        let kept: Vec<String> = kept.chain(self.also.map(str::to_owned)).collect();
         if kept.is_empty() { "–".into() } else { kept.join("; ") }
     }
 }
@@ -137,6 +139,7 @@ impl OperatorSpec {
             learned: false,
             needs: "–",
             source: "",
+            also: None,
             takes: [Everywhere; 4],
             keeps: [Nowhere; 4],
         };
@@ -221,6 +224,16 @@ impl OperatorSpec {
                 source: "[2401.02415](https://arxiv.org/abs/2401.02415)",
                 takes: [Everywhere, Nowhere, Nowhere, Nowhere],
                 keeps: [Everywhere, Nowhere, Nowhere, Nowhere],
+                ..copies
+            },
+            Self::Upcycle(_) => Facts {
+                about: "upcycling: experts copy the dense feed-forward network (fresh router), or fewer experts and their rows of the router; `drop` begins neurons anew",
+                needs: "more experts, all else the same",
+                source: "[2212.05055](https://arxiv.org/abs/2212.05055), [2502.19261](https://arxiv.org/abs/2502.19261), [2604.19835](https://arxiv.org/abs/2604.19835)",
+                also: Some(
+                    "from a dense model, where probabilities are normalised; *n* times the experts with *n* times `top-k`",
+                ),
+                takes: [Nowhere; 4],
                 ..copies
             },
             Self::Ligo(_) => Facts {

@@ -21,7 +21,7 @@ fn sources(operator: &OperatorSpec, small: usize, large: usize) -> Vec<Option<us
     let own = || (0..large).map(|i| (i < small).then_some(i)).collect();
     let list = match operator {
         OperatorSpec::Scratch => return vec![None; large],
-        OperatorSpec::DirectCopy => return own(),
+        OperatorSpec::DirectCopy | OperatorSpec::Upcycle(_) => return own(),
         OperatorSpec::Stackbert | OperatorSpec::ZeroPad => stack(small, large),
         OperatorSpec::Interpose => interpose(small, large),
         OperatorSpec::Middle => middle(small, large),

@@ -165,6 +165,12 @@ pub(super) fn check(small: &ParamTable, large: &ParamTable, config: LemonConfig)
              residual stream must be a whole multiple",
         );
     }
+    if large.normalises_ends() && has_rest {
+        return refuse(
+            "this family normalises embeddings or what its head gives, and channels left over would not stay what they are there; the residual stream must \
+             be a whole multiple",
+        );
+    }
     if large.normalises_heads_together() && has_rest {
         return refuse(
             "this family normalises all heads together, and heads that are copied unevenly change them all; the residual stream must be a whole multiple",

@@ -16,6 +16,7 @@ mod kinds;
 mod layers;
 mod lemon;
 mod selection;
+mod upcycle;
 mod zero_blocks;
 
 pub use facts::{Facts, Growth, Scope, table};
@@ -24,6 +25,7 @@ pub use hyper_cloning::{CloningConfig, CloningForm};
 pub use lemon::{LemonConfig, Split};
 pub use selection::Choice;
 pub(crate) use selection::{Selection, growing};
+pub use upcycle::UpcycleConfig;
 pub use zero_blocks::{Placement, ZeroBlocksConfig};
 
 /// A growth operator by name, with its settings; what a recipe says.
@@ -64,6 +66,8 @@ pub enum OperatorSpec {
     /// The small model with copies of its middle layers behind them (MIDAS); new channels start fresh.
     #[serde(rename = "midas")]
     Middle,
+    /// Experts that copy the feed-forward network of a dense model, or fewer experts; everything else stays.
+    Upcycle(UpcycleConfig),
     /// The learned operator, here with its starting values.
     Ligo(LigoConfig),
 }
@@ -85,6 +89,7 @@ impl OperatorSpec {
             Self::Lemon(_) => "LEMON",
             Self::Expansions => "expansions",
             Self::Middle => "MIDAS",
+            Self::Upcycle(_) => "upcycling",
             Self::Ligo(_) => "LiGO",
         }
     }
@@ -105,12 +110,13 @@ impl OperatorSpec {
             Self::Lemon(_) => "lemon",
             Self::Expansions => "expansions",
             Self::Middle => "midas",
+            Self::Upcycle(_) => "upcycle",
             Self::Ligo(_) => "ligo",
         }
     }
 
     /// Every name that [`OperatorSpec::from_name`] knows.
-    pub const NAMES: [&'static str; 13] = [
+    pub const NAMES: [&'static str; 14] = [
         "scratch",
         "ligo",
         "stackbert",
@@ -124,6 +130,7 @@ impl OperatorSpec {
         "lemon",
         "expansions",
         "zero-blocks",
+        "upcycle",
     ];
 
     /// The operator with this name and default settings.
@@ -141,6 +148,7 @@ impl OperatorSpec {
             "lemon" => Self::Lemon(LemonConfig::default()),
             "expansions" => Self::Expansions,
             "midas" => Self::Middle,
+            "upcycle" => Self::Upcycle(UpcycleConfig::default()),
             "ligo" => Self::Ligo(LigoConfig::default()),
             _ => return None,
         })
@@ -153,25 +161,22 @@ impl OperatorSpec {
     pub fn with_settings(&self, settings: &serde_json::Map<String, Value>) -> Result<Self, Error> {
         let fault = |reason: String| Error::Settings(format!("`{}` {reason}", self.name()));
         let mut json = serde_json::to_value(self).map_err(|e| fault(e.to_string()))?;
+        let keys = json.as_object().into_iter().flat_map(|map| map.keys());
+        let mut known: Vec<String> = keys.filter(|key| *key != "kind").cloned().collect();
+        if let Self::Ligo(_) = self {
+            let unwritten = LigoConfig::UNWRITTEN.iter().filter(|key| json.get(key).is_none());
+            known.extend(unwritten.map(|key| (*key).to_owned()));
+        }
         for (key, value) in settings {
-            match json.get_mut(key).filter(|_| key != "kind") {
-                Some(setting) => *setting = value.clone(),
-                None => {
-                    let known: Vec<&str> = json
-                        .as_object()
-                        .into_iter()
-                        .flat_map(|map| map.keys())
-                        .map(String::as_str)
-                        .collect();
-                    let known: Vec<&str> = known.into_iter().filter(|k| *k != "kind").collect();
-                    let known = if known.is_empty() {
-                        "none".into()
-                    } else {
-                        known.join(", ")
-                    };
-                    return Err(fault(format!("has no setting `{key}`; it has {known}")));
-                }
+            if !known.contains(key) {
+                let known = if known.is_empty() {
+                    "none".into()
+                } else {
+                    known.join(", ")
+                };
+                return Err(fault(format!("has no setting `{key}`; it has {known}")));
             }
+            json[key] = value.clone();
         }
         serde_json::from_value(json)
             .map_err(|e| fault(format!("cannot be set so: {}", ligo_arch::in_words(&e.to_string()))))
@@ -236,6 +241,7 @@ impl OperatorSpec {
             Self::Lemon(config) => Ok(lemon::build(small, large, device, *config, initializer_range, seed)),
             Self::Expansions => Ok(expansions::build(small, large, device, initializer_range, seed)),
             Self::Middle => layers::by_rule(small, large, device, crate::depth::middle, fresh),
+            Self::Upcycle(config) => Ok(upcycle::build(small, large, device, *config, initializer_range, seed)),
             Self::Ligo(config) => LigoOperator::new(small, large, config, seed)?.initial_map(device),
         }
     }

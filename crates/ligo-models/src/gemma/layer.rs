@@ -2,7 +2,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use ligo_arch::{GemmaConfig, LayerType};
 
-use super::{Around, Attention};
+use super::Attention;
+use crate::rotation::Around;
 use crate::stack::Stacked;
 use crate::{DropoutStream, Linear, RmsNorm};
 

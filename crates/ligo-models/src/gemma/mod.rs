@@ -9,15 +9,13 @@ mod layer;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use ligo_arch::{GemmaConfig, LayerType};
+use ligo_arch::GemmaConfig;
 
 pub use attention::Attention;
 pub use layer::{FeedForward, Layer};
 
 use crate::causal::{NextTokens, Reading};
-use crate::rotation::{Surroundings, Turning};
-use crate::stack::Context;
-use crate::token_drop::Division;
+use crate::rotation::Rotations;
 use crate::{Embedding, Error, Linear, Pass, RmsNorm, stack};
 
 /// A Gemma with a language-model head.
@@ -48,57 +46,6 @@ pub struct Gemma {
     rotations: Rotations,
 }
 
-/// How layers rotate: those with a window of a Gemma 3 otherwise than those without.
-#[derive(Clone, Debug)]
-struct Rotations {
-    full: Turning,
-    sliding: Option<Turning>,
-}
-
-/// What layers read beside hidden states, by their type.
-#[derive(Clone)]
-pub(crate) struct Around {
-    full: Surroundings,
-    /// Where it is not the same.
-    sliding: Option<Surroundings>,
-}
-
-impl Around {
-    pub(super) fn of(&self, kind: LayerType) -> &Surroundings {
-        match kind {
-            LayerType::Full => &self.full,
-            LayerType::Sliding => self.sliding.as_ref().unwrap_or(&self.full),
-        }
-    }
-}
-
-impl Context for Around {
-    fn of_kept(&self, tokens: &Division) -> Self {
-        Self {
-            full: self.full.of_kept(tokens),
-            sliding: self.sliding.as_ref().map(|around| around.of_kept(tokens)),
-        }
-    }
-}
-
-impl Rotations {
-    fn new(c: &GemmaConfig) -> Self {
-        let [full, sliding] = [LayerType::Full, LayerType::Sliding].map(|kind| c.rotation(kind));
-        let differs = full != sliding;
-        Self {
-            full: Turning::new(full),
-            sliding: differs.then(|| Turning::new(sliding)),
-        }
-    }
-
-    fn around(&self, reading: &Reading) -> Around {
-        Around {
-            full: self.full.around(reading),
-            sliding: self.sliding.as_ref().map(|turning| turning.around(reading)),
-        }
-    }
-}
-
 impl GemmaForCausalLm {
     pub(crate) fn skeleton(c: &GemmaConfig, device: &Device) -> Self {
         let d = c.hidden_size;
@@ -112,7 +59,7 @@ impl GemmaForCausalLm {
                     .collect(),
                 norm: RmsNorm::skeleton(d, c.rms_norm_eps, device),
                 scale: c.token_scale(),
-                rotations: Rotations::new(c),
+                rotations: Rotations::new(&|kind| c.rotation(kind)),
             },
             lm_head: (!c.tie_word_embeddings).then(head),
             cap: c.logit_cap(),

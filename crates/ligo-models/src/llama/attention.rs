@@ -68,7 +68,7 @@ impl Attention {
     }
 
     /// `residual + dropout(o_proj(heads(x)))`.
-    pub(super) fn forward(
+    pub(crate) fn forward(
         &self,
         x: Tensor<3>,
         residual: Tensor<3>,

@@ -67,7 +67,12 @@ impl Stacked for Layer {
 
 impl FeedForward {
     pub(crate) fn skeleton(c: &LlamaConfig, device: &Device) -> Self {
-        let (d, f) = (c.hidden_size, c.intermediate_size);
+        Self::skeleton_of(c, c.intermediate_size, device)
+    }
+
+    /// With so many neurons.
+    pub(crate) fn skeleton_of(c: &LlamaConfig, f: usize, device: &Device) -> Self {
+        let d = c.hidden_size;
         let linear = |inputs, outputs| Linear::skeleton_with(inputs, outputs, c.has_ffn_bias(), device);
         Self {
             gate_proj: linear(d, f),
@@ -86,8 +91,8 @@ impl FeedForward {
     /// `silu(gate_proj(x)) · up_proj(x)`.
     ///
     /// # Shapes
-    /// `x [B, L, D]`; the result is `[B, L, F]`.
-    pub(crate) fn neurons(&self, x: Tensor<3>) -> Tensor<3> {
+    /// `x [.., D]`; the result is `[.., F]`.
+    pub(crate) fn neurons<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let gate = self.gate_proj.forward(x.clone());
         ligo_ops::swiglu(gate, self.up_proj.forward(x))
     }

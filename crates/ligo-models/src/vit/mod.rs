@@ -206,6 +206,7 @@ impl Network for DeitWithTeacher {
         Ok(Scores {
             head,
             other: Some(other),
+            added: None,
         })
     }
 

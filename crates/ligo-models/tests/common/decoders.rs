@@ -75,7 +75,7 @@ pub fn kinds() -> Vec<ModelConfig> {
 }
 
 /// What is like a Llama, with what each of them has otherwise.
-fn kin() -> [LlamaConfig; 3] {
+fn kin() -> [LlamaConfig; 4] {
     let with = |model_type, fields: &str| {
         let mut config = like_llama(model_type);
         config
@@ -97,7 +97,22 @@ fn kin() -> [LlamaConfig; 3] {
             r#"{"resid_pdrop": 0.1, "partial_rotary_factor": 0.5, "original_max_position_embeddings": 4}"#,
         )
     };
-    [smollm3, phi3, like_llama("olmo2")]
+    // The first of two layers has no experts, and tokens of the second go through two of three.
+    let dense_below = with(
+        "qwen3_moe",
+        r#"{"num_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 6, "mlp_only_layers": [0], "norm_topk_prob": false}"#,
+    );
+    [smollm3, phi3, like_llama("olmo2"), dense_below]
+}
+
+/// A mixture whose loss is more than that of next tokens.
+pub fn balanced() -> ModelConfig {
+    let mut config = like_llama("mixtral");
+    let fields = r#"{"num_local_experts": 3, "num_experts_per_tok": 2, "output_router_logits": true, "router_aux_loss_coef": 0.3}"#;
+    config
+        .extra
+        .extend(serde_json::from_str::<serde_json::Map<_, _>>(fields).unwrap_or_default());
+    ModelConfig::Llama(config)
 }
 
 /// Normalised in front of its parts, and behind sums with a token table of another width.

@@ -5,7 +5,7 @@ pub mod decoders;
 pub mod images;
 
 use burn::tensor::{Device, Int, Tensor};
-use ligo_arch::{BertConfig, DistilBertConfig, ModelConfig};
+use ligo_arch::{BertConfig, DistilBertConfig, ModelConfig, ModernBertConfig};
 use ligo_models::{MlmInputs, SequenceInputs, SpanInputs, TextFeatures};
 
 /// The same values for the same name, spread over ±0.4, gains of normalisations around 1.
@@ -55,6 +55,17 @@ pub fn tiny_distilbert() -> ModelConfig {
         hidden_dim: 12,
         max_position_embeddings: 6,
         ..DistilBertConfig::new(13, 8, 2, 2)
+    })
+}
+
+/// A ModernBERT of such sizes, whose second layer sees two tokens to either side.
+pub fn tiny_modernbert() -> ModelConfig {
+    ModelConfig::ModernBert(ModernBertConfig {
+        local_attention: 4,
+        attention_dropout: 0.1,
+        embedding_dropout: 0.1,
+        mlp_dropout: 0.1,
+        ..ModernBertConfig::new(13, 8, 2, 2, 12)
     })
 }
 

@@ -13,7 +13,7 @@ type Shapes = BTreeMap<String, Vec<usize>>;
 
 fn fixtures() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
-    let folders = ["gpt2", "llama"].into_iter().flat_map(|family| {
+    let folders = ["gpt2", "llama", "moe"].into_iter().flat_map(|family| {
         let entries = fs::read_dir(root.join(family)).unwrap();
         entries.map(|e| e.unwrap().path()).collect::<Vec<_>>()
     });

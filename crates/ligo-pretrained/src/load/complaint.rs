@@ -5,7 +5,7 @@ use ligo_checkpoint::plain;
 use ligo_checkpoint::{ModelDir, Report};
 use serde_json::Value;
 
-use super::{LoadError, WRAPPER, family_name};
+use super::{LoadError, WRAPPER};
 
 /// The plainest complaint that there is about tensors that do not fit.
 pub(super) fn complaint(
@@ -48,7 +48,7 @@ fn no_head(report: &Report, dir: &ModelDir, config: &ModelConfig, table: &ParamT
     let named = dir.config().ok()?.pointer("/architectures/0").and_then(Value::as_str);
     Some(LoadError::NoHead {
         path: dir.path().to_path_buf(),
-        family: family_name(config.model_type()).into(),
+        family: config.display_name().into(),
         head: match config.task() {
             Task::MaskedLm | Task::CausalLm => "language-model".into(),
             Task::QuestionAnswering => "question-answering".into(),
@@ -74,7 +74,7 @@ fn other_family(dir: &ModelDir, config: &ModelConfig) -> Option<LoadError> {
     let expected = ModelConfig::recognise(own.iter().map(|t| t.name.as_str()))?;
     (found != expected).then(|| LoadError::OtherFamily {
         path: dir.path().to_path_buf(),
-        says: family_name(config.model_type()).into(),
-        found: family_name(found).into(),
+        says: config.display_name().into(),
+        found: ligo_arch::family_name(found).into(),
     })
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::{JsonFile, read_json};
 use ligo_experiment::Listener;
+use ligo_experiment::growing::Vocabulary;
 use serde_json::Value;
 
-use super::vocabulary::Vocabulary;
 use crate::{Failure, Ui};
 
 const GENERATION: &str = "generation_config.json";

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::{CARD_FILE, Card};
 use ligo_cost::format;
+use ligo_experiment::growing::Losses;
 use ligo_experiment::hub;
+use ligo_verify::Effect;
 
-use super::effect::Effect;
-use super::text::Losses;
 use crate::Failure;
 
 /// The card of a model that was grown and not trained.
@@ -42,6 +42,7 @@ pub fn of(dir: &Path, small: &ModelConfig, large: &ModelConfig, method: &str) ->
 fn sizes(small: &ModelConfig, large: &ModelConfig) -> Vec<(String, String)> {
     let (few, many) = (small.sizes(), large.sizes());
     let parameters = |config: &ModelConfig| config.table().num_parameters() as f64;
+    let experts = |config: &ModelConfig| config.sizes().sparse.map_or(1, |sparse| sparse.experts);
     let mut facts = vec![(
         "Parameters".to_owned(),
         format!(
@@ -55,6 +56,7 @@ fn sizes(small: &ModelConfig, large: &ModelConfig) -> Vec<(String, String)> {
         ("Width", few.hidden, many.hidden),
         ("Heads", few.heads, many.heads),
         ("Neurons of a feed-forward layer", few.ffn, many.ffn),
+        ("Experts of a layer", experts(small), experts(large)),
         ("Vocabulary", small.vocab_size(), large.vocab_size()),
     ] {
         if before != after {

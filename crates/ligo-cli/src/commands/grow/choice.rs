@@ -1,7 +1,7 @@
 //! The method that a pair is grown by when nobody says one.
 
 use ligo_arch::{Axis, ModelConfig, ParamTable};
-use ligo_growth::{Growth, OperatorSpec};
+use ligo_growth::{Growth, OperatorSpec, UpcycleConfig};
 
 /// A method, and why it is taken.
 #[derive(Debug)]
@@ -25,8 +25,11 @@ const UNKEPT: &str = "no fixed method keeps what this model computes, so it has 
 ///
 /// `builds` tells whether a method takes the pair with all its sizes.
 pub fn propose(small: &ModelConfig, large: &ModelConfig, builds: impl Fn(&OperatorSpec) -> bool) -> Proposal {
-    let kinds = kinds(&small.table(), &large.table());
-    let (table, larger) = (small.table(), large.table());
+    let (table, larger) = (small.table_for(large), large.table());
+    if let Some(upcycling) = upcycled(&table, &larger, &builds) {
+        return upcycling;
+    }
+    let kinds = kinds(&table, &larger);
     let fits = |name: &str, keeps: bool| {
         let spec = OperatorSpec::from_name(name).filter(|spec| !spec.facts().learned)?;
         let facts = spec.facts();
@@ -61,6 +64,25 @@ pub fn propose(small: &ModelConfig, large: &ModelConfig, builds: impl Fn(&Operat
             }
         }
     }
+}
+
+/// What adds experts, where that is all that is asked for: nothing else does.
+fn upcycled(small: &ParamTable, large: &ParamTable, builds: impl Fn(&OperatorSpec) -> bool) -> Option<Proposal> {
+    let spec = OperatorSpec::Upcycle(UpcycleConfig::default());
+    let [few, many] = [small, large].map(|table| table.size(Axis::EXPERTS));
+    if few >= many || !builds(&spec) {
+        return None;
+    }
+    let reason = match few {
+        1 => {
+            "the one method that makes experts; as copies they compute what the small model does, and --set drop=0.5 makes them differ"
+        }
+        _ => "the one method that adds experts, copies of those that are there",
+    };
+    Some(Proposal {
+        spec,
+        reason: reason.into(),
+    })
 }
 
 /// The kinds of growth that lead from one model to the other.
@@ -134,6 +156,34 @@ mod tests {
             name == "stackbert" && reason.contains("has to be trained"),
             "{name}: {reason}"
         );
+    }
+
+    #[test]
+    fn experts_are_added_by_upcycling() {
+        let experts = Resize {
+            experts: Some(Size::Exactly(8)),
+            top_k: Some(2),
+            ..Resize::default()
+        };
+        let (name, reason) = proposed("llama", experts);
+        assert!(
+            name == "upcycle" && reason.contains("compute what the small model does"),
+            "{name}: {reason}"
+        );
+        assert_eq!(proposed("qwen3", experts).0, "upcycle");
+        let (name, reason) = proposed("mixtral", experts);
+        assert!(
+            name == "upcycle" && reason.contains("copies of those"),
+            "{name}: {reason}"
+        );
+        // The method does not take a pair that grows otherwise, too.
+        let small = ModelConfig::example("llama").unwrap();
+        let wider = Resize {
+            width: Some(Size::Times(2.0)),
+            ..experts
+        };
+        let found = propose(&small, &small.resized(&wider).unwrap(), |_| false);
+        assert_ne!(found.spec.name(), "upcycle");
     }
 
     #[test]

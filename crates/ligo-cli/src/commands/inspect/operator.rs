@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 use super::norms::RowNorms;
 use super::{Error, field, heat_map, leaves, list, manifest, summary};
 
+/// What begins the names of weights that were learned along with the matrices, and what they are called for people.
+const LEARNED_ALONG: [(&str, &str); 2] = [("small.", "small model"), ("residual.", "added")];
+
 /// Prints an operator directory, and draws it as `STEM.svg` and `STEM.png` when asked to.
 pub fn inspect(path: &Path, picture: Option<&Path>, tensors: bool, out: &mut dyn Write) -> Result<(), Error> {
     let info = OperatorInfo::read(path)?;
@@ -27,7 +30,19 @@ pub fn inspect(path: &Path, picture: Option<&Path>, tensors: bool, out: &mut dyn
     field(out, "operator", info.operator.name())?;
     field(out, "from", describe(&small))?;
     field(out, "to", describe(&large))?;
-    field(out, "matrices", summary(file.tensors().iter()))?;
+    let is_weight = |name: &str| LEARNED_ALONG.iter().any(|(prefix, _)| name.starts_with(prefix));
+    let matrices = file.tensors().iter().filter(|tensor| !is_weight(&tensor.name));
+    field(out, "matrices", summary(matrices))?;
+    for (prefix, title) in LEARNED_ALONG {
+        let mut weights = file
+            .tensors()
+            .iter()
+            .filter(|tensor| tensor.name.starts_with(prefix))
+            .peekable();
+        if weights.peek().is_some() {
+            field(out, title, summary(weights))?;
+        }
+    }
     let fill = match info.fresh_fill {
         None => "zeros".to_owned(),
         Some((range, seed)) => format!("fresh values, matrices N(0, {range}²), seed {seed}"),
@@ -170,6 +185,23 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}:\n{text}");
         }
+    }
+
+    #[test]
+    fn weights_that_are_learned_along_are_no_matrices() {
+        let lines = |config| {
+            let text = shown(&saved(&OperatorSpec::Ligo(config)), None);
+            text.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let find = |lines: &[String], title: &str| lines.iter().find(|line| line.starts_with(title)).cloned();
+        let alone = lines(LigoConfig::default());
+        let along = lines(LigoConfig {
+            tune_residual: true,
+            ..LigoConfig::default()
+        });
+        assert_eq!(find(&alone, "matrices"), find(&along, "matrices"));
+        assert_eq!(find(&alone, "added"), None);
+        assert!(find(&along, "added").is_some(), "{along:?}");
     }
 
     #[test]
