@@ -14,11 +14,11 @@ use ligo_arch::{BertConfig, ModelConfig};
 use ligo_checkpoint::{Change, Disk};
 use ligo_growth::{LigoConfig, LigoOperator, MemorySource};
 use ligo_metrics::{Record, read};
-use ligo_models::{Inputs, Model};
+use ligo_models::Inputs;
 use ligo_train::{
-    Collective, DistillObjective, Distillation, Error, Event, FailedSavePolicy, Freeze, LayerDrop, Leaves,
-    NonFinitePolicy, Objective, OperatorObjective, Outcome, RunData, StepContext, Submodels, ThreadRank, TokenDropping,
-    TrainConfig, TrainResult, Trainer,
+    Average, Collective, DistillObjective, Distillation, Error, Event, FailedSavePolicy, Freeze, LayerDrop, Learner,
+    Leaves, NonFinitePolicy, Objective, OperatorObjective, OptimizerKind, Outcome, RunData, StepContext, Submodels,
+    ThreadRank, TokenDropping, TrainConfig, TrainResult, Trainer,
 };
 use toy::{Toy, Watcher, bits, config, run, timeless};
 
@@ -74,7 +74,7 @@ impl Objective for Poisoned<'_> {
         self.inner.name()
     }
 
-    fn model(&self, leaves: &Leaves) -> Result<Model, Error> {
+    fn model(&self, leaves: &Leaves) -> Result<Box<dyn Learner>, Error> {
         self.inner.model(leaves)
     }
 
@@ -126,7 +126,7 @@ impl<'a> Setup<'a> {
         };
         let toy = Toy::with_layers(4);
         let loader = toy.loader(true);
-        let teacher = toy.objective.model(&Leaves::plain(&toy.store())).unwrap();
+        let teacher = toy.objective.network(&Leaves::plain(&toy.store())).unwrap();
         let distilled = DistillObjective::new(toy.objective.clone(), teacher);
         let plain: &dyn Objective = match config.distillation {
             Some(_) => &distilled,
@@ -251,6 +251,35 @@ fn a_run_that_is_stopped_goes_on_with_another_number_of_ranks() {
         assert_eq!(timeless(&result), timeless(&expected));
         assert!(all == whole, "{stops:?}");
         assert_eq!(numbers(&dir), numbers(&folder.path().join("whole")));
+    }
+}
+
+#[test]
+fn muon_and_averages_of_weights_are_the_same_on_all_ranks_and_go_on_with_other_numbers_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut muon = with_micro_batches(4);
+    muon.optimizer.kind = OptimizerKind::Muon;
+    let averaged = |average| TrainConfig {
+        average: Some(average),
+        ..with_micro_batches(4)
+    };
+    let ema = averaged(Average {
+        ema: Some(0.9),
+        ..Average::default()
+    });
+    let last = averaged(Average {
+        last: Some(3),
+        every: Some(2),
+        ..Average::default()
+    });
+    for (name, config) in [("muon", muon), ("ema", ema), ("last", last)] {
+        let dir = |kind: &str| folder.path().join(format!("{name} {kind}"));
+        let (expected, whole, _) = together(1, &dir("whole"), &config, None);
+        together(4, &dir("run"), &config, Some(9));
+        together(2, &dir("run"), &config, Some(17));
+        let (result, all, _) = together(2, &dir("run"), &config, None);
+        assert_eq!(timeless(&result), timeless(&expected), "{name}");
+        assert!(all == whole, "{name}");
     }
 }
 

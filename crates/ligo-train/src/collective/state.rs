@@ -2,10 +2,12 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
+use burn::tensor::Tensor;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Collective;
+use crate::average::Averages;
 use crate::progress::Progress;
 use crate::store::download;
 use crate::{Error, Optimizer, ParamStore};
@@ -15,6 +17,8 @@ use crate::{Error, Optimizer, ParamStore};
 struct Header {
     progress: Option<Progress>,
     updates: u64,
+    /// Weights that an average is made of.
+    averages: usize,
 }
 
 /// Replaces a value by that of rank 0.
@@ -59,34 +63,46 @@ pub(crate) fn broadcast_state(
     let mut header = Header {
         progress,
         updates: optimizer.updates(),
+        averages: optimizer.averages().map_or(0, |averages| averages.kept().count()),
     };
     broadcast_json(ranks, &mut header)?;
-    let mut moments = Vec::new();
-    for (i, info) in store.infos().to_vec().into_iter().enumerate() {
-        let value = &store.values()[i];
-        let value = broadcast_values(ranks, || download(&info.name, value))?;
-        if let Some((m, v)) = optimizer.moments_at(i) {
-            let m = broadcast_values(ranks, || download(&info.name, m))?;
-            let v = broadcast_values(ranks, || download(&info.name, v))?;
-            moments.push((info.name.clone(), m, v));
-        }
-        if ranks.rank() > 0 {
-            store.set(&info.name, value)?;
+    let names: Vec<String> = store.infos().iter().map(|info| info.name.clone()).collect();
+    let (mut values, mut moments) = (Vec::new(), Vec::new());
+    for (i, name) in names.iter().enumerate() {
+        values.push(broadcast_values(ranks, name, store.values().get(i))?);
+        let [first, second] = optimizer.moments_at(i);
+        if first.is_some() {
+            let (m, v) = (
+                broadcast_values(ranks, name, first)?,
+                broadcast_values(ranks, name, second)?,
+            );
+            moments.push((name.clone(), m, v));
         }
     }
+    let mut averages = Vec::new();
+    for place in 0..header.averages {
+        let mine = optimizer.averages().and_then(|averages| averages.kept().nth(place));
+        let all = names.iter().enumerate();
+        let values = all.map(|(i, name)| broadcast_values(ranks, name, mine.and_then(|kept| kept.get(i))));
+        averages.push(values.collect::<Result<Vec<_>, _>>()?);
+    }
     if ranks.rank() > 0 {
+        for (name, values) in names.iter().zip(values) {
+            store.set(name, values)?;
+        }
         optimizer.restore(store, moments, header.updates)?;
+        if let Some(kept) = optimizer.averages_mut() {
+            kept.restore(store, averages);
+        }
     }
     Ok(header.progress)
 }
 
-fn broadcast_values(
-    ranks: &dyn Collective,
-    values: impl FnOnce() -> Result<Vec<f32>, Error>,
-) -> Result<Vec<f32>, Error> {
+/// The values that rank 0 has; nothing where it has no such tensor.
+fn broadcast_values(ranks: &dyn Collective, name: &str, mine: Option<&Tensor<1>>) -> Result<Vec<f32>, Error> {
     let mut bytes = Vec::new();
-    if ranks.rank() == 0 {
-        bytes = values()?.into_iter().flat_map(f32::to_le_bytes).collect();
+    if let Some(mine) = mine.filter(|_| ranks.rank() == 0) {
+        bytes = download(name, mine)?.into_iter().flat_map(f32::to_le_bytes).collect();
     }
     ranks.broadcast(&mut bytes)?;
     let (numbers, _) = bytes.as_chunks();
@@ -100,7 +116,7 @@ pub(crate) fn hash_of(bytes: impl AsRef<[u8]>) -> u64 {
     hasher.finish()
 }
 
-/// Finds a rank whose weights or moments are not those of rank 0, to the bit.
+/// Finds a rank whose weights, moments or averages are not those of rank 0, to the bit.
 ///
 /// # Errors
 /// [`Error::ReplicasDiffer`] on all ranks; [`Error::RankLost`], and failures of the device.
@@ -116,16 +132,13 @@ pub(crate) fn check_replicas(
     let mut mine = Vec::with_capacity(store.len());
     for (i, info) in store.infos().iter().enumerate() {
         let mut hasher = DefaultHasher::new();
-        let mut add = |value| {
+        let averages = optimizer.averages().into_iter().flat_map(Averages::kept);
+        let held = store.values().get(i).into_iter();
+        let held = held.chain(optimizer.moments_at(i).into_iter().flatten());
+        for value in held.chain(averages.filter_map(|kept| kept.get(i))) {
             for number in download(&info.name, value)? {
                 hasher.write_u32(number.to_bits());
             }
-            Ok::<_, Error>(())
-        };
-        add(&store.values()[i])?;
-        if let Some((m, v)) = optimizer.moments_at(i) {
-            add(m)?;
-            add(v)?;
         }
         mine.push(hasher.finish());
     }
