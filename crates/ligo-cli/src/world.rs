@@ -19,7 +19,6 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
 fn refused(error: ligo_mpi::Error) -> Failure {
     Failure::other(
         error.to_string(),

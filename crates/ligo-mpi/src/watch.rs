@@ -128,6 +128,7 @@ impl Drop for Watch {
     }
 }
 
+#[allow(clippy::print_stderr, reason = "the program waits elsewhere and cannot say it")]
 fn watch(ranks: &Communicator, calls: &Calls, patience: Duration, is_over: &AtomicBool) {
     let (rank, size) = (ranks.rank(), ranks.size());
     let mut heard = Heard::new(rank as usize, size as usize);
@@ -185,9 +186,9 @@ mod tests {
         let mut heard = Heard::new(0, 3);
         let mut last = None;
         for tick in 0..=ticks {
-            for other in 0..2 {
-                if tick < silent_from[other] {
-                    heard.tell(other + 1, calls[other]);
+            for (other, (calls, from)) in calls.into_iter().zip(silent_from).enumerate() {
+                if tick < from {
+                    heard.tell(other + 1, calls);
                 }
             }
             last = heard.tick(7);

@@ -113,6 +113,7 @@ impl Mpi {
 }
 
 /// MPI waits for a rank that has panicked until that one is gone.
+#[allow(clippy::print_stderr, reason = "the last words of the process")]
 fn end_all_on_panic(world: Communicator) {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -126,7 +127,6 @@ fn end_all_on_panic(world: Communicator) {
     }));
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
 fn lost(error: ferrompi::Error) -> TrainError {
     TrainError::RankLost {
         rank: None,

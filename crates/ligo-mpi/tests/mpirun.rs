@@ -150,6 +150,7 @@ fn mpirun(ranks: usize, dir: &Path, options: &[&str], settings: &[(&str, &str)])
         ("OMPI_MCA_rmaps_base_oversubscribe", "1"),
         ("OMPI_MCA_btl_vader_single_copy_mechanism", "none"),
         ("OMPI_MCA_btl_base_warn_component_unused", "0"),
+        ("OMPI_MCA_mpi_yield_when_idle", "1"),
         ("RAYON_NUM_THREADS", "1"),
     ]);
     Some(command.stdin(Stdio::null()).output().unwrap())

@@ -368,7 +368,6 @@ fn text_of(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
     serde_json::to_vec(value).map_err(garbled)
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
 fn garbled(error: serde_json::Error) -> Failure {
     Failure::other(
         format!("ranks do not understand each other: {error}"),

@@ -102,9 +102,9 @@ mod tests {
             let all = parts(ranks * len);
             let mut sums = all.clone();
             sum_blocks(&mut sums, len);
-            for i in 0..len {
+            for (i, sum) in sums.iter().take(len).enumerate() {
                 assert_eq!(
-                    sums[i].to_bits(),
+                    sum.to_bits(),
                     tree_of(all.iter().copied().skip(i).step_by(len)).to_bits()
                 );
             }
