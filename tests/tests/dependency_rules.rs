@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Crate, and what it must not reach through any chain of workspace crates. `burn` stands for its whole family.
-const MUST_NOT_DEPEND_ON: [(&str, &[&str]); 11] = [
+const MUST_NOT_DEPEND_ON: [(&str, &[&str]); 18] = [
     (
         "ligo-arch",
         &[
@@ -64,8 +64,34 @@ const MUST_NOT_DEPEND_ON: [(&str, &[&str]); 11] = [
     ),
     ("ligo-growth", &["ligo-data", "ligo-models", "ligo-train", "ligo-cli"]),
     ("ligo-hub", &["burn", "ligo-"]),
+    ("ligo-assets", &["burn", "ligo-"]),
+    ("ligo-metrics", &["burn", "ligo-"]),
     ("ligo-models", &["ligo-data", "ligo-train", "ligo-cli"]),
-    ("ligo-train", &["ligo-cli"]),
+    (
+        "ligo-train",
+        &[
+            "ligo-mpi",
+            "ligo-report",
+            "ligo-device",
+            "ligo-pretrained",
+            "ligo-experiment",
+            "ligo-cli",
+        ],
+    ),
+    (
+        "ligo-device",
+        &["ligo-report", "ligo-pretrained", "ligo-experiment", "ligo-cli"],
+    ),
+    (
+        "ligo-pretrained",
+        &["ligo-report", "ligo-device", "ligo-experiment", "ligo-cli"],
+    ),
+    ("ligo-verify", &["ligo-experiment", "ligo-cli"]),
+    ("ligo-experiment", &["ligo-mpi", "ligo-cli", "indicatif"]),
+    (
+        "ligo-mpi",
+        &["ligo-device", "ligo-pretrained", "ligo-experiment", "ligo-cli"],
+    ),
     ("xtask", &["burn", "ligo-"]),
 ];
 

@@ -93,7 +93,7 @@ fn the_first_page_is_read_in_minutes_and_leads_to_every_other() {
         .collect();
     let missing: Vec<PathBuf> = pages()
         .into_iter()
-        .filter(|page| !page.ends_with("README.md") && !linked.contains(page))
+        .filter(|page| !page.ends_with("README.md") && !page.ends_with("SUMMARY.md") && !linked.contains(page))
         .collect();
     assert!(missing.is_empty(), "README.md leads to none of {missing:?}");
 }
@@ -104,4 +104,19 @@ fn links_and_headings_are_found_as_they_are_written() {
     assert_eq!(links(&prose(text)), ["y.md#z", "q.png", "r"]);
     assert!(anchors(text).contains("a-b-c"));
     assert!(Path::new("a/b.md").ends_with("b.md"));
+}
+
+#[test]
+fn the_book_has_every_page_once() {
+    let docs = root().join("docs");
+    let contents = fs::read_to_string(docs.join("SUMMARY.md")).unwrap();
+    let listed = links(&contents);
+    let named: BTreeSet<&str> = listed.iter().map(String::as_str).collect();
+    assert_eq!(named.len(), listed.len(), "a page is in the book twice");
+    let files = fs::read_dir(&docs).unwrap().map(|entry| entry.unwrap().file_name());
+    let files = files.map(|name| name.to_string_lossy().into_owned());
+    let pages: BTreeSet<String> = files
+        .filter(|name| name.ends_with(".md") && name != "SUMMARY.md")
+        .collect();
+    assert_eq!(named, pages.iter().map(String::as_str).collect());
 }

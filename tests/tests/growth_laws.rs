@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use ligo_arch::{BertConfig, ModelConfig};
 use ligo_checkpoint::{Dtype, ModelDir};
-use ligo_cli::load::{load_model, open_model};
 use ligo_growth::stream::{GrowOptions, grow_directory};
 use ligo_growth::{
     CloningConfig, DepthInit, Growth, LigoConfig, LinearMap, OperatorInfo, OperatorSpec, Sharing, WidthInit,
     load_operator, save_operator,
 };
 use ligo_models::{Model, TextFeatures};
+use ligo_pretrained::{load_model, open_model};
 
 const WORDS: &str = "bert.embeddings.word_embeddings.weight";
 const DECODER: &str = "cls.predictions.decoder.weight";
@@ -52,7 +52,7 @@ fn grow(small: &Path, large: &ModelConfig, spec: &OperatorSpec, target: &Path) {
 }
 
 fn grow_with(map: &LinearMap, small: &Path, large: &ModelConfig, target: &Path) {
-    let ligo_cli::load::Source {
+    let ligo_pretrained::Source {
         config,
         dir: mut source,
         ..
@@ -229,7 +229,7 @@ fn tied_embeddings_stay_tied_whatever_the_operator() {
         let (token, width) = (1, bert(&large).hidden_size);
         let vocab = bert(&large).vocab_size;
         let bias = dir.read_f32("cls.predictions.bias").unwrap();
-        let erased = grown.model.install::<ligo_cli::load::LoadError>(&mut |name, _| {
+        let erased = grown.model.install::<ligo_pretrained::LoadError>(&mut |name, _| {
             let mut values = dir.read_f32(name)?;
             if name == WORDS {
                 values[token * width..][..width].fill(0.0);

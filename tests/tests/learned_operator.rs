@@ -8,11 +8,11 @@ use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
 use ligo_arch::{BertConfig, ModelConfig};
-use ligo_cli::load::open_model;
-use ligo_cli::{Beside, host_store, load_store, save_model};
 use ligo_data::{Batch, Corpus, Masking, MlmLoader, TokenStore, Tokenizer, Watch};
 use ligo_growth::stream::{GrowOptions, grow_directory};
 use ligo_growth::{FurtherInit, LigoConfig, LigoOperator, Sharing, WidthInit, init};
+use ligo_pretrained::open_model;
+use ligo_pretrained::{Beside, host_store, load_store, save_model};
 use ligo_train::{
     Objective, OperatorObjective, ParamStore, PretrainObjective, RunData, Silent, TrainConfig, TrainResult, Trainer,
     evaluate,
@@ -151,6 +151,15 @@ fn a_learned_operator_lowers_the_loss_and_is_written_as_it_was_learned() {
             5e-3,
         ),
         (shared(Sharing::PerLargeLayer), 5e-3),
+        // With the small model's weights, and what is added to the grown ones.
+        (
+            LigoConfig {
+                tune_small_model: true,
+                tune_residual: true,
+                ..shared(Sharing::Shared)
+            },
+            5e-3,
+        ),
         // Net2Net and the layer above, free columns.
         (
             LigoConfig {

@@ -37,6 +37,11 @@ fn development_dependencies_turn_on_no_feature_of_what_the_program_is_built_on()
     let burn =
         |features: &BTreeMap<String, BTreeSet<String>>| features.keys().any(|name| name.starts_with("burn-flex "));
     assert!(burn(&program) && burn(&tests));
+    // MPI is there for who asks for it.
+    assert!(
+        !tests.keys().any(|name| name.starts_with("ferrompi ")),
+        "MPI is built unasked"
+    );
     let differing: Vec<String> = program
         .iter()
         .filter(|(package, features)| tests.get(*package) != Some(features))

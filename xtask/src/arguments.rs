@@ -16,6 +16,7 @@ pub enum Task {
 pub struct Ligo {
     /// `None` is auto.
     pub backend: Option<Backend>,
+    pub with_mpi: bool,
     pub dry_run: bool,
     /// The subcommand and everything after it.
     pub arguments: Vec<OsString>,
@@ -27,6 +28,7 @@ pub struct Test {
     /// `None` is auto.
     pub backend: Option<Backend>,
     pub with_cuda: bool,
+    pub with_mpi: bool,
     pub long: bool,
     pub lint: bool,
     pub dry_run: bool,
@@ -52,23 +54,25 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, Stri
     match command.to_str() {
         Some("help" | "--help" | "-h") => Ok(Task::Help),
         Some("train") => {
-            let rest = own.take_from(arguments, &["--dry-run", "--help", "-h"])?;
+            let rest = own.take_from(arguments, &["--dry-run", "--with-mpi", "--help", "-h"])?;
             if own.has("--help") || own.has("-h") {
                 return Ok(Task::Help);
             }
             Ok(Task::Ligo(Ligo {
                 backend: own.backend()?,
+                with_mpi: own.has("--with-mpi"),
                 dry_run: own.has("--dry-run"),
                 arguments: whole_road(rest),
             }))
         }
         Some(direct @ ("ligo" | "compare" | "plan" | "devices")) => {
-            let mut rest = own.take_from(arguments, &["--dry-run"])?;
+            let mut rest = own.take_from(arguments, &["--dry-run", "--with-mpi"])?;
             if direct != "ligo" {
                 rest.insert(0, direct.into());
             }
             Ok(Task::Ligo(Ligo {
                 backend: own.backend()?,
+                with_mpi: own.has("--with-mpi"),
                 dry_run: own.has("--dry-run"),
                 arguments: rest,
             }))
@@ -76,16 +80,25 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, Stri
         Some("test") => {
             let arguments = own.take_from(
                 arguments,
-                &["--dry-run", "--long", "--lint", "--with-cuda", "--help", "-h"],
+                &[
+                    "--dry-run",
+                    "--long",
+                    "--lint",
+                    "--with-cuda",
+                    "--with-mpi",
+                    "--help",
+                    "-h",
+                ],
             )?;
             if own.has("--help") || own.has("-h") {
                 return Ok(Task::Help);
             }
-            let flags = ["--with-cuda", "--long", "--lint", "--dry-run"];
-            let [with_cuda, long, lint, dry_run] = flags.map(|flag| own.has(flag));
+            let flags = ["--with-cuda", "--with-mpi", "--long", "--lint", "--dry-run"];
+            let [with_cuda, with_mpi, long, lint, dry_run] = flags.map(|flag| own.has(flag));
             Ok(Task::Test(Test {
                 backend: own.backend()?,
                 with_cuda,
+                with_mpi,
                 long,
                 lint,
                 dry_run,
@@ -234,6 +247,8 @@ mod tests {
         assert!(train.dry_run);
         assert_eq!(ligo("ligo --backend=wgpu grow a b").backend, Some(Backend::Wgpu));
         assert_eq!(ligo("ligo --backend auto grow").backend, None);
+        assert!(ligo("ligo --with-mpi --version").with_mpi && !ligo("train --set a=1").with_mpi);
+        assert_eq!(words(&ligo("train --with-mpi").arguments), "run --recipe demo");
     }
 
     #[test]
@@ -262,11 +277,11 @@ mod tests {
 
     #[test]
     fn test_options_are_told_from_the_test_runners() {
-        let Ok(Task::Test(test)) = parsed("test --backend wgpu --long resume -p ligo-train") else {
+        let Ok(Task::Test(test)) = parsed("test --backend wgpu --long --with-mpi resume -p ligo-train") else {
             panic!()
         };
         assert_eq!(test.backend, Some(Backend::Wgpu));
-        assert!(test.long && !test.lint && !test.with_cuda);
+        assert!(test.long && test.with_mpi && !test.lint && !test.with_cuda);
         assert_eq!(words(&test.arguments), "resume -p ligo-train");
     }
 

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
             if choice.backend == Backend::Cuda && !can_run_cuda(&machine) && !ligo.dry_run {
                 return ExitCode::FAILURE;
             }
-            let mut commands = plan::ligo(&ligo, features(&choice, &machine));
+            let mut commands = plan::ligo(&ligo, features(&choice, &machine, ligo.with_mpi));
             let Some(program) = commands.pop() else {
                 return ExitCode::SUCCESS;
             };
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
             let choice = detect::choose(test.backend, &machine);
             eprintln!("xtask: {choice}");
             let has_nextest = CargoCommand::new(["nextest", "--version"]).succeeds();
-            let commands = plan::test(&test, features(&choice, &machine), has_nextest);
+            let commands = plan::test(&test, features(&choice, &machine, test.with_mpi), has_nextest);
             ExitCode::from(run_all(&commands, test.dry_run))
         }
         Task::Bench(bench) => {
@@ -67,17 +67,18 @@ fn main() -> ExitCode {
             let choice = detect::choose(bench.backend, &machine);
             eprintln!("xtask: {choice}");
             start(
-                plan::bench(&bench.arguments, features(&choice, &machine)),
+                plan::bench(&bench.arguments, features(&choice, &machine, false)),
                 bench.dry_run,
             )
         }
     }
 }
 
-fn features(choice: &Choice, machine: &Machine) -> Features {
+fn features(choice: &Choice, machine: &Machine, with_mpi: bool) -> Features {
     Features {
         backend: choice.backend,
         has_avx512: machine.has_avx512,
+        with_mpi,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::cargo::CargoCommand;
 pub struct Features {
     pub backend: Backend,
     pub has_avx512: bool,
+    pub with_mpi: bool,
 }
 
 impl Features {
@@ -21,6 +22,10 @@ impl Features {
         }
         if self.has_avx512 {
             names.push("ligo-cli/avx512");
+        }
+        if self.with_mpi {
+            // The crate's own tests need it by its own name.
+            names.extend(["ligo-cli/mpi", "ligo-mpi/mpi"]);
         }
         names
     }
@@ -155,6 +160,7 @@ mod tests {
     fn ligo_with(arguments: &[&str]) -> Ligo {
         Ligo {
             backend: None,
+            with_mpi: false,
             dry_run: false,
             arguments: arguments.iter().map(OsString::from).collect(),
         }
@@ -165,12 +171,17 @@ mod tests {
     }
 
     fn on(backend: Backend, has_avx512: bool) -> Features {
-        Features { backend, has_avx512 }
+        Features {
+            backend,
+            has_avx512,
+            with_mpi: false,
+        }
     }
 
     const PLAIN: Features = Features {
         backend: Backend::Cpu,
         has_avx512: false,
+        with_mpi: false,
     };
 
     #[test]
@@ -262,6 +273,31 @@ mod tests {
                 format!("cargo nextest run --release --workspace --features {features}"),
                 format!("cargo test --doc --release --workspace --features {features}"),
             ]
+        );
+    }
+
+    #[test]
+    fn mpi_is_built_for_who_asks_it_and_only_into_what_knows_it() {
+        let with = Features {
+            with_mpi: true,
+            ..PLAIN
+        };
+        let features = "--features ligo-cli/mpi,ligo-mpi/mpi";
+        assert_eq!(
+            shown(&ligo(&ligo_with(&["--version"]), with)),
+            [format!("cargo run --release --bin ligo {features} -- --version")]
+        );
+        assert_eq!(
+            shown(&test(&Test::default(), with, true))[0],
+            format!("cargo nextest run --release --workspace {features}")
+        );
+        let one = Test {
+            arguments: vec!["-p".into(), "ligo-mpi".into()],
+            ..Test::default()
+        };
+        assert_eq!(
+            shown(&test(&one, with, true)),
+            ["cargo nextest run --release --features ligo-mpi/mpi -p ligo-mpi"]
         );
     }
 

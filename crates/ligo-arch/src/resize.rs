@@ -94,13 +94,19 @@ pub struct Resize {
 /// Numbers of tokens.
 const SPECIAL: [&str; 3] = ["pad_token_id", "bos_token_id", "eos_token_id"];
 
-/// What a family calls its sizes.
-struct Fields {
-    layers: &'static str,
-    width: &'static str,
-    heads: &'static str,
-    ffn: &'static str,
-    positions: &'static str,
+/// What a family calls its sizes in `config.json`.
+#[derive(Clone, Copy, Debug)]
+pub struct Fields {
+    /// Layers.
+    pub layers: &'static str,
+    /// Channels of the residual stream.
+    pub width: &'static str,
+    /// Attention heads.
+    pub heads: &'static str,
+    /// Neurons of the feed-forward network.
+    pub ffn: &'static str,
+    /// Tokens that a sequence may have.
+    pub positions: &'static str,
 }
 
 const USUAL: Fields = Fields {
@@ -115,7 +121,8 @@ const USUAL: Fields = Fields {
 const WORDS: &str = "word_embed_proj_dim";
 
 impl ModelConfig {
-    fn fields(&self) -> Fields {
+    /// What the family calls its sizes in `config.json`.
+    pub fn fields(&self) -> Fields {
         match self {
             Self::Gpt2(_) => Fields {
                 layers: "n_layer",

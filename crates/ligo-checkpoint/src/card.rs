@@ -59,30 +59,19 @@ const LARGEST_CARD: u64 = 4 << 20;
 
 impl Card {
     /// License, language, task and data out of the header of the card in a model's directory, as they stand there; empty where there is none.
+    /// [`Card::fault`] says what of it cannot be read.
     pub fn inherited(dir: &Path) -> String {
-        let path = dir.join(CARD_FILE);
-        let is_card = fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() <= LARGEST_CARD);
-        let text = is_card.then(|| fs::read_to_string(&path).ok()).flatten();
-        let text = text.unwrap_or_default();
-        let mut lines = text.lines().map(str::trim_end);
-        if lines.next() != Some(FENCE) {
-            return String::new();
-        }
-        let header: Vec<&str> = lines.collect();
-        // A header that does not end is none.
-        let end = header.iter().position(|line| *line == FENCE).unwrap_or(0);
-        let (mut kept, mut keeps) = (String::new(), false);
-        for line in &header[..end] {
-            // An entry goes on over indented lines and over those of a list.
-            if !line.starts_with([' ', '-', '\t']) {
-                keeps = line.split_once(':').is_some_and(|(key, _)| INHERITED.contains(&key));
-            }
-            if keeps && !line.is_empty() && !line.contains(char::is_control) {
-                kept += line;
-                kept.push('\n');
-            }
-        }
-        kept
+        let header = read_header(dir).unwrap_or_default();
+        let (entries, _) = entries(&header);
+        let kept = entries.iter().filter(|(key, _)| INHERITED.contains(key));
+        kept.flat_map(|(_, lines)| lines.iter().map(|line| format!("{line}\n")))
+            .collect()
+    }
+
+    /// What is wrong with the header of the card in a model's directory, so that license and language may be lost.
+    pub fn fault(dir: &Path) -> Option<String> {
+        let fault = read_header(dir).map_or_else(Some, |header| entries(&header).1)?;
+        Some(format!("{}: {fault}", dir.join(CARD_FILE).display()))
     }
 
     /// The card as Markdown with the hub's YAML header.
@@ -136,6 +125,64 @@ impl Card {
 
 /// Around the header.
 const FENCE: &str = "---";
+
+/// The lines of the header of the card in a directory; none where there is no header.
+fn read_header(dir: &Path) -> Result<String, String> {
+    let path = dir.join(CARD_FILE);
+    let Ok(found) = fs::metadata(&path) else {
+        return Ok(String::new());
+    };
+    if !found.is_file() || found.len() > LARGEST_CARD {
+        return Err(format!("no text of at most {} MB", LARGEST_CARD >> 20));
+    }
+    let bytes = fs::read(&path).map_err(|error| format!("cannot be read: {error}"))?;
+    let text = String::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let mut lines = text.lines().map(str::trim_end);
+    if lines.next() != Some(FENCE) {
+        return Ok(String::new());
+    }
+    let header: Vec<&str> = lines.collect();
+    match header.iter().position(|line| *line == FENCE) {
+        Some(end) => Ok(header[..end].join("\n")),
+        None => Err(format!("its header begins with {FENCE} and does not end with it")),
+    }
+}
+
+/// An entry of a header: its key, and its lines.
+type Entry<'a> = (&'a str, Vec<&'a str>);
+
+/// The entries of a header, and what is wrong with the first line that belongs to none. An entry goes on over indented lines and over those of a list.
+fn entries(header: &str) -> (Vec<Entry<'_>>, Option<String>) {
+    let (mut entries, mut fault): (Vec<Entry<'_>>, _) = (Vec::new(), None);
+    // The first line of the file is the fence.
+    for (number, line) in (2..).zip(header.lines()) {
+        let why = match line.split_once(':') {
+            _ if line.is_empty() || line.starts_with('#') => continue,
+            _ if line.contains(char::is_control) => "it holds a tab or another control character",
+            _ if line.starts_with([' ', '-']) => match entries.last_mut() {
+                Some((_, lines)) => {
+                    lines.push(line);
+                    continue;
+                }
+                None => "nothing comes before it that it could belong to",
+            },
+            Some((key, value)) if value.is_empty() || value.starts_with(' ') => {
+                entries.push((key.trim().trim_matches(['"', '\'']), vec![line]));
+                continue;
+            }
+            _ => "it is no `key: value`",
+        };
+        let line: String = line.chars().take(60).collect();
+        fault.get_or_insert_with(|| {
+            format!(
+                "line {number} of its header is no YAML, {why}: `{}`",
+                line.escape_debug()
+            )
+        });
+    }
+    (entries, fault)
+}
 
 /// Whether this is a name that a repository on the hub can have.
 fn is_on_hub(name: &str) -> bool {
@@ -234,6 +281,44 @@ mod tests {
         );
         assert_eq!(inherited_from("license: mit\n"), "");
         assert_eq!(inherited_from("---\nlicense: mit\n"), "");
+        assert_eq!(
+            inherited_from("\u{feff}---\r\nlicense : mit\r\n# a note\r\n---\r\n"),
+            "license : mit\n"
+        );
+    }
+
+    #[test]
+    fn a_header_that_cannot_be_read_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let fault = |card: &[u8]| {
+            fs::write(folder.path().join(CARD_FILE), card).unwrap();
+            Card::fault(folder.path())
+        };
+        assert_eq!(Card::fault(folder.path()), None);
+        for fine in [
+            "",
+            "# A model\n",
+            "---\n---\n",
+            "---\nlicense: mit\ntags:\n- a\n\n  - b: c\n# x\n---\n",
+        ] {
+            assert_eq!(fault(fine.as_bytes()), None, "{fine}");
+        }
+        for (card, said, kept) in [
+            (&b"---\nlicense: mit\n"[..], "does not end", ""),
+            (
+                b"---\nlicense:mit\n---\n",
+                "line 2 of its header is no YAML, it is no `key: value`: `license:mit`",
+                "",
+            ),
+            (b"---\nlanguage: en\nlicense mit\n---\n", "line 3", "language: en\n"),
+            (b"---\nlicense: mit\n\tname: x\n---\n", "a tab", "license: mit\n"),
+            (b"---\n- en\nlicense: mit\n---\n", "line 2", "license: mit\n"),
+            (b"---\nlicense: \xff\n---\n", "not UTF-8", ""),
+        ] {
+            let found = fault(card).unwrap();
+            assert!(found.contains(said) && found.contains(CARD_FILE), "{found}");
+            assert_eq!(Card::inherited(folder.path()), kept);
+        }
     }
 
     #[test]

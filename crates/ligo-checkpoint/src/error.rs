@@ -64,11 +64,13 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// A path is a file where a folder is expected.
-    #[error("{} is a file, expected a folder or a name that is free", path.display())]
+    /// A path is a file or a device where a folder is expected.
+    #[error("{} is {found}, expected a folder or a name that is free", path.display())]
     NotAFolder {
         /// The path.
         path: PathBuf,
+        /// What is there.
+        found: &'static str,
     },
 
     /// A file is larger than any file of its kind.

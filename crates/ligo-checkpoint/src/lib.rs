@@ -51,6 +51,7 @@ mod index;
 mod lock;
 mod manifest;
 mod parallel;
+mod plain;
 mod progress;
 mod side_files;
 mod space;
@@ -72,6 +73,7 @@ pub use header::TensorInfo;
 pub use lock::RunLock;
 pub use manifest::{FileEntry, FileHasher, MANIFEST_FILE, MANIFEST_VERSION, Manifest, verify, verify_model};
 pub use parallel::in_parallel;
+pub use plain::{Plain, plain};
 pub use progress::Progress;
 pub use side_files::{
     GROWTH_FILE, SideFiles, TOKENIZER_FILES, copy_side_files, copy_tokenizer, side_files_fingerprint,

@@ -83,13 +83,16 @@ impl Drop for RunLock {
     }
 }
 
-/// Refuses a file where a folder is to be, or above it.
+/// Refuses a file, a device or a pipe where a folder is to be, or above it.
 fn refuse_file(folder: &Path) -> Result<(), Error> {
-    match folder.ancestors().find(|path| path.is_file()) {
-        None => Ok(()),
-        Some(file) => Err(Error::NotAFolder {
-            path: file.to_path_buf(),
+    let kind = |path: &Path| std::fs::metadata(path).ok().map(|found| found.file_type());
+    let found = folder.ancestors().find_map(|path| Some((path, kind(path)?)));
+    match found {
+        Some((path, kind)) if !kind.is_dir() => Err(Error::NotAFolder {
+            path: path.to_path_buf(),
+            found: if kind.is_file() { "a file" } else { "a device or a pipe" },
         }),
+        _ => Ok(()),
     }
 }
 

@@ -58,8 +58,28 @@ fn a_file_in_the_place_of_a_folder_is_called_that() {
     for wanted in [file.clone(), file.join("runs/a")] {
         for lock in [RunLock::acquire(&wanted), RunLock::beside(&wanted)] {
             let error = lock.unwrap_err();
-            assert!(matches!(&error, Error::NotAFolder { path } if *path == file), "{error}");
+            assert!(
+                matches!(&error, Error::NotAFolder { path, found: "a file" } if *path == file),
+                "{error}"
+            );
         }
     }
     assert_eq!(std::fs::read(&file).unwrap(), b"mine");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_device_is_no_folder() {
+    let device = Path::new("/dev/null");
+    for locked in [
+        RunLock::acquire(device),
+        RunLock::beside(device),
+        RunLock::acquire(device.join("run")),
+    ] {
+        let error = locked.unwrap_err();
+        assert!(
+            matches!(&error, Error::NotAFolder { path, found: "a device or a pipe" } if path == device),
+            "{error}"
+        );
+    }
 }

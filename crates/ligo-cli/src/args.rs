@@ -3,13 +3,18 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use ligo_device::{Depth, DeviceChoice, Picked};
+use ligo_experiment::Listener;
+use ligo_experiment::told::Told;
+use ligo_experiment::{hub, stop};
 
-use crate::commands::{compare, devices, grow, images, inspect, job, learn, plan, push, run, tokenize, train, verify};
-use crate::device::{self, Depth, DeviceChoice, Picked};
-use crate::told::Told;
+use crate::commands::{
+    compare, devices, grow, images, inspect, job, learn, methods, plan, push, recipes, run, shell, tokenize, train,
+    verify,
+};
 use crate::ui::Shown;
-use crate::{Failure, Ui, hub, stop};
+use crate::{Failure, Ui, world};
 
 /// Grow a pretrained transformer into a larger one: the large model reaches the same loss at a fraction of the cost.
 #[derive(Debug, Parser)]
@@ -56,6 +61,14 @@ enum Command {
     Push(push::PushArgs),
     /// What can compute here, what it can do, and which of it is taken.
     Devices(devices::DevicesArgs),
+    /// The ways to start and to train a large model, a line each.
+    Methods(methods::MethodsArgs),
+    /// The built-in recipes, a line each; or one of them, to copy from.
+    Recipes(recipes::RecipesArgs),
+    /// Completions for a shell.
+    Completions(shell::CompletionsArgs),
+    /// Manual pages.
+    Man(shell::ManArgs),
     /// Do one piece of work of a run.
     #[command(name = "__job", hide = true)]
     Job(job::JobArgs),
@@ -73,10 +86,18 @@ enum Command {
     },
 }
 
+/// The program with all its commands.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
     ligo_ops::tune_allocator();
-    let mut cli = Cli::parse();
+    let mut cli = Cli::try_parse().unwrap_or_else(|error| match world::is_silent() {
+        true => std::process::exit(error.exit_code()),
+        false => error.exit(),
+    });
     if let Command::ProbeGpu {
         spec,
         describe,
@@ -84,22 +105,55 @@ pub fn main() -> ExitCode {
     } = &cli.command
     {
         let (describe, measure) = (*describe, *measure);
-        let code = device::run_probe(spec, Depth { describe, measure });
+        let code = ligo_device::run_probe(spec, Depth { describe, measure });
         return ExitCode::from(u8::try_from(code).unwrap_or(1));
     }
-    stop::install();
-    let ui = match &cli.command {
+    crate::signals::install();
+    // A piece of a run belongs to the process that started it.
+    let world = match &cli.command {
+        Command::Job(_) => Ok(None),
+        _ => world::join(),
+    };
+    let world = match world {
+        Ok(world) => world,
+        Err(failure) => return ExitCode::from(end(Err(failure), &Ui::new(cli.quiet))),
+    };
+    if let Some(world) = world {
+        if world.rank() > 0 {
+            return world.follow(cli.device);
+        }
+        let ui = &Ui::new(cli.quiet);
+        let device = world.device(cli.device);
+        let done = device.and_then(|device| {
+            cli.device = device;
+            work(&mut cli, ui)
+        });
+        let code = end(done, ui);
+        world.leave(code);
+        return ExitCode::from(code);
+    }
+    let ui = &match &cli.command {
         Command::Job(_) => {
             job::stop_with_parent();
             Ui::of_job()
         }
         _ => Ui::new(cli.quiet),
     };
-    match fetch(&mut cli.command, ui).and_then(|()| dispatch(&cli, ui)) {
-        Ok(()) => ExitCode::SUCCESS,
+    ExitCode::from(end(work(&mut cli, ui), ui))
+}
+
+fn work(cli: &mut Cli, ui: &Ui) -> Result<(), Failure> {
+    fetch(&mut cli.command, ui)?;
+    dispatch(cli, ui)
+}
+
+/// Says how it ended; the exit code.
+fn end(done: Result<(), Failure>, ui: &Ui) -> u8 {
+    match done {
+        Ok(()) => 0,
         Err(failure) if failure.is_interruption() => {
-            ui.note(stop::farewell());
-            ExitCode::from(stop::INTERRUPTED)
+            ui.note(&stop::farewell());
+            stop::INTERRUPTED
         }
         Err(failure) => {
             if ui.is_job() {
@@ -110,14 +164,14 @@ pub fn main() -> ExitCode {
             let report = miette::Report::new(Shown::of(&failure));
             use std::io::Write;
             let _ = writeln!(std::io::stderr(), "{report:?}");
-            ExitCode::FAILURE
+            1
         }
     }
 }
 
 /// Puts models that are named by their address on the hub onto this machine: from here on every path is one. Texts and tokenizers, which a
 /// recipe names too, are fetched where they are read.
-fn fetch(command: &mut Command, ui: Ui) -> Result<(), Failure> {
+fn fetch(command: &mut Command, ui: &Ui) -> Result<(), Failure> {
     let model = |path: &mut PathBuf| -> Result<(), Failure> {
         *path = hub::model(path, ui)?;
         Ok(())
@@ -157,8 +211,8 @@ fn fetch(command: &mut Command, ui: Ui) -> Result<(), Failure> {
     }
 }
 
-fn dispatch(cli: &Cli, ui: Ui) -> Result<(), Failure> {
-    let pick = || -> Result<Picked, Failure> { Ok(device::pick(cli.device)?) };
+fn dispatch(cli: &Cli, ui: &Ui) -> Result<(), Failure> {
+    let pick = || -> Result<Picked, Failure> { Ok(ligo_device::pick(cli.device)?) };
     match &cli.command {
         Command::Run(args) => run::run(args, pick()?, ui),
         Command::Tokenize(args) => tokenize::run(args, ui),
@@ -173,6 +227,10 @@ fn dispatch(cli: &Cli, ui: Ui) -> Result<(), Failure> {
         Command::Inspect(args) => Ok(inspect::run(args)?),
         Command::Push(args) => push::run(args, ui),
         Command::Devices(args) => devices::run(args, ui),
+        Command::Methods(args) => methods::run(args, ui),
+        Command::Recipes(args) => recipes::run(args, ui),
+        Command::Completions(args) => shell::completions(args, command()),
+        Command::Man(args) => shell::man(args, command()),
         Command::ProbeGpu { .. } => Ok(()),
     }
 }
@@ -182,8 +240,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::fs;
     use std::path::Path;
-
-    use clap::CommandFactory;
 
     use super::*;
 
@@ -201,7 +257,9 @@ mod tests {
         let line = line.trim();
         // Not what is said of it, nor what reads its output.
         let line = line.split("  #").next().unwrap_or(line);
-        let line = line.split(" | ").next().unwrap_or(line);
+        let line = [" | ", " > ", " && "]
+            .iter()
+            .fold(line, |line, end| line.split(end).next().unwrap_or(line));
         let words: Vec<String> = line
             .split_whitespace()
             .map(|word| word.trim_matches(['"', '\'']).to_owned())

@@ -7,15 +7,13 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ligo_experiment::told::{Position, Told};
+use ligo_experiment::{Board, Counted, Failure, Listener, Progress, Watched};
+use ligo_train::Observer;
 use miette::Diagnostic;
 
-use crate::Failure;
-use crate::told::{Position, Told};
-
-/// A time for people, from seconds.
-pub fn duration(seconds: f64) -> String {
-    ligo_cost::format::duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
-}
+use crate::board::Jobs;
+use crate::progress::Steps;
 
 /// Text as it may go to a terminal: what people called their methods and files must not move its cursor, change its colours or its title.
 pub fn plain(text: &str) -> Cow<'_, str> {
@@ -112,14 +110,6 @@ impl Diagnostic for Shown {
     }
 }
 
-/// Draws progress of so much of so much.
-pub fn follow(bar: &ProgressBar) -> impl Fn(u64, u64) {
-    |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
-    }
-}
-
 /// Where messages go.
 #[derive(Clone, Copy, Debug)]
 pub struct Ui {
@@ -163,23 +153,6 @@ impl Ui {
         self.quiet
     }
 
-    /// A line about what is going on, on standard error.
-    pub fn say(&self, message: impl AsRef<str>) {
-        self.note(message.as_ref());
-        if self.is_job {
-            Told::Say(message.as_ref().to_owned()).tell();
-        }
-    }
-
-    /// As [`Ui::say`], but of a job only its log has it: the parent said the same already, or need not.
-    pub fn note(&self, message: impl AsRef<str>) {
-        if !self.quiet {
-            let mut out = std::io::stderr().lock();
-            // A closed terminal is no reason to stop training.
-            let _ = writeln!(out, "{}", plain(message.as_ref()));
-        }
-    }
-
     /// Tells the parent of a job how far it is.
     pub fn at(&self, position: impl FnOnce() -> Position) {
         if self.is_job {
@@ -187,22 +160,8 @@ impl Ui {
         }
     }
 
-    /// A result, on standard output.
-    pub fn result(&self, text: impl AsRef<str>) {
-        let mut out = std::io::stdout().lock();
-        let _ = writeln!(out, "{}", plain(text.as_ref()));
-        let _ = out.flush();
-    }
-
-    /// Columns of the terminal that results go to; without end where they go to a file.
-    pub fn columns(&self) -> usize {
-        let is_terminal = std::io::stdout().is_terminal();
-        let size = is_terminal.then(terminal_size::terminal_size).flatten();
-        size.map_or(usize::MAX, |(width, _)| usize::from(width.0))
-    }
-
     /// A bar over bytes or items; hidden where there is no terminal.
-    pub fn bar(&self, label: &str, total: u64, template: &str) -> ProgressBar {
+    fn bar(&self, label: &str, total: u64, template: &str) -> ProgressBar {
         let bar = if self.draws_bars() {
             ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8))
         } else {
@@ -216,24 +175,6 @@ impl Ui {
         bar
     }
 
-    /// A bar over bytes.
-    pub fn bytes_bar(&self, label: &str) -> ProgressBar {
-        self.bar(
-            label,
-            0,
-            "  {prefix:<22} {wide_bar:.cyan/dim} {bytes}/{total_bytes}  {bytes_per_sec}  left {eta}",
-        )
-    }
-
-    /// A bar over items.
-    pub fn items_bar(&self, label: &str, total: u64) -> ProgressBar {
-        self.bar(
-            label,
-            total,
-            "  {prefix:<22} {wide_bar:.cyan/dim} {pos}/{len}  left {eta}",
-        )
-    }
-
     /// A bar over training steps.
     pub fn steps_bar(&self, label: &str, total: u64) -> ProgressBar {
         self.bar(
@@ -241,6 +182,75 @@ impl Ui {
             total,
             "  {prefix:<22} {wide_bar:.cyan/dim} {pos}/{len}  {msg}  left {eta}",
         )
+    }
+}
+
+impl Listener for Ui {
+    /// On standard error.
+    fn say(&self, line: &str) {
+        self.note(line);
+        if self.is_job {
+            Told::Say(line.to_owned()).tell();
+        }
+    }
+
+    /// Of a job only its log has it: the parent said the same already, or need not.
+    fn note(&self, line: &str) {
+        if !self.quiet {
+            let mut out = std::io::stderr().lock();
+            // A closed terminal is no reason to stop training.
+            let _ = writeln!(out, "{}", plain(line));
+        }
+    }
+
+    /// On standard output.
+    fn result(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let _ = writeln!(out, "{}", plain(text));
+        let _ = out.flush();
+    }
+
+    /// Those of the terminal that results go to; without end where they go to a file.
+    fn columns(&self) -> usize {
+        let is_terminal = std::io::stdout().is_terminal();
+        let size = is_terminal.then(terminal_size::terminal_size).flatten();
+        size.map_or(usize::MAX, |(width, _)| usize::from(width.0))
+    }
+
+    fn progress(&self, label: &str, counted: Counted) -> Box<dyn Progress + '_> {
+        let template = match counted {
+            Counted::Bytes => "  {prefix:<22} {wide_bar:.cyan/dim} {bytes}/{total_bytes}  {bytes_per_sec}  left {eta}",
+            Counted::Items => "  {prefix:<22} {wide_bar:.cyan/dim} {pos}/{len}  left {eta}",
+        };
+        Box::new(Bar(self.bar(label, 0, template)))
+    }
+
+    fn training(&self, run: &Watched<'_>) -> Box<dyn Observer + '_> {
+        Box::new(Steps::new(*self, run))
+    }
+
+    fn board(&self, units: usize, places: usize) -> Box<dyn Board + '_> {
+        Box::new(Jobs::new(*self, units, places))
+    }
+}
+
+/// A bar that goes away when it is dropped.
+struct Bar(ProgressBar);
+
+impl Progress for Bar {
+    fn at(&self, done: u64, total: u64) {
+        self.0.set_length(total);
+        self.0.set_position(done);
+    }
+
+    fn suspended(&self, say: &mut dyn FnMut()) {
+        self.0.suspend(say);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }
 

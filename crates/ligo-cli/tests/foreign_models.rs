@@ -286,7 +286,14 @@ fn a_head_that_does_not_grow_is_taken_over_or_named() {
     // Where the width grows, the head has no place in the large model.
     place.write("large.json", r#"{"n_layer": 2, "n_embd": 32, "n_head": 4}"#);
     let said = place.shown(&grow("stackbert", &["--replace"]));
-    assert_says(&said, &["left out", "score.weight"]);
+    assert_says(
+        &said,
+        &[
+            "left out",
+            "score.weight",
+            "the head of a GPT2ForSequenceClassification does not grow: what is written is a GPT2LMHeadModel",
+        ],
+    );
     assert!(!grown(&place).contains("score.weight"));
     assert_eq!(config(&place, "grown")["architectures"], json!(["GPT2LMHeadModel"]));
 }

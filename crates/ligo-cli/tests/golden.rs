@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::Place;
-use ligo_report::metrics::{Record, read};
+use ligo_metrics::{Record, read};
 use serde_json::{Value, json};
 
 const STEPS: usize = 100;

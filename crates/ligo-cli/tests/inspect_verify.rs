@@ -144,7 +144,7 @@ fn a_model_with_other_weights_differs_layer_by_layer() {
 fn without_transformers_verify_says_so_and_succeeds() {
     let report = shown(&["verify", text(&fixture("tied_4_heads")), "--device", "cpu"]);
     assert!(
-        report.contains("not compared with transformers: no-python-here"),
+        report.contains("not compared with transformers: no-python-here") && report.contains("; --python PATH"),
         "{report}"
     );
     let message = refused(&[

@@ -7,10 +7,10 @@ mod common;
 use std::fs;
 
 use common::{Place, assert_says};
-use ligo_cli::plan::{self, Asked};
-use ligo_cli::recipe::{self, BUILTIN, DataFacts, Recipe};
 use ligo_cost::hardware::{Hardware, KNOWN, Precision};
 use ligo_cost::plan::{Bill, Plan};
+use ligo_experiment::plan::{self, Asked};
+use ligo_experiment::recipe::{self, BUILTIN, DataFacts, Recipe};
 use ligo_train::TrainResult;
 
 fn load(name: &str) -> Recipe {
@@ -98,13 +98,13 @@ fn the_papers_pair_is_priced_at_the_papers_saving() {
         let with_small = expected.with_small.as_ref().unwrap();
         assert!((with_small.seconds - expected.bill.seconds - small.seconds).abs() < 1e-6);
     }
-    // 109.5 M parameters: 438 MB of weights, twice that for two sets of gradients and for the moments.
+    // 109.5 M parameters: 438 MB of weights, four sets of gradients for a tree of 8 micro-batches, two of moments.
     let weights = 4.0 * plan.large.parameters as f64;
     assert!((weights / 438.1e6 - 1.0).abs() < 1e-3);
     let memory = plan.large.memory;
     assert_eq!(
         (memory.gradients_bytes, memory.moments_bytes),
-        (2.0 * weights, 2.0 * weights)
+        (4.0 * weights, 2.0 * weights)
     );
     // The large model's moments go, and what the large weights are made of comes.
     let learning = ligo.operator_memory.unwrap();
@@ -347,6 +347,56 @@ fn wrong_options_are_told_with_the_right_ones() {
         assert_eq!(output.status.code(), Some(2));
         assert_says(&common::said(&output), &[right]);
     }
+}
+
+#[test]
+fn many_devices_are_priced_with_what_their_gradients_cost() {
+    let place = Place::new();
+    let plan = |more: &[&str]| {
+        let fixed = [
+            "plan",
+            "--recipe",
+            "bert-small-to-base",
+            "--hardware",
+            "h100",
+            "--ranks",
+            "16",
+        ];
+        place.shown(&[&fixed, more].concat())
+    };
+    let fast = plan(&["--network", "400gbit"]);
+    assert_says(
+        &fast,
+        &[
+            "training the large model: 8 micro-batches a step",
+            "learning the operator: 8 micro-batches a step",
+        ],
+    );
+    // 1, 2, 4 and 8 divide 8 micro-batches, 16 does not.
+    let rows = |text: &str| -> Vec<f64> {
+        let training = text.split("learning the operator").next().unwrap();
+        let lines = training
+            .lines()
+            .filter(|line| line.trim_end().ends_with(" %") && line.contains(" ms"));
+        lines
+            .map(|line| line.split_whitespace().rev().nth(2).unwrap().parse().unwrap())
+            .collect()
+    };
+    let gains = rows(&fast);
+    assert_eq!(gains.len(), 4, "{fast}");
+    assert!(
+        gains[0] == 1.0 && gains.windows(2).all(|pair| pair[1] > pair[0]),
+        "{gains:?}"
+    );
+    // A slow network between machines of one device makes more of them useless, and it is said from which number on.
+    let slow = plan(&["--network", "1gbit", "--per-machine", "1"]);
+    assert!(rows(&slow)[3] < gains[3] / 2.0, "{slow}");
+    assert_says(&slow, &["From 4 on it does not pay", "It pays for all of them"]);
+    let wrong = place
+        .command(&["plan", "--ranks", "8", "--network", "fast"])
+        .output()
+        .unwrap();
+    assert_says(&common::said(&wrong), &["for example 100gbit"]);
 }
 
 #[test]

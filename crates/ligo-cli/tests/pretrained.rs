@@ -221,10 +221,20 @@ fn a_model_that_changed_under_its_path_is_another_input() {
             &message,
             &["other settings", changed, "counts by its content", "remove"],
         );
-        assert!(!message.contains("skipped"), "{message}");
+        assert!(
+            !message.contains("skipped") && !message.contains("made again"),
+            "{message}"
+        );
         // Back again, and nothing was lost.
         exchange(&place, "first/small/model", input);
-        assert_says(&place.shown(&command), &["loss"]);
+        assert_says(&place.shown(&command), &["complete, skipped"]);
+        // Nor by other settings.
+        let longer = [&command[..], &["--set", "steps=3"]].concat();
+        let message = place.refused(&longer);
+        assert_says(&message, &["other settings", "steps was 2 and is now 3", "remove"]);
+        assert!(!message.contains("made again"), "{message}");
+        assert_eq!(message.contains("--init"), command[0] == "train", "{message}");
+        assert_says(&place.shown(&command), &["complete, skipped"]);
     }
 }
 

@@ -69,7 +69,7 @@ fn check_model(folder: &Path, hidden: usize, layers: usize) {
             spec.name
         );
     }
-    let loaded = ligo_cli::load::load_model(folder, &burn::tensor::Device::flex()).unwrap();
+    let loaded = ligo_pretrained::load_model(folder, &burn::tensor::Device::flex()).unwrap();
     assert_eq!(loaded.config, config);
 }
 
@@ -101,7 +101,7 @@ fn a_run_leaves_everything_it_promises_and_is_not_run_twice() {
         check_model(&folder.join("model"), 24, 2);
     }
 
-    let resolved = ligo_cli::recipe::load(run.join("recipe.toml").to_str().unwrap(), &[]).unwrap();
+    let resolved = ligo_experiment::recipe::load(run.join("recipe.toml").to_str().unwrap(), &[]).unwrap();
     assert_eq!(
         (resolved.name.as_str(), resolved.seed, resolved.methods.len()),
         ("tiny", 3, 3)

@@ -35,7 +35,7 @@ fn layers(model: &Path) -> usize {
 fn every_preset_runs_from_the_same_small_model() {
     let place = Place::new();
     deep(&place);
-    let presets = ligo_cli::recipe::PRESETS.map(|preset| preset.name);
+    let presets = ligo_experiment::recipe::PRESETS.map(|preset| preset.name);
     let methods = presets.join(",");
     let more = [
         "--set",

@@ -77,6 +77,38 @@ fn a_path_of_another_kind_is_told_with_what_was_meant() {
             grow(&["--small", "model", "--out", "notes"]),
             vec!["notes is a file, expected a folder"],
         ),
+        #[cfg(unix)]
+        (
+            grow(&["--small", "model", "--out", "/dev/null"]),
+            vec!["/dev/null is a device or a pipe, expected a folder"],
+        ),
+        #[cfg(unix)]
+        (
+            vec!["tokenize", "--data", "text.txt", "--out", "/dev/null"],
+            vec!["/dev/null is a device or a pipe, expected a folder"],
+        ),
+        #[cfg(unix)]
+        (
+            train(&["--init", "model", "--out", "/dev/null"]),
+            vec!["/dev/null is a device or a pipe, expected a folder"],
+        ),
+        #[cfg(unix)]
+        (
+            vec![
+                "run",
+                "--recipe",
+                "recipe.toml",
+                "--data",
+                "text.txt",
+                "--out",
+                "/dev/null",
+            ],
+            vec!["/dev/null is a device or a pipe, expected a folder"],
+        ),
+        (
+            vec!["inspect", "model/config.json"],
+            vec!["model/config.json is a file of JSON", "pass model"],
+        ),
         (
             grow(&["--small", "model", "--out", "notes/x"]),
             vec!["notes is a file, expected a folder"],
@@ -267,4 +299,180 @@ fn a_model_is_inspected_through_the_links_of_a_hub_cache() {
         .output()
         .unwrap();
     assert_says(&said(&output), &["DAMAGED", "config.json"]);
+}
+
+#[test]
+fn options_without_effect_are_refused_with_the_reason() {
+    let place = place();
+    place.shown(&[
+        "grow",
+        "--small",
+        "model",
+        "--layers",
+        "2x",
+        "--method",
+        "zero-blocks",
+        "--out",
+        "deeper",
+    ]);
+    fs::copy(place.path("deeper/config.json"), place.path("deep.json")).unwrap();
+    place.shown(&[
+        "learn",
+        "--small",
+        "model",
+        "--large",
+        "deep.json",
+        "--tokens",
+        "data",
+        "--seq-len",
+        "16",
+        "--set",
+        "steps=1",
+        "--set",
+        "batch_size=4",
+        "--operator",
+        "tune_small_model=true",
+        "--operator",
+        "tune_residual=true",
+        "--out",
+        "operator",
+    ]);
+    // What was learned along with the matrices is no matrix.
+    let inspected = place.shown(&["inspect", "operator"]);
+    let titles: Vec<&str> = inspected.lines().filter_map(|line| line.split("  ").next()).collect();
+    for title in ["matrices", "small model", "added"] {
+        assert!(titles.contains(&title), "{title}: {inspected}");
+    }
+    let before = names(&place);
+    let layers = ["--layers", "2x"];
+    for (arguments, parts) in [
+        (
+            &["--layers", "2x", "--new-tokens", "fresh"][..],
+            ["--new-tokens would change nothing", "--pad-vocab-to"],
+        ),
+        (
+            &["--layers", "2x", "--new-positions", "repeat"],
+            ["--new-positions would change nothing", "--positions"],
+        ),
+        (
+            &["--layers", "2x", "--method", "stackbert", "--unlearned"],
+            ["--unlearned would change nothing", "is not learned"],
+        ),
+        (
+            &["--layers", "2x", "--allow-change", "hidden_act"],
+            ["--large", "required"],
+        ),
+        (
+            &["--large", "deep.json", "--allow-change", "hidden_act"],
+            ["--allow-change hidden_act", "nothing but sizes"],
+        ),
+        (
+            &["--operator", "operator", "--seed", "3"],
+            ["--seed", "cannot be used with"],
+        ),
+        (
+            &["--operator", "operator", "--large", "deep.json"],
+            ["--large", "cannot be used with"],
+        ),
+        (
+            &["--operator", "operator", "--new-tokens", "mean"],
+            ["--new-tokens would change nothing", "--vocab"],
+        ),
+        (&["--vocab", "160"], ["with these sizes nothing grows", "ask for more"]),
+        (
+            &["--pad-vocab-to", "32"],
+            ["with these sizes nothing grows", "ask for more"],
+        ),
+    ] {
+        let grow = [&["grow", "--small", "model", "--out", "o"], arguments].concat();
+        let output = place.command(&grow).output().unwrap();
+        assert!(!output.status.success(), "{arguments:?}");
+        assert_says(&said(&output), &parts);
+        assert_eq!(names(&place), before, "{arguments:?}");
+    }
+    // With what they are for they are taken.
+    let tokens = [
+        "--vocab",
+        "170",
+        "--new-tokens",
+        "fresh",
+        "--positions",
+        "20",
+        "--new-positions",
+        "repeat",
+        "--seed",
+        "3",
+    ];
+    place.shown(&[&["grow", "--small", "model", "--out", "o"][..], &layers, &tokens].concat());
+    place.shown(&["grow", "--small", "model", "--operator", "operator", "--out", "learned"]);
+}
+
+#[test]
+fn a_file_with_another_vocabulary_or_other_positions_names_the_option_for_it() {
+    let place = place();
+    let config = fs::read_to_string(place.path("model/config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    for (field, asked, parts) in [
+        (
+            "vocab_size",
+            200,
+            [
+                "a vocab of 200, and the small model has 160",
+                "ligo grow --small SMALL --vocab 200",
+            ],
+        ),
+        ("max_position_embeddings", 32, ["a position of 32", "--positions 32"]),
+        ("vocab_size", 100, ["a vocab of 100", "no table becomes shorter"]),
+    ] {
+        let mut larger = config.clone();
+        larger["num_hidden_layers"] = 4.into();
+        larger[field] = asked.into();
+        place.write("larger.json", larger.to_string());
+        let refused = place.refused(&[
+            "grow",
+            "--small",
+            "model",
+            "--large",
+            "larger.json",
+            "--method",
+            "stackbert",
+            "--out",
+            "o",
+        ]);
+        assert_says(&refused, &parts);
+        let refused = place.refused(&[
+            "learn",
+            "--small",
+            "model",
+            "--large",
+            "larger.json",
+            "--tokens",
+            "data",
+            "--seq-len",
+            "16",
+            "--out",
+            "o",
+        ]);
+        assert_says(&refused, &parts);
+    }
+}
+
+#[test]
+fn a_card_whose_header_cannot_be_read_is_told_wherever_a_model_is_made_of_it() {
+    let place = place();
+    place.write("model/README.md", "---\nlanguage: en\nlicense:mit\n---\n# A model\n");
+    let grown = place.shown(&["grow", "--small", "model", "--layers", "2x", "--out", "deeper"]);
+    let trained = place.shown(&train(&["--init", "model", "--out", "further"]));
+    for told in [grown, trained] {
+        assert_says(
+            &told,
+            &[
+                "model/README.md: line 3 of its header is no YAML",
+                "`license:mit`",
+                "license and language",
+            ],
+        );
+    }
+    let card = fs::read_to_string(place.path("deeper/README.md")).unwrap();
+    assert!(card.contains("language: en\n") && !card.contains("license"), "{card}");
 }

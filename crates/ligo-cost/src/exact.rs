@@ -3,8 +3,8 @@
 //! A product of `[m, k]` and `[k, n]` costs `2·m·k·n`. The backward pass of a product is two products of the same size, so
 //! it costs twice the forward pass and a training step costs three times; the projection of patches has one, since nobody asks
 //! for the gradient of pixels. Counted are all linear layers and both attention
-//! products, the logits at predicted tokens only. Not counted: embedding look-ups (they copy), everything elementwise,
-//! and the optimizer. Divided by the measured time this gives the share of a machine's matmul peak.
+//! products, the logits at predicted tokens only. Not counted: embedding look-ups (they copy) and everything elementwise,
+//! the optimizer's update among it; the products that Muon makes its steps orthogonal with are counted on their own ([`muon_flops`]). Divided by the measured time this gives the share of a machine's matmul peak.
 //!
 //! Attention is counted over the whole `S × S` square, for causal models too, and padding counts as tokens.
 //!
@@ -248,10 +248,26 @@ impl TensorGrowth {
 
 /// FLOPs of the operator in one step of learning it, forward and backward. It is paid once a step, whatever the batch.
 ///
-/// Backward is counted as twice forward, which is a little too much: the small weights need no gradient.
+/// Backward is counted as twice forward, which is a little too much as long as the small weights need no gradient, and what it takes where they
+/// are learned along. What is added to the grown weights is no product.
 #[must_use]
 pub fn operator_step_flops(tensors: &[TensorGrowth], order: GrowthOrder) -> f64 {
     FORWARD_AND_BACKWARD * tensors.iter().map(|tensor| tensor.forward_flops(order)).sum::<f64>()
+}
+
+/// FLOPs of one update by Muon: what makes the steps of all matrices of the layers orthogonal.
+///
+/// An iteration for a matrix whose shorter side is `r` and whose longer one is `c` is three products, `X Xᵀ`, its square, and what it is applied
+/// to: `2·r²·c + 2·r³ + 2·r²·c`. It costs the same however many tokens a step reads.
+#[must_use]
+pub fn muon_flops(dims: &TransformerDims, iterations: u32) -> f64 {
+    let product = |one: usize, other: usize| {
+        let (r, c) = (one.min(other) as f64, one.max(other) as f64);
+        4.0 * r * r * c + 2.0 * r * r * r
+    };
+    let [d, q, kv] = [dims.hidden, dims.query, dims.key_value];
+    let layer = 2.0 * product(q, d) + 2.0 * product(kv, d) + dims.ffn_matrices as f64 * product(dims.ffn, d);
+    (dims.layers + dims.class_layers) as f64 * f64::from(iterations) * layer
 }
 
 /// FLOPs of one step of learning the operator: a training step of the large model and the operator once.

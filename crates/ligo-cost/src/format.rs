@@ -89,6 +89,12 @@ pub fn percent(share: f64) -> String {
     format!("{} %", percent.replace('-', "−"))
 }
 
+/// As [`duration`], of seconds; what is no time is none.
+#[must_use]
+pub fn seconds(seconds: f64) -> String {
+    duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
 /// A duration in its two largest units: `850 ms`, `12.3 s`, `4 min 05 s`, `2 h 03 min`, `3 d 04 h`.
 #[must_use]
 pub fn duration(duration: Duration) -> String {

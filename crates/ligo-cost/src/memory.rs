@@ -45,14 +45,15 @@ impl Memory {
 }
 
 /// How a step goes over its samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Batch {
     /// Sequences that are in memory at once.
     pub sequences: usize,
-    /// Micro-batches of a step; with more than one, two sets of gradients meet.
+    /// Micro-batches of a step on this device. Their gradients are added in a tree, so with 2, 4, 8 … of them, 2, 3, 4 … sets meet.
     pub accumulation: usize,
-    /// Numbers that the optimizer keeps for each parameter: 2 for Adam, 0 for plain descent.
-    pub moments: usize,
+    /// Numbers that are kept for each parameter beside its value and gradient: 2 by Adam, 0 by plain descent, and one for each of the weights that
+    /// are averaged.
+    pub moments: f64,
     /// Whether layers keep their input only and are computed again in the backward pass, one after the other.
     pub recomputes_layers: bool,
 }
@@ -63,12 +64,17 @@ pub fn training(parameters: usize, dims: &TransformerDims, batch: Batch) -> Memo
     let weights = BYTES * parameters as f64;
     Memory {
         weights_bytes: weights,
-        gradients_bytes: weights * batch.accumulation.min(2) as f64,
-        moments_bytes: weights * batch.moments as f64,
+        gradients_bytes: weights * f64::from(sets_of_gradients(batch.accumulation)),
+        moments_bytes: weights * batch.moments,
         activations_bytes: BYTES * activations(dims, batch),
         logits_bytes: BYTES * head(dims, batch.sequences),
         operator_bytes: 0.0,
     }
+}
+
+/// Sets of gradients that are there at once: one that is new, and the sums of 1, 2, 4 … micro-batches before it.
+fn sets_of_gradients(accumulation: usize) -> u32 {
+    accumulation.max(1).ilog2() + 1
 }
 
 /// Parameters of the two models and of the operator between them.
@@ -92,7 +98,7 @@ pub fn learning(
     batch: Batch,
 ) -> Memory {
     let made_of: f64 = tensors.iter().map(|tensor| intermediates(tensor, order)).sum();
-    let learned = parameters.operator as f64 * (1 + batch.accumulation.min(2) + batch.moments) as f64;
+    let learned = parameters.operator as f64 * ((1 + batch.accumulation.min(2)) as f64 + batch.moments);
     Memory {
         moments_bytes: 0.0,
         operator_bytes: BYTES * (parameters.small as f64 + made_of + learned),

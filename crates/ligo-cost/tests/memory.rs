@@ -27,7 +27,7 @@ fn tiny() -> TransformerDims {
 const BATCH: Batch = Batch {
     sequences: 3,
     accumulation: 1,
-    moments: 2,
+    moments: 2.0,
     recomputes_layers: false,
 };
 
@@ -66,18 +66,20 @@ fn a_model_that_recomputes_its_layers_keeps_their_inputs_and_one_layer() {
 }
 
 #[test]
-fn accumulation_doubles_the_gradients_and_no_optimizer_state_is_kept_without_moments() {
-    let twice = Batch {
-        accumulation: 8,
-        moments: 0,
-        ..BATCH
-    };
-    let memory = training(1000, &tiny(), twice);
-    assert_eq!((memory.gradients_bytes, memory.moments_bytes), (8000.0, 0.0));
-    assert_eq!(
-        memory.activations_bytes,
-        training(1000, &tiny(), BATCH).activations_bytes
-    );
+fn sets_of_gradients_are_those_of_a_tree_and_no_optimizer_state_is_kept_without_moments() {
+    for (accumulation, sets) in [(1, 1.0), (2, 2.0), (3, 2.0), (4, 3.0), (8, 4.0), (12, 4.0), (16, 5.0)] {
+        let batch = Batch {
+            accumulation,
+            moments: 0.0,
+            ..BATCH
+        };
+        let memory = training(1000, &tiny(), batch);
+        assert_eq!((memory.gradients_bytes, memory.moments_bytes), (sets * 4000.0, 0.0));
+        assert_eq!(
+            memory.activations_bytes,
+            training(1000, &tiny(), BATCH).activations_bytes
+        );
+    }
 }
 
 #[test]

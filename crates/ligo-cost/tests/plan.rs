@@ -35,7 +35,7 @@ fn work() -> Work {
 const BATCH: Batch = Batch {
     sequences: 3,
     accumulation: 1,
-    moments: 2,
+    moments: 2.0,
     recomputes_layers: false,
 };
 

@@ -115,3 +115,27 @@ fn faulty_vocabularies_and_merges_are_typed_errors() {
     fs::remove_file(path.join("merges.txt")).unwrap();
     assert!(matches!(open(), Err(Error::Io { action: "read", path, .. }) if path.ends_with("merges.txt")));
 }
+
+#[test]
+fn an_empty_file_and_an_empty_vocabulary_are_called_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        match Tokenizer::open(&path) {
+            Err(Error::BadTokenizer { path: found, reason }) => {
+                assert_eq!(found, path);
+                assert!(reason.contains("empty"), "{name}: {reason}");
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    };
+    for content in ["", "\n", "  \n\n"] {
+        ["tokenizer.json", "vocab.txt", "vocab.json"]
+            .iter()
+            .for_each(|name| empty(name, content));
+    }
+    let model = r#"{"model": {"type": "WordPiece", "vocab": {}, "unk_token": "[UNK]", "continuing_subword_prefix": "\u0023\u0023",
+        "max_input_chars_per_word": 100}}"#;
+    empty("tokenizer.json", model);
+}

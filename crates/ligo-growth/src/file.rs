@@ -7,6 +7,7 @@ use ligo_checkpoint::{AtomicDir, JsonFile, TensorFile, state};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::learned::Along;
 use crate::term::{host, is_lookup};
 use crate::{Coverage, Difference, Error, Factors, Fill, LinearMap, OperatorSpec, Sharing, Term};
 
@@ -17,8 +18,10 @@ pub const OPERATOR_TENSORS: &str = "operator.safetensors";
 
 /// What is written. A field or a matrix that an older program would pass over, and so grow another model, raises it.
 const FORMAT_VERSION: u32 = 2;
+/// What is written where weights were learned along with the matrices.
+const FORMAT_WITH_WEIGHTS: u32 = 3;
 /// What is read. Version 1 was written until fillings, coverages and depth coefficients of biases had come in one by one.
-const FORMATS: std::ops::RangeInclusive<u32> = 1..=FORMAT_VERSION;
+const FORMATS: std::ops::RangeInclusive<u32> = 1..=FORMAT_WITH_WEIGHTS;
 
 /// What `operator.json` says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,7 +83,7 @@ impl OperatorInfo {
             .is_some_and(|found| FORMATS.map(u64::from).any(|format| format == found))
         {
             return Err(bad(format!(
-                "its format is {found}, and this program reads 1 to {FORMAT_VERSION}; a newer ligo reads what a newer one wrote"
+                "its format is {found}, and this program reads 1 to {FORMAT_WITH_WEIGHTS}; a newer ligo reads what a newer one wrote"
             )));
         }
         let reason = |e: serde_json::Error| e.to_string().escape_debug().to_string();
@@ -127,7 +130,8 @@ impl OperatorInfo {
 /// Writes an operator as a directory that appears whole or not at all.
 ///
 /// Matrices are named `TERM.depth.STACK.MODULE`, with `.bias` behind it where biases have their own, and `TERM.out.AXIS[.LAYER]` (`in` for untied columns, `norm_weight` and the like
-/// for the rows of tensors of one role), `[large, small]`.
+/// for the rows of tensors of one role), `[large, small]`. Weights that were learned along are `small.NAME`, and what is added to the grown
+/// ones `residual.NAME`.
 ///
 /// # Errors
 /// The directory cannot be written.
@@ -209,6 +213,20 @@ pub fn save_operator(path: &Path, map: &LinearMap, mut info: OperatorInfo) -> Re
             }
         }
     }
+    for (along, table) in [
+        (Along::Small, &info.small_config),
+        (Along::Residual, &info.large_config),
+    ] {
+        let (found, table) = (along.of(map), ModelConfig::from_json(table)?.table());
+        for (name, weights) in found {
+            let param = table
+                .get(name)
+                .ok_or_else(|| Error::MissingTensor { name: name.clone() })?;
+            let values: Vec<f32> = host(weights.clone())?;
+            tensors.push((along.name(name), param.shape, values.into()));
+            info.format_version = FORMAT_WITH_WEIGHTS;
+        }
+    }
     let unusable = |e: serde_json::Error| Error::OperatorFile {
         path: path.display().to_string(),
         reason: e.to_string(),
@@ -286,6 +304,8 @@ pub fn load_operator(path: &Path, device: &Device) -> Result<(LinearMap, Operato
     let map = LinearMap {
         terms,
         fill,
+        small: reader.along(Along::Small, &info)?,
+        residual: reader.along(Along::Residual, &info)?,
         ..LinearMap::default()
     };
     Ok((map, info))
@@ -312,6 +332,31 @@ impl Reader<'_> {
         }
         let values = self.file.read_f32(name)?;
         Ok(Some(Tensor::from_data(TensorData::new(values, shape), self.device)))
+    }
+
+    /// What was learned along with the matrices, whole. An operator that nobody has learned holds no weights of the small model.
+    fn along(&self, along: Along, info: &OperatorInfo) -> Result<BTreeMap<String, Tensor<1>>, Error> {
+        let OperatorSpec::Ligo(config) = &info.operator else {
+            return Ok(BTreeMap::new());
+        };
+        let is_there = |t: &ligo_checkpoint::TensorInfo| t.name.starts_with(along.prefix());
+        if along == Along::Small && !self.file.tensors().iter().any(is_there) {
+            return Ok(BTreeMap::new());
+        }
+        let params = along.params(config, self.small, self.large).into_iter().map(|param| {
+            let name = along.name(&param.name);
+            let missing = || Error::MissingOperatorTensor { name: name.clone() };
+            let found = self.file.info(&name).ok_or_else(missing)?;
+            if found.shape != param.shape {
+                return Err(Error::OperatorFile {
+                    path: self.path.clone(),
+                    reason: format!("`{name}` has shape {:?}, expected {:?}", found.shape, param.shape),
+                });
+            }
+            let data = TensorData::new(self.file.read_f32(&name)?, [param.num_elements()]);
+            Ok((param.name, Tensor::from_data(data, self.device)))
+        });
+        params.collect()
     }
 
     fn depth(&self, term: usize) -> Result<BTreeMap<(StackName, &'static str), Tensor<2>>, Error> {

@@ -32,10 +32,10 @@ enum Share<'m> {
 }
 
 impl LinearMap {
-    /// What is taken for a tensor, term by term, where nothing is done but to pick and to multiply by a factor; nothing where a term mixes, or the fill
-    /// looks at the whole tensor.
+    /// What is taken for a tensor, term by term, where nothing is done but to pick and to multiply by a factor; nothing where a term mixes, the
+    /// fill looks at the whole tensor, or weights do not come from the small model alone.
     pub(crate) fn taken(&self, small: &ParamTable, param: &Param<'_>) -> Result<Option<Vec<Taken<'_>>>, Error> {
-        if self.fill.needs_whole(small, param) {
+        if self.fill.needs_whole(small, param) || !self.small.is_empty() || self.residual.contains_key(&param.name) {
             return Ok(None);
         }
         let mut all = Vec::new();

@@ -38,7 +38,29 @@ pub struct LigoConfig {
     pub tune_width: bool,
     /// Learn the depth coefficients.
     pub tune_depth: bool,
+    /// Learn the small model's weights along, as the official code can: what is grown is made of them, and the small model itself stays as
+    /// it is.
+    #[serde(skip_serializing_if = "is_off")]
+    pub tune_small_model: bool,
+    /// Learn a tensor that is added to each grown one, as the official code can.
+    #[serde(skip_serializing_if = "is_off")]
+    pub tune_residual: bool,
+    /// What is added starts as U(−noise, noise), with the official code's noise unless another is given.
+    #[serde(skip_serializing_if = "is_official_noise")]
+    pub residual_noise: f64,
 }
+
+/// What is off needs no word in files, and programs that do not know it read them.
+fn is_off(setting: &bool) -> bool {
+    !setting
+}
+
+fn is_official_noise(noise: &f64) -> bool {
+    *noise == RESIDUAL_NOISE
+}
+
+/// The official code's `tune_residual_noise`.
+const RESIDUAL_NOISE: f64 = 0.01;
 
 /// Each term has matrices of its own; more than a few were never of use.
 const MOST_TERMS: usize = 64;
@@ -71,11 +93,17 @@ impl Default for LigoConfig {
             tied: true,
             tune_width: true,
             tune_depth: true,
+            tune_small_model: false,
+            tune_residual: false,
+            residual_noise: RESIDUAL_NOISE,
         }
     }
 }
 
 impl LigoConfig {
+    /// Settings that are written only where they differ from what they are by default.
+    pub(crate) const UNWRITTEN: [&str; 3] = ["tune_small_model", "tune_residual", "residual_noise"];
+
     /// Checks that the settings fit together.
     ///
     /// # Errors
@@ -108,6 +136,10 @@ impl LigoConfig {
                 self.further == FurtherInit::Above && self.width_init == WidthInit::Isometric,
                 "further = \"above\" needs a width_init that starts from [I; C]; `isometric` does not",
             ),
+            (
+                !is_official_noise(&self.residual_noise) && !self.tune_residual,
+                "residual_noise needs tune_residual = true: without it nothing is added",
+            ),
         ];
         if let Some((_, message)) = faults.into_iter().find(|(wrong, _)| *wrong) {
             return Err(Error::Settings(message.into()));
@@ -116,6 +148,7 @@ impl LigoConfig {
             ("width_noise", self.width_noise),
             ("depth_noise", self.depth_noise),
             ("fresh", self.fresh),
+            ("residual_noise", self.residual_noise),
         ] {
             if !(value >= 0.0 && value.is_finite()) {
                 return Err(Error::Settings(format!("{name} must be 0 or more, found {value}")));

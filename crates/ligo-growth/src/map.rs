@@ -1,8 +1,11 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use ligo_arch::{Param, ParamSpec, ParamTable};
 
 use crate::gather::{Gather, Taken, Values};
-use crate::term::{add, load_values};
+use crate::term::{add, host, load_values};
 use crate::{Error, Fill, Term, WeightSource, parallel};
 
 /// A growth operator: a sum of terms, and what stands where they write nothing.
@@ -14,6 +17,10 @@ pub struct LinearMap {
     pub fill: Fill,
     /// What the tensors hold.
     pub carried: Carried,
+    /// Weights that stand in the place of the small model's of these names: they were learned along with the map.
+    pub small: BTreeMap<String, Tensor<1>>,
+    /// What is added to the large model's tensors of these names.
+    pub residual: BTreeMap<String, Tensor<1>>,
 }
 
 /// What a map carries over from model to model.
@@ -26,6 +33,25 @@ pub enum Carried {
     Gradients,
     /// Their squares.
     SquaredGradients,
+}
+
+/// A model some of whose weights stand elsewhere.
+pub(crate) struct Over<'a> {
+    weights: &'a BTreeMap<String, Tensor<1>>,
+    source: &'a mut dyn WeightSource,
+}
+
+impl WeightSource for Over<'_> {
+    fn values(&mut self, name: &str) -> Result<Cow<'_, [f32]>, Error> {
+        match self.weights.get(name) {
+            Some(weights) => Ok(Cow::Owned(host(weights.clone())?)),
+            None => self.source.values(name),
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.source.has(name)
+    }
 }
 
 impl LinearMap {
@@ -66,8 +92,9 @@ impl LinearMap {
             return self.gather_values(small, param, taken, source);
         }
         let mut sum: Option<Vec<f32>> = None;
+        let mut source = self.over(source);
         for term in &self.terms {
-            match (term.grow(small, param, source, device)?, &mut sum) {
+            match (term.grow(small, param, &mut source, device)?, &mut sum) {
                 (Some(grown), Some(sum)) => add(sum, &grown, 1.0),
                 (Some(grown), None) => sum = Some(grown),
                 (None, _) => {}
@@ -81,7 +108,18 @@ impl LinearMap {
         let has_source = sum.is_some();
         let mut values = sum.unwrap_or_else(|| vec![0.0; param.num_elements()]);
         self.fill.apply(small, param, has_source, &mut values);
+        if let Some(residual) = self.residual.get(&param.name) {
+            add(&mut values, &host::<f32>(residual.clone())?, 1.0);
+        }
         Ok(values)
+    }
+
+    /// The small model with the weights that stand in the place of its own.
+    pub(crate) fn over<'a>(&'a self, source: &'a mut dyn WeightSource) -> Over<'a> {
+        Over {
+            weights: &self.small,
+            source,
+        }
     }
 
     /// What is grown by picking alone.

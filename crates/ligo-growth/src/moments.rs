@@ -73,6 +73,7 @@ impl LinearMap {
             terms: grown,
             fill: Fill::Zero,
             carried,
+            ..Self::default()
         })
     }
 }

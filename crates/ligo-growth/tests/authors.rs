@@ -3,10 +3,17 @@
 
 mod common;
 
-use burn::tensor::Device;
+use std::collections::HashMap;
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor, TensorData};
 use common::{grow_all, weights};
 use ligo_arch::{BertConfig, ModelConfig, ParamTable, Role};
-use ligo_growth::{DepthInit, LigoConfig, LigoOperator, OperatorSpec, WeightSource, WidthInit};
+use ligo_checkpoint::TensorFile;
+use ligo_growth::{
+    DepthInit, LigoConfig, LigoOperator, MemorySource, OperatorGraph, OperatorInfo, OperatorSpec, Sharing,
+    WeightSource, WidthInit, load_operator, save_operator, stream,
+};
 
 fn bert(layers: usize, hidden: usize, ffn: usize) -> ParamTable {
     let mut config = BertConfig::new(11, hidden, layers, 1);
@@ -217,4 +224,197 @@ fn a_tied_heads_rows_are_those_of_the_table_and_an_untied_one_has_its_own() {
     };
     assert_eq!(own(true), [true, true, false, false]);
     assert_eq!(own(false), [true, true, true, false]);
+}
+
+/// What the official code learned and made of it; see the folder's README.
+struct Official(TensorFile);
+
+impl Official {
+    fn open() -> Self {
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/ligo_official/official.safetensors");
+        Self(TensorFile::open(&path).unwrap())
+    }
+
+    /// A tensor by its name here: an untied decoder's bias has two names in `transformers`.
+    fn get(&self, kind: &str, name: &str) -> Vec<f32> {
+        let name = name.replace("predictions.bias", "predictions.decoder.bias");
+        self.0.read_f32(&format!("{kind}{name}")).unwrap()
+    }
+
+    /// `residual_weight` or `residual_bias` of a module.
+    fn residual(&self, kind: &str, name: &str) -> Vec<f32> {
+        let (module, part) = name.rsplit_once('.').unwrap();
+        let module = if name == "cls.predictions.bias" {
+            "cls.predictions.decoder"
+        } else {
+            module
+        };
+        self.0.read_f32(&format!("{kind}{module}.residual_{part}")).unwrap()
+    }
+
+    /// A matrix of the operator: those of width by axis and layer, the coefficients of each layer under each other.
+    fn matrix(&self, kind: &str, large: &ParamTable, name: &str) -> Vec<f32> {
+        let read = |name: String| self.0.read_f32(&format!("{kind}{name}")).unwrap();
+        let parts: Vec<&str> = name.split('.').collect();
+        match parts.as_slice() {
+            ["width", "hidden"] => read("bert.embeddings.fuse_width_emb.coeffs_weight".into()),
+            ["width", "head" | "decoder"] => read("cls.predictions.fuse_width_cls.coeffs_weight".into()),
+            ["width", axis, layer] => read(format!("bert.encoder.layer.{layer}.fuse_width_{axis}.coeffs_weight")),
+            ["depth", _, module, bias @ ..] => {
+                let is_bias = |role| matches!(role, Role::Bias | Role::NormBias);
+                let spec = large.specs().iter().find(|s| s.module == *module && s.stack.is_some());
+                let (path, _) = spec.unwrap().template.rsplit_once('.').unwrap();
+                assert!(!is_bias(spec.unwrap().role));
+                let kind = if bias.is_empty() { "weight" } else { "bias" };
+                let of = |i: usize| path.replace(ligo_arch::LAYER_PLACEHOLDER, &i.to_string());
+                let rows = (0..3).map(|i| read(format!("{}.fuse_depth_coeffs.coeffs_{kind}", of(i))));
+                rows.collect::<Vec<_>>().concat()
+            }
+            _ => panic!("{name}"),
+        }
+    }
+}
+
+fn close(found: &[f32], expected: &[f32], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let scale = expected.iter().fold(1f32, |m, x| m.max(x.abs()));
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(
+            (found - expected).abs() <= 1e-5 * scale,
+            "{what}: {found}, official {expected}"
+        );
+    }
+}
+
+fn values(tensor: &Tensor<1>) -> Vec<f32> {
+    tensor.clone().into_data().try_to_vec().unwrap()
+}
+
+#[test]
+fn all_that_the_official_code_can_learn_grows_the_same_model_with_the_same_gradients() {
+    let official = Official::open();
+    let config = |layers, heads, ffn| {
+        let mut config = BertConfig::new(11, 2 * heads, layers, heads);
+        (config.intermediate_size, config.max_position_embeddings) = (ffn, 5);
+        config.tie_word_embeddings = false;
+        ModelConfig::Bert(config)
+    };
+    let models = [config(2, 2, 5), config(3, 3, 8)];
+    let [small, large] = [models[0].table(), models[1].table()];
+    let settings = LigoConfig {
+        sharing: Sharing::PerLargeLayer,
+        fixed_identity: true,
+        bias_depth: true,
+        tune_small_model: true,
+        tune_residual: true,
+        ..LigoConfig::default()
+    };
+    let device = Device::flex();
+    let operator = LigoOperator::new(&small, &large, &settings, 1).unwrap();
+    let mut source = MemorySource::new(small.params().filter(|p| p.spec.required).map(|p| {
+        let zeros = vec![0.0; p.num_elements()];
+        (p.name, p.shape, zeros)
+    }));
+    let graph = OperatorGraph::new(operator.clone(), &mut source, &device).unwrap();
+    let read = |kind: &str, name: &str| {
+        let matrix = if kind.is_empty() { "learned." } else { kind };
+        match (name.strip_prefix("small."), name.strip_prefix("residual.")) {
+            (Some(of), _) => official.get(&format!("{kind}small."), of),
+            (_, Some(of)) => official.residual(matrix, of),
+            _ => official.matrix(matrix, &large, name),
+        }
+    };
+    let trained = operator
+        .tensors()
+        .iter()
+        .filter(|t| t.trainable)
+        .map(|t| t.name.clone());
+    let names: Vec<String> = trained
+        .chain(operator.along().into_iter().map(|(name, _)| name))
+        .collect();
+    let learned: HashMap<String, Tensor<1>> = names
+        .iter()
+        .map(|name| {
+            let values = read("", name);
+            let count = values.len();
+            (
+                name.clone(),
+                Tensor::from_data(TensorData::new(values, [count]), &device),
+            )
+        })
+        .collect();
+    let current = |name: &str| learned.get(name).cloned();
+
+    let (grown, record) = graph.grow_recorded(&current).unwrap();
+    for (name, tensor) in &grown {
+        close(&values(tensor), &official.get("grown.", name), name);
+    }
+    // Half the sum of squares has the tensor as its gradient.
+    let gradients = graph.pull_back(record, &mut |name| Some(grown[name].clone()));
+    for name in names
+        .iter()
+        .filter(|name| !["width.head", "width.decoder"].contains(&name.as_str()))
+    {
+        close(&values(&gradients[name]), &read("gradient.", name), name);
+    }
+    // The official code has one matrix for both.
+    let both = gradients["width.head"].clone() + gradients["width.decoder"].clone();
+    close(&values(&both), &read("gradient.", "width.head"), "width.head");
+
+    // What is saved grows it as well, from whatever model of these sizes.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("operator");
+    let info = OperatorInfo::new(
+        OperatorSpec::Ligo(settings),
+        &models[0],
+        &models[1],
+        serde_json::Value::Null,
+    );
+    save_operator(&path, &operator.map(&current, &device), info).unwrap();
+    let (map, info) = load_operator(&path, &device).unwrap();
+    assert_eq!(info.format_version, 3);
+    stream::grow_each(&map, &small, &large, &mut source, &device, &mut |param, found| {
+        close(&found, &official.get("grown.", &param.name), &param.name);
+        Ok(())
+    })
+    .unwrap();
+    let whole = map.grow_tensors(&small, &large, &mut source, &device).unwrap();
+    for (name, tensor) in whole {
+        close(&values(&tensor), &official.get("grown.", &name), &name);
+    }
+}
+
+#[test]
+fn what_is_added_starts_as_in_the_official_code_and_what_is_tuned_as_the_small_model() {
+    let (small, large) = (bert(2, 4, 7), bert(5, 6, 9));
+    let settings = LigoConfig {
+        tune_small_model: true,
+        tune_residual: true,
+        ..LigoConfig::default()
+    };
+    let operator = LigoOperator::new(&small, &large, &settings, 3).unwrap();
+    let mut source = weights(&small, 9);
+    let graph = OperatorGraph::new(operator.clone(), &mut source, &Device::flex()).unwrap();
+    let along = graph.along().unwrap();
+    let count: usize = along.iter().map(|(_, _, values)| values.len()).sum();
+    let required = |table: &ParamTable| {
+        let required = table.params().filter(|p| p.spec.required);
+        required.map(|p| p.num_elements()).sum::<usize>()
+    };
+    assert_eq!(count, required(&small) + required(&large));
+    let matrices = LigoOperator::new(&small, &large, &LigoConfig::default(), 3).unwrap();
+    assert_eq!(operator.num_parameters(), matrices.num_parameters() + count);
+    let mut ends = [0f32; 2];
+    for (name, _, values) in &along {
+        match name.strip_prefix("small.") {
+            Some(of) => assert_eq!(source.values(of).unwrap(), *values, "{name}"),
+            None => ends = values.iter().fold(ends, |[a, b], v| [a.min(*v), b.max(*v)]),
+        }
+    }
+    // U(−0.01, 0.01).
+    assert!(
+        (-0.01..-0.0099).contains(&ends[0]) && (0.0099..0.01).contains(&ends[1]),
+        "{ends:?}"
+    );
 }

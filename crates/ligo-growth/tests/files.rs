@@ -29,7 +29,18 @@ fn every_operator_grows_the_same_after_a_round_trip() {
         split: Split::Weight,
         ..LemonConfig::default()
     });
-    let mut specs = vec![form(CloningForm::Noisy), form(CloningForm::Diagonal), terms, by_weight];
+    let along = OperatorSpec::Ligo(LigoConfig {
+        tune_small_model: true,
+        tune_residual: true,
+        ..LigoConfig::default()
+    });
+    let mut specs = vec![
+        form(CloningForm::Noisy),
+        form(CloningForm::Diagonal),
+        terms,
+        along,
+        by_weight,
+    ];
     let named = OperatorSpec::NAMES.map(|name| OperatorSpec::from_name(name).unwrap());
     specs.extend(
         named
@@ -95,7 +106,13 @@ fn settings_change_one_by_one_and_wrong_ones_are_named() {
         .with_settings(&settings(serde_json::json!({"form": "noisy"})))
         .unwrap();
     assert!(matches!(noisy, OperatorSpec::HyperCloning(c) if c.form == CloningForm::Noisy && c.noise == 0.1));
+    let ligo = OperatorSpec::from_name("ligo").unwrap();
+    let along = ligo.with_settings(&settings(
+        serde_json::json!({"tune_residual": true, "residual_noise": 0.02}),
+    ));
+    assert!(matches!(along.unwrap(), OperatorSpec::Ligo(c) if c.tune_residual && c.residual_noise == 0.02));
     for (spec, json, wrong) in [
+        (&ligo, serde_json::json!({"tune_residuals": true}), "tune_small_model"),
         (
             &cloning,
             serde_json::json!({"from": "noisy"}),
@@ -152,8 +169,8 @@ fn an_operator_of_a_newer_format_is_refused_by_its_number_whatever_else_is_in_it
     assert_eq!(read(2, "").unwrap(), info);
     assert_eq!(read(1, "").unwrap().operator, info.operator);
     for more in ["", "a_new_field"] {
-        let error = read(3, more).unwrap_err();
-        assert!(error.contains("format is 3") && error.contains("1 to 2"), "{error}");
+        let error = read(4, more).unwrap_err();
+        assert!(error.contains("format is 4") && error.contains("1 to 3"), "{error}");
     }
     let error = read(2, "a_new_field").unwrap_err();
     assert!(error.contains("a_new_field"), "{error}");

@@ -12,6 +12,7 @@ use common::reference::{Tensors, compare_with_autodiff, loss, pulled_gradients, 
 use common::weights;
 use ligo_arch::{BertConfig, ModelConfig};
 use ligo_growth::{LigoOperator, OperatorGraph};
+use serde_json::json;
 
 fn device() -> Device {
     static NUMBERS: Once = Once::new();
@@ -38,12 +39,23 @@ fn the_gradient_of_the_operator_equals_central_differences() {
         config.max_position_embeddings = 3;
         ModelConfig::Bert(config).table()
     };
-    let (small, large) = (table(2, 3, 5), table(3, 5, 8));
+    // Gemma multiplies its table of tokens by something of its width.
+    let gemma = |layers, hidden| {
+        let json = json!({"model_type": "gemma", "vocab_size": 7, "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": 1,
+            "num_key_value_heads": 1, "head_dim": 4, "intermediate_size": 5});
+        ModelConfig::from_json(&json).unwrap().table()
+    };
+    let mut cases: Vec<_> = settings()
+        .into_iter()
+        .map(|c| (table(2, 3, 5), table(3, 5, 8), c))
+        .collect();
+    let along = settings().into_iter().filter(|c| c.tune_small_model);
+    cases.extend(along.map(|c| (gemma(2, 3), gemma(3, 5), c)));
     let mut checked = 0;
-    for config in settings() {
+    for (small, large, config) in cases {
         let operator = LigoOperator::new(&small, &large, &config, 11).unwrap();
         let graph = OperatorGraph::new(operator.clone(), &mut weights(&small, 2), &device).unwrap();
-        let current = starts(&operator, &device);
+        let current = starts(&graph, &device);
         let gradients = pulled_gradients(&graph, &current);
         let loss_at = |tensors: &Tensors| {
             let grown = graph.grow(&|name| tensors.get(name).cloned()).unwrap();

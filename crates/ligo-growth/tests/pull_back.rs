@@ -25,7 +25,7 @@ fn a_tensor_without_a_gradient_counts_as_one_with_a_gradient_of_zero() {
     for config in settings() {
         let operator = LigoOperator::new(&small, &large, &config, 11).unwrap();
         let graph = OperatorGraph::new(operator.clone(), &mut weights(&small, 2), &device).unwrap();
-        let current = starts(&operator, &device);
+        let current = starts(&graph, &device);
         let pulled = |absent: Option<f64>| {
             let (grown, record) = graph.grow_recorded(&|name| current.get(name).cloned()).unwrap();
             graph.pull_back(record, &mut |name| {
@@ -65,6 +65,14 @@ fn only_tensors_that_a_learned_matrix_reaches_are_learned() {
     );
     assert!(both.is_learned(in_layers) && both.is_learned(outside));
     assert!(depth.is_learned(in_layers) && !depth.is_learned(outside));
-    // A bias of the vocabulary, which does not grow.
+    // A bias of the vocabulary does not grow, but what it is made of may be learned, and so may what is added to it.
     assert!(!both.is_learned("cls.predictions.bias"));
+    for (tune_small_model, tune_residual) in [(true, false), (false, true)] {
+        let along = graph(LigoConfig {
+            tune_small_model,
+            tune_residual,
+            ..LigoConfig::default()
+        });
+        assert!(along.is_learned("cls.predictions.bias"));
+    }
 }

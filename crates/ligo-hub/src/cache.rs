@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::{HubAddress, HubRepo};
+use crate::{Error, HubAddress, HubRepo};
 
 const MODELS: &str = "models--";
 const SNAPSHOTS: &str = "snapshots";
@@ -22,7 +22,8 @@ pub(crate) fn folder(variable: impl Fn(&str) -> Option<String>) -> PathBuf {
         .unwrap_or_else(|| PathBuf::from(".cache/huggingface/hub"))
 }
 
-/// The cached files below an address, each with its path in the repository, sorted; empty when there are none.
+/// The cached files below an address, each with its path in the repository, sorted; empty when there are none. Links that lead nowhere are among
+/// them, see [`check_there`].
 pub(crate) fn files(cache: &Path, address: &HubAddress) -> Vec<(String, PathBuf)> {
     let kind = match address.repo {
         HubRepo::Model => "models",
@@ -39,6 +40,18 @@ pub(crate) fn files(cache: &Path, address: &HubAddress) -> Vec<(String, PathBuf)
     found
 }
 
+/// Refuses a cached file that is a link without a target.
+pub(crate) fn check_there(address: &HubAddress, file: &Path) -> Result<(), Error> {
+    match fs::read_link(file) {
+        Ok(target) if !file.exists() => Err(Error::BrokenLink {
+            address: address.to_string(),
+            link: file.to_path_buf(),
+            target,
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Every file below a folder with its path from there. What cannot be listed is not there.
 fn walk(folder: &Path, prefix: &str, found: &mut Vec<(String, PathBuf)>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -51,7 +64,7 @@ fn walk(folder: &Path, prefix: &str, found: &mut Vec<(String, PathBuf)>) {
         };
         if path.is_dir() {
             walk(&path, &relative, found);
-        } else if path.is_file() {
+        } else if path.is_file() || path.is_symlink() {
             found.push((relative, path));
         }
     }

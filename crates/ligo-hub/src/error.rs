@@ -66,6 +66,19 @@ pub enum Error {
         /// The folder of the cache.
         cache: PathBuf,
     },
+    /// A file of the cache is a link that leads nowhere.
+    #[error(
+        "`{address}` is in the cache, but `{}` there is a link to `{}`, which does not exist; remove the link, and it is downloaded again",
+        link.display(), target.display()
+    )]
+    BrokenLink {
+        /// The address.
+        address: String,
+        /// The link.
+        link: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
     /// HF_HUB_OFFLINE forbids to ask the hub.
     #[error("HF_HUB_OFFLINE forbids to upload {repository}")]
     Offline {

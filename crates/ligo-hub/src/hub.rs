@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use crate::helper::Helper;
 use crate::message::Message;
-use crate::{Error, HubAddress, HubRepo, cache, model_files};
+use crate::{Error, HubAddress, cache, model_files};
 
 /// Called with bytes done and bytes in all; `false` to stop.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64) -> bool;
@@ -25,6 +25,14 @@ pub struct Fetched {
     pub files: Vec<PathBuf>,
     /// Why the hub was not asked whether there are newer ones, where it was not.
     pub not_asked: Option<String>,
+}
+
+impl Fetched {
+    /// The folder of the first file, which is that of all where `choose` took them from one.
+    fn folder(&self) -> PathBuf {
+        let folder = self.files.first().and_then(|file| file.parent());
+        folder.unwrap_or(Path::new(".")).to_path_buf()
+    }
 }
 
 /// Where files are sent to.
@@ -72,14 +80,15 @@ impl Hub {
             let chosen = choose(&names);
             let files = names.iter().zip(paths).filter(|(name, _)| chosen.contains(name));
             let files: Vec<PathBuf> = files.map(|(_, path)| path).collect();
-            (!files.is_empty()).then_some(files)
+            files.iter().try_for_each(|file| cache::check_there(address, file))?;
+            Ok(files)
         };
-        let cached = |not_asked: String, error: Error| match from_cache() {
-            Some(files) => Ok(Fetched {
+        let cached = |not_asked: String, error: Error| match from_cache()? {
+            files if files.is_empty() => Err(error),
+            files => Ok(Fetched {
                 files,
                 not_asked: Some(not_asked),
             }),
-            None => Err(error),
         };
         if self.offline {
             let missing = Error::NotCached {
@@ -110,7 +119,7 @@ impl Hub {
         let choose = |names: &[String]| model_files(names, &address.path);
         let wanted = "model (config.json with safetensors or pytorch_model.bin)";
         let fetched = self.fetch(address, wanted, &choose, progress)?;
-        Ok((folder_of(&fetched.files, address)?, fetched.not_asked))
+        Ok((fetched.folder(), fetched.not_asked))
     }
 
     /// The folder with those of the named files that lie right in the folder of an address.
@@ -132,7 +141,7 @@ impl Hub {
             all.iter().filter(wanted).cloned().collect()
         };
         let fetched = self.fetch(address, wanted, &choose, progress)?;
-        Ok((folder_of(&fetched.files, address)?, fetched.not_asked))
+        Ok((fetched.folder(), fetched.not_asked))
     }
 
     /// Sends files of a folder, by their paths in it, in one commit. Returns where they can be looked at.
@@ -231,17 +240,4 @@ fn download(
         return Err(helper.silent());
     }
     Ok(files)
-}
-
-/// Where the files of one folder are.
-fn folder_of(files: &[PathBuf], address: &HubAddress) -> Result<PathBuf, Error> {
-    let folder = files.first().and_then(|file| file.parent());
-    // Without a file there is an error already.
-    folder.map(PathBuf::from).ok_or_else(|| Error::BadAddress {
-        address: address.to_string(),
-        expected: match address.repo {
-            HubRepo::Model => "a model".into(),
-            HubRepo::Dataset => "files".into(),
-        },
-    })
 }

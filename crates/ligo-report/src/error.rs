@@ -17,29 +17,9 @@ pub enum Error {
         source: std::io::Error,
     },
 
-    /// A line of `metrics.jsonl` (not the last, which may be torn) is no record.
-    #[error("{path}, line {line}: expected a metrics record, found something else ({source})")]
-    BadRecord {
-        /// The metrics file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What the parser said.
-        source: serde_json::Error,
-    },
-
-    /// A record would go back in time.
-    #[error("{path}: expected a {kind} record after step {last}, found step {found}")]
-    StepOrder {
-        /// The metrics file.
-        path: PathBuf,
-        /// `train`, `eval` or `event`.
-        kind: &'static str,
-        /// The last step of this kind in the file.
-        last: u64,
-        /// The step that was offered.
-        found: u64,
-    },
+    /// A file was not written whole.
+    #[error(transparent)]
+    Metrics(#[from] ligo_metrics::Error),
 
     /// A summary is not what this version writes.
     #[error("{path}: not a summary of a comparison ({source})")]

@@ -21,7 +21,9 @@ pub use prediction::{Figures, PredictedRun, Prediction};
 pub use provenance::Provenance;
 pub use search::{Search, Sweep, Trial, Variant};
 
-use crate::{Error, Result, files};
+use ligo_metrics::files;
+
+use crate::{Error, Result};
 
 /// The newest format of `summary.json` that this version reads, and the one it writes. Format 1 knew nothing of groups,
 /// provenance, operators and predictions; it is read with those empty, and its groups are made from its runs.
@@ -42,7 +44,7 @@ pub struct Summary {
     /// The small model that all methods but scratch start from.
     pub small: SmallModel,
     /// The validation loss every method is measured against: the scratch run's final one.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_metrics::nan_is_null")]
     pub target_loss: f64,
     /// Every run, in the order of the table.
     pub methods: Vec<MethodSummary>,
@@ -111,7 +113,7 @@ pub struct Corpus {
     /// Tokens (or images) to validate on.
     pub valid_tokens: u64,
     /// Validation loss of the best model that ignores context (or the picture), in nats.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_metrics::nan_is_null")]
     pub unigram_loss: f64,
     /// Masked loss of the best model that sees the masked position's own token and nothing around it; lower than the
     /// unigram loss, because some masked positions keep their token.
@@ -125,7 +127,7 @@ pub struct SmallModel {
     /// A name for people.
     pub name: String,
     /// Its final validation loss.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_metrics::nan_is_null")]
     pub loss: f64,
     /// What its training cost; absent when it came from elsewhere.
     pub cost: Option<Cost>,
@@ -135,13 +137,13 @@ pub struct SmallModel {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// FLOPs by our own count (backward = 2 × forward, sparse look-up, operator once per step).
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_metrics::nan_is_null")]
     pub flops_exact: f64,
     /// FLOPs as ELECTRA's script counts them, which the paper used.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_metrics::nan_is_null")]
     pub flops_electra: f64,
     /// Wall time of the training steps.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_metrics::nan_is_null")]
     pub seconds: f64,
 }
 
@@ -149,7 +151,7 @@ pub struct Cost {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Energy {
     /// Kilowatt-hours.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_metrics::nan_is_null")]
     pub kwh: f64,
     /// Read from the machine (NVML, RAPL); else estimated from its power and the time.
     pub measured: bool,
@@ -184,10 +186,10 @@ pub struct MethodSummary {
     /// Validation losses; their costs leave the operator out.
     pub curve: Vec<CurvePoint>,
     /// Validation loss before the first step.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_metrics::nan_is_null")]
     pub loss_start: f64,
     /// Validation loss after the last step.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_metrics::nan_is_null")]
     pub loss_final: f64,
     /// Cost of the large model's training.
     pub cost: Cost,
@@ -233,7 +235,7 @@ pub struct CurvePoint {
     #[serde(default)]
     pub tokens: u64,
     /// Validation loss.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_metrics::nan_is_null")]
     pub loss: f64,
     /// Cost of those steps, without the operator's.
     #[serde(flatten)]
@@ -254,13 +256,13 @@ pub struct ToTarget {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Saving {
     /// By our own FLOP count.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_metrics::nan_is_null")]
     pub flops_exact: f64,
     /// By ELECTRA's FLOP count.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_metrics::nan_is_null")]
     pub flops_electra: f64,
     /// By wall time.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_metrics::nan_is_null")]
     pub seconds: f64,
 }
 
@@ -348,7 +350,7 @@ impl Summary {
             source,
         })?;
         bytes.push(b'\n');
-        files::replace(path.as_ref(), &bytes)
+        Ok(files::replace(path.as_ref(), &bytes)?)
     }
 
     /// Whether a method was run with more than one seed.

@@ -41,6 +41,64 @@ fn run(name: &str, seed: u64, end: f64, saving: Option<f64>) -> MethodSummary {
     }
 }
 
+/// A run of another length of the same method.
+fn of_length(name: &str, seed: u64, cost: f64, end: f64) -> MethodSummary {
+    let mut run = run(name, seed, end, None);
+    run.id = format!("{name}/steps={cost}-seed{seed}");
+    run.group = format!("{name}/steps={cost}");
+    run.label = run.group.clone();
+    run.cost = sample::cost(cost);
+    run
+}
+
+#[test]
+fn savings_are_read_between_the_ends_of_schedules_at_the_loss_that_a_run_ends_at() {
+    let mut summary = sample::summary();
+    summary.small.cost = Some(sample::cost(10.0));
+    // Scratch: 3.0 for 100, 3.5 for 50; of the second seed 2.8 for 100, 3.6 for 25. 3.25 costs 70.7 and 57.4 then.
+    summary.methods = vec![
+        run("scratch", 1, 3.0, None),
+        of_length("scratch", 1, 50.0, 3.5),
+        run("scratch", 2, 2.8, None),
+        of_length("scratch", 2, 25.0, 3.6),
+        of_length("ligo", 1, 40.0, 3.25),
+        of_length("ligo", 2, 40.0, 3.2),
+        // Below all that scratch ends at: nothing is said of it.
+        of_length("stackbert", 1, 40.0, 2.9),
+    ];
+    for method in &mut summary.methods {
+        method.operator_cost = sample::cost(if method.name == "ligo" { 4.0 } else { 0.0 });
+    }
+    let summary = summary.grouped();
+    let ligo = group(&summary, "ligo/steps=40");
+    let first = (50.0_f64 * 100.0).sqrt();
+    // Half of the way from 3.6 to 2.8.
+    let second = (25.0_f64 * 100.0).sqrt();
+    let mean = |spent: f64| 1.0 - (spent / first + spent / second) / 2.0;
+    let found = ligo.at_equal_loss.flops_exact.unwrap();
+    assert!((found.mean - mean(44.0)).abs() < 1e-9, "{found:?}");
+    assert_eq!(found.seeds, 2);
+    let charged = ligo.at_equal_loss_with_small.flops_exact.unwrap();
+    assert!((charged.mean - mean(54.0)).abs() < 1e-9, "{charged:?}");
+    for key in ["stackbert/steps=40", "scratch", "scratch/steps=50"] {
+        assert_eq!(group(&summary, key).at_equal_loss.flops_exact, None, "{key}");
+    }
+    let notes = ligo_report::Table::new(&summary, ligo_report::Counter::Exact)
+        .notes()
+        .to_vec();
+    let note = notes
+        .iter()
+        .find(|note| note.starts_with("FLOPs saved at equal loss"))
+        .unwrap();
+    assert!(note.contains("incl. small") && !note.contains("stackbert"), "{note}");
+    // One length of scratch is no curve.
+    let mut one = summary.clone();
+    one.methods
+        .retain(|method| method.group != "scratch/steps=50" && method.group != "scratch/steps=25");
+    let one = one.grouped();
+    assert!(one.groups.iter().all(|group| group.at_equal_loss.flops_exact.is_none()));
+}
+
 fn three_seeds() -> Summary {
     let mut summary = sample::summary();
     summary.methods = vec![

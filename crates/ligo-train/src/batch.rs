@@ -14,6 +14,14 @@ pub trait BatchSource: Sync {
     /// Whatever reading the data can end with.
     fn batch_at(&self, cursor: Cursor, batch_size: usize) -> Result<(Batch, Cursor), ligo_data::Error>;
 
+    /// The cursor behind that batch, without making it. Other ranks of a run read what is skipped here.
+    ///
+    /// # Errors
+    /// As [`BatchSource::batch_at`].
+    fn skip(&self, cursor: Cursor, batch_size: usize) -> Result<Cursor, ligo_data::Error> {
+        Ok(self.batch_at(cursor, batch_size)?.1)
+    }
+
     /// Everything that decides the batches. A run is not continued with another identity.
     fn identity(&self) -> Value;
 }
@@ -22,6 +30,10 @@ impl BatchSource for MlmLoader {
     fn batch_at(&self, cursor: Cursor, batch_size: usize) -> Result<(Batch, Cursor), ligo_data::Error> {
         let (batch, next) = self.batch_at(cursor, batch_size)?;
         Ok((batch.into(), next))
+    }
+
+    fn skip(&self, cursor: Cursor, batch_size: usize) -> Result<Cursor, ligo_data::Error> {
+        Ok(self.samples_at(cursor, batch_size)?.1)
     }
 
     fn identity(&self) -> Value {
@@ -42,6 +54,10 @@ impl BatchSource for CausalLoader {
         Ok((batch.into(), next))
     }
 
+    fn skip(&self, cursor: Cursor, batch_size: usize) -> Result<Cursor, ligo_data::Error> {
+        Ok(self.samples_at(cursor, batch_size)?.1)
+    }
+
     fn identity(&self) -> Value {
         json!({"tokens_sha256": self.store().info().tokens_sha256, "settings": self.settings()})
     }
@@ -51,6 +67,10 @@ impl BatchSource for ImageLoader {
     fn batch_at(&self, cursor: Cursor, batch_size: usize) -> Result<(Batch, Cursor), ligo_data::Error> {
         let (batch, next) = self.batch_at(cursor, batch_size)?;
         Ok((batch.into(), next))
+    }
+
+    fn skip(&self, cursor: Cursor, batch_size: usize) -> Result<Cursor, ligo_data::Error> {
+        Ok(self.samples_at(cursor, batch_size)?.1)
     }
 
     fn identity(&self) -> Value {

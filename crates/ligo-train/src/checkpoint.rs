@@ -7,6 +7,7 @@ use ligo_checkpoint::{AtomicDir, Disk, RunLock, TensorFile, latest_valid, prune,
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::average::Averages;
 use crate::progress::Progress;
 use crate::store::download;
 use crate::{CostPerStep, Error, Event, Optimizer, ParamStore, TrainConfig};
@@ -20,6 +21,7 @@ const COUNTERS: &str = "state.json";
 pub(crate) const WEIGHT: &str = "weight/";
 pub(crate) const FIRST_MOMENT: &str = "m/";
 pub(crate) const SECOND_MOMENT: &str = "v/";
+const AVERAGE: &str = "average/";
 
 /// What makes two runs the same run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +35,11 @@ pub(crate) struct RunIdentity {
 }
 
 impl RunIdentity {
+    /// All of it, to compare with that of other ranks.
+    pub(crate) fn text(&self) -> String {
+        json!(self).to_string()
+    }
+
     fn differences(&self, saved: &Self) -> Vec<String> {
         let mut differences = self.config.differences(&saved.config);
         let mut compare = |name: &str, before: &Value, now: &Value| {
@@ -44,7 +51,8 @@ impl RunIdentity {
         compare("cost per step", &json!(saved.cost), &json!(self.cost));
         compare("data", &saved.data, &self.data);
         match (&saved.extra, &self.extra) {
-            (Value::Object(before), Value::Object(now)) if before.keys().eq(now.keys()) => {
+            // What is not named any more was found to decide nothing.
+            (Value::Object(before), Value::Object(now)) if now.keys().all(|name| before.contains_key(name)) => {
                 for (name, now) in now {
                     compare(name, &before[name], now);
                 }
@@ -52,6 +60,34 @@ impl RunIdentity {
             (before, now) => compare("identity", before, now),
         }
         differences
+    }
+}
+
+/// Refuses a run's folder whose newest checkpoint belongs to a run with other settings or another identity (see
+/// [`Trainer::with_identity`](crate::Trainer::with_identity)), before anything in it is changed. What cannot be read says nothing, and is found
+/// damaged when a run begins there.
+///
+/// # Errors
+/// [`Error::OtherRun`]; the folder cannot be listed.
+pub fn check_same_run(run_dir: &Path, config: &TrainConfig, identity: &Value) -> Result<(), Error> {
+    let folder = run_dir.join(FOLDER);
+    let Some(step) = latest_valid(&folder, PREFIX)?.step else {
+        return Ok(());
+    };
+    let Ok(Counters { run: saved, .. }) = read_counters(&step.path) else {
+        return Ok(());
+    };
+    let now = RunIdentity {
+        config: config.clone(),
+        extra: identity.clone(),
+        ..saved.clone()
+    };
+    match now.differences(&saved) {
+        differences if differences.is_empty() => Ok(()),
+        differences => Err(Error::OtherRun {
+            dir: folder,
+            differences,
+        }),
     }
 }
 
@@ -98,7 +134,8 @@ impl Checkpoints {
     ) -> Result<PathBuf, Error> {
         let path = self.folder.join(format!("{PREFIX}{}", progress.step));
         let dir = AtomicDir::begin_on(&self.disk, &path)?;
-        let tensors = tensors_of(store, optimizer);
+        let mut tensors = tensors_of(store, optimizer);
+        tensors.extend(averages_of(store, optimizer));
         let declared = tensors.iter().map(|t| (t.name.clone(), t.shape.clone()));
         let mut writer = state::begin(&dir, TENSORS, &json!({"format": FORMAT}), declared)?;
         for tensor in &tensors {
@@ -183,12 +220,27 @@ fn tensors_of<'a>(store: &'a ParamStore, optimizer: &'a Optimizer) -> Vec<StateT
             });
         };
         push(WEIGHT, value);
-        if let Some((m, v)) = optimizer.moments_at(i) {
-            push(FIRST_MOMENT, m);
-            push(SECOND_MOMENT, v);
+        let moments = [FIRST_MOMENT, SECOND_MOMENT].into_iter().zip(optimizer.moments_at(i));
+        for (prefix, moment) in moments {
+            if let Some(moment) = moment {
+                push(prefix, moment);
+            }
         }
     }
     tensors
+}
+
+/// The weights that an average is made of.
+fn averages_of<'a>(store: &'a ParamStore, optimizer: &'a Optimizer) -> Vec<StateTensor<'a>> {
+    let kept = optimizer.averages().into_iter().flat_map(Averages::kept).enumerate();
+    let tensors = kept.flat_map(|(i, values)| {
+        store.infos().iter().zip(values).map(move |(info, value)| StateTensor {
+            name: format!("{AVERAGE}{i}/{}", info.name),
+            shape: info.shape.clone(),
+            value,
+        })
+    });
+    tensors.collect()
 }
 
 /// The counters of a checkpoint of today's format.
@@ -233,30 +285,55 @@ fn read(
     }
 
     let (_, tensors) = state::open(path.join(TENSORS))?;
-    check_tensors(&tensors, store, optimizer).map_err(bad)?;
+    let averages = check_tensors(&tensors, store, optimizer).map_err(bad)?;
     let mut moments = Vec::new();
     for (i, info) in store.infos().to_vec().into_iter().enumerate() {
         store.set(&info.name, tensors.read_f32(&format!("{WEIGHT}{}", info.name))?)?;
-        if optimizer.moments_at(i).is_some() {
-            let m = tensors.read_f32(&format!("{FIRST_MOMENT}{}", info.name))?;
-            let v = tensors.read_f32(&format!("{SECOND_MOMENT}{}", info.name))?;
+        let read = |prefix: &str, moment: Option<&burn::tensor::Tensor<1>>| match moment {
+            Some(_) => tensors.read_f32(&format!("{prefix}{}", info.name)),
+            None => Ok(Vec::new()),
+        };
+        let [first, second] = optimizer.moments_at(i);
+        if first.is_some() {
+            let (m, v) = (read(FIRST_MOMENT, first)?, read(SECOND_MOMENT, second)?);
             moments.push((info.name, m, v));
         }
     }
     optimizer.restore(store, moments, counters.optimizer_updates)?;
+    if let Some(kept) = optimizer.averages_mut() {
+        let names = || store.infos().iter().map(|info| &info.name);
+        let read = |i: usize| {
+            names()
+                .map(|name| tensors.read_f32(&format!("{AVERAGE}{i}/{name}")))
+                .collect()
+        };
+        let values: Result<Vec<Vec<Vec<f32>>>, _> = (0..averages).map(read).collect();
+        kept.restore(store, values?);
+    }
     Ok(counters.progress)
 }
 
-/// Compares names and shapes before anything is changed.
-fn check_tensors(file: &TensorFile, store: &ParamStore, optimizer: &Optimizer) -> Result<(), String> {
-    let expected = tensors_of(store, optimizer);
-    for tensor in &expected {
-        match file.info(&tensor.name) {
-            None => return Err(format!("tensor `{}` is missing", tensor.name)),
-            Some(found) if found.shape != tensor.shape => {
+/// Compares names and shapes before anything is changed, and counts the weights that an average is made of.
+fn check_tensors(file: &TensorFile, store: &ParamStore, optimizer: &Optimizer) -> Result<usize, String> {
+    let mut expected: Vec<(String, &[usize])> = Vec::new();
+    let own = tensors_of(store, optimizer);
+    expected.extend(own.iter().map(|tensor| (tensor.name.clone(), tensor.shape.as_slice())));
+    // How many there are hangs on how far the run is.
+    let first = |i: usize| store.infos().first().map(|info| format!("{AVERAGE}{i}/{}", info.name));
+    let most = optimizer.averages().map_or(0, Averages::limit);
+    let is_there = |i: &usize| first(*i).is_some_and(|name| file.info(&name).is_some());
+    let averages = (0..most).take_while(is_there).count();
+    for i in 0..averages {
+        let named = |info: &'_ crate::ParamInfo| format!("{AVERAGE}{i}/{}", info.name);
+        expected.extend(store.infos().iter().map(|info| (named(info), info.shape.as_slice())));
+    }
+    for (name, shape) in &expected {
+        match file.info(name) {
+            None => return Err(format!("tensor `{name}` is missing")),
+            Some(found) if found.shape != *shape => {
                 return Err(format!(
-                    "tensor `{}` should have shape {:?}, found {:?}",
-                    tensor.name, tensor.shape, found.shape
+                    "tensor `{name}` should have shape {shape:?}, found {:?}",
+                    found.shape
                 ));
             }
             Some(_) => {}
@@ -269,5 +346,5 @@ fn check_tensors(file: &TensorFile, store: &ParamStore, optimizer: &Optimizer) -
             file.tensors().len()
         ));
     }
-    Ok(())
+    Ok(averages)
 }

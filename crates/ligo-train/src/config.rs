@@ -1,13 +1,15 @@
 use std::collections::BTreeSet;
 
+use ligo_arch::ParamTable;
+use ligo_data::{LoaderSettings, Masking};
+use ligo_ops::Precision;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use ligo_data::{LoaderSettings, Masking};
-use ligo_ops::Precision;
-
+use crate::muon;
 use crate::{
-    Distillation, Error, Freeze, LayerDrop, LrSchedule, OptimizerConfig, Rate, Rewarm, Submodels, TokenDropping,
+    Average, Distillation, Error, Freeze, LayerDrop, LrSchedule, OptimizerConfig, Rate, Rewarm, ScheduleKind,
+    Submodels, TokenDropping,
 };
 
 /// What to do when the loss or the gradient of a step is not a finite number.
@@ -95,6 +97,9 @@ pub struct TrainConfig {
     /// Learns from a teacher, the small model, beside the labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distillation: Option<Distillation>,
+    /// Which average of the weights evaluations and the finished model take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub average: Option<Average>,
     /// Keeps only the states between layers for the backward pass, which computes each layer again: about a third more work for much less
     /// memory, and the same numbers.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -136,6 +141,7 @@ impl Default for TrainConfig {
             submodels: None,
             freeze: None,
             distillation: None,
+            average: None,
             gradient_checkpointing: false,
             precision: Precision::F32,
         }
@@ -155,7 +161,8 @@ impl TrainConfig {
 
     /// The learning rates of the step with number `step`, counted from 0.
     pub fn rate(&self, step: u64) -> Rate {
-        let rewarmed = self.rewarm_new.map_or(1.0, |rewarm| rewarm.factor(step));
+        let total = self.schedule.over(self.steps).total_steps;
+        let rewarmed = self.rewarm_new.map_or(1.0, |rewarm| rewarm.factor(step, total));
         Rate {
             lr: self.lr(step),
             new_factor: self.new_lr_factor * rewarmed,
@@ -165,6 +172,12 @@ impl TrainConfig {
     /// Whether new numbers of a grown model learn at rates of their own.
     pub fn tells_new_entries_apart(&self) -> bool {
         self.new_lr_factor != 1.0 || self.rewarm_new.is_some()
+    }
+
+    /// Numbers that are kept for each parameter of a model beside its value and gradient: moments, and weights that are averaged.
+    pub fn numbers_kept(&self, table: &ParamTable) -> f64 {
+        let averaged = self.average.map_or(0, |average| average.kept());
+        self.optimizer.numbers_kept(muon::share_of(table)) + averaged as f64
     }
 
     /// Settings that ask for something else than a plain pass through the whole model, by their keys.
@@ -253,12 +266,27 @@ impl TrainConfig {
         }
         self.size_faults(&mut faults);
         self.schedule.faults(&mut faults);
+        self.end_faults(&mut faults);
+        if let Some(average) = &self.average {
+            average.faults(self.steps, &mut faults);
+        }
         self.optimizer.faults(&mut faults);
         self.pass_faults(&mut faults);
         if faults.is_empty() {
             Ok(())
         } else {
             Err(Error::Config { faults })
+        }
+    }
+
+    /// A schedule that is over before the run that goes on with it begins.
+    fn end_faults(&self, faults: &mut Vec<String>) {
+        let schedule = self.schedule.over(self.steps);
+        let (first, total) = (schedule.first_step, schedule.total_steps);
+        if first > 0 && first >= total && self.steps > 0 && schedule.kind != ScheduleKind::Constant {
+            faults.push(format!(
+                "schedule.first_step must be below schedule.total_steps ({total}), or the whole decay lies before the first step; found {first}"
+            ));
         }
     }
 
@@ -283,7 +311,7 @@ impl TrainConfig {
 
     fn pass_faults(&self, faults: &mut Vec<String>) {
         if let Some(rewarm) = &self.rewarm_new {
-            rewarm.faults(faults);
+            rewarm.faults(self.steps, self.schedule.over(self.steps).total_steps, faults);
         }
         if let Some(drop) = &self.layer_drop {
             drop.faults(faults);
@@ -302,19 +330,30 @@ impl TrainConfig {
         }
     }
 
+    /// The same settings with the usual value for everything that decides no number of a run: how often it reports and saves, and what it
+    /// does when it cannot save.
+    #[must_use]
+    pub fn deciding(&self) -> Self {
+        let free = Self::default();
+        Self {
+            log_every: free.log_every,
+            checkpoint_every: free.checkpoint_every,
+            checkpoint_every_seconds: free.checkpoint_every_seconds,
+            keep_checkpoints: free.keep_checkpoints,
+            on_failed_save: free.on_failed_save,
+            ..self.clone()
+        }
+    }
+
     /// The names of the fields that decide the numbers of a run and differ from `other`'s.
     ///
     /// How often to report or to save and what is kept in memory may change when a run is continued; anything else may not.
     pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
         let fields = |c: &Self| {
-            let mut c = c.clone();
-            let free = Self::default();
-            c.log_every = free.log_every;
-            c.checkpoint_every = free.checkpoint_every;
-            c.checkpoint_every_seconds = free.checkpoint_every_seconds;
-            c.keep_checkpoints = free.keep_checkpoints;
-            c.on_failed_save = free.on_failed_save;
-            c.gradient_checkpointing = free.gradient_checkpointing;
+            let c = Self {
+                gradient_checkpointing: Self::default().gradient_checkpointing,
+                ..c.deciding()
+            };
             let precision = Value::from(c.precision.name());
             let mut fields = serde_json::to_value(c).unwrap_or_default();
             // Not written when it is the usual one, and better named than called null.

@@ -2,7 +2,7 @@ use burn::tensor::Tensor;
 use ligo_models::{DropoutStream, Inputs, Model, Pass};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Leaves, Objective, PretrainObjective, StepContext, TrainConfig, Trained, Work};
+use crate::{Error, Learner, Leaves, Objective, PretrainObjective, StepContext, TrainConfig, Trained, Work};
 
 /// Knowledge inheritance (Qin et al., arXiv:2105.13880): a finished small model teaches at first, and less and less.
 ///
@@ -84,7 +84,7 @@ impl Objective for DistillObjective {
         "distill"
     }
 
-    fn model(&self, leaves: &Leaves) -> Result<Model, Error> {
+    fn model(&self, leaves: &Leaves) -> Result<Box<dyn Learner>, Error> {
         self.student.model(leaves)
     }
 
@@ -99,12 +99,16 @@ impl Objective for DistillObjective {
         self.student.is_trained(name, trained)
     }
 
+    fn is_matrix(&self, name: &str) -> bool {
+        self.student.is_matrix(name)
+    }
+
     fn loss(&self, leaves: &Leaves, batch: &Inputs, at: &StepContext<'_>) -> Result<Tensor<1>, Error> {
         let Some((weight, temperature)) = weight(at) else {
             return self.student.loss(leaves, batch, at);
         };
         let pass = self.work(at).pass(at.dropout());
-        let scores = self.model(leaves)?.scores(batch, &pass)?;
+        let scores = self.student.network(leaves)?.scores(batch, &pass)?;
         let taught = self.teacher.scores(batch, &Pass::whole(DropoutStream::off()))?;
         let distance = scores.distillation(&taught, temperature)?.mul_scalar(weight);
         if weight == 1.0 {

@@ -126,7 +126,10 @@ pub enum Error {
     },
     /// Metrics could not be written.
     #[error(transparent)]
-    Report(#[from] ligo_report::Error),
+    Metrics(#[from] ligo_metrics::Error),
+    /// An objective or a model of a caller's own failed.
+    #[error(transparent)]
+    Own(Box<dyn std::error::Error + Send + Sync>),
     /// The device failed.
     #[error("the device could not {action}: {reason}")]
     Device {
@@ -174,9 +177,73 @@ pub enum Error {
     /// The growth operator.
     #[error(transparent)]
     Growth(#[from] ligo_growth::Error),
+    /// The micro-batches of a step cannot be shared out to the ranks.
+    #[error(
+        "{accumulation} micro-batches a step cannot be shared out evenly to {ranks} ranks: start {} ranks, or change accumulation to a multiple of {ranks}",
+        divisors(*accumulation)
+    )]
+    UnevenShares {
+        /// Micro-batches of a step.
+        accumulation: usize,
+        /// Ranks of the run.
+        ranks: usize,
+    },
+    /// Another rank cannot be reached any more.
+    #[error("{} is lost: {reason}; the same command goes on from the last checkpoint", rank.map_or("a rank of this run".to_owned(), |rank| format!("rank {rank} of this run")))]
+    RankLost {
+        /// Which, where that is known.
+        rank: Option<usize>,
+        /// What is known of it.
+        reason: String,
+    },
+    /// A rank was started with other settings, data or start values.
+    #[error(
+        "rank {rank} was started for another run than rank 0: settings, data and models must be the same for all ranks"
+    )]
+    OtherRank {
+        /// The first one that differs.
+        rank: usize,
+    },
+    /// The replicas of a run have drifted apart.
+    #[error(
+        "after {step} steps rank {rank} holds other numbers of `{name}` than rank 0, so one of them computed wrongly or their devices compute differently; nothing was saved of it, and the same command goes on from the checkpoint before"
+    )]
+    ReplicasDiffer {
+        /// Steps done.
+        step: u64,
+        /// The first rank that differs.
+        rank: usize,
+        /// The first parameter whose values or moments differ.
+        name: String,
+    },
+}
+
+/// The numbers that divide it, in words, but only small ones of many.
+fn divisors(number: usize) -> String {
+    let found: Vec<String> = (1..=number.min(64))
+        .filter(|i| number.is_multiple_of(*i))
+        .map(|i| i.to_string())
+        .collect();
+    found.join(" or ")
 }
 
 impl Error {
+    /// Whether all ranks of a run end with it, so that none waits for another. What else a rank ends with, the others do not know of.
+    pub fn is_of_all_ranks(&self) -> bool {
+        matches!(
+            self,
+            Self::NonFinite { .. }
+                | Self::NonFiniteEvaluation { .. }
+                | Self::TooManySkipped { .. }
+                | Self::TooManyRollbacks { .. }
+                | Self::NothingToLearn { .. }
+                | Self::NothingToEvaluate
+                | Self::UnevenShares { .. }
+                | Self::OtherRank { .. }
+                | Self::ReplicasDiffer { .. }
+        )
+    }
+
     /// A failure of the device; memory that ran out is told apart from the rest by what burn's backends say of it.
     pub fn of_device(action: impl Into<String>, reason: String) -> Self {
         const FULL: [&str; 5] = [

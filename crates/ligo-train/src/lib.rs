@@ -11,8 +11,11 @@
 //!
 //! A run lives in a folder: `metrics.jsonl`, `tensorboard/` and `checkpoints/step-N/`.
 //!
-//! Do not use it for labelled texts or on several devices: none of that is here. Products can be in lower precision than `f32`
-//! ([`TrainConfig::precision`]); weights and moments cannot.
+//! Several ranks, each with a device of its own, share the micro-batches of every step where the run is given a [`Collective`]
+//! ([`Trainer::with_ranks`]). Bodies that are here are [`Alone`] and [`ThreadRank`].
+//!
+//! Do not use it for labelled texts: they are not here. Products can be in lower precision than `f32` ([`TrainConfig::precision`]); weights
+//! and moments cannot.
 //!
 //! # Example
 //!
@@ -33,8 +36,10 @@
 //! }
 //! ```
 
+mod average;
 mod batch;
 mod checkpoint;
+mod collective;
 mod config;
 mod context;
 mod distillation;
@@ -46,6 +51,7 @@ mod layer_drop;
 mod leaves;
 mod log;
 mod meter;
+mod muon;
 mod new_entries;
 mod objective;
 mod observer;
@@ -67,7 +73,10 @@ mod trainer;
 mod unfolded;
 mod work;
 
+pub use average::Average;
 pub use batch::{BatchSource, inputs_on};
+pub use checkpoint::check_same_run;
+pub use collective::{Alone, Collective, ThreadRank, sum_blocks};
 pub use config::{FailedSavePolicy, MOST_SEQUENCES, MOST_STEPS, NonFinitePolicy, TrainConfig};
 pub use context::StepContext;
 pub use distillation::{DistillObjective, Distillation};
@@ -77,15 +86,16 @@ pub use freeze::Freeze;
 pub use layer_drop::LayerDrop;
 pub use leaves::Leaves;
 pub use meter::{Meter, Reading};
+pub use muon::{Muon, MuonScale};
 pub use new_entries::{NewMasks, Rewarm};
-pub use objective::{Objective, PretrainObjective};
+pub use objective::{Learner, Objective, PretrainObjective};
 pub use observer::{Event, Observer, Silent, StepReport};
 pub use operator::OperatorObjective;
 pub use optimizer::{HostMoments, Optimizer, OptimizerConfig, OptimizerKind, Rate};
 pub use precision::check_precision;
 pub use result::{CostPerStep, EvalPoint, Outcome, Rollback, Spent, TrainResult};
 pub use saved::{SavedPart, SavedState};
-pub use schedule::{LrSchedule, ScheduleKind};
+pub use schedule::{DecayShape, LrSchedule, ScheduleKind};
 pub use step::train_step;
 pub use store::{ParamInfo, ParamStore};
 pub use submodels::Submodels;

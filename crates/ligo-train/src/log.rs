@@ -1,7 +1,6 @@
 use std::path::Path;
 
-use ligo_report::TensorBoardWriter;
-use ligo_report::metrics::{EvalRecord, MetricsWriter, Record, TrainRecord, read};
+use ligo_metrics::{EvalRecord, MetricsWriter, Record, TensorBoardWriter, TrainRecord, read};
 
 use crate::spikes::Spikes;
 use crate::{Error, EvalPoint, StepReport};
@@ -14,6 +13,8 @@ pub(crate) struct Log {
     last_tokens: u64,
     last_seconds: f64,
     evaluated_at: Option<u64>,
+    /// Seconds that each rank computed for since the last line.
+    rank_seconds: Vec<f64>,
     spikes: Spikes,
 }
 
@@ -41,6 +42,7 @@ impl Log {
             last_tokens: tokens,
             last_seconds: seconds,
             evaluated_at: evaluations.map(Record::step).max(),
+            rank_seconds: Vec::new(),
             spikes,
         })
     }
@@ -50,10 +52,19 @@ impl Log {
         Some((self.metrics.damaged()?, self.metrics.path()))
     }
 
+    /// Notes for the next line how long each rank computed in a step.
+    pub(crate) fn computed(&mut self, rank_seconds: &[f64]) {
+        self.rank_seconds.resize(rank_seconds.len(), 0.0);
+        for (sum, seconds) in self.rank_seconds.iter_mut().zip(rank_seconds) {
+            *sum += seconds;
+        }
+    }
+
     pub(crate) fn step(&mut self, report: &StepReport) -> Result<(), Error> {
         let tokens = (report.tokens - self.last_tokens) as f64;
         let tokens_per_second = tokens / (report.seconds - self.last_seconds).max(1e-9);
         (self.last_tokens, self.last_seconds) = (report.tokens, report.seconds);
+        let rank_seconds = std::mem::take(&mut self.rank_seconds);
         self.put(TrainRecord {
             step: report.step,
             tokens: report.tokens,
@@ -64,6 +75,7 @@ impl Log {
             flops_electra: report.flops_electra,
             seconds: report.seconds,
             tokens_per_second,
+            rank_seconds,
         })
     }
 

@@ -1,12 +1,30 @@
+use std::collections::HashSet;
+
 use burn::tensor::{Device, Tensor};
 use ligo_arch::ModelConfig;
-use ligo_models::{Inputs, Model};
+use ligo_models::{Inputs, Model, Pass};
 
 use crate::freeze::Places;
+use crate::muon;
 use crate::unfolded::Unfolded;
-use crate::{Error, Leaves, ParamStore, StepContext, TrainConfig, Trained, Work};
+use crate::{Error, Leaves, OptimizerKind, ParamStore, StepContext, TrainConfig, Trained, Work};
 
-/// What a run minimises. The loop knows parameters by name and nothing of models; an objective turns them into a model.
+/// A model as training sees it: [`Model`], or one of your own.
+pub trait Learner {
+    /// The mean loss over the labels of a batch, one element.
+    ///
+    /// # Errors
+    /// The model does not learn from such batches, or cannot go through such a pass.
+    fn loss(&self, batch: &Inputs, pass: &Pass) -> Result<Tensor<1>, Error>;
+}
+
+impl Learner for Model {
+    fn loss(&self, batch: &Inputs, pass: &Pass) -> Result<Tensor<1>, Error> {
+        Ok(self.loss_with(batch, pass)?)
+    }
+}
+
+/// What a run minimizes. The loop knows parameters by name and nothing of models; an objective turns them into a model.
 pub trait Objective {
     /// A short name for files and messages, such as `pretrain`.
     fn name(&self) -> &str;
@@ -25,7 +43,7 @@ pub trait Objective {
     ///
     /// # Errors
     /// A leaf is missing or does not fit.
-    fn model(&self, leaves: &Leaves) -> Result<Model, Error>;
+    fn model(&self, leaves: &Leaves) -> Result<Box<dyn Learner>, Error>;
 
     /// What a micro-batch computes; [`Objective::loss`] does it, and costs are counted from it. All micro-batches of a step train the same
     /// parameters.
@@ -41,19 +59,25 @@ pub trait Objective {
         true
     }
 
+    /// Whether a parameter is a matrix that Muon updates, where that is the optimizer.
+    fn is_matrix(&self, _name: &str) -> bool {
+        false
+    }
+
     /// The mean loss over the labels of a micro-batch, one element.
     ///
     /// # Errors
     /// As [`Objective::model`].
     fn loss(&self, leaves: &Leaves, batch: &Inputs, at: &StepContext<'_>) -> Result<Tensor<1>, Error> {
         let pass = self.work(at).pass(at.dropout());
-        Ok(self.model(leaves)?.loss_with(batch, &pass)?)
+        self.model(leaves)?.loss(batch, &pass)
     }
 
     /// What of the settings this objective cannot do, one sentence per fault.
     fn faults(&self, config: &TrainConfig) -> Vec<String> {
         let cannot = |key: &str| format!("{key} is nothing that the objective `{}` can do", self.name());
-        config.special_passes().into_iter().map(cannot).collect()
+        let muon = (config.optimizer.kind == OptimizerKind::Muon).then_some("optimizer.kind = \"muon\"");
+        config.special_passes().into_iter().chain(muon).map(cannot).collect()
     }
 }
 
@@ -63,6 +87,7 @@ pub trait Objective {
 pub struct PretrainObjective {
     skeleton: Model,
     places: Places,
+    matrices: HashSet<String>,
 }
 
 impl PretrainObjective {
@@ -73,8 +98,23 @@ impl PretrainObjective {
     /// The configuration is not valid, or a name is not one of its optional tensors.
     pub fn new(config: &ModelConfig, optional: &[&str], device: &Device) -> Result<Self, Error> {
         let skeleton = Model::skeleton_with(config, optional, device)?;
-        let places = Places::new(&config.table());
-        Ok(Self { skeleton, places })
+        let table = config.table();
+        let matrices = table.params().filter(muon::is_for_muon).map(|param| param.name);
+        Ok(Self {
+            skeleton,
+            places: Places::new(&table),
+            matrices: matrices.collect(),
+        })
+    }
+
+    /// The model with these leaves.
+    ///
+    /// # Errors
+    /// A leaf is missing or does not fit.
+    pub fn network(&self, leaves: &Leaves) -> Result<Model, Error> {
+        self.skeleton
+            .clone()
+            .install(&mut |name: &str, _: &[usize]| leaves.tensor(name))
     }
 
     /// Names and shapes of the parameters that the store must hold.
@@ -93,10 +133,8 @@ impl Objective for PretrainObjective {
         "pretrain"
     }
 
-    fn model(&self, leaves: &Leaves) -> Result<Model, Error> {
-        self.skeleton
-            .clone()
-            .install(&mut |name: &str, _: &[usize]| leaves.tensor(name))
+    fn model(&self, leaves: &Leaves) -> Result<Box<dyn Learner>, Error> {
+        Ok(Box::new(self.network(leaves)?))
     }
 
     fn work(&self, at: &StepContext<'_>) -> Work {
@@ -105,6 +143,10 @@ impl Objective for PretrainObjective {
 
     fn is_trained(&self, name: &str, trained: &Trained) -> bool {
         self.places.is_trained(name, trained)
+    }
+
+    fn is_matrix(&self, name: &str) -> bool {
+        self.matrices.contains(name)
     }
 
     fn faults(&self, config: &TrainConfig) -> Vec<String> {

@@ -6,12 +6,12 @@ use ligo_growth::{LigoOperator, LinearMap, OperatorGraph, WeightSource};
 use ligo_models::Model;
 
 use crate::store::Layout;
-use crate::{Error, Leaves, Objective, ParamInfo, ParamStore, Trained, Unfolded};
+use crate::{Error, Learner, Leaves, Objective, ParamInfo, ParamStore, Trained, Unfolded};
 
-/// Learning a growth operator: the parameters are its matrices, and the model is the large one with every tensor a function of them.
+/// Learning a growth operator: the parameters are its matrices and what is learned along with them, and the model is the large one with every tensor a function of them.
 ///
 /// The gradient of the large model's loss goes through the grown tensors back to the matrices (LiGO, arXiv 2303.00980, section 3.2);
-/// the small model's weights are constants. The large model is the same struct that trains normally afterwards, and it is
+/// the small model's weights are constants, unless its settings say that they are learned along. The large model is the same struct that trains normally afterwards, and it is
 /// back-propagated like there: its tensors are leaves, and the map's gradient is taken from theirs, once a step.
 #[derive(Clone, Debug)]
 pub struct OperatorObjective {
@@ -50,24 +50,22 @@ impl OperatorObjective {
         self.graph.operator()
     }
 
-    /// The operator's learned matrices with their starting values.
+    /// The operator's learned matrices with their starting values, and what is learned along with them.
     ///
     /// # Errors
-    /// None that a valid operator can cause.
+    /// A device returns unreadable data.
     pub fn start(&self, device: &Device) -> Result<ParamStore, Error> {
         let learned = self.operator().tensors().iter().filter(|t| t.trainable);
-        let params = learned.map(|t| {
-            let info = ParamInfo {
-                name: t.name.clone(),
-                shape: t.shape.to_vec(),
-                decay: true,
-            };
-            (info, t.values.clone())
+        let matrices = learned.map(|t| (t.name.clone(), t.shape.to_vec(), t.values.clone()));
+        let params = matrices.chain(self.graph.along()?).map(|(name, shape, values)| {
+            // The official code decays all of them alike.
+            let decay = true;
+            (ParamInfo { name, shape, decay }, values)
         });
         ParamStore::from_values(params, device)
     }
 
-    /// The operator as a fixed map with the matrices in `store`.
+    /// The operator as a fixed map with the matrices in `store`, and with what was learned along with them.
     pub fn map(&self, store: &ParamStore) -> LinearMap {
         self.operator()
             .map(&|name| store.value(name).ok().cloned(), store.device())
@@ -98,10 +96,10 @@ impl Objective for OperatorObjective {
         }))
     }
 
-    fn model(&self, leaves: &Leaves) -> Result<Model, Error> {
-        self.skeleton
-            .clone()
-            .install(&mut |name: &str, _: &[usize]| leaves.tensor(name))
+    fn model(&self, leaves: &Leaves) -> Result<Box<dyn Learner>, Error> {
+        let model = self.skeleton.clone();
+        let model: Model = model.install(&mut |name: &str, _: &[usize]| leaves.tensor(name))?;
+        Ok(Box::new(model))
     }
 
     fn is_trained(&self, name: &str, _: &Trained) -> bool {

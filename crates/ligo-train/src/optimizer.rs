@@ -1,12 +1,15 @@
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use burn::tensor::Tensor;
 use ligo_ops::{AdamwStep, AdamwUpdate, StepNumbers, StepStatistics};
 use serde::{Deserialize, Serialize};
 
+use crate::average::Averages;
+use crate::muon::Matrix;
 use crate::new_entries::{NewEntries, NewPart};
 use crate::store::{download, unreadable, upload};
-use crate::{Error, NewMasks, ParamStore};
+use crate::{Average, Error, Muon, NewMasks, ParamStore};
 
 /// The update rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +18,8 @@ pub enum OptimizerKind {
     /// Adam with decoupled weight decay.
     #[default]
     Adamw,
+    /// Muon for the matrices of layers, AdamW for all else; `muon` has its numbers.
+    Muon,
     /// Plain gradient descent, no momentum: `p -= lr (g + weight_decay · p)`.
     Sgd,
 }
@@ -33,6 +38,9 @@ pub struct OptimizerConfig {
     pub eps: f64,
     /// Weight decay of the parameters that decay.
     pub weight_decay: f64,
+    /// The numbers of Muon.
+    #[serde(skip_serializing_if = "Muon::is_usual")]
+    pub muon: Muon,
 }
 
 impl Default for OptimizerConfig {
@@ -43,11 +51,21 @@ impl Default for OptimizerConfig {
             beta2: 0.999,
             eps: 1e-6,
             weight_decay: 0.01,
+            muon: Muon::default(),
         }
     }
 }
 
 impl OptimizerConfig {
+    /// Numbers that it keeps for each parameter of a model, of whose parameters so much are matrices of layers.
+    pub fn numbers_kept(&self, matrices: f64) -> f64 {
+        match self.kind {
+            OptimizerKind::Adamw => 2.0,
+            OptimizerKind::Muon => 2.0 - matrices,
+            OptimizerKind::Sgd => 0.0,
+        }
+    }
+
     /// What is wrong with the numbers, one sentence per fault.
     pub(crate) fn faults(&self, faults: &mut Vec<String>) {
         for (field, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
@@ -55,6 +73,7 @@ impl OptimizerConfig {
                 faults.push(format!("optimizer.{field} must be in [0, 1), found {beta}"));
             }
         }
+        self.muon.faults(faults);
         // 0 would be divided by 0 where there is no gradient, and second moments below 1e-30 count as 0: ε is to be well above their root.
         for (field, value, least) in [("eps", self.eps, 1e-12), ("weight_decay", self.weight_decay, 0.0)] {
             if !(value.is_finite() && value >= least) {
@@ -66,10 +85,28 @@ impl OptimizerConfig {
     }
 }
 
-/// First and second moment of one parameter.
-pub(crate) type Moments = (Tensor<1>, Tensor<1>);
+/// What the rule keeps of one parameter.
+#[derive(Clone, Debug)]
+enum State {
+    /// Nothing.
+    Plain,
+    /// First and second moment.
+    Adam(Tensor<1>, Tensor<1>),
+    /// The momentum of a matrix of this shape.
+    Muon(Tensor<1>, [usize; 2]),
+}
 
-/// Moments on the host: parameter name, first moment, second moment.
+impl State {
+    fn moments(&self) -> [Option<&Tensor<1>>; 2] {
+        match self {
+            Self::Plain => [None, None],
+            Self::Adam(m, v) => [Some(m), Some(v)],
+            Self::Muon(m, _) => [Some(m), None],
+        }
+    }
+}
+
+/// Moments on the host: parameter name, first moment, second moment. Muon's momentum is a first moment, and there is no second one.
 pub type HostMoments = Vec<(String, Vec<f32>, Vec<f32>)>;
 
 /// The learning rate of one update.
@@ -88,30 +125,68 @@ impl From<f64> for Rate {
     }
 }
 
-/// An update rule with its state: two moments per parameter (none for SGD) and the number of updates done.
+/// An update rule with its state: two moments per parameter (one where Muon updates, none for SGD), the number of updates done, and the average of
+/// weights if there is one.
 #[derive(Clone, Debug)]
 pub struct Optimizer {
     config: OptimizerConfig,
-    moments: Vec<Option<Moments>>,
+    states: Vec<State>,
+    averages: Option<Averages>,
     lr_multipliers: Vec<f64>,
     new: Option<NewEntries>,
     updates: u64,
 }
 
 impl Optimizer {
-    /// A fresh optimizer for the parameters of a store.
+    /// A fresh optimizer for the parameters of a store. With Muon, [`Optimizer::with_matrices`] says what it updates.
     pub fn new(config: OptimizerConfig, store: &ParamStore) -> Self {
         let zeros = |value: &Tensor<1>| match config.kind {
-            OptimizerKind::Adamw => Some((value.zeros_like(), value.zeros_like())),
-            OptimizerKind::Sgd => None,
+            OptimizerKind::Adamw | OptimizerKind::Muon => State::Adam(value.zeros_like(), value.zeros_like()),
+            OptimizerKind::Sgd => State::Plain,
         };
         Self {
             config,
-            moments: store.values().iter().map(zeros).collect(),
+            states: store.values().iter().map(zeros).collect(),
+            averages: None,
             lr_multipliers: vec![1.0; store.len()],
             new: None,
             updates: 0,
         }
+    }
+
+    /// Lets Muon, if that is the rule, update the matrices with these names.
+    pub fn with_matrices(mut self, store: &ParamStore, is_matrix: impl Fn(&str) -> bool) -> Self {
+        if self.config.kind != OptimizerKind::Muon {
+            return self;
+        }
+        for ((info, value), state) in store.infos().iter().zip(store.values()).zip(&mut self.states) {
+            if let [rows, columns] = *info.shape
+                && is_matrix(&info.name)
+            {
+                *state = State::Muon(value.zeros_like(), [rows, columns]);
+            }
+        }
+        self
+    }
+
+    /// Keeps an average of the weights.
+    pub fn with_average(mut self, average: Option<Average>) -> Self {
+        self.averages = average.map(Averages::new);
+        self
+    }
+
+    /// The parameters that evaluations and the finished model take: the average where there is one, else those of the store.
+    pub fn evaluated<'a>(&self, store: &'a ParamStore) -> Cow<'a, ParamStore> {
+        let mean = self.averages.as_ref().and_then(|averages| averages.mean(store));
+        mean.map_or(Cow::Borrowed(store), Cow::Owned)
+    }
+
+    pub(crate) fn averages(&self) -> Option<&Averages> {
+        self.averages.as_ref()
+    }
+
+    pub(crate) fn averages_mut(&mut self) -> Option<&mut Averages> {
+        self.averages.as_mut()
     }
 
     /// Sets factors on the learning rate by parameter name; 0 freezes a parameter. Names that are not listed keep 1.
@@ -149,9 +224,9 @@ impl Optimizer {
         self.updates
     }
 
-    /// The moments of the parameter at this place; `None` for SGD.
-    pub(crate) fn moments_at(&self, i: usize) -> Option<&Moments> {
-        self.moments.get(i).and_then(Option::as_ref)
+    /// First and second moment of the parameter at this place, as far as the rule has them.
+    pub(crate) fn moments_at(&self, i: usize) -> [Option<&Tensor<1>>; 2] {
+        self.states.get(i).map_or([None, None], State::moments)
     }
 
     /// One update of every parameter that has a gradient; returns the step's numbers, which on a GPU waits for the update.
@@ -175,7 +250,7 @@ impl Optimizer {
         };
         let mut statistics = statistics.into();
         // Only AdamW leaves it to the device whether anything changes.
-        if self.config.kind == OptimizerKind::Sgd && statistics.on_host().is_none() {
+        if self.config.kind != OptimizerKind::Adamw && statistics.on_host().is_none() {
             statistics = StepStatistics::from(read(&statistics)?);
         }
         if let Some(numbers) = statistics.on_host().filter(|numbers| !numbers.is_finite()) {
@@ -187,6 +262,8 @@ impl Optimizer {
         if !numbers.is_finite() {
             // The device has found this out, too, and changed nothing.
             self.updates -= 1;
+        } else if let Some(averages) = &mut self.averages {
+            averages.take(store, self.updates);
         }
         Ok(numbers)
     }
@@ -221,8 +298,9 @@ impl Optimizer {
             }
             let weight_decay = if info.decay { config.weight_decay } else { 0.0 };
             // The moments are moved, not cloned: the fused update then works in place.
-            match self.moments[i].take() {
-                Some((m, v)) => {
+            let scale = || statistics.on_host().map_or(1.0, |numbers| numbers.scale);
+            match std::mem::replace(&mut self.states[i], State::Plain) {
+                State::Adam(m, v) => {
                     let step = AdamwStep {
                         lr,
                         beta1: config.beta1,
@@ -241,9 +319,19 @@ impl Optimizer {
                         step,
                     });
                 }
-                None => {
-                    let scale = statistics.on_host().map_or(1.0, |numbers| numbers.scale);
-                    let step = gradient.mul_scalar(lr * scale);
+                State::Muon(momentum, shape) => {
+                    let matrix = Matrix {
+                        value,
+                        gradient: gradient.mul_scalar(scale()),
+                        momentum,
+                        shape,
+                    };
+                    let [value, momentum] = config.muon.update(matrix, lr, weight_decay);
+                    values[i] = Some(value);
+                    self.states[i] = State::Muon(momentum, shape);
+                }
+                State::Plain => {
+                    let step = gradient.mul_scalar(lr * scale());
                     values[i] = Some(value.mul_scalar(1.0 - lr * weight_decay) - step);
                 }
             }
@@ -252,7 +340,7 @@ impl Optimizer {
             ligo_ops::adamw_all(updates, statistics).map_err(|fault| unreadable("loss and gradient norm", fault))?;
         for (i, [value, m, v]) in places.into_iter().zip(updated) {
             values[i] = Some(value);
-            self.moments[i] = Some((m, v));
+            self.states[i] = State::Adam(m, v);
         }
         for (i, mask, before) in mixed {
             // A rate is a factor on the whole update, decay included.
@@ -270,11 +358,16 @@ impl Optimizer {
     /// # Errors
     /// The device cannot be read.
     pub fn to_moments(&self, store: &ParamStore) -> Result<HostMoments, Error> {
-        let named = store.infos().iter().zip(&self.moments);
-        named
-            .filter_map(|(info, moments)| moments.as_ref().map(|mv| (&info.name, mv)))
-            .map(|(name, (m, v))| Ok((name.clone(), download(name, m)?, download(name, v)?)))
-            .collect()
+        let mut moments = HostMoments::new();
+        for (info, state) in store.infos().iter().zip(&self.states) {
+            let name = &info.name;
+            let read = |moment: Option<&Tensor<1>>| moment.map_or(Ok(Vec::new()), |moment| download(name, moment));
+            let [first, second] = state.moments();
+            if first.is_some() {
+                moments.push((name.clone(), read(first)?, read(second)?));
+            }
+        }
+        Ok(moments)
     }
 
     /// Puts moments and the number of updates back.
@@ -284,22 +377,24 @@ impl Optimizer {
     pub fn restore(&mut self, store: &ParamStore, moments: HostMoments, updates: u64) -> Result<(), Error> {
         let mut by_name: HashMap<String, (Vec<f32>, Vec<f32>)> =
             moments.into_iter().map(|(name, m, v)| (name, (m, v))).collect();
-        for (info, slot) in store.infos().iter().zip(&mut self.moments) {
+        for (info, state) in store.infos().iter().zip(&mut self.states) {
             let count = info.num_elements();
-            match (slot.as_mut(), by_name.remove(&info.name)) {
-                (Some(slot), Some((m, v))) if m.len() == count && v.len() == count => {
-                    *slot = (upload(m, store.device()), upload(v, store.device()));
-                }
-                (None, None) => {}
-                (kept, found) => {
-                    return Err(Error::WrongNumberOfValues {
-                        name: format!("moments of {}", info.name),
-                        shape: info.shape.clone(),
-                        expected: if kept.is_some() { 2 * count } else { 0 },
-                        found: found.map_or(0, |(m, v)| m.len() + v.len()),
-                    });
-                }
+            let (m, v) = by_name.remove(&info.name).unwrap_or_default();
+            let expected = state.moments().map(|moment| moment.map_or(0, |_| count));
+            if [m.len(), v.len()] != expected {
+                return Err(Error::WrongNumberOfValues {
+                    name: format!("moments of {}", info.name),
+                    shape: info.shape.clone(),
+                    expected: expected.iter().sum(),
+                    found: m.len() + v.len(),
+                });
             }
+            let device = store.device();
+            *state = match state {
+                State::Plain => State::Plain,
+                State::Adam(..) => State::Adam(upload(m, device), upload(v, device)),
+                State::Muon(_, shape) => State::Muon(upload(m, device), *shape),
+            };
         }
         self.updates = updates;
         Ok(())
@@ -307,251 +402,4 @@ impl Optimizer {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::excessive_precision)]
-    use burn::tensor::Device;
-
-    use super::*;
-    use crate::ParamInfo;
-
-    const A: [f32; 4] = [0.5, -1.25, 2.0, 0.03125];
-    const B: [f32; 2] = [-0.75, 0.1];
-    const GRADIENTS: [([f32; 4], [f32; 2]); 3] = [
-        ([0.3, -0.2, 0.05, 4.0], [1.0, -2.0]),
-        ([-0.1, 0.4, 0.0, 0.001], [0.5, 0.25]),
-        ([0.02, 0.02, -3.0, 0.5], [-0.125, 8.0]),
-    ];
-    const RATES: [f64; 3] = [1e-2, 2e-2, 5e-3];
-
-    #[test]
-    fn an_epsilon_that_is_none_is_refused() {
-        for (eps, allowed) in [
-            (1e-12, true),
-            (1e-8, true),
-            (1e-13, false),
-            (0.0, false),
-            (f64::NAN, false),
-        ] {
-            let mut faults = Vec::new();
-            let config = OptimizerConfig {
-                eps,
-                ..OptimizerConfig::default()
-            };
-            config.faults(&mut faults);
-            assert_eq!(faults.is_empty(), allowed, "{eps}: {faults:?}");
-            assert!(faults.iter().all(|fault| fault.contains("at least 1e-12")));
-        }
-    }
-
-    fn two_parameters() -> ParamStore {
-        let info = |name: &str, count, decay| ParamInfo {
-            name: name.into(),
-            shape: vec![count],
-            decay,
-        };
-        let params = [(info("a", 4, true), A.to_vec()), (info("b", 2, false), B.to_vec())];
-        ParamStore::from_values(params, &Device::flex()).unwrap()
-    }
-
-    fn flat(values: &[f32]) -> Option<Tensor<1>> {
-        Some(upload(values.to_vec(), &Device::flex()))
-    }
-
-    fn values(store: &ParamStore) -> Vec<f32> {
-        store.to_values().unwrap().into_iter().flat_map(|(_, v)| v).collect()
-    }
-
-    fn assert_close(found: &[f32], expected: &[f32], tolerance: f32) {
-        assert_eq!(found.len(), expected.len());
-        for (x, y) in found.iter().zip(expected) {
-            assert!(
-                (x - y).abs() <= tolerance * y.abs().max(1e-3),
-                "{found:?} is not {expected:?}"
-            );
-        }
-    }
-
-    /// Numbers of PyTorch 2.15 (CPU), made with
-    ///
-    /// ```text
-    /// a = Parameter([0.5, -1.25, 2.0, 0.03125]); b = Parameter([-0.75, 0.1])
-    /// opt = torch.optim.AdamW([dict(params=[a], weight_decay=0.1), dict(params=[b], weight_decay=0.0)], betas=(0.9, 0.98), eps=1e-6)
-    /// per step: set lr and the gradients above; torch.nn.utils.clip_grad_norm_([a, b], 1.5); opt.step(); print(norm, a, b)
-    /// ```
-    #[test]
-    fn three_clipped_steps_equal_pytorch() {
-        let expected: [(f64, [f32; 6]); 3] = [
-            (
-                4.597009658813477,
-                [0.48950011, -1.2387501, 1.9880006, 0.021218756, -0.75999999, 0.10999998],
-            ),
-            (
-                0.6946229338645935,
-                [0.48978683, -1.2487478, 1.9705598, 0.0076988786, -0.77974862, 0.11721294],
-            ),
-            (
-                8.55958080291748,
-                [0.4897072, -1.2505735, 1.9726572, 0.0048677609, -0.78346342, 0.11498643],
-            ),
-        ];
-        let config = OptimizerConfig {
-            beta2: 0.98,
-            weight_decay: 0.1,
-            ..OptimizerConfig::default()
-        };
-        let mut store = two_parameters();
-        let mut optimizer = Optimizer::new(config, &store);
-        for (((a, b), lr), (norm, weights)) in GRADIENTS.iter().zip(RATES).zip(expected) {
-            let gradients = vec![flat(a), flat(b)];
-            let squares: f64 = gradients.iter().flatten().map(ligo_ops::sum_of_squares).sum();
-            assert!((squares.sqrt() - norm).abs() < 1e-6 * norm);
-            optimizer
-                .update(&mut store, gradients, lr, ligo_ops::clip_scale(squares.sqrt(), 1.5))
-                .unwrap();
-            assert_close(&values(&store), &weights, 2e-6);
-        }
-        let moments = optimizer.to_moments(&store).unwrap();
-        assert_close(
-            &moments[0].1,
-            &[-0.00072044955, 0.031064443, -0.051251154, 0.11457299],
-            2e-5,
-        );
-        assert_close(
-            &moments[0].2,
-            &[0.00038030432, 0.0032180496, 0.0055328822, 0.032875102],
-            2e-5,
-        );
-        assert_close(&moments[1].1, &[0.069239698, 0.10983332], 2e-5);
-        assert_close(&moments[1].2, &[0.0069546923, 0.048713963], 2e-5);
-    }
-
-    #[test]
-    fn gradient_descent_takes_the_plain_step() {
-        let config = OptimizerConfig {
-            kind: OptimizerKind::Sgd,
-            weight_decay: 0.5,
-            ..OptimizerConfig::default()
-        };
-        let mut store = two_parameters();
-        let mut optimizer = Optimizer::new(config, &store);
-        let gradients = vec![flat(&[1.0, 0.0, -2.0, 0.5]), flat(&[4.0, 8.0])];
-        optimizer.update(&mut store, gradients, 0.1, 0.5).unwrap();
-        // a decays by 1 - 0.1 * 0.5, b does not.
-        assert_close(&values(&store), &[0.425, -1.1875, 2.0, 0.0046875, -0.95, -0.3], 1e-6);
-        assert!(optimizer.to_moments(&store).unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_parameter_without_gradient_or_with_factor_zero_stays() {
-        let mut store = two_parameters();
-        let factors = HashMap::from([("b".to_owned(), 0.0)]);
-        let optimizer = Optimizer::new(OptimizerConfig::default(), &store);
-        let mut optimizer = optimizer.with_lr_multipliers(&store, &factors).unwrap();
-        optimizer
-            .update(&mut store, vec![None, flat(&[1.0, 1.0])], 0.1, 1.0)
-            .unwrap();
-        assert_eq!(values(&store), [&A[..], &B[..]].concat());
-    }
-
-    #[test]
-    fn a_factor_scales_the_learning_rate() {
-        let run = |lr: f64, factor: f64| {
-            let mut store = two_parameters();
-            let factors = HashMap::from([("a".to_owned(), factor)]);
-            let optimizer = Optimizer::new(OptimizerConfig::default(), &store);
-            let mut optimizer = optimizer.with_lr_multipliers(&store, &factors).unwrap();
-            optimizer.update(&mut store, vec![flat(&A), None], lr, 1.0).unwrap();
-            values(&store)
-        };
-        assert_eq!(run(0.1, 0.25), run(0.025, 1.0));
-    }
-
-    #[test]
-    fn a_factor_on_new_numbers_leaves_every_other_bit_alone() {
-        let run = |new: &[bool], new_factor: f64| {
-            let mut store = two_parameters();
-            let masks = HashMap::from([("a".to_owned(), new.to_vec())]);
-            let optimizer = Optimizer::new(OptimizerConfig::default(), &store);
-            let mut optimizer = optimizer.with_new_entries(&store, masks).unwrap();
-            for (a, b) in GRADIENTS {
-                let rate = Rate { lr: 0.01, new_factor };
-                optimizer
-                    .update(&mut store, vec![flat(&a), flat(&b)], rate, 1.0)
-                    .unwrap();
-            }
-            values(&store)
-        };
-        let plain = run(&[true; 4], 1.0);
-        let half = run(&[false, true, false, true], 0.25);
-        for i in [0, 2, 4, 5] {
-            assert_eq!(half[i].to_bits(), plain[i].to_bits(), "{i}");
-        }
-        // Adam's moments do not depend on the rate, so a quarter of the rate is a quarter of the way (but for decay).
-        let start = [A.as_slice(), B.as_slice()].concat();
-        for i in [1, 3] {
-            let (way, whole) = (half[i] - start[i], plain[i] - start[i]);
-            assert!((way - 0.25 * whole).abs() < 2e-5, "{way} of {whole}");
-        }
-        // A parameter that is new as a whole is updated as with another rate.
-        let all = run(&[true; 4], 0.25);
-        assert!((all[1] - half[1]).abs() < 1e-6 && (all[3] - half[3]).abs() < 1e-6);
-        assert_eq!(all[4..], plain[4..]);
-    }
-
-    #[test]
-    fn a_mask_of_another_size_is_refused() {
-        let store = two_parameters();
-        let masks = HashMap::from([("a".to_owned(), vec![true; 3])]);
-        let got = Optimizer::new(OptimizerConfig::default(), &store).with_new_entries(&store, masks);
-        assert!(matches!(
-            got,
-            Err(Error::WrongNumberOfValues {
-                expected: 4,
-                found: 3,
-                ..
-            })
-        ));
-    }
-
-    #[test]
-    fn a_factor_for_an_unknown_parameter_is_refused() {
-        let store = two_parameters();
-        let factors = HashMap::from([("c".to_owned(), 2.0)]);
-        let got = Optimizer::new(OptimizerConfig::default(), &store).with_lr_multipliers(&store, &factors);
-        assert!(matches!(got, Err(Error::UnknownParameter { name, .. }) if name == "c"));
-    }
-
-    #[test]
-    fn restored_moments_continue_with_the_same_bits() {
-        let mut store = two_parameters();
-        let mut optimizer = Optimizer::new(OptimizerConfig::default(), &store);
-        let step = |optimizer: &mut Optimizer, store: &mut ParamStore, i: usize| {
-            let (a, b) = GRADIENTS[i];
-            optimizer
-                .update(store, vec![flat(&a), flat(&b)], RATES[i], 1.0)
-                .unwrap();
-        };
-        step(&mut optimizer, &mut store, 0);
-        step(&mut optimizer, &mut store, 1);
-        let mut other_store = ParamStore::from_values(store.to_values().unwrap(), store.device()).unwrap();
-        let mut other = Optimizer::new(OptimizerConfig::default(), &other_store);
-        let moments = optimizer.to_moments(&store).unwrap();
-        other.restore(&other_store, moments, optimizer.updates()).unwrap();
-        step(&mut optimizer, &mut store, 2);
-        step(&mut other, &mut other_store, 2);
-        assert_eq!(values(&store), values(&other_store));
-        let bits = |o: &Optimizer, s: &ParamStore| o.to_moments(s).unwrap();
-        assert_eq!(bits(&optimizer, &store), bits(&other, &other_store));
-    }
-
-    #[test]
-    fn moments_that_do_not_fit_are_refused() {
-        let store = two_parameters();
-        let mut optimizer = Optimizer::new(OptimizerConfig::default(), &store);
-        let short = vec![("a".to_owned(), vec![0.0; 3], vec![0.0; 4])];
-        assert!(matches!(
-            optimizer.restore(&store, short, 1),
-            Err(Error::WrongNumberOfValues { .. })
-        ));
-    }
-}
+mod tests;

@@ -1,4 +1,5 @@
 use std::cell::RefCell;
+use std::ops::Range;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::Scope;
 
@@ -11,6 +12,8 @@ use crate::{BatchSource, TrainConfig};
 pub(crate) struct Prefetch<'a> {
     config: &'a TrainConfig,
     source: &'a dyn BatchSource,
+    /// Micro-steps of this rank.
+    share: Range<usize>,
     requests: Sender<Cursor>,
     made: Receiver<Result<StepBatches, ligo_data::Error>>,
     /// Where the batches begin that were asked for and not taken yet.
@@ -23,15 +26,17 @@ impl<'a> Prefetch<'a> {
         scope: &'scope Scope<'scope, '_>,
         config: &'a TrainConfig,
         source: &'a dyn BatchSource,
+        share: Range<usize>,
     ) -> Self
     where
         'a: 'scope,
     {
         let (requests, asked) = mpsc::channel();
         let (give, made) = mpsc::channel();
+        let mine = share.clone();
         scope.spawn(move || {
             for cursor in asked {
-                if give.send(StepBatches::at(config, source, cursor)).is_err() {
+                if give.send(StepBatches::at(config, source, cursor, &mine)).is_err() {
                     return;
                 }
             }
@@ -39,6 +44,7 @@ impl<'a> Prefetch<'a> {
         Self {
             config,
             source,
+            share,
             requests,
             made,
             pending: RefCell::new(None),
@@ -60,6 +66,6 @@ impl<'a> Prefetch<'a> {
         {
             return made;
         }
-        StepBatches::at(self.config, self.source, cursor)
+        StepBatches::at(self.config, self.source, cursor, &self.share)
     }
 }

@@ -13,11 +13,52 @@ pub enum ScheduleKind {
     Cosine,
     /// The peak until the end.
     Constant,
-    /// Warm-up, stable, decay: the peak, and a straight line to the final rate over the last fifth.
+    /// Warm-up, stable, decay: the peak, and over the last part ([`LrSchedule::decay_share`]) the way to the final rate.
     Wsd,
 }
 
-/// The share of a [`ScheduleKind::Wsd`] that decays.
+impl ScheduleKind {
+    /// Its name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Cosine => "cosine",
+            Self::Constant => "constant",
+            Self::Wsd => "wsd",
+        }
+    }
+}
+
+/// How the rate of a [`ScheduleKind::Wsd`] falls. With `z` from 0 to 1 over the decay, this much of the way is left:
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DecayShape {
+    /// `1 - z`.
+    #[default]
+    #[serde(rename = "linear")]
+    Linear,
+    /// `1 - √z` (arXiv:2405.18392).
+    #[serde(rename = "1-sqrt")]
+    OneMinusSqrt,
+    /// `(1 + cos πz) / 2`.
+    #[serde(rename = "cosine")]
+    Cosine,
+}
+
+impl DecayShape {
+    fn left(self, z: f64) -> f64 {
+        match self {
+            Self::Linear => 1.0 - z,
+            Self::OneMinusSqrt => 1.0 - z.sqrt(),
+            Self::Cosine => 0.5 * (1.0 + (PI * z).cos()),
+        }
+    }
+
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The usual share of a [`ScheduleKind::Wsd`] that decays.
 const DECAY_SHARE: f64 = 0.2;
 
 /// The learning rate as a pure function of the step, so that a resumed run needs no state for it.
@@ -45,6 +86,17 @@ pub struct LrSchedule {
     /// Steps of earlier runs on the same schedule, where this run goes on with it.
     #[serde(skip_serializing_if = "is_zero")]
     pub first_step: u64,
+    /// The share of the steps after the warm-up over which `wsd` decays, above 0 and at most 1.
+    #[serde(skip_serializing_if = "is_usual_share")]
+    pub decay_share: f64,
+    /// How `wsd` decays.
+    #[serde(skip_serializing_if = "DecayShape::is_usual")]
+    pub decay_shape: DecayShape,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_usual_share(share: &f64) -> bool {
+    *share == DECAY_SHARE
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -61,6 +113,8 @@ impl Default for LrSchedule {
             total_steps: 0,
             final_fraction: 0.0,
             first_step: 0,
+            decay_share: DECAY_SHARE,
+            decay_shape: DecayShape::Linear,
         }
     }
 }
@@ -75,7 +129,8 @@ impl LrSchedule {
     /// linear:     peak · (1 - (1 - f) x)
     /// cosine:     peak · (f + (1 - f) (1 + cos πx) / 2)
     /// constant:   peak
-    /// wsd:        peak · (1 - (1 - f) max(0, (x - 0.8) / 0.2))
+    /// wsd:        peak · (f + (1 - f) left(z)), z = max(0, (x - (1 - s)) / s), s = decay_share
+    ///             left(z) = 1 - z (linear), 1 - √z (1-sqrt), (1 + cos πz) / 2 (cosine)
     /// ```
     ///
     /// The warm-up counts from 1 (`transformers` counts from 0), because a first step at rate 0 would be lost work.
@@ -98,8 +153,12 @@ impl LrSchedule {
                 ScheduleKind::Cosine => last + (1.0 - last) * 0.5 * (1.0 + (PI * progress).cos()),
                 ScheduleKind::Constant => 1.0,
                 ScheduleKind::Wsd => {
-                    let decayed = (progress - (1.0 - DECAY_SHARE)).max(0.0) / DECAY_SHARE;
-                    1.0 - (1.0 - last) * decayed
+                    let decayed = (progress - (1.0 - self.decay_share)).max(0.0) / self.decay_share;
+                    match self.decay_shape {
+                        // As it was before there were others, to the last bit.
+                        DecayShape::Linear => 1.0 - (1.0 - last) * decayed,
+                        shape => last + (1.0 - last) * shape.left(decayed.min(1.0)),
+                    }
                 }
             }
     }
@@ -110,6 +169,16 @@ impl LrSchedule {
             self.total_steps = steps;
         }
         self
+    }
+
+    /// The step, counted over all runs on this schedule, up to which the rate is the peak or climbs to it: where it begins to fall.
+    pub fn decay_begins(&self) -> u64 {
+        let after_warmup = self.total_steps.saturating_sub(self.warmup_steps) as f64;
+        match self.kind {
+            ScheduleKind::Linear | ScheduleKind::Cosine => self.warmup_steps,
+            ScheduleKind::Constant => u64::MAX,
+            ScheduleKind::Wsd => self.warmup_steps + (after_warmup * (1.0 - self.decay_share)).round() as u64,
+        }
     }
 
     /// What is wrong with the numbers, one sentence per fault.
@@ -128,6 +197,13 @@ impl LrSchedule {
         );
         let last = self.final_fraction;
         check((0.0..=1.0).contains(&last), "final_fraction", "between 0 and 1", last);
+        let share = self.decay_share;
+        check(
+            share > 0.0 && share <= 1.0,
+            "decay_share",
+            "above 0 and at most 1",
+            share,
+        );
     }
 }
 
@@ -143,7 +219,7 @@ mod tests {
             warmup_steps: 4,
             total_steps: 12,
             final_fraction: 0.25,
-            first_step: 0,
+            ..LrSchedule::default()
         }
     }
 

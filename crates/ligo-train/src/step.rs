@@ -1,10 +1,14 @@
+use std::ops::Range;
+use std::time::Instant;
+
 use burn::tensor::Tensor;
 use ligo_data::{Batch, Cursor};
 use ligo_ops::{StepStatistics, with_precision};
 
 use crate::batch::{BatchSource, inputs_on};
-use crate::gradients::StepGradients;
-use crate::store::{download, unreadable};
+use crate::collective::{Alone, Collective, share};
+use crate::gradients::MicroGradients;
+use crate::store::{download, unreadable, upload};
 use crate::{Error, Objective, Optimizer, ParamStore, StepContext, TrainConfig, Work};
 
 /// What the forward and backward passes of a step found. Nothing was changed yet.
@@ -17,10 +21,14 @@ pub(crate) struct Step {
     pub(crate) tokens: u64,
     /// What each micro-batch computed.
     pub(crate) work: Vec<Work>,
+    /// Seconds that each rank computed for; nothing where one is alone.
+    pub(crate) rank_seconds: Vec<f64>,
 }
 
-/// The micro-batches of a step.
+/// The micro-batches of a step that this rank computes.
 pub(crate) struct StepBatches {
+    /// The micro-step of the first.
+    pub(crate) first: usize,
     /// In order.
     pub(crate) batches: Vec<Batch>,
     /// Where the next step's data begin.
@@ -28,16 +36,43 @@ pub(crate) struct StepBatches {
 }
 
 impl StepBatches {
-    /// Those of the step whose data begin at a cursor.
-    pub(crate) fn at(config: &TrainConfig, source: &dyn BatchSource, cursor: Cursor) -> Result<Self, ligo_data::Error> {
-        let mut batches = Vec::with_capacity(config.accumulation);
+    /// Those of the step whose data begin at a cursor. Those of other ranks are skipped.
+    pub(crate) fn at(
+        config: &TrainConfig,
+        source: &dyn BatchSource,
+        cursor: Cursor,
+        share: &Range<usize>,
+    ) -> Result<Self, ligo_data::Error> {
+        let mut batches = Vec::with_capacity(share.len());
         let mut next = cursor;
-        for _ in 0..config.accumulation {
-            let (batch, behind) = source.batch_at(next, config.batch_size)?;
-            batches.push(batch);
-            next = behind;
+        for micro_step in 0..config.accumulation {
+            if share.contains(&micro_step) {
+                let (batch, behind) = source.batch_at(next, config.batch_size)?;
+                batches.push(batch);
+                next = behind;
+            } else {
+                next = source.skip(next, config.batch_size)?;
+            }
         }
-        Ok(Self { batches, next })
+        Ok(Self {
+            first: share.start,
+            batches,
+            next,
+        })
+    }
+
+    /// Labels and tokens of all micro-batches of the step, those of other ranks included.
+    fn counts(&self, ranks: &dyn Collective) -> Result<Vec<(usize, u64)>, Error> {
+        let counts = self.batches.iter();
+        let mine: Vec<u64> = counts
+            .flat_map(|batch| [batch.num_labels() as u64, batch.num_tokens() as u64])
+            .collect();
+        let all = ranks.all_gather(&mine)?;
+        let (pairs, _) = all.as_chunks();
+        Ok(pairs
+            .iter()
+            .map(|[labels, tokens]| (*labels as usize, *tokens))
+            .collect())
     }
 }
 
@@ -49,34 +84,36 @@ pub(crate) fn gradients(
     config: &TrainConfig,
     objective: &dyn Objective,
     store: &ParamStore,
-    batches: &[Batch],
+    mine: &StepBatches,
     step: u64,
+    ranks: &dyn Collective,
 ) -> Result<Step, Error> {
-    let labels: usize = batches.iter().map(Batch::num_labels).sum();
+    let counts = mine.counts(ranks)?;
+    let labels: usize = counts.iter().map(|(labels, _)| labels).sum();
     if labels == 0 {
         return Err(Error::NothingToLearn { step });
     }
-
+    let started = Instant::now();
     let at = |micro_step| StepContext {
         config,
         step,
         micro_step,
     };
-    let work = batches.iter().enumerate().map(|(micro_step, batch)| Work {
-        labels: Some(batch.num_labels()),
+    let work = counts.iter().enumerate().map(|(micro_step, (labels, _))| Work {
+        labels: Some(*labels),
         ..objective.work(&at(micro_step))
     });
     let work: Vec<Work> = work.collect();
     let trained = work.first().map(|work| work.trained).unwrap_or_default();
     let unfolded = objective.unfold(store)?;
     let (leaves, way_back) = unfolded.track(|name| objective.is_trained(name, &trained));
-    let mut sum = StepGradients::default();
-    let mut losses = Vec::with_capacity(batches.len());
-    let mut tokens = 0;
-    for (micro_step, batch) in batches.iter().enumerate() {
-        tokens += batch.num_tokens() as u64;
+    let mut sum = MicroGradients::default();
+    let mut losses = Vec::with_capacity(mine.batches.len());
+    for (micro_step, batch) in (mine.first..).zip(&mine.batches) {
         let share = batch.num_labels() as f64 / labels as f64;
         if share == 0.0 {
+            sum.add_none(&leaves);
+            losses.push(None);
             continue;
         }
         let inputs = inputs_on(batch, store.device());
@@ -86,18 +123,51 @@ pub(crate) fn gradients(
             sum.add(&loss, &leaves);
             Ok::<_, Error>(loss)
         })?;
-        losses.push(loss.without_autodiff());
+        losses.push(Some(loss.without_autodiff()));
     }
-    let gradients = sum.pull_back(way_back)?.into_inner();
-    // Nothing was read of a device so far, so that one that computes ahead is not held up.
+    let found = sum.pull_back(way_back)?;
+    let (losses, rank_seconds) = gather_losses(ranks, losses, started, store)?;
+    let gradients = found.sum_over(ranks, store)?.into_inner();
+    // Where one is alone, nothing was read of a device so far, so that one that computes ahead is not held up.
     let statistics = StepStatistics::of(&losses, &gradients, config.clip_norm)
         .map_err(|fault| unreadable("loss and gradient norm", fault))?;
     Ok(Step {
         statistics,
         gradients,
-        tokens,
+        tokens: counts.iter().map(|(_, tokens)| tokens).sum(),
         work,
+        rank_seconds,
     })
+}
+
+/// The losses of all micro-batches that have one, in order, and the seconds of each rank since its step began.
+fn gather_losses(
+    ranks: &dyn Collective,
+    mine: Vec<Option<Tensor<1>>>,
+    started: Instant,
+    store: &ParamStore,
+) -> Result<(Vec<Tensor<1>>, Vec<f64>), Error> {
+    if ranks.size() == 1 {
+        return Ok((mine.into_iter().flatten().collect(), Vec::new()));
+    }
+    // Nothing else that an f32 holds has so many bits.
+    const NONE: u64 = u64::MAX;
+    let mut given = vec![NONE; mine.len() + 1];
+    for (slot, loss) in given.iter_mut().skip(1).zip(&mine) {
+        if let Some(loss) = loss {
+            *slot = u64::from((read_loss(loss)? as f32).to_bits());
+        }
+    }
+    given[0] = started.elapsed().as_secs_f64().to_bits();
+    let all = ranks.all_gather(&given)?;
+    let (mut losses, mut seconds) = (Vec::new(), Vec::new());
+    for theirs in all.chunks(given.len()) {
+        let [first, theirs @ ..] = theirs else { continue };
+        seconds.push(f64::from_bits(*first));
+        let theirs = theirs.iter().filter_map(|bits| u32::try_from(*bits).ok());
+        losses.extend(theirs.map(|bits| upload(vec![f32::from_bits(bits)], store.device())));
+    }
+    Ok((losses, seconds))
 }
 
 /// One whole optimizer step: forward, backward, clipping of the global norm, update. For embedders with a loop of their own;
@@ -116,10 +186,10 @@ pub fn train_step(
     step: u64,
     cursor: Cursor,
 ) -> Result<(f64, Cursor), Error> {
-    let StepBatches { batches, next } = StepBatches::at(config, source, cursor)?;
-    let found = gradients(config, objective, store, &batches, step)?;
+    let batches = StepBatches::at(config, source, cursor, &share(&Alone, config.accumulation))?;
+    let found = gradients(config, objective, store, &batches, step, &Alone)?;
     let numbers = optimizer.update(store, found.gradients, config.rate(step), found.statistics)?;
-    Ok((numbers.loss, next))
+    Ok((numbers.loss, batches.next))
 }
 
 /// The value of a loss of one element.

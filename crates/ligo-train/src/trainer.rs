@@ -1,4 +1,6 @@
 mod rollback;
+mod save;
+mod start;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,16 +11,18 @@ use ligo_data::Batch;
 use ligo_ops::{StepNumbers, with_precision};
 use serde_json::Value;
 
+use self::start::Start;
 use crate::checkpoint::{Checkpoints, RunIdentity};
-use crate::evaluate::evaluate;
+use crate::collective::{self, Alone, Collective};
+use crate::evaluate::evaluate_on;
 use crate::log::Log;
 use crate::meter::Gauge;
 use crate::prefetch::Prefetch;
 use crate::progress::Progress;
 use crate::step::{self, Step, StepBatches};
 use crate::{
-    BatchSource, CostPerStep, Error, Event, FailedSavePolicy, HostMoments, Meter, NonFinitePolicy, Objective, Observer,
-    Optimizer, Outcome, ParamStore, Spent, StepCost, StepReport, TrainConfig, TrainResult, check_precision,
+    BatchSource, CostPerStep, Error, Event, HostMoments, Meter, NonFinitePolicy, Objective, Observer, Optimizer,
+    Outcome, ParamStore, Silent, Spent, StepCost, StepReport, TrainConfig, TrainResult, check_precision,
 };
 
 /// The data of a run.
@@ -50,6 +54,7 @@ pub struct Trainer<'a> {
     earlier_updates: u64,
     /// Steps after which the run ends.
     end: u64,
+    ranks: &'a dyn Collective,
 }
 
 impl<'a> Trainer<'a> {
@@ -80,7 +85,9 @@ impl<'a> Trainer<'a> {
             return Err(Error::NothingToEvaluate);
         }
         Ok(Self {
-            optimizer: Optimizer::new(config.optimizer, &store),
+            optimizer: Optimizer::new(config.optimizer, &store)
+                .with_matrices(&store, |name| objective.is_matrix(name))
+                .with_average(config.average),
             end: config.steps,
             config,
             objective,
@@ -93,7 +100,23 @@ impl<'a> Trainer<'a> {
             gauge: Gauge::default(),
             store,
             earlier_updates: 0,
+            ranks: &Alone,
         })
+    }
+
+    /// Shares the micro-batches of every step with other ranks, each of which runs the same trainer on its device.
+    ///
+    /// What comes out is what one rank would come to: on the CPU bit for bit where a rank's micro-batches are a power of two (and the
+    /// parameters are the model's own tensors), and to rounding elsewhere. Rank 0 alone reads and writes the run's folder, and tells its
+    /// observer; the others get the state from it. A checkpoint may be continued by another number of ranks. After an error the
+    /// [`Collective`] must be let go, so that the others do not wait.
+    ///
+    /// # Errors
+    /// [`Error::UnevenShares`].
+    pub fn with_ranks(mut self, ranks: &'a dyn Collective) -> Result<Self, Error> {
+        collective::check_shares(ranks, self.config.accumulation)?;
+        self.ranks = ranks;
+        Ok(self)
     }
 
     /// Sets the price of steps, which the validation curve carries along.
@@ -165,9 +188,9 @@ impl<'a> Trainer<'a> {
         &self.optimizer
     }
 
-    /// Gives the parameters back.
+    /// Gives the parameters back as they were last evaluated: the average where the settings ask for one.
     pub fn into_store(self) -> ParamStore {
-        self.store
+        self.optimizer.evaluated(&self.store).into_owned()
     }
 
     /// How a session that comes to an end at this step ends.
@@ -204,34 +227,22 @@ impl<'a> Trainer<'a> {
             data: self.data.train.identity(),
             extra: self.identity.clone(),
         };
-        let checkpoints = Checkpoints::open(&self.run_dir, self.config.keep_checkpoints, self.disk.clone())?;
-        let mut events = Vec::new();
-        let restored = checkpoints.restore(&run, &mut self.store, &mut self.optimizer, &mut |e| events.push(e))?;
-        events.iter().for_each(|event| observer.on_event(event));
-        let resumed = restored.is_some();
-        // A kill may have come between a save and its pruning. Only now it is known which ones are good.
-        checkpoints.prune()?;
-        let (progress, saved_at) = match restored {
-            Some((progress, path)) => {
-                let step = progress.step;
-                observer.on_event(&Event::Resumed { step, path });
-                (progress, Some(step))
-            }
-            None => {
-                // A second call without a checkpoint would otherwise go on from trained weights at step 0.
-                if self.optimizer.updates() > self.earlier_updates {
-                    return Err(Error::LostCheckpoints {
-                        dir: self.run_dir.clone(),
-                        updates: self.optimizer.updates(),
-                    });
-                }
-                (Progress::after(&self.spent), None)
-            }
+        let mut silent = Silent;
+        let observer: &mut dyn Observer = match self.ranks.rank() {
+            0 => observer,
+            _ => &mut silent,
         };
+        let Start {
+            checkpoints,
+            progress,
+            resumed,
+            events,
+        } = self.begin(&run, observer)?;
+        let saved_at = resumed.then_some(progress.step);
         if progress.step >= self.end && progress.is_evaluated() {
             return Ok(progress.result(self.outcome(progress.step)));
         }
-        let log = Log::open(&self.run_dir, progress.step, resumed, progress.tokens, progress.seconds)?;
+        let log = self.open_log(&progress, resumed)?;
         let mut session = Session {
             trainer: self,
             run,
@@ -243,22 +254,7 @@ impl<'a> Trainer<'a> {
             observer,
             stop,
         };
-        if let Some((line, path)) = session.log.damaged() {
-            let path = path.to_path_buf();
-            session.note(
-                "metrics_cut",
-                format!("line {line} was damaged; it and what followed are gone"),
-            )?;
-            session.observer.on_event(&Event::MetricsCut { path, line });
-        }
-        for event in &events {
-            if let Event::CheckpointRejected { path, reason } = event {
-                session.note("checkpoint_rejected", format!("{}: {reason}", path.display()))?;
-            }
-        }
-        if resumed {
-            session.note("resumed", format!("from step {}", session.progress.step))?;
-        }
+        session.tell_of_start(&events, resumed)?;
         session.trainer.gauge.begin();
         session.train()
     }
@@ -277,8 +273,10 @@ enum Evaluation {
 struct Session<'s, 'a> {
     trainer: &'s mut Trainer<'a>,
     run: RunIdentity,
-    checkpoints: Checkpoints,
-    log: Log,
+    /// Rank 0 has them.
+    checkpoints: Option<Checkpoints>,
+    /// Rank 0 has it.
+    log: Option<Log>,
     progress: Progress,
     saved_at: Option<u64>,
     last_save: Instant,
@@ -289,7 +287,8 @@ struct Session<'s, 'a> {
 impl Session<'_, '_> {
     fn train(&mut self) -> Result<TrainResult, Error> {
         let (config, source) = (self.trainer.config.clone(), self.trainer.data.train);
-        std::thread::scope(|scope| self.train_with(&Prefetch::start(scope, &config, source)))
+        let share = collective::share(self.trainer.ranks, config.accumulation);
+        std::thread::scope(|scope| self.train_with(&Prefetch::start(scope, &config, source, share)))
     }
 
     fn train_with(&mut self, prefetch: &Prefetch<'_>) -> Result<TrainResult, Error> {
@@ -307,10 +306,10 @@ impl Session<'_, '_> {
             if is_last {
                 return self.leave(self.trainer.outcome(step));
             }
-            if self.stop.load(Ordering::Relaxed) {
+            if collective::any(self.trainer.ranks, self.stop.load(Ordering::Relaxed))? {
                 return self.leave(Outcome::Interrupted { step });
             }
-            if self.is_save_due() {
+            if self.is_save_due()? {
                 self.save_or_go_on()?;
             }
             self.step(prefetch)?;
@@ -320,6 +319,7 @@ impl Session<'_, '_> {
     /// Saves and ends the session. An evaluation that was broken off is not in the state, so it is made again on resume.
     fn leave(&mut self, outcome: Outcome) -> Result<TrainResult, Error> {
         self.save_last()?;
+        self.take_progress_of_first()?;
         Ok(self.progress.result(outcome))
     }
 
@@ -328,13 +328,19 @@ impl Session<'_, '_> {
         self.pause_meter();
         let started = Instant::now();
         let Trainer {
-            objective, store, data, ..
+            objective,
+            store,
+            optimizer,
+            data,
+            ranks,
+            ..
         } = &*self.trainer;
+        let store = &*optimizer.evaluated(store);
         let total = data.valid.len();
         let observer = &mut *self.observer;
         let mut done = |done| observer.on_eval_batch(done, total);
         let loss = with_precision(self.trainer.config.precision, || {
-            evaluate(*objective, store, data.valid, self.stop, &mut done)
+            evaluate_on(*ranks, *objective, store, data.valid, self.stop, &mut done)
         })?;
         self.progress.eval_seconds += started.elapsed().as_secs_f64();
         let Some(loss) = loss else {
@@ -352,8 +358,7 @@ impl Session<'_, '_> {
         self.progress.curve.push(point);
         // A checkpoint of this step, from a session that was stopped in its evaluation, does not hold the point.
         self.saved_at = None;
-        let written = self.log.eval(&point);
-        self.tolerate(written)?;
+        self.write(|log| log.eval(&point))?;
         self.observer.on_eval(&point);
         Ok(Evaluation::Done)
     }
@@ -378,14 +383,15 @@ impl Session<'_, '_> {
         let (on_non_finite, allowed) = (config.on_non_finite, config.max_skipped_in_a_row);
         let steps = config.steps;
         let log_every = config.log_every;
-        let StepBatches { batches, next } = self.batches(prefetch)?;
+        let batches = self.batches(prefetch)?;
         let t = &mut *self.trainer;
         let Step {
             statistics,
             gradients,
             tokens,
             work,
-        } = step::gradients(&t.config, t.objective, &t.store, &batches, number)?;
+            rank_seconds,
+        } = step::gradients(&t.config, t.objective, &t.store, &batches, number, t.ranks)?;
         let numbers = t.optimizer.update(&mut t.store, gradients, rate, statistics)?;
         let StepNumbers {
             loss,
@@ -410,7 +416,7 @@ impl Session<'_, '_> {
         progress.step += 1;
         progress.flops_exact += cost.exact;
         progress.flops_electra += cost.electra;
-        progress.cursor = next;
+        progress.cursor = batches.next;
         progress.tokens += tokens;
         progress.last_train_loss = (!skipped).then_some(loss);
         let step_seconds = started.elapsed().as_secs_f64();
@@ -441,10 +447,11 @@ impl Session<'_, '_> {
             progress.skipped_in_a_row = 0;
         }
         let in_a_row = progress.skipped_in_a_row;
-        if report.step.is_multiple_of(log_every) || report.step == steps {
-            let written = self.log.step(&report);
-            self.tolerate(written)?;
-        }
+        let is_line_due = report.step.is_multiple_of(log_every) || report.step == steps;
+        self.write(|log| {
+            log.computed(&rank_seconds);
+            if is_line_due { log.step(&report) } else { Ok(()) }
+        })?;
         if skipped {
             self.observer.on_event(&Event::SkippedNonFinite {
                 step: number,
@@ -453,7 +460,7 @@ impl Session<'_, '_> {
             });
             self.note("skipped_step", format!("loss {loss}, gradient norm {grad_norm}"))?;
         }
-        if let Some(height) = self.log.spike(loss) {
+        if let Some(height) = self.log.as_mut().and_then(|log| log.spike(loss)) {
             self.progress.loss_spikes.push(number);
             self.note(
                 "loss_spike",
@@ -478,72 +485,5 @@ impl Session<'_, '_> {
 
     fn pause_meter(&mut self) {
         self.trainer.gauge.pause(self.progress.step, &mut self.progress.usage);
-    }
-
-    fn is_save_due(&self) -> bool {
-        let config = &self.trainer.config;
-        let step = self.progress.step;
-        if self.saved_at == Some(step) || step == 0 {
-            return false;
-        }
-        let by_step = config.checkpoint_every > 0 && step.is_multiple_of(config.checkpoint_every);
-        let by_time = config.checkpoint_every_seconds > 0.0
-            && self.last_save.elapsed().as_secs_f64() >= config.checkpoint_every_seconds;
-        by_step || by_time
-    }
-
-    /// The save at the end of a session, which must succeed.
-    fn save_last(&mut self) -> Result<(), Error> {
-        if self.saved_at == Some(self.progress.step) {
-            return Ok(());
-        }
-        self.save()
-    }
-
-    fn save_or_go_on(&mut self) -> Result<(), Error> {
-        let saved = self.save();
-        // A failed save waits its turn like a good one: trying again after every step would only slow the run down.
-        self.last_save = Instant::now();
-        self.tolerate(saved)
-    }
-
-    fn save(&mut self) -> Result<(), Error> {
-        self.pause_meter();
-        let started = Instant::now();
-        self.log.sync()?;
-        if self.trainer.config.on_non_finite == NonFinitePolicy::Rollback {
-            // Whatever led back to the checkpoint before is overcome.
-            self.progress.skipped_in_a_row = 0;
-        }
-        let step = self.progress.step;
-        let t = &*self.trainer;
-        let path = self
-            .checkpoints
-            .save(&self.run, &self.progress, &t.store, &t.optimizer)?;
-        let seconds = started.elapsed().as_secs_f64();
-        self.progress.save_seconds += seconds;
-        self.saved_at = Some(step);
-        self.last_save = Instant::now();
-        self.observer.on_event(&Event::Saved { step, path, seconds });
-        Ok(())
-    }
-
-    /// Applies [`FailedSavePolicy`] to the outcome of writing something.
-    fn tolerate(&mut self, written: Result<(), Error>) -> Result<(), Error> {
-        match (written, self.trainer.config.on_failed_save) {
-            (Err(error), FailedSavePolicy::Continue) => {
-                self.observer.on_event(&Event::SaveFailed {
-                    step: self.progress.step,
-                    reason: error.to_string(),
-                });
-                Ok(())
-            }
-            (written, _) => written,
-        }
-    }
-
-    fn note(&mut self, kind: &str, message: String) -> Result<(), Error> {
-        let written = self.log.event(self.progress.step, kind, message);
-        self.tolerate(written)
     }
 }

@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::tensor::{Device, Tensor};
 use ligo_arch::ModelConfig;
 use ligo_data::{Batch, Cursor, ImageBatch};
-use ligo_models::{Inputs, Model};
-use ligo_report::metrics::{Record, read};
+use ligo_metrics::{Record, read};
+use ligo_models::Inputs;
 use ligo_train::{
-    BatchSource, Error, Event, Leaves, NonFinitePolicy, Objective, Observer, Outcome, ParamInfo, ParamStore,
+    BatchSource, Error, Event, Learner, Leaves, NonFinitePolicy, Objective, Observer, Outcome, ParamInfo, ParamStore,
     PretrainObjective, Rollback, RunData, StepContext, TrainConfig, Trainer, Unfolded,
 };
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ impl Objective for Poisoned<'_> {
         Ok(Unfolded::same(&store))
     }
 
-    fn model(&self, leaves: &Leaves) -> Result<Model, Error> {
+    fn model(&self, leaves: &Leaves) -> Result<Box<dyn Learner>, Error> {
         self.inner.model(leaves)
     }
 

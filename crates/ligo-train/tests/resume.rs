@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use ligo_data::{Batch, Cursor, MlmLoader};
-use ligo_report::metrics::{Record, read};
+use ligo_metrics::{Record, read};
 use ligo_train::{BatchSource, Event, Outcome, RunData, TrainConfig, Trainer};
 use toy::{Toy, Watcher, bits, config, run, timeless};
 

@@ -43,7 +43,7 @@ fn toy() -> Toy {
 }
 
 fn teacher(toy: &Toy) -> ligo_models::Model {
-    toy.objective.model(&Leaves::plain(&toy.store())).unwrap()
+    toy.objective.network(&Leaves::plain(&toy.store())).unwrap()
 }
 
 /// Settings of every kind of schedule, by name.
@@ -119,7 +119,11 @@ fn schedules() -> Vec<(&'static str, TrainConfig)> {
                     share: 0.75,
                     ..Distillation::default()
                 });
-                c.rewarm_new = Some(Rewarm { steps: 5, factor: 1.5 });
+                c.rewarm_new = Some(Rewarm {
+                    steps: Some(5),
+                    factor: 1.5,
+                    ..Rewarm::default()
+                });
             }),
         ),
     ]
@@ -409,7 +413,7 @@ fn a_teacher_that_knows_more_lowers_the_loss_of_its_pupil() {
     let result = run(&mut taught, &mut Watcher::default()).unwrap();
     let (start, end) = (result.curve[0].loss, result.final_loss().unwrap());
     assert!(end < start - 0.5, "the teacher learned nothing: {start} to {end}");
-    let teacher = toy.objective.model(&Leaves::plain(taught.store())).unwrap();
+    let teacher = toy.objective.network(&Leaves::plain(taught.store())).unwrap();
 
     let short = TrainConfig {
         steps: 24,

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use ligo_device::DeviceChoice;
+use ligo_experiment::Listener;
+use ligo_experiment::recipe::Recipe;
+use ligo_experiment::run::{Workers, ranks};
+use ligo_experiment::{Crew, Experiment};
 use ligo_report::summary::Summary;
 
 use super::run::{RunArgs, resolve_with};
-use crate::device::{self, DeviceChoice};
-use crate::recipe::Recipe;
-use crate::run::{Crew, Workers};
 use crate::{Failure, Ui};
 
 /// Arguments of `ligo compare`.
@@ -60,7 +62,7 @@ fn jobs(text: &str) -> Result<usize, String> {
 ///
 /// # Errors
 /// Whatever a run ends with; or there is no readable summary, or the pictures cannot be written.
-pub fn run(args: &CompareArgs, choice: DeviceChoice, ui: Ui) -> Result<(), Failure> {
+pub fn run(args: &CompareArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Failure> {
     if let Some(finished) = &args.finished {
         return show_again(finished, ui);
     }
@@ -71,53 +73,62 @@ pub fn run(args: &CompareArgs, choice: DeviceChoice, ui: Ui) -> Result<(), Failu
             more.push(format!("{key}=[{}]", values.join(",")));
         }
     }
-    let recipe = resolve_with(&args.run, &more)?.comparing(&args.methods, args.seeds)?;
-    let folder = args
-        .run
-        .out
-        .clone()
-        .unwrap_or_else(|| crate::run::default_folder(&recipe));
-    crate::run::run(&recipe, &folder, &args.reuse, crew(args.jobs, choice, &recipe, ui)?, ui)
+    let recipe = resolve_with(&args.run, &more, ui)?.comparing(&args.methods, args.seeds)?;
+    let experiment = Experiment::new(recipe)?;
+    let folder = args.run.out.clone().unwrap_or_else(|| experiment.default_folder());
+    let crew = crew(args.jobs, choice, experiment.recipe(), ui)?;
+    experiment.run(&folder, &args.reuse, crew, ui)?;
+    Ok(())
 }
 
 /// As many processes as were asked for, else one for each GPU where there are several, else this one.
-fn crew(jobs: Option<usize>, choice: DeviceChoice, recipe: &Recipe, ui: Ui) -> Result<Crew, Failure> {
+fn crew(jobs: Option<usize>, choice: DeviceChoice, recipe: &Recipe, ui: &Ui) -> Result<Crew, Failure> {
+    if ranks::team().is_some() {
+        // All of them work on one training run after the other.
+        return match jobs {
+            None | Some(1) => Ok(Crew::Here(ligo_device::pick(choice)?)),
+            Some(_) => Err(Failure::other(
+                "--jobs and several ranks exclude each other",
+                "start one process with --jobs N for runs side by side, or several ranks that share each run",
+            )),
+        };
+    }
     if jobs != Some(1) {
-        let gpus = device::gpus(choice)?;
+        let gpus = ligo_device::gpus(choice)?;
         let jobs = jobs.unwrap_or(gpus.len());
         if jobs > 1 {
             match gpus.is_empty() {
-                true => device::check_precisions(&device::pick(DeviceChoice::Cpu)?, recipe)?,
-                false => device::kernel_notes().iter().for_each(|note| ui.say(note)),
+                true => ligo_experiment::check_precisions(&ligo_device::pick(DeviceChoice::Cpu)?, recipe)?,
+                false => ligo_device::kernel_notes().iter().for_each(|note| ui.say(note)),
             }
             return Ok(Crew::SideBySide(Workers::new(jobs, gpus)));
         }
     }
-    Ok(Crew::Here(device::pick(choice)?))
+    Ok(Crew::Here(ligo_device::pick(choice)?))
 }
 
 /// From the results where they are, else from the summary alone.
-fn show_again(finished: &Path, ui: Ui) -> Result<(), Failure> {
+fn show_again(finished: &Path, ui: &Ui) -> Result<(), Failure> {
     let folder = match finished.is_dir() {
         true => finished,
         false => finished.parent().unwrap_or(Path::new("")),
     };
     let summary = folder.join("summary.json");
-    if folder.join(crate::run::RECIPE_TOML).is_file() {
-        match crate::run::show_again(folder, ui) {
-            Err(failure) if summary.is_file() => ui.say(format!("{failure}; shown from {}", summary.display())),
-            outcome => return outcome,
+    if folder.join(ligo_experiment::run::RECIPE_TOML).is_file() {
+        match Experiment::of(folder).and_then(|experiment| experiment.show_again(folder, ui)) {
+            Err(failure) if summary.is_file() => ui.say(&format!("{failure}; shown from {}", summary.display())),
+            outcome => return outcome.map(|_| ()),
         }
     } else if !summary.is_file() {
         return Err(Failure::other(
             format!(
                 "{} is no folder of a run: it has neither {} nor {}",
                 folder.display(),
-                crate::run::RECIPE_TOML,
+                ligo_experiment::run::RECIPE_TOML,
                 "summary.json"
             ),
             "give the folder that `ligo run` or `ligo compare` named, or --recipe to compare anew",
         ));
     }
-    crate::run::show(&Summary::read(&summary)?, folder, ui)
+    ligo_experiment::run::show(&Summary::read(&summary)?, folder, ui)
 }

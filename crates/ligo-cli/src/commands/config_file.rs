@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use ligo_arch::{Change, ModelConfig};
-use ligo_checkpoint::{CONFIG_FILE, JsonFile};
+use ligo_arch::{Axis, Change, ModelConfig};
+use ligo_checkpoint::{CONFIG_FILE, JsonFile, plain};
+use ligo_experiment::recipe::inherit;
+use ligo_pretrained::LoadError;
 use serde_json::{Map, Value};
 
 use crate::Failure;
-use crate::load::LoadError;
-use crate::recipe::inherit;
 
 /// Reads a configuration file and adds one field, such as the vocabulary size, when the file leaves it out.
 ///
@@ -42,7 +42,25 @@ pub fn read_large(path: &Path, small: &ModelConfig, allowed: &[String]) -> Resul
     }
     inherit(&mut fields, &small.to_json());
     let large = config(path, fields)?;
+    check_rows(path, small, &large)?;
     let changes = small.changes_to(&large);
+    if let Some(field) = allowed
+        .iter()
+        .find(|field| !changes.iter().any(|change| change.field == **field))
+    {
+        let names: Vec<&str> = changes.iter().map(|change| change.field).collect();
+        return Err(Failure::other(
+            format!(
+                "--allow-change {}: {} changes no such field",
+                plain(field),
+                path.display()
+            ),
+            match names.as_slice() {
+                [] => "leave it out: the file changes nothing but sizes".to_owned(),
+                names => format!("what it changes beside sizes is {}", names.join(", ")),
+            },
+        ));
+    }
     let is_allowed = |change: &&Change| allowed.iter().any(|field| field == change.field);
     let refused: Vec<&Change> = changes.iter().filter(|change| !is_allowed(change)).collect();
     if refused.is_empty() {
@@ -62,6 +80,31 @@ pub fn read_large(path: &Path, small: &ModelConfig, allowed: &[String]) -> Resul
             names.join(",")
         ),
     ))
+}
+
+/// Refuses another vocabulary or other positions: these tables become longer before anything else grows, by options of their own.
+fn check_rows(path: &Path, small: &ModelConfig, large: &ModelConfig) -> Result<(), Failure> {
+    let tables = [small.table(), large.table()];
+    for (axis, option) in [(Axis::VOCAB, "--vocab"), (Axis::POSITION, "--positions")] {
+        let [few, many] = [&tables[0], &tables[1]].map(|table| table.size(axis));
+        if few == many || large.image_shape().is_some() {
+            continue;
+        }
+        let leave_out = "leave the field out to have the small model's";
+        return Err(Failure::other(
+            format!(
+                "{} asks for a {axis} of {many}, and the small model has {few}",
+                path.display()
+            ),
+            match many > few {
+                true => format!(
+                    "{leave_out}, or make the table longer first: ligo grow --small SMALL {option} {many} --out LONGER, then --small LONGER"
+                ),
+                false => format!("{leave_out}; no table becomes shorter"),
+            },
+        ));
+    }
+    Ok(())
 }
 
 fn read_fields(path: &Path) -> Result<Map<String, Value>, Failure> {

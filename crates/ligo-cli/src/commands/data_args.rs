@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use ligo_arch::{ModelConfig, Task};
+use ligo_experiment::recipe::{DataSection, merged};
+use ligo_experiment::run::dataset::{Content, Tokens};
+use ligo_experiment::run::{Dataset, images, stage};
 use ligo_ops::Precision;
 use ligo_train::TrainConfig;
 use serde_json::json;
 
 use crate::Failure;
-use crate::recipe::{DataSection, merged};
-use crate::run::dataset::{Content, Tokens};
-use crate::run::{Dataset, images, stage};
 
 /// Where the data are and how they become samples; shared by the commands that train.
 #[derive(Debug, clap::Args)]
@@ -80,8 +80,8 @@ impl DataArgs {
     /// # Errors
     /// All faults at once.
     pub fn settings(&self, base: &TrainConfig) -> Result<TrainConfig, Failure> {
-        let changes = crate::recipe::overrides(&self.overrides)?;
-        let mut settings = merged(base, &changes, "--set").map_err(crate::run::faults)?;
+        let changes = ligo_experiment::recipe::overrides(&self.overrides)?;
+        let mut settings = merged(base, &changes, "--set").map_err(ligo_experiment::run::faults)?;
         if let Some(precision) = self.precision {
             settings.precision = precision;
         }

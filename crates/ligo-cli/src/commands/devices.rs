@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 
 use ligo_cost::format;
+use ligo_device::{Catalog, Description, Listed, catalog};
+use ligo_experiment::Listener;
 use ligo_ops::precision::{CooperativeMatrix, Usage};
 
-use crate::device::{self, Catalog, Description, Listed, catalog};
+use super::json::pretty;
 use crate::{Failure, Ui};
 
 /// Arguments of `ligo devices`.
@@ -26,15 +28,14 @@ pub struct DevicesArgs {
 ///
 /// # Errors
 /// None that a device can cause: what is wrong with it stands in the list.
-pub fn run(args: &DevicesArgs, ui: Ui) -> Result<(), Failure> {
+pub fn run(args: &DevicesArgs, ui: &Ui) -> Result<(), Failure> {
     if !args.no_measure {
         ui.say("looking for devices and measuring products on each; --no-measure leaves that out");
     }
-    device::kernel_notes().iter().for_each(|note| ui.say(note));
+    ligo_device::kernel_notes().iter().for_each(|note| ui.say(note));
     let catalog = catalog(!args.no_measure);
-    ui.result(match args.json {
-        true => serde_json::to_string_pretty(&catalog)
-            .map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?,
+    ui.result(&match args.json {
+        true => pretty(&catalog)?,
         false => text(&catalog).trim_end().to_owned(),
     });
     Ok(())

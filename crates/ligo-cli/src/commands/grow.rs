@@ -3,30 +3,28 @@
 mod beside;
 mod card;
 mod choice;
-mod effect;
+mod compared;
 mod sizes;
-mod text;
-mod vocabulary;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use clap::ValueEnum;
-use ligo_arch::{Change, ModelConfig};
-use ligo_checkpoint::{CARD_FILE, Card, Dtype};
+use ligo_arch::{Axis, Change, ModelConfig};
+use ligo_checkpoint::{CARD_FILE, CONFIG_FILE, Card, Dtype, JsonFile, plain};
+use ligo_device::Picked;
+use ligo_experiment::growing::{Text, Vocabulary};
+use ligo_experiment::recipe::nearest;
+use ligo_experiment::run::faulty_card;
+use ligo_experiment::{Counted, Listener, stop};
 use ligo_growth::stream::{GrowOptions, Grown, grow_directory};
 use ligo_growth::{LinearMap, OperatorSpec};
+use ligo_pretrained::Source;
 use serde_json::{Value, json};
 
 use super::config_file::read_large;
-use crate::device::Picked;
-use crate::load::{Source, open_model};
-use crate::plain::plain;
-use crate::recipe::nearest;
-use crate::{Failure, Ui, stop};
-use text::Text;
-use vocabulary::Vocabulary;
+use crate::{Failure, Ui};
 
 /// Arguments of `ligo grow`.
 #[derive(Debug, clap::Args)]
@@ -41,7 +39,7 @@ pub struct GrowArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["method", "layers", "width", "heads", "ffn"])]
     pub operator: Option<PathBuf>,
     /// The large model's config.json, instead of sizes; a learned operator knows it already.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["width", "heads", "ffn"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["width", "heads", "ffn", "operator"])]
     pub large: Option<PathBuf>,
     /// The large model by its sizes.
     #[command(flatten)]
@@ -52,9 +50,9 @@ pub struct GrowArgs {
     /// Change a setting of the method, such as form=noisy of hyper-cloning or choice=balanced of fpi.
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "method")]
     pub settings: Vec<String>,
-    /// Seed of fresh entries.
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
+    /// Seed of fresh entries, 1 by default; a learned operator draws nothing.
+    #[arg(long, conflicts_with = "operator")]
+    pub seed: Option<u64>,
     /// Number type of the written weights; the small model's by default.
     #[arg(long)]
     pub dtype: Option<DtypeArg>,
@@ -65,7 +63,7 @@ pub struct GrowArgs {
     #[arg(long, requires = "method")]
     pub unlearned: bool,
     /// Fields of the large model's file that may change what the model computes beside its size, such as rope_theta.
-    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    #[arg(long, value_name = "FIELD", value_delimiter = ',', requires = "large")]
     pub allow_change: Vec<String>,
     /// Grow a model also when its weights hold NaN or infinity.
     #[arg(long)]
@@ -99,14 +97,17 @@ pub enum DtypeArg {
 ///
 /// # Errors
 /// The pair cannot be grown, or files cannot be read or written.
-pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
+pub fn run(args: &GrowArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
     check_target(args)?;
+    if let Some((option, reason)) = args.sizes.without_effect() {
+        return Err(without_effect(option, reason));
+    }
     args.sizes
         .check(args.large.is_some(), args.operator.is_some(), args.method.is_some())?;
-    let source = crate::store::open_source(&args.small)?;
+    let source = ligo_pretrained::open_model(&args.small)?;
     if !source.dir.stripped().is_empty() {
         let prefix = plain(source.dir.stripped());
-        ui.say(format!(
+        ui.say(&format!(
             "all tensors are named `{prefix}…`, of a wrapper; they are read without it"
         ));
     }
@@ -114,11 +115,11 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     let text = args
         .text
         .as_deref()
-        .map(|file| text::open(file, &source, ui))
+        .map(|file| Text::open(file, &source, ui))
         .transpose()?;
     let tokenizer = args.sizes.tokenizer.as_deref();
     let tokenizer = tokenizer
-        .map(|given| vocabulary::open(given, &source, ui))
+        .map(|given| Vocabulary::open(given, &source, ui))
         .transpose()?;
     let Prepared {
         mut source,
@@ -131,6 +132,9 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         None => fixed(args, tokenizer.as_ref(), source, picked, ui)?,
     };
     let large = complete(&large)?;
+    if let Some(fault) = Card::fault(source.dir.path()) {
+        ui.say(&faulty_card(&fault));
+    }
     let card = card::of(&args.small, &small, &large, &name);
     let options = GrowOptions {
         dtype: args.dtype.map(|d| match d {
@@ -149,7 +153,7 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     };
     let _lock = ligo_checkpoint::RunLock::beside(&args.out)?;
     card::tidy(&args.out)?;
-    let bar = ui.items_bar("growing", 0);
+    let progress = ui.progress("growing", Counted::Items);
     let start = Instant::now();
     let result = grow_directory(
         &map,
@@ -160,27 +164,31 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         &options,
         &picked.device,
         &mut |done, total| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
+            progress.at(done as u64, total as u64);
             !stop::requested()
         },
     );
-    bar.finish_and_clear();
+    drop(progress);
     stop::note_left(ligo_checkpoint::unfinished(&args.out)?);
     let grown = result.map_err(explained)?;
     tell(&grown, ui);
-    let from = crate::hub::name_of(&args.small).unwrap_or_else(|| args.small.display().to_string());
+    if !grown.left_out.is_empty()
+        && let Some(other) = other_class(&small, &args.out)
+    {
+        ui.say(&other);
+    }
+    let from = ligo_experiment::hub::name_of(&args.small).unwrap_or_else(|| args.small.display().to_string());
     let out = args.out.display();
     if grown.was_there {
-        ui.result(format!(
+        ui.result(&format!(
             "{out} was grown from {from} by {name} already; nothing was left to do"
         ));
     } else {
-        ui.result(format!(
+        ui.result(&format!(
             "grew {from} into {out} by {name}: {} → {} parameters in {}",
             small.table().num_parameters(),
             large.table().num_parameters(),
-            crate::ui::duration(start.elapsed().as_secs_f64()),
+            ligo_cost::format::seconds(start.elapsed().as_secs_f64()),
         ));
     }
     // A card that is not as it was written here has the check's result, or somebody's words.
@@ -188,55 +196,15 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     if args.no_check || written.is_ok_and(|written| written != card.to_markdown()) {
         return Ok(());
     }
-    check(args, text.as_ref(), card, picked, ui)
+    compared::check(args, text.as_ref(), card, picked, ui)
 }
 
-/// Runs both models, tells what growing did, and writes it into the card.
-fn check(args: &GrowArgs, text: Option<&Text>, card: Card, picked: &Picked, ui: Ui) -> Result<(), Failure> {
-    // Before either is opened, which reads all of it for its hashes.
-    if args.sizes.tokenizer.is_some() {
-        ui.say("what they compute is not compared: they read other tokens");
-        return Ok(());
-    }
-    let (small, large) = (open_model(&args.small)?, open_model(&args.out)?);
-    if let Err(reason) = effect::fits(&small, &large) {
-        ui.say(format!("what they compute is not compared: {reason}"));
-        return Ok(());
-    }
-    let still_there = |failure: Failure| {
-        Failure::other(
-            failure.to_string(),
-            format!(
-                "the grown model is whole, in {}; --no-check leaves the comparison out",
-                args.out.display()
-            ),
-        )
-    };
-    let effect = effect::measure(&small, &large, &picked.device).map_err(still_there)?;
-    match &effect {
-        Ok(effect) => {
-            ui.result(effect.text());
-            let is_short = |source: &Source| {
-                source
-                    .dir
-                    .files()
-                    .iter()
-                    .flat_map(|file| file.tensors())
-                    .any(|t| t.dtype.bits() == 16)
-            };
-            if !effect.is_rounding() && is_short(&large) {
-                ui.say("a part of that may be the rounding of weights of 16 bits; --dtype f32 leaves it out");
-            }
-        }
-        Err(reason) => ui.say(format!("what they compute is not compared: {reason}")),
-    }
-    let losses = text.map(|text| text::losses(text, &small, &large, picked));
-    let losses = losses.transpose().map_err(still_there)?;
-    if let Some(losses) = &losses {
-        ui.result(losses.text());
-    }
-    let card = card::with_check(card, effect.ok().as_ref(), losses.as_ref());
-    card::put(&card, &args.out)
+/// Refuses an option that was given in vain: whoever gave it expects something of it.
+fn without_effect(option: &str, reason: impl std::fmt::Display) -> Failure {
+    Failure::other(
+        format!("{option} would change nothing here: {reason}"),
+        format!("leave {option} out"),
+    )
 }
 
 /// What growing needs.
@@ -282,12 +250,14 @@ fn fixed(
     vocabulary: Option<&Vocabulary>,
     source: Source,
     picked: &Picked,
-    ui: Ui,
+    ui: &Ui,
 ) -> Result<Prepared, Failure> {
     let (large, changes) = larger(args, &source.config)?;
-    let asked_by_size = args.large.is_none() && args.sizes.sources().is_none();
-    // More positions of a rotated model, or another vocabulary, are in no table.
-    if asked_by_size && !args.sizes.resizes_rows() && large.table() == source.config.table() {
+    let asked_by_size = args.large.is_none() && args.sizes.sources().is_none() && vocabulary.is_none();
+    // More positions of a rotated model are in no table.
+    let is_as_large = large.table() == source.config.table()
+        && (!args.sizes.resizes_rows() || large.to_json() == source.config.to_json());
+    if asked_by_size && is_as_large {
         return Err(Failure::other(
             "with these sizes nothing grows: the large model would be as large as the small one",
             "ask for more, such as --layers 2x or --width 1.5x; `ligo inspect` shows the small model's sizes",
@@ -295,8 +265,15 @@ fn fixed(
     }
     changes
         .iter()
-        .for_each(|change| ui.say(format!("changed as asked: {change}")));
-    let mut rules = args.sizes.rules(args.seed);
+        .for_each(|change| ui.say(&format!("changed as asked: {change}")));
+    if args.sizes.new_positions.is_some() && source.config.table().size(Axis::POSITION) == 0 {
+        return Err(without_effect(
+            "--new-positions",
+            "this model has no table of positions, it rotates",
+        ));
+    }
+    let seed = args.seed.unwrap_or(1);
+    let mut rules = args.sizes.rules(seed);
     let large = match vocabulary {
         Some(vocabulary) => {
             rules.pieces = Some(Arc::clone(&vocabulary.pieces));
@@ -314,6 +291,9 @@ fn fixed(
     };
     let spec = spec(args, &source.config, &large, picked, ui)?;
     let is_learned = matches!(spec, OperatorSpec::Ligo(_));
+    if args.unlearned && !is_learned {
+        return Err(without_effect("--unlearned", format!("{} is not learned", spec.name())));
+    }
     if is_learned && !args.unlearned {
         return Err(Failure::other(
             format!("{} is an operator that is learned, and none is given", spec.name()),
@@ -323,14 +303,14 @@ fn fixed(
     let asked = large.layer_lists();
     let large = spec.adjust(&source.config, &large);
     if args.large.is_some() && asked != large.layer_lists() {
-        ui.say(kept_kinds(&large.layer_lists()));
+        ui.say(&kept_kinds(&large.layer_lists()));
     }
     let map = spec.build(
         &source.config.table_for(&large),
         &large.table(),
         &picked.device,
         large.initializer_range(),
-        args.seed,
+        seed,
     )?;
     let unlearned = if is_learned { ", not learned" } else { "" };
     Ok(Prepared {
@@ -339,8 +319,8 @@ fn fixed(
         large,
         name: format!("{}{unlearned}", spec.name()),
         identity: match resized {
-            true => json!([spec, args.seed, tokens, positions, vocabulary.map(|v| &v.hash)]),
-            false => json!([spec, args.seed]),
+            true => json!([spec, seed, tokens, positions, vocabulary.map(|v| &v.hash)]),
+            false => json!([spec, seed]),
         },
     })
 }
@@ -425,29 +405,43 @@ fn explained(error: ligo_growth::Error) -> Failure {
 }
 
 /// Says what is otherwise than in the small model.
-fn tell(grown: &Grown, ui: Ui) {
+fn tell(grown: &Grown, ui: &Ui) {
     let list = |names: &[String]| plain(&names.join(", "));
     if grown.resumed > 0 {
-        ui.say(format!(
+        ui.say(&format!(
             "{} shards were complete from an interrupted call",
             grown.resumed
         ));
     }
     if grown.narrowed > 0 {
-        ui.say(format!("{} tensors of float64 were written as float32", grown.narrowed));
+        ui.say(&format!(
+            "{} tensors of float64 were written as float32",
+            grown.narrowed
+        ));
     }
     if !grown.carried.is_empty() {
-        ui.say(format!(
+        ui.say(&format!(
             "do not grow, and were taken over as they are: {}",
             list(&grown.carried)
         ));
     }
     if !grown.left_out.is_empty() {
-        ui.say(format!("do not grow, and were left out: {}", list(&grown.left_out)));
+        ui.say(&format!("do not grow, and were left out: {}", list(&grown.left_out)));
     }
     if !grown.side_files.left.is_empty() {
-        ui.say(format!("files that stayed behind: {}", list(&grown.side_files.left)));
+        ui.say(&format!("files that stayed behind: {}", list(&grown.side_files.left)));
     }
+}
+
+/// What became of a model whose head does not grow.
+fn other_class(small: &ModelConfig, out: &Path) -> Option<String> {
+    let class = |json: &Value| json.pointer("/architectures/0").and_then(Value::as_str).map(plain);
+    let before = class(&small.to_json())?;
+    let written = ligo_checkpoint::read_json(out.join(CONFIG_FILE), JsonFile::Config).ok()?;
+    let after = class(&written).filter(|after| *after != before)?;
+    Some(format!(
+        "the head of a {before} does not grow: what is written is a {after}"
+    ))
 }
 
 /// The large model: that of the file, or the small one with the sizes that are asked for.
@@ -464,7 +458,7 @@ fn spec(
     small: &ModelConfig,
     large: &ModelConfig,
     picked: &Picked,
-    ui: Ui,
+    ui: &Ui,
 ) -> Result<OperatorSpec, Failure> {
     if let Some(layers) = args.sizes.sources() {
         return Ok(OperatorSpec::Layers { layers });
@@ -473,17 +467,12 @@ fn spec(
         let builds = |spec: &OperatorSpec| {
             let large = spec.adjust(small, large);
             let range = large.initializer_range();
-            spec.build(
-                &small.table_for(&large),
-                &large.table(),
-                &picked.device,
-                range,
-                args.seed,
-            )
-            .is_ok()
+            let seed = args.seed.unwrap_or(1);
+            spec.build(&small.table_for(&large), &large.table(), &picked.device, range, seed)
+                .is_ok()
         };
         let choice::Proposal { spec, reason } = choice::propose(small, large, builds);
-        ui.say(format!("by {} ({}): {reason}", spec.label(), spec.name()));
+        ui.say(&format!("by {} ({}): {reason}", spec.label(), spec.name()));
         return Ok(spec);
     };
     let spec = OperatorSpec::from_name(&name.to_lowercase()).ok_or_else(|| {
@@ -495,7 +484,7 @@ fn spec(
             format!("{near}known ones are {}", OperatorSpec::NAMES.join(", ")),
         )
     })?;
-    let settings = crate::recipe::overrides(&args.settings)?
+    let settings = ligo_experiment::recipe::overrides(&args.settings)?
         .into_iter()
         .map(|(key, value)| {
             let value = serde_json::to_value(value).unwrap_or_default();

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use ligo_checkpoint::RunLock;
 use ligo_data::{DamagedImages, Preprocessor};
+use ligo_experiment::Listener;
+use ligo_experiment::run::images::{Wanted, decode};
 
-use crate::run::images::{Wanted, decode};
 use crate::{Failure, Ui};
 
 /// Arguments of `ligo images`.
@@ -51,7 +52,7 @@ pub enum Damaged {
 ///
 /// # Errors
 /// The images cannot be read, or the folder cannot be written.
-pub fn run(args: &ImagesArgs, ui: Ui) -> Result<(), Failure> {
+pub fn run(args: &ImagesArgs, ui: &Ui) -> Result<(), Failure> {
     let like = args
         .like
         .as_ref()
@@ -81,7 +82,7 @@ pub fn run(args: &ImagesArgs, ui: Ui) -> Result<(), Failure> {
     };
     let _lock = RunLock::acquire(&args.out)?;
     let images = decode(&wanted, &args.out, ui)?;
-    ui.result(format!(
+    ui.result(&format!(
         "train      {} images of {} classes\nvalid      {} images",
         images.train.len(),
         images.train.num_classes(),

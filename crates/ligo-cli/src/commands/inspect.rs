@@ -10,13 +10,13 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use ligo_checkpoint::{MANIFEST_FILE, Manifest, TensorInfo};
+use ligo_checkpoint::{CONFIG_FILE, MANIFEST_FILE, Manifest, Plain, TensorInfo, plain};
 use ligo_growth::OPERATOR_JSON;
+use ligo_pretrained::LoadError;
 use ligo_report::units::count;
 use serde_json::Value;
 
-use crate::load::LoadError;
-use crate::plain::{Plain, plain};
+use crate::Failure;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -46,7 +46,7 @@ pub struct InspectArgs {
 }
 
 /// Why something cannot be shown, or what is wrong with it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// A file is damaged or absent.
     #[error(transparent)]
@@ -74,6 +74,17 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
+    /// A description without what it describes.
+    #[error(
+        "{} is a file of JSON, expected a folder of a model, an operator or a checkpoint, or a file of tensors{}",
+        path.display(), folder.as_ref().map_or(String::new(), |folder| format!(": pass {}", folder.display()))
+    )]
+    Description {
+        /// The file.
+        path: PathBuf,
+        /// The folder around it, where that can be inspected.
+        folder: Option<PathBuf>,
+    },
     /// Weights are no numbers.
     #[error("{}: NaN or infinity in {}", path.display(), ligo_growth::listed(tensors))]
     NotFinite {
@@ -99,6 +110,12 @@ pub enum Error {
     Print(std::io::Error),
 }
 
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Program(Box::new(error))
+    }
+}
+
 impl From<std::io::Error> for Error {
     fn from(source: std::io::Error) -> Self {
         Self::Print(source)
@@ -122,6 +139,19 @@ fn run_to(args: &InspectArgs, out: &mut dyn Write) -> Result<(), Error> {
     if !path.exists() {
         return Err(Error::Nothing {
             path: path.to_path_buf(),
+        });
+    }
+    if path.is_file() && path.extension().is_some_and(|extension| extension == "json") {
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let known = [OPERATOR_JSON, CONFIG_FILE]
+            .iter()
+            .any(|file| folder.join(file).is_file());
+        return Err(Error::Description {
+            path: path.to_path_buf(),
+            folder: (known || checkpoint::is_checkpoint(folder)).then(|| folder.to_path_buf()),
         });
     }
     if path.join(OPERATOR_JSON).exists() {

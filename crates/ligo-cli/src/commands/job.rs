@@ -4,10 +4,10 @@ use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::device::{self, Picked};
-use crate::run::{Dataset, RunFolder, Runner, Session, units};
-use crate::stop;
-use crate::{Failure, Ui, recipe};
+use ligo_device::Picked;
+use ligo_experiment::{Experiment, stop};
+
+use crate::{Failure, Ui};
 
 /// Arguments of `ligo __job`.
 #[derive(Debug, clap::Args)]
@@ -25,20 +25,8 @@ const LONGEST_SAVE: Duration = Duration::from_secs(600);
 ///
 /// # Errors
 /// There is no such unit, or whatever it ends with.
-pub fn run(args: &JobArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
-    let recipe = recipe::load(&args.run.join(crate::run::RECIPE_TOML).to_string_lossy(), &[])?;
-    let units = units(&recipe)?;
-    let unit = units.iter().find(|unit| unit.name == args.unit).ok_or_else(|| {
-        Failure::other(
-            format!("{} has no part `{}`", args.run.display(), args.unit),
-            "`ligo compare` starts this command; there is no need to do so by hand",
-        )
-    })?;
-    let dataset = Dataset::reopen(&recipe, &args.run)?;
-    let run = RunFolder::new(&recipe, &args.run, &dataset)?;
-    device::check_precisions(picked, &recipe)?;
-    let session = Session::new(ui, picked, recipe.large.train.precision);
-    Runner::new(run, session).run(unit)
+pub fn run(args: &JobArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
+    Experiment::of(&args.run)?.run_unit(&args.unit, &args.run, picked, ui)
 }
 
 /// Stops this process, with everything saved, when standard input ends: the parent asks for it so, and a parent that was

@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
+use ligo_device::Picked;
+use ligo_experiment::Listener;
+use ligo_experiment::identity;
+use ligo_experiment::recipe::{OperatorSection, merged};
+use ligo_experiment::run::{Learning, Session, claim, seeded};
 use ligo_growth::{LigoOperator, OperatorSpec};
 use serde_json::json;
 
 use super::config_file::read_large;
 use super::data_args::DataArgs;
-use crate::device::{self, Picked};
-use crate::recipe::{OperatorSection, merged};
-use crate::run::{Learning, Session, claim, seeded};
-use crate::{Failure, Ui, identity};
+use crate::{Failure, Ui};
 
 /// Arguments of `ligo learn`.
 #[derive(Debug, clap::Args)]
@@ -31,7 +33,7 @@ pub struct LearnArgs {
     #[command(flatten)]
     pub data: DataArgs,
     /// Change a setting of the operator: sharing, width_init, width_noise, depth_init, depth_noise, fixed_identity,
-    /// terms, further, tied, tune_width, tune_depth.
+    /// terms, further, tied, tune_width, tune_depth, tune_small_model, tune_residual, residual_noise, and what docs/OPERATORS.md lists.
     #[arg(long = "operator", value_name = "KEY=VALUE")]
     pub operator: Vec<String>,
     /// Seed of starting values, order and masks.
@@ -46,23 +48,23 @@ pub struct LearnArgs {
 ///
 /// # Errors
 /// Whatever learning ends with.
-pub fn run(args: &LearnArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
+pub fn run(args: &LearnArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
     let defaults = OperatorSection::default();
     let samples = args.data.data();
-    samples.check().map_err(crate::run::faults)?;
-    let source = crate::store::open_source(&args.small)?;
+    samples.check().map_err(ligo_experiment::run::faults)?;
+    let source = ligo_pretrained::open_model(&args.small)?;
     let identity = identity::of_model(&source)?;
     let small = source.config;
     let data = args.data.open()?;
     let (large, changes) = read_large(&args.large, &small, &args.allow_change)?;
     changes
         .iter()
-        .for_each(|change| ui.say(format!("changed as asked: {change}")));
+        .for_each(|change| ui.say(&format!("changed as asked: {change}")));
     let small = small.at_resolution_of(&large)?;
     let dataset = data.dataset(small.task());
-    let changes = crate::recipe::overrides(&args.operator)?;
-    let ligo = merged(&defaults.ligo, &changes, "--operator").map_err(crate::run::faults)?;
-    crate::recipe::check_operator(&ligo)?;
+    let changes = ligo_experiment::recipe::overrides(&args.operator)?;
+    let ligo = merged(&defaults.ligo, &changes, "--operator").map_err(ligo_experiment::run::faults)?;
+    ligo_experiment::recipe::check_operator(&ligo)?;
     // Layers see as far as those that they begin as.
     let large = OperatorSpec::Ligo(ligo.clone()).adjust(&small, &large);
     let train = seeded(&args.data.settings(&defaults.train)?, args.seed);
@@ -70,7 +72,7 @@ pub fn run(args: &LearnArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     args.data.check_fit(&small, &dataset)?;
     args.data.check_fit(&large, &dataset)?;
     let operator = LigoOperator::new(&small.table(), &large.table(), &ligo, args.seed)?;
-    device::check_precision(picked, train.precision)?;
+    ligo_experiment::check_precision(picked, train.precision)?;
     let mut name = args.out.file_name().unwrap_or_default().to_os_string();
     name.push(".learn");
     let folder = args.out.with_file_name(name);
@@ -96,7 +98,7 @@ pub fn run(args: &LearnArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
         }),
     };
     learning.run(&dataset, &session)?;
-    ui.result(format!(
+    ui.result(&format!(
         "operator in {}; look at it with: ligo inspect {}",
         args.out.display(),
         args.out.display()

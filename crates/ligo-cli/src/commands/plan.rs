@@ -3,20 +3,30 @@
 use std::path::PathBuf;
 
 use ligo_cost::hardware::{Hardware, KNOWN, Precision};
+use ligo_cost::ranks::{Cluster, Network};
+use ligo_device::DeviceChoice;
+use ligo_experiment::Listener;
+use ligo_experiment::cost;
+use ligo_experiment::hub;
+use ligo_experiment::plan::{self, Asked, Machine, Terms, probe};
+use ligo_experiment::recipe::{self, DataFacts, Recipe, nearest};
 use ligo_train::TrainConfig;
 
-use crate::device::{self, DeviceChoice};
-use crate::plan::{self, Asked, Machine, Terms, probe};
-use crate::recipe::{self, DataFacts, Recipe, nearest};
-use crate::{Failure, Ui, cost};
+use crate::{Failure, Ui};
 
 /// The machine that the program runs on.
 const THIS: &str = "this";
 
+/// Hardware whose gradients are in the memory of the machine already, or are taken to be.
+const WITHOUT_OWN_MEMORY: [&str; 2] = [THIS, "m3"];
+
+/// More devices than anyone shares a run among.
+const MOST_RANKS: usize = 1 << 16;
+
 /// Arguments of `ligo plan`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  ligo plan --recipe bert-small-to-base --hardware h100\n  ligo plan --recipe bert-mini                          on this machine, with a probe of some seconds\n  ligo plan --recipe gpt2-base-to-medium --hardware rtx4090 --price-per-hour 0.35 --carbon-intensity 56 --json\n\nNothing is trained and no data are read. Beneath the tables stands what each figure rests on."
+    after_help = "Examples:\n  ligo plan --recipe bert-small-to-base --hardware h100\n  ligo plan --recipe bert-mini                          on this machine, with a probe of some seconds\n  ligo plan --recipe bert-small-to-base --hardware h100 --ranks 8 --network 100gbit\n  ligo plan --recipe gpt2-base-to-medium --hardware rtx4090 --price-per-hour 0.35 --carbon-intensity 56 --json\n\nNothing is trained and no data are read. Beneath the tables stands what each figure rests on."
 )]
 pub struct PlanArgs {
     /// A built-in recipe or a TOML file.
@@ -55,6 +65,15 @@ pub struct PlanArgs {
     /// Power of the hardware while it computes.
     #[arg(long, value_name = "W", value_parser = amount)]
     pub watts: Option<f64>,
+    /// Also price the run on up to so many devices that share it (docs/DISTRIBUTED.md).
+    #[arg(long, value_name = "N", value_parser = ranks, conflicts_with_all = ["json", "csv"])]
+    pub ranks: Option<usize>,
+    /// What a machine sends in a second, where several share a run.
+    #[arg(long, default_value = "100gbit", value_name = "SPEED", requires = "ranks")]
+    pub network: Network,
+    /// Devices of a machine, where several share a run.
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = ranks, requires = "ranks")]
+    pub per_machine: usize,
     /// Print JSON, as in a run's plan.json.
     #[arg(long, conflicts_with = "csv")]
     pub json: bool,
@@ -73,6 +92,11 @@ fn share(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "expected a share above 0 and up to 1, for example 0.4".into())
 }
 
+fn ranks(text: &str) -> Result<usize, String> {
+    let number = text.parse::<usize>().ok().filter(|n| (1..=MOST_RANKS).contains(n));
+    number.ok_or_else(|| format!("expected a number of devices from 1 to {MOST_RANKS}"))
+}
+
 fn at_least_one(text: &str) -> Result<f64, String> {
     let number = amount(text).ok().filter(|x| *x >= 1.0);
     number.ok_or_else(|| "expected a number of at least 1, for example 1.2".into())
@@ -82,8 +106,8 @@ fn at_least_one(text: &str) -> Result<f64, String> {
 ///
 /// # Errors
 /// The recipe or the hardware is unknown, a setting does not fit, or the probe fails.
-pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: Ui) -> Result<(), Failure> {
-    let recipe = resolve(args)?;
+pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Failure> {
+    let recipe = resolve(args, ui)?;
     let facts = DataFacts::expected(&recipe);
     let asked = Asked {
         precision: args.precision.unwrap_or(cost::counted(recipe.large.train.precision)),
@@ -98,26 +122,46 @@ pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: Ui) -> Result<(), Failure>
         name => plan::of_known(known(name)?, &asked)?,
     };
     let plan = plan::plan(&recipe, &facts, terms)?;
-    ui.result(if args.json {
+    ui.result(&if args.json {
         plan::json(&plan)?
     } else if args.csv {
         plan::csv(&plan).trim_end().to_owned()
     } else {
         plan::text(&plan).trim_end().to_owned()
     });
+    if let Some(most) = args.ranks {
+        let cluster = Cluster {
+            per_machine: args.per_machine,
+            network: args.network,
+            is_gpu: !WITHOUT_OWN_MEMORY.contains(&args.hardware.as_str()),
+        };
+        ui.result(&format!(
+            "\n{}",
+            plan::on_ranks(&recipe, &facts, &plan, &cluster, most)?
+        ));
+    }
     Ok(())
 }
 
 /// The recipe with the options applied; data that it does not name are made up, since none are read.
-fn resolve(args: &PlanArgs) -> Result<Recipe, Failure> {
+fn resolve(args: &PlanArgs, ui: &Ui) -> Result<Recipe, Failure> {
     let mut overrides = vec!["corpus.paths=[\"data\"]".to_owned()];
     if let Some(path) = &args.small {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let path = hub::model(path, ui)?;
+        let path = std::path::absolute(&path).unwrap_or(path);
         let path = toml::Value::String(path.display().to_string());
         overrides.push(format!("small.path={path}"));
     }
     overrides.extend(args.overrides.iter().cloned());
-    Ok(recipe::load(&args.recipe, &overrides)?.comparing(&args.methods, args.seeds)?)
+    let recipe = recipe::load_with(&args.recipe, &overrides, |recipe| -> Result<(), Failure> {
+        // Nothing is computed with the weights of a model of the hub.
+        if let Some(path) = recipe.small.path.as_mut().filter(|path| hub::is_address(path)) {
+            *path = hub::config(path, ui)?;
+            path.pop();
+        }
+        Ok(())
+    })?;
+    Ok(recipe.comparing(&args.methods, args.seeds)?)
 }
 
 fn known(name: &str) -> Result<&'static Hardware, Failure> {
@@ -136,16 +180,16 @@ fn known(name: &str) -> Result<&'static Hardware, Failure> {
 }
 
 /// The terms of this machine, measured unless the user knows better.
-fn this(recipe: &Recipe, facts: &DataFacts, asked: &Asked, choice: DeviceChoice, ui: Ui) -> Result<Terms, Failure> {
+fn this(recipe: &Recipe, facts: &DataFacts, asked: &Asked, choice: DeviceChoice, ui: &Ui) -> Result<Terms, Failure> {
     let precision = cost::computed(asked.precision);
-    let picked = device::pick(choice)?;
-    device::check_precision(&picked, precision)?;
+    let picked = ligo_device::pick(choice)?;
+    ligo_experiment::check_precision(&picked, precision)?;
     let machine = Machine::measured(&picked, precision);
     if asked.utilisation.is_some() {
         return Ok(plan::of_this(&machine, asked, None));
     }
-    ui.say(format!("measuring some steps of the large model on {}", picked.name));
-    let large = recipe.pair(facts).map_err(crate::run::faults)?.large;
+    ui.say(&format!("measuring some steps of the large model on {}", picked.name));
+    let large = recipe.pair(facts).map_err(ligo_experiment::run::faults)?.large;
     let dims = cost::dims(&large, recipe.data.seq_len, recipe.data.mask_probability);
     let train = TrainConfig {
         precision,

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use ligo_cost::format;
+use ligo_experiment::Listener;
+use ligo_experiment::hub;
 use ligo_hub::{Destination, Hub};
+use ligo_pretrained::open_model;
 
-use crate::load::open_model;
-use crate::{Failure, Ui, hub};
+use crate::{Failure, Ui};
 
 /// Arguments of `ligo push`.
 #[derive(Debug, clap::Args)]
@@ -41,7 +43,7 @@ pub struct PushArgs {
 ///
 /// # Errors
 /// The directory is no whole model, or the hub does not take it.
-pub fn run(args: &PushArgs, ui: Ui) -> Result<(), Failure> {
+pub fn run(args: &PushArgs, ui: &Ui) -> Result<(), Failure> {
     let repository = named(&args.repository)?;
     // Whoever downloads it should be able to read it.
     open_model(&args.dir)?;
@@ -52,15 +54,15 @@ pub fn run(args: &PushArgs, ui: Ui) -> Result<(), Failure> {
     let count = files.len();
     if args.dry_run {
         for (name, bytes) in &files {
-            ui.result(format!("{:>10}  {name}", format::bytes(*bytes as f64)));
+            ui.result(&format!("{:>10}  {name}", format::bytes(*bytes as f64)));
         }
-        ui.result(format!(
+        ui.result(&format!(
             "{count} files, {}, would go to {repository}",
             format::bytes(total as f64)
         ));
         return Ok(());
     }
-    ui.say(format!(
+    ui.say(&format!(
         "{count} files, {}, go to {repository}",
         format::bytes(total as f64)
     ));
@@ -75,7 +77,7 @@ pub fn run(args: &PushArgs, ui: Ui) -> Result<(), Failure> {
     let url = hub::followed("uploading", ui, |progress| {
         Hub::from_environment().push(&args.dir, &names, &to, progress)
     })?;
-    ui.result(format!("uploaded: {url}"));
+    ui.result(&format!("uploaded: {url}"));
     Ok(())
 }
 

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use ligo_device::Picked;
+use ligo_experiment::recipe::{self, CorpusSource};
+use ligo_experiment::{Crew, Experiment, hub};
 use ligo_ops::Precision;
 
-use crate::device::Picked;
-use crate::recipe::{self, CorpusSource};
-use crate::run::Crew;
 use crate::{Failure, Ui};
 
 /// Arguments of `ligo run`.
@@ -47,15 +47,15 @@ pub struct RunArgs {
 ///
 /// # Errors
 /// As [`recipe::load`].
-pub fn resolve(args: &RunArgs) -> Result<recipe::Recipe, Failure> {
-    resolve_with(args, &[])
+pub fn resolve(args: &RunArgs, ui: &Ui) -> Result<recipe::Recipe, Failure> {
+    resolve_with(args, &[], ui)
 }
 
 /// The same with overrides of another option.
 ///
 /// # Errors
 /// As [`recipe::load`].
-pub fn resolve_with(args: &RunArgs, more: &[String]) -> Result<recipe::Recipe, Failure> {
+pub fn resolve_with(args: &RunArgs, more: &[String], ui: &Ui) -> Result<recipe::Recipe, Failure> {
     let mut overrides = Vec::new();
     let quoted = |path: &PathBuf| toml::Value::String(absolute(path).display().to_string()).to_string();
     let list = |paths: &[PathBuf]| format!("[{}]", paths.iter().map(quoted).collect::<Vec<_>>().join(","));
@@ -69,11 +69,13 @@ pub fn resolve_with(args: &RunArgs, more: &[String]) -> Result<recipe::Recipe, F
         overrides.push(format!("tokenizer.path={}", quoted(path)));
     }
     if let Some(path) = &args.small {
-        overrides.push(format!("small.path={}", quoted(path)));
+        // Before it is made absolute: a bare name of the hub is known as one.
+        let path = hub::model(path, ui)?;
+        overrides.push(format!("small.path={}", quoted(&path)));
     }
     overrides.extend(args.precision.into_iter().flat_map(recipe::precision_overrides));
     overrides.extend(args.overrides.iter().chain(more).cloned());
-    let mut recipe = recipe::load(&args.recipe, &overrides)?;
+    let mut recipe = recipe::load_with(&args.recipe, &overrides, |recipe| hub::small_of(recipe, ui))?;
     if !args.data.is_empty() && recipe.corpus.source == CorpusSource::RustDocs {
         recipe.corpus.source = CorpusSource::Files;
     }
@@ -82,7 +84,7 @@ pub fn resolve_with(args: &RunArgs, more: &[String]) -> Result<recipe::Recipe, F
 
 /// Addresses on the hub stay as they are.
 fn absolute(path: &PathBuf) -> PathBuf {
-    if crate::hub::is_address(path) {
+    if hub::is_address(path) {
         return path.clone();
     }
     std::path::absolute(path).unwrap_or_else(|_| path.clone())
@@ -91,9 +93,10 @@ fn absolute(path: &PathBuf) -> PathBuf {
 /// Runs the command.
 ///
 /// # Errors
-/// As [`crate::run::run`].
-pub fn run(args: &RunArgs, picked: Picked, ui: Ui) -> Result<(), Failure> {
-    let recipe = resolve(args)?;
-    let folder = args.out.clone().unwrap_or_else(|| crate::run::default_folder(&recipe));
-    crate::run::run(&recipe, &folder, &[], Crew::Here(picked), ui)
+/// As [`Experiment::run`].
+pub fn run(args: &RunArgs, picked: Picked, ui: &Ui) -> Result<(), Failure> {
+    let experiment = Experiment::new(resolve(args, ui)?)?;
+    let folder = args.out.clone().unwrap_or_else(|| experiment.default_folder());
+    experiment.run(&folder, &[], Crew::Here(picked), ui)?;
+    Ok(())
 }

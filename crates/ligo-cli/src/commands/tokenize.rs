@@ -6,10 +6,12 @@ use clap::ValueEnum;
 use ligo_checkpoint::RunLock;
 use ligo_cost::format;
 use ligo_data::{MissingText, TextDocuments, TextFolder, TextSettings, TokenStore};
+use ligo_experiment::Listener;
+use ligo_experiment::recipe::TrainedTokenizer;
+use ligo_experiment::run::text::{Opened, build_stores, open_texts, open_tokenizer, remove, settled, train_tokenizer};
+use ligo_experiment::stop;
 
-use crate::recipe::TrainedTokenizer;
-use crate::run::text::{Opened, build_stores, open_texts, open_tokenizer, remove, settled, train_tokenizer};
-use crate::{Failure, Ui, stop};
+use crate::{Failure, Ui};
 
 /// Arguments of `ligo tokenize`.
 #[derive(Debug, clap::Args)]
@@ -41,7 +43,7 @@ pub struct TokenizeArgs {
     pub tokenizer: Option<PathBuf>,
     /// What kind of tokenizer is trained.
     #[arg(long, value_enum, default_value = "word-piece")]
-    pub kind: TrainedTokenizer,
+    pub kind: Kind,
     /// Vocabulary size of a trained tokenizer.
     #[arg(long, default_value_t = 8192)]
     pub vocab_size: usize,
@@ -57,6 +59,27 @@ pub enum DocumentEnd {
     EmptyLine,
     /// At the end of each line.
     Line,
+}
+
+/// The tokenizers that can be trained.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Kind {
+    /// BERT's: pieces of lower-cased words.
+    WordPiece,
+    /// GPT-2's: byte-level BPE with `<|endoftext|>` between documents.
+    Gpt2,
+    /// RoBERTa's: byte-level BPE with `<s>`, `</s>` and `<mask>`.
+    Roberta,
+}
+
+impl From<Kind> for TrainedTokenizer {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::WordPiece => Self::WordPiece,
+            Kind::Gpt2 => Self::Gpt2,
+            Kind::Roberta => Self::Roberta,
+        }
+    }
 }
 
 /// What becomes of a line of JSONL without text.
@@ -106,7 +129,7 @@ fn check_target(args: &TokenizeArgs) -> Result<(), Failure> {
 ///
 /// # Errors
 /// The text or tokenizer cannot be read, or the folder cannot be written.
-pub fn run(args: &TokenizeArgs, ui: Ui) -> Result<(), Failure> {
+pub fn run(args: &TokenizeArgs, ui: &Ui) -> Result<(), Failure> {
     check_target(args)?;
     // Before the folder is claimed.
     let corpus = open_texts(&args.data, &args.valid, args.valid_fraction, &args.settings(), ui)?;
@@ -117,7 +140,7 @@ pub fn run(args: &TokenizeArgs, ui: Ui) -> Result<(), Failure> {
         .transpose()?;
     let end_tokens = match &given {
         Some(given) => given.tokenizer.end_tokens(),
-        None => vec![args.kind.end_token().to_owned()],
+        None => vec![TrainedTokenizer::from(args.kind).end_token().to_owned()],
     };
     let corpus = settled(corpus.with_end_tokens(end_tokens), ui)?;
     let _lock = RunLock::acquire(&args.out)?;
@@ -126,7 +149,7 @@ pub fn run(args: &TokenizeArgs, ui: Ui) -> Result<(), Failure> {
     let opened = match given {
         Some(given) => given,
         None => Opened {
-            tokenizer: train_tokenizer(&corpus.train, args.kind, args.vocab_size, true, ui)?,
+            tokenizer: train_tokenizer(&corpus.train, args.kind.into(), args.vocab_size, true, ui)?,
             given: None,
         },
     };
@@ -146,15 +169,15 @@ pub fn run(args: &TokenizeArgs, ui: Ui) -> Result<(), Failure> {
             store.info().documents
         )
     };
-    ui.result(format!(
+    ui.result(&format!(
         "vocabulary {}  (hash {})",
         tokenizer.vocab_size(),
         &tokenizer.hash()[..12.min(tokenizer.hash().len())]
     ));
-    ui.result(format!("train      {}", line(&train)));
-    ui.result(format!("valid      {}  ({})", line(&valid), corpus.how));
+    ui.result(&format!("train      {}", line(&train)));
+    ui.result(&format!("valid      {}  ({})", line(&valid), corpus.how));
     if let Some(loss) = train.info().unigram_loss(valid.info()) {
-        ui.result(format!(
+        ui.result(&format!(
             "unigram    {loss:.4} nats: the validation loss of the best model that ignores context"
         ));
     }

@@ -3,17 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use ligo_arch::ModelConfig;
+use ligo_checkpoint::Card;
+use ligo_device::Picked;
+use ligo_experiment::recipe::Recipe;
+use ligo_experiment::run::{Dataset, Extras, Session, Start, Training, claim, faulty_card};
+use ligo_experiment::{Listener, identity};
+use ligo_pretrained::{Source, open_model};
 use ligo_train::TrainConfig;
 use serde_json::{Value, json};
 
 use super::config_file::read_config;
 use super::data_args::DataArgs;
-use crate::device::{self, Picked};
-use crate::load::Source;
-use crate::recipe::Recipe;
-use crate::run::{Dataset, Extras, Session, Start, Training, claim};
-use crate::store::open_source;
-use crate::{Failure, Ui, identity};
+use crate::{Failure, Ui};
 
 /// Arguments of `ligo train`.
 #[derive(Debug, clap::Args)]
@@ -45,18 +46,18 @@ pub struct TrainArgs {
 ///
 /// # Errors
 /// Whatever training ends with.
-pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
-    let mut train = crate::run::seeded(&args.data.settings(&TrainConfig::default())?, args.seed);
+pub fn run(args: &TrainArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
+    let mut train = ligo_experiment::run::seeded(&args.data.settings(&TrainConfig::default())?, args.seed);
     if args.teacher.is_some() {
         train.distillation.get_or_insert_default();
     }
-    device::check_precision(picked, train.precision)?;
+    ligo_experiment::check_precision(picked, train.precision)?;
     let samples = args.data.data();
-    samples.check().map_err(crate::run::faults)?;
+    samples.check().map_err(ligo_experiment::run::faults)?;
     let data = args.data.open()?;
     let (config, init, upstream) = match (&args.init, &args.model) {
         (Some(dir), _) => {
-            let source = open_source(dir)?;
+            let source = open_model(dir)?;
             let upstream = json!({"init": identity::of_model(&source)?});
             (source.config.clone(), Some(source), upstream)
         }
@@ -78,16 +79,19 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     args.data.check_fit(&config, &dataset)?;
     let teacher = args.teacher.as_ref().map(|dir| teacher(args, dir, &config, &dataset));
     let (teacher, taught_by) = teacher.transpose()?.unzip();
+    if let Some(fault) = args.init.as_deref().and_then(Card::fault) {
+        ui.say(&faulty_card(&fault));
+    }
     // All that was given fits: only now the folder is taken.
     let _lock = claim(&args.out)?;
     let session = Session::new(ui, picked, train.precision);
     let mut start = || -> Result<Start, Failure> {
         let store = match &init {
-            Some(source) => crate::store::read(source, &session.device)?,
+            Some(source) => ligo_pretrained::read(source, &session.device)?,
             None => {
                 let table = config.table();
                 let values = ligo_growth::init::initial_values(&table, config.initializer_range(), args.seed);
-                crate::host_store(&table, values, &session.device)?
+                ligo_pretrained::host_store(&table, values, &session.device)?
             }
         };
         Ok(store.into())
@@ -116,7 +120,7 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: Ui) -> Result<(), Failure> {
     let context_free = dataset.baselines.context_free;
     let context_free = context_free.map(|loss| format!(", context-free {loss:.4}"));
     let model = args.out.join("model");
-    ui.result(format!(
+    ui.result(&format!(
         "validation loss {:.4} ({} {:.4}{}){}",
         result.final_loss().unwrap_or(f64::NAN),
         dataset.prior_name(),
@@ -144,7 +148,7 @@ fn upstream_of(dataset: &Dataset, mut start: Value, teacher: Option<Value>) -> V
 
 /// The model that teaches, and what it is: it must read the same samples and know the same tokens or classes.
 fn teacher(args: &TrainArgs, dir: &Path, student: &ModelConfig, dataset: &Dataset) -> Result<(Source, Value), Failure> {
-    let source = open_source(dir)?;
+    let source = open_model(dir)?;
     let identity = identity::of_model(&source)?;
     let source = source.at(student)?;
     dataset.check_pretrained(&source.config, dir)?;

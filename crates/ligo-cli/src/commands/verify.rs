@@ -1,23 +1,17 @@
 //! `ligo verify`: runs a model on fixed inputs and compares the result with `transformers` or with an earlier run.
 
-mod dump;
-mod inputs;
-mod python;
-
 use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use burn::tensor::Device;
 use clap::Args;
+use ligo_checkpoint::{Plain, plain};
+use ligo_pretrained::{LoadError, Source, describe, open_model};
 use ligo_report::units::count;
+use ligo_verify::{Answer, Comparison, Dump, Inputs, Question, Values};
 use sha2::{Digest, Sha256};
 
-use crate::load::{LoadError, Source, describe, open_model};
-use crate::plain::{Plain, plain};
-use dump::Dump;
-pub(crate) use dump::Values;
-pub(crate) use inputs::Inputs;
-use python::{Answer, Comparison, Question};
+use crate::Failure;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -60,36 +54,17 @@ pub struct VerifyArgs {
 }
 
 /// Why a model is not verified.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// The directory cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// A dump cannot be read.
+    /// A dump, the device or the reference.
     #[error(transparent)]
-    Dump(#[from] ligo_checkpoint::Error),
-    /// A dump does not hold what it should.
-    #[error("{}: {reason}", path.display())]
-    BadDump {
-        /// The dump.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A file cannot be written.
-    #[error("cannot write {}: {source}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    Compared(#[from] ligo_verify::Error),
     /// Standard output is closed.
     #[error("cannot print: {0}")]
     Print(#[from] std::io::Error),
-    /// The device returned something that cannot be read.
-    #[error("the device returned unreadable data: {0}")]
-    Device(String),
     /// The model computes infinities or NaN.
     #[error("{found} of {count} logits are not finite numbers")]
     NotFinite {
@@ -108,26 +83,12 @@ pub enum Error {
         /// The largest allowed difference.
         tolerance: f64,
     },
-    /// The reference reads other tensors from the directory than ligo.
-    #[error("{library} finds missing keys [{missing}], unexpected keys [{unexpected}], misshapen keys [{mismatched}]")]
-    Keys {
-        /// `transformers` or `timm`.
-        library: &'static str,
-        /// Keys that it lacks.
-        missing: String,
-        /// Keys that it has no place for.
-        unexpected: String,
-        /// Keys of other shapes.
-        mismatched: String,
-    },
-    /// The Python that was named cannot be used.
-    #[error("{program} cannot compare: {reason}")]
-    Python {
-        /// The program.
-        program: String,
-        /// Why.
-        reason: String,
-    },
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Program(Box::new(error))
+    }
 }
 
 fn number(value: Option<f64>) -> String {
@@ -171,7 +132,7 @@ fn run_to(args: &VerifyArgs, device: &Device, out: &mut dyn Write) -> Result<(),
     let logits = Values::of(model.logits(&features).map_err(LoadError::from)?)?;
     summarise(&logits, out)?;
     if let Some(path) = &args.dump {
-        dump::write(path, &inputs, &logits, &hidden)?;
+        ligo_verify::write(path, &inputs, &logits, &hidden)?;
         writeln!(out, "written: {}", path.display())?;
     }
     let not_finite = logits.values.iter().filter(|value| !value.is_finite()).count();
@@ -258,7 +219,7 @@ fn ask_reference(
 ) -> Result<(), Error> {
     let scratch = tempfile::tempdir()?;
     let dump = scratch.path().join("dump.safetensors");
-    dump::write(&dump, inputs, logits, hidden)?;
+    ligo_verify::write(&dump, inputs, logits, hidden)?;
     out.flush()?;
     let table = source.config.table();
     let beyond = ligo_growth::files::beyond(&source.dir, &table);
@@ -273,8 +234,11 @@ fn ask_reference(
         is_buffer: &|key| table.is_buffer(key),
         tolerance: args.tolerance,
     };
-    match python::ask(&question, &dump, scratch.path(), args.python.as_deref())? {
-        Answer::Nobody(reason) => writeln!(out, "not compared with {library}: {reason}")?,
+    match ligo_verify::ask(&question, &dump, scratch.path(), args.python.as_deref())? {
+        Answer::Nobody(reason) => writeln!(
+            out,
+            "not compared with {library}: {reason}; --python PATH (or LIGO_PYTHON) names a Python that has {library} and torch"
+        )?,
         Answer::Compared {
             comparison,
             keys,
@@ -282,7 +246,7 @@ fn ask_reference(
         } => {
             judge(&comparison, args.tolerance, out)?;
             if let Some(error) = keys {
-                return Err(error);
+                return Err(error.into());
             }
             if carried.is_empty() {
                 writeln!(out, "{library} finds no missing and no unexpected key")?;
@@ -296,15 +260,6 @@ fn ask_reference(
         }
     }
     Ok(())
-}
-
-/// `path` for messages of [`Error::Write`].
-fn write_error(path: &Path) -> impl Fn(std::io::Error) -> Error {
-    let path = path.to_path_buf();
-    move |source| Error::Write {
-        path: path.clone(),
-        source,
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use cargo_metadata::MetadataCommand;
+use serde_json::Value;
 
 use crate::{Error, Result};
 
@@ -12,8 +13,8 @@ pub(super) struct Package {
     pub folder: PathBuf,
 }
 
-/// Every package that `Cargo.lock` resolves for any platform, with build and development dependencies, without the workspace's own; sorted by
-/// name and version.
+/// Every package that `Cargo.lock` resolves for any platform, with build and development dependencies, without the workspace's own and those
+/// that the workspace leaves out ([`left_out`]); sorted by name and version.
 pub(super) fn list(manifest: &Path) -> Result<Vec<Package>> {
     let ask = |flags: &[&str]| {
         let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
@@ -30,10 +31,11 @@ pub(super) fn list(manifest: &Path) -> Result<Vec<Package>> {
             manifest: manifest.to_path_buf(),
             reason: error.to_string(),
         })?;
+    let without = left_out(&metadata.workspace_metadata);
     let mut found: Vec<_> = metadata
         .packages
         .into_iter()
-        .filter(|package| package.source.is_some())
+        .filter(|package| package.source.is_some() && !without.contains(&package.name.to_string()))
         .map(|package| {
             let folder = package
                 .manifest_path
@@ -48,6 +50,13 @@ pub(super) fn list(manifest: &Path) -> Result<Vec<Package>> {
         .into_iter()
         .map(|(name, _, folder)| Package { name, folder })
         .collect())
+}
+
+/// What `workspace.metadata.corpus.without` names: packages that came later, so that the text stays the one that numbers were published for.
+fn left_out(workspace_metadata: &Value) -> Vec<String> {
+    let named = workspace_metadata.pointer("/corpus/without").and_then(Value::as_array);
+    let names = named.into_iter().flatten().filter_map(Value::as_str);
+    names.map(str::to_owned).collect()
 }
 
 /// Markdown and Rust files below a package's folder with their paths relative to it (with `/`), sorted; no tests, no fixtures, no licences.
@@ -99,4 +108,19 @@ fn is_documentation(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     let markdown = lower.ends_with(".md") || lower.ends_with(".markdown");
     lower.ends_with(".rs") || (markdown && !SKIPPED.iter().any(|start| lower.starts_with(start)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_workspace_leaves_out_is_read_from_its_metadata() {
+        assert_eq!(left_out(&json!({"corpus": {"without": ["a", "b"]}})), ["a", "b"]);
+        for none in [json!(null), json!({"corpus": {}}), json!({"corpus": {"without": "a"}})] {
+            assert!(left_out(&none).is_empty());
+        }
+    }
 }

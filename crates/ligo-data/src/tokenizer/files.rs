@@ -51,6 +51,7 @@ impl Tokenizer {
             Some(VOCAB_JSON | MERGES_TXT) => Self::open_bpe(&file.with_file_name(VOCAB_JSON), &config),
             Some(name) if name.ends_with(".json") => {
                 let bytes = input::read(&file, input::VOCABULARY)?;
+                refuse_empty(&file, &bytes)?;
                 Self::read(&file, &bytes, &config)
             }
             _ => Self::open_vocab(&file, &config),
@@ -63,7 +64,7 @@ impl Tokenizer {
     }
 
     fn open_vocab(path: &Path, config: &Value) -> Result<Self> {
-        let text = input::read_text(path, input::VOCABULARY)?;
+        let text = read_some(path)?;
         let mut first_lines = HashMap::new();
         let mut tokens = Vec::new();
         for (index, line) in text.lines().enumerate() {
@@ -121,7 +122,7 @@ fn read_vocab(path: &Path) -> Result<Vec<(String, u32)>> {
         path: path.to_path_buf(),
         reason,
     };
-    let text = input::read_text(path, input::VOCABULARY)?;
+    let text = read_some(path)?;
     let entries: serde_json::Map<String, Value> =
         serde_json::from_str(&text).map_err(|error| bad(format!("expected one object, token to id: {error}")))?;
     let mut vocab = Vec::with_capacity(entries.len());
@@ -135,6 +136,24 @@ fn read_vocab(path: &Path) -> Result<Vec<(String, u32)>> {
         vocab.push((token, id));
     }
     Ok(vocab)
+}
+
+/// The text of a vocabulary that is not empty.
+fn read_some(path: &Path) -> Result<String> {
+    let text = input::read_text(path, input::VOCABULARY)?;
+    refuse_empty(path, text.as_bytes())?;
+    Ok(text)
+}
+
+/// A file without content is what a failed download leaves, and its name deserves to be told.
+fn refuse_empty(path: &Path, content: &[u8]) -> Result<()> {
+    match content.iter().all(u8::is_ascii_whitespace) {
+        true => Err(Error::BadTokenizer {
+            path: path.to_path_buf(),
+            reason: "the file is empty; copy or download it again".to_owned(),
+        }),
+        false => Ok(()),
+    }
 }
 
 /// `merges.txt`: two tokens a line; a first line `#version: …` is a comment.

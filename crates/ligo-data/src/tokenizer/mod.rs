@@ -94,6 +94,9 @@ impl Tokenizer {
             reason,
         };
         let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(|error| bad(error.to_string()))?;
+        if inner.get_vocab_size(true) == 0 {
+            return Err(bad("its vocabulary is empty".to_owned()));
+        }
         let added = inner.get_added_tokens_decoder();
         let special = SpecialIds::by_spelling(|token| {
             // An ordinary token may be spelt like a special one, so where special tokens are declared only these count.

@@ -12,13 +12,15 @@ use ligo_ops::Rows;
 
 pub(crate) use matrices::{MatrixGradients, MatrixKey};
 
-use crate::term::host;
+use crate::learned::Along;
+use crate::term::{host, source_name};
 use crate::{Error, Fill, LigoOperator, LinearMap, OperatorTensor, WeightSource};
 use matrices::Matrices;
 use route::{Kept, Route};
 use weights::SmallWeights;
 
-/// The learning graph of an operator: the small model's weights as constants, the operator's matrices as variables.
+/// The learning graph of an operator: the small model's weights as constants, the operator's matrices as variables. Where the operator's
+/// settings say so the small model's weights are variables, too, and a variable of its own is added to each large tensor.
 ///
 /// Nothing of it is recorded by autodiff. The large model is back-propagated like any model, and [`OperatorGraph::pull_back`] takes the
 /// gradients by its tensors to those by the matrices:
@@ -51,6 +53,10 @@ struct Template {
     is_there: Vec<bool>,
     /// The small model's, `[layers, rows, columns]`.
     small: Tensor<3>,
+    /// What the small model's is called in a store, by layer, where it is learned along.
+    tuned: Vec<String>,
+    /// What the small model's is multiplied by.
+    ratio: f64,
     /// One for each term that contributes.
     routes: Vec<Route>,
     /// What the map is added to, `[layers, rows · columns]`.
@@ -73,10 +79,16 @@ impl OperatorGraph {
     pub fn new(operator: LigoOperator, source: &mut dyn WeightSource, device: &Device) -> Result<Self, Error> {
         let device = device.clone().without_autodiff();
         let weights = SmallWeights::load(operator.small(), source, &device)?;
-        let map = operator.initial_map(&device)?;
-        let mut templates = templates(&map, operator.small(), operator.large(), &weights, &|key| {
-            operator.is_learned(key)
-        })?;
+        let map = operator.matrices(&|_| None, &device);
+        let tunes_small = operator.config().tune_small_model;
+        let mut templates = templates(
+            &map,
+            operator.small(),
+            operator.large(),
+            &weights,
+            &|key| operator.is_learned(key),
+            tunes_small,
+        )?;
         for template in &mut templates {
             template.added = added(&operator, &template.names, &device);
         }
@@ -84,7 +96,8 @@ impl OperatorGraph {
         let constants = fixed.map(|t| (t.name.clone(), t.start(&device)));
         let identities = operator.identity_sizes().into_iter();
         let identities = identities.map(|size| (size, Tensor::eye(size, &device)));
-        let learned = templates.iter().filter(|t| t.is_learned());
+        let tunes_residual = operator.config().tune_residual;
+        let learned = templates.iter().filter(|t| tunes_residual || t.is_learned());
         Ok(Self {
             learned: learned.flat_map(|t| t.names.iter().cloned()).collect(),
             constants: constants.collect(),
@@ -100,13 +113,35 @@ impl OperatorGraph {
         &self.operator
     }
 
-    /// Whether a tensor of the large model depends on a learned matrix.
+    /// What is learned along with the matrices: names, shapes, and starting values.
+    ///
+    /// # Errors
+    /// A device returns unreadable data.
+    pub fn along(&self) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>, Error> {
+        let mut small = HashMap::new();
+        for template in self.templates.iter().filter(|t| !t.tuned.is_empty()) {
+            let layers = ligo_ops::unstack(template.small.clone().flatten(1, 2));
+            for (name, layer) in template.tuned.iter().zip(layers) {
+                small.insert(name.as_str(), host(layer)?);
+            }
+        }
+        let all = self.operator.along().into_iter().map(|(name, shape)| {
+            let values = small.remove(name.as_str()).unwrap_or_else(|| {
+                let tensor = name.strip_prefix(Along::Residual.prefix()).unwrap_or(&name);
+                self.operator.residual_start(tensor, shape.iter().product())
+            });
+            (name, shape, values)
+        });
+        Ok(all.collect())
+    }
+
+    /// Whether a tensor of the large model depends on anything that is learned.
     pub fn is_learned(&self, name: &str) -> bool {
         self.learned.contains(name)
     }
 
-    /// All required tensors of the large model, flat, as functions of the operator's learned matrices: `current(name)` is one of these,
-    /// flat, or `None` for its starting values.
+    /// All required tensors of the large model, flat, as functions of what is learned, the operator's matrices and what is learned along with
+    /// them: `current(name)` is one of these, flat, or `None` for its starting values.
     ///
     /// # Errors
     /// The operator lacks a depth matrix.
@@ -130,10 +165,22 @@ impl OperatorGraph {
             },
         };
         let map = self.operator.assemble(&value, &|size| self.identities[&size].clone());
-        grow_all(&map, &self.templates)
+        let (mut grown, record) = grow_all(&map, &self.templates, current)?;
+        if self.operator.config().tune_residual {
+            for (name, tensor) in &mut grown {
+                let residual = current(&Along::Residual.name(name)).map(Tensor::without_autodiff);
+                let residual = residual.unwrap_or_else(|| {
+                    let count = tensor.dims()[0];
+                    let values = self.operator.residual_start(name, count);
+                    Tensor::from_data(TensorData::new(values, [count]), &self.device)
+                });
+                *tensor = tensor.clone() + residual;
+            }
+        }
+        Ok((grown, record))
     }
 
-    /// Gradients by the learned matrices, flat, of a loss whose gradients by the grown tensors `gradient` gives away; `None` stands for
+    /// Gradients by what is learned, flat, of a loss whose gradients by the grown tensors `gradient` gives away; `None` stands for
     /// zero. A matrix that none of them depends on is left out.
     ///
     /// The matrices are those that the tensors were grown with. Gradients of several micro-batches are summed first, so that the way back
@@ -147,8 +194,16 @@ impl OperatorGraph {
         gradient: &mut dyn FnMut(&str) -> Option<Tensor<1>>,
     ) -> HashMap<String, Tensor<1>> {
         let mut gradients = MatrixGradients::default();
+        let mut along = HashMap::new();
         for (template, kept) in self.templates.iter().zip(record.kept) {
             let found: Vec<_> = template.names.iter().map(|name| gradient(name)).collect();
+            if self.operator.config().tune_residual {
+                // What is added has the gradient of the sum.
+                let found = template.names.iter().zip(&found);
+                let found =
+                    found.filter_map(|(name, g)| Some((Along::Residual.name(name), g.clone()?.without_autodiff())));
+                along.extend(found);
+            }
             if !template.is_learned() {
                 continue;
             }
@@ -158,11 +213,17 @@ impl OperatorGraph {
             let zero = || some.zeros_like();
             let rows = found.iter().map(|g| g.clone().unwrap_or_else(zero).without_autodiff());
             let rows = Rows::new(rows.collect());
-            for (route, kept) in template.routes.iter().zip(kept) {
-                route.backward(kept, &rows, &record.matrices, &mut gradients);
+            let routes = template.routes.iter().zip(kept);
+            let small =
+                routes.filter_map(|(route, kept)| route.backward(kept, &rows, &record.matrices, &mut gradients));
+            if let Some(small) = small.reduce(|a, b| a + b) {
+                let layers = ligo_ops::unstack(scaled(small, template.ratio).flatten(1, 2));
+                along.extend(template.tuned.iter().cloned().zip(layers));
             }
         }
-        self.operator.gradients(gradients)
+        let mut gradients = self.operator.gradients(gradients);
+        gradients.extend(along);
+        gradients
     }
 }
 
@@ -171,17 +232,32 @@ impl Template {
         self.routes.iter().any(Route::is_learned)
     }
 
+    /// The small model's tensor, or what is learned in its place.
+    fn small(&self, current: &dyn Fn(&str) -> Option<Tensor<1>>) -> Tensor<3> {
+        let learned = self.tuned.iter().map(|name| Some(current(name)?.without_autodiff()));
+        let small = match learned.collect::<Option<Vec<_>>>() {
+            Some(layers) if !layers.is_empty() => ligo_ops::stack(&layers).reshape(self.small.dims()),
+            _ => self.small.clone(),
+        };
+        scaled(small, self.ratio)
+    }
+
     /// The large model's tensors, `[layers, rows · columns]`.
-    fn grow(&self, matrices: &Matrices) -> (Tensor<2>, Vec<Kept>) {
+    fn grow(&self, matrices: &Matrices, current: &dyn Fn(&str) -> Option<Tensor<1>>) -> (Tensor<2>, Vec<Kept>) {
+        let small = self.small(current);
         let grown = self.routes.iter().map(|route| {
-            let (grown, kept) = route.forward(self.small.clone(), matrices);
+            let (grown, kept) = route.forward(small.clone(), matrices);
             let [layers, rows, columns] = grown.dims();
             (grown.reshape([layers, rows * columns]), kept)
         });
         let (terms, kept): (Vec<_>, Vec<_>) = grown.unzip();
         let sum = terms.into_iter().chain(self.added.clone()).reduce(|a, b| a + b);
-        (sum.unwrap_or_else(|| self.small.clone().flatten(1, 2)), kept)
+        (sum.unwrap_or_else(|| small.flatten(1, 2)), kept)
     }
+}
+
+fn scaled(x: Tensor<3>, ratio: f64) -> Tensor<3> {
+    if ratio == 1.0 { x } else { x.mul_scalar(ratio) }
 }
 
 /// The large model's table with the ways that lead to it. A template without a term is left out.
@@ -191,16 +267,18 @@ fn templates(
     large: &ParamTable,
     weights: &SmallWeights,
     is_learned: &dyn Fn(MatrixKey) -> bool,
+    tunes_small: bool,
 ) -> Result<Vec<Template>, Error> {
     let mut templates = Vec::new();
     for spec in large.specs().iter().filter(|s| s.required) {
         let mut small = weights.get(&spec.template)?;
-        let ratio = map.ratio(small_table, spec);
-        if ratio != 1.0 {
-            small = small.mul_scalar(ratio);
+        let mut ratio = map.ratio(small_table, spec);
+        if !tunes_small {
+            // Once for all steps.
+            (small, ratio) = (scaled(small, ratio), 1.0);
         }
         let terms = (0..map.terms.len()).filter(|t| map.terms[*t].covers(spec));
-        let routes = terms.map(|term| Route::new(map, term, spec, small.dims(), is_learned));
+        let routes = terms.map(|term| Route::new(map, term, spec, small.dims(), is_learned, tunes_small));
         let routes = routes.collect::<Result<Vec<_>, _>>()?;
         if routes.is_empty() {
             continue;
@@ -209,10 +287,18 @@ fn templates(
             None => vec![None],
             Some(stack) => (0..large.depth(stack)).map(Some).collect(),
         };
+        let own_layers: Vec<Option<usize>> = match spec.stack {
+            _ if !tunes_small => Vec::new(),
+            None => vec![None],
+            Some(stack) => (0..small_table.depth(stack)).map(Some).collect(),
+        };
+        let tuned = own_layers.into_iter().map(|j| Along::Small.name(&source_name(spec, j)));
         templates.push(Template {
             is_there: layers.iter().map(|layer| layer.is_none_or(|i| spec.is_in(i))).collect(),
             names: layers.into_iter().map(|i| large.param(spec, i).name).collect(),
             small,
+            tuned: tuned.collect(),
+            ratio,
             routes,
             added: None,
         });
@@ -235,13 +321,17 @@ fn added(operator: &LigoOperator, names: &[String], device: &Device) -> Option<T
     Some(Tensor::from_data(TensorData::new(values, shape), device))
 }
 
-fn grow_all(map: &LinearMap, templates: &[Template]) -> Result<(HashMap<String, Tensor<1>>, GrowthRecord), Error> {
+fn grow_all(
+    map: &LinearMap,
+    templates: &[Template],
+    current: &dyn Fn(&str) -> Option<Tensor<1>>,
+) -> Result<(HashMap<String, Tensor<1>>, GrowthRecord), Error> {
     let keys = templates.iter().flat_map(|t| t.routes.iter().flat_map(Route::keys));
     let matrices = Matrices::new(map, keys)?;
     let mut grown = HashMap::new();
     let mut kept = Vec::new();
     for template in templates {
-        let (layers, inputs) = template.grow(&matrices);
+        let (layers, inputs) = template.grow(&matrices, current);
         let named = template
             .names
             .iter()
@@ -267,8 +357,9 @@ impl LinearMap {
         source: &mut dyn WeightSource,
         device: &Device,
     ) -> Result<HashMap<String, Tensor<1>>, Error> {
-        let weights = SmallWeights::load(small, source, device)?;
-        let (mut grown, _) = grow_all(self, &templates(self, small, large, &weights, &|_| false)?)?;
+        let weights = SmallWeights::load(small, &mut self.over(source), device)?;
+        let templates = templates(self, small, large, &weights, &|_| false, false)?;
+        let (mut grown, _) = grow_all(self, &templates, &|_| None)?;
         for param in large.params().filter(|p| p.spec.required && self.fill != Fill::Zero) {
             let mut values: Vec<f64> = match grown.remove(&param.name) {
                 Some(tensor) => host(tensor)?,
@@ -278,6 +369,11 @@ impl LinearMap {
                 .apply(small, &param, self.has_source(small, &param)?, &mut values);
             let data = TensorData::new(values, [param.num_elements()]);
             grown.insert(param.name.clone(), Tensor::from_data(data, device));
+        }
+        for (name, tensor) in &mut grown {
+            if let Some(residual) = self.residual.get(name) {
+                *tensor = tensor.clone() + residual.clone().to_device(device);
+            }
         }
         Ok(grown)
     }

@@ -11,7 +11,13 @@ use crate::{Error, LinearMap, Sharing};
 /// Widening and mixing commute where layers share a matrix, so the order is a matter of cost. A matrix per layer of the small model has to
 /// come before layers are mixed, and one per layer of the large model after that.
 #[derive(Clone, Debug)]
-pub(crate) struct Route(Vec<Stage>);
+pub(crate) struct Route {
+    stages: Vec<Stage>,
+    /// `[layers, rows, columns]` in the small model.
+    input: [usize; 3],
+    /// Whether the gradient by what goes in is wanted.
+    input_is_learned: bool,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Stage {
@@ -42,13 +48,15 @@ enum Order {
 }
 
 impl Route {
-    /// The cheapest way for a tensor of this row, `[layers, rows, columns]` in the small model, through a term.
+    /// The cheapest way for a tensor of this row, `[layers, rows, columns]` in the small model, through a term. Whether that tensor itself is
+    /// learned has a say in it.
     pub(crate) fn new(
         map: &LinearMap,
         index: usize,
         spec: &ParamSpec,
         small: [usize; 3],
         is_learned: &dyn Fn(MatrixKey) -> bool,
+        input_is_learned: bool,
     ) -> Result<Self, Error> {
         let term = &map.terms[index];
         let width = |kind: Kind, place: Place, axis: Axis| {
@@ -97,38 +105,52 @@ impl Route {
         }
         let stages: Vec<Stage> = stages.into_iter().flatten().collect();
         let ways = orders(&stages).into_iter().filter(|way| is_possible(way));
-        let cheapest = ways.map(|way| traced(way, small)).min_by(|a, b| a.1.total_cmp(&b.1));
-        Ok(Self(cheapest.map(|(stages, _)| stages).unwrap_or_default()))
+        let traced = ways.map(|way| traced(way, small, input_is_learned));
+        let cheapest = traced.min_by(|a, b| a.1.total_cmp(&b.1));
+        Ok(Self {
+            stages: cheapest.map(|(stages, _)| stages).unwrap_or_default(),
+            input: small,
+            input_is_learned,
+        })
     }
 
     /// The matrices on the way.
     pub(crate) fn keys(&self) -> impl Iterator<Item = MatrixKey> + '_ {
-        self.0.iter().map(|stage| stage.key)
+        self.stages.iter().map(|stage| stage.key)
     }
 
-    /// Whether a matrix on the way is learned.
+    /// Whether a matrix on the way is learned, or what goes in.
     pub(crate) fn is_learned(&self) -> bool {
-        self.0.iter().any(|stage| stage.is_learned)
+        self.input_is_learned || self.stages.iter().any(|stage| stage.is_learned)
     }
 
     /// Widens and mixes `[layers, rows, columns]`, and keeps what the learned stages are given.
     pub(crate) fn forward(&self, mut x: Tensor<3>, matrices: &Matrices) -> (Tensor<3>, Kept) {
         let mut kept = Vec::new();
-        for stage in &self.0 {
+        for stage in &self.stages {
             kept.push(stage.is_learned.then(|| x.clone()));
             x = stage.forward(x, matrices);
         }
         (x, Kept(kept))
     }
 
-    /// Adds the gradients by the matrices on the way; `dy` is the gradient by each layer of what came out.
-    pub(crate) fn backward(&self, kept: Kept, dy: &Rows, matrices: &Matrices, gradients: &mut MatrixGradients) {
-        let Some(first) = self.0.iter().position(|stage| stage.is_learned) else {
-            return;
+    /// Adds the gradients by the matrices on the way, and returns that by what went in, where it is learned; `dy` is the gradient by each layer
+    /// of what came out.
+    pub(crate) fn backward(
+        &self,
+        kept: Kept,
+        dy: &Rows,
+        matrices: &Matrices,
+        gradients: &mut MatrixGradients,
+    ) -> Option<Tensor<3>> {
+        let first = match self.input_is_learned {
+            true => 0,
+            false => self.stages.iter().position(|stage| stage.is_learned)?,
         };
         let mut dy = dy.clone();
-        for (index, (stage, x)) in self.0.iter().zip(kept.0).enumerate().skip(first).rev() {
-            let (matrix, dx) = stage.backward(x, &dy, matrices, index > first);
+        for (index, (stage, x)) in self.stages.iter().zip(kept.0).enumerate().skip(first).rev() {
+            let wants_dx = self.input_is_learned || index > first;
+            let (matrix, dx) = stage.backward(x, &dy, matrices, wants_dx);
             if let Some(matrix) = matrix {
                 gradients.add(stage.key, matrix);
             }
@@ -137,6 +159,7 @@ impl Route {
                 dy = dx.reshape([layers, rows * columns]).into();
             }
         }
+        self.input_is_learned.then(|| dy.together().reshape(self.input))
     }
 }
 
@@ -262,9 +285,9 @@ fn is_possible(way: &[Stage]) -> bool {
 }
 
 /// The stages with the shapes behind them, and what a forward pass and the wanted gradients cost.
-fn traced(mut way: Vec<Stage>, small: [usize; 3]) -> (Vec<Stage>, f64) {
+fn traced(mut way: Vec<Stage>, small: [usize; 3], input_is_learned: bool) -> (Vec<Stage>, f64) {
     let (mut shape, mut cost) = (small, 0.0);
-    let mut reaches_learned = false;
+    let mut reaches_learned = input_is_learned;
     for stage in &mut way {
         let passes = 1 + usize::from(stage.is_learned) + usize::from(reaches_learned);
         cost += passes as f64 * stage.cost(shape);

@@ -1,9 +1,12 @@
+mod along;
 mod gradients;
 
 use std::collections::{BTreeSet, HashMap};
 
 use burn::tensor::{Device, Tensor};
 use ligo_arch::{Axis, ParamSpec, ParamTable, StackName};
+
+pub(crate) use along::Along;
 
 use crate::operators::{growing, matrix};
 use crate::starts::{Side, WidthStarts, prefix, width_name};
@@ -225,6 +228,11 @@ impl LigoOperator {
         &self.tensors
     }
 
+    /// What its starting values were drawn from.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// The settings.
     pub fn config(&self) -> &LigoConfig {
         &self.config
@@ -240,14 +248,24 @@ impl LigoOperator {
         &self.large
     }
 
-    /// The number of learned parameters.
+    /// The number of learned parameters, those that are learned along with the matrices included.
     pub fn num_parameters(&self) -> usize {
         let learned = self.tensors.iter().filter(|t| t.trainable);
-        learned.map(|t| t.shape[0] * t.shape[1]).sum()
+        let matrices: usize = learned.map(|t| t.shape[0] * t.shape[1]).sum();
+        let along = self.along().into_iter();
+        matrices + along.map(|(_, shape)| shape.iter().product::<usize>()).sum::<usize>()
     }
 
-    /// The map with given matrices: `current(name)` returns a flat tensor, or `None` for the starting values.
+    /// The map with given matrices, and what is learned along with them: `current(name)` returns a flat tensor, or `None` for the starting
+    /// values.
     pub fn map(&self, current: &dyn Fn(&str) -> Option<Tensor<1>>, device: &Device) -> LinearMap {
+        let mut map = self.matrices(current, device);
+        self.put_along(&mut map, current, device);
+        map
+    }
+
+    /// The map of the matrices alone.
+    pub(crate) fn matrices(&self, current: &dyn Fn(&str) -> Option<Tensor<1>>, device: &Device) -> LinearMap {
         let value = |tensor: &OperatorTensor| match current(&tensor.name) {
             Some(current) => current.reshape(tensor.shape),
             None => tensor.start(device),

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use burn::tensor::{Device, Tensor, TensorData};
 use ligo_arch::{ModelConfig, ParamSpec, ParamTable, Role};
 use ligo_growth::{
-    Coverage, DepthInit, FurtherInit, LigoConfig, LigoOperator, OperatorGraph, Sharing, Term, WeightSource, WidthInit,
-    init,
+    Coverage, DepthInit, FurtherInit, LigoConfig, LigoOperator, MemorySource, OperatorGraph, Sharing, Term,
+    WeightSource, WidthInit, init,
 };
 use serde_json::{Value, json};
 
@@ -98,6 +98,19 @@ pub fn settings() -> Vec<LigoConfig> {
             tied: false,
             ..one.clone()
         });
+        settings.push(LigoConfig {
+            tune_small_model: true,
+            tune_residual: true,
+            residual_noise: 0.2,
+            ..one.clone()
+        });
+        settings.push(LigoConfig {
+            tune_small_model: true,
+            tune_width: false,
+            tune_depth: false,
+            terms: 2,
+            ..one.clone()
+        });
         for tied in [true, false] {
             settings.push(LigoConfig {
                 terms: 2,
@@ -122,7 +135,10 @@ pub fn settings() -> Vec<LigoConfig> {
 pub fn grow(operator: &LigoOperator, current: &Tensors, seed: u64, device: &Device) -> Tensors {
     let map = operator.map(&|name| current.get(name).cloned(), device);
     let (small, large) = (operator.small(), operator.large());
-    let mut source = weights(small, seed);
+    let mut source = Learned {
+        current,
+        source: weights(small, seed),
+    };
     let mut grown = Tensors::new();
     for param in large.params().filter(|p| p.spec.required) {
         let spec = param.spec;
@@ -132,7 +148,7 @@ pub fn grow(operator: &LigoOperator, current: &Tensors, seed: u64, device: &Devi
             let depths = if biases { &term.bias_depth } else { &term.depth };
             let depth = spec.stack.map(|stack| &depths[&(stack, spec.module)]);
             let layers = spec.stack.map_or(1, |stack| small.depth(stack));
-            let mixed = |widened: &dyn Fn(usize, Tensor<2>) -> Tensor<2>, source: &mut dyn WeightSource| {
+            let mixed = |widened: &dyn Fn(usize, Tensor<2>) -> Tensor<2>, source: &mut Learned<'_>| {
                 let mut mixed: Option<Tensor<2>> = None;
                 for j in 0..layers {
                     let mut part = widened(j, load(small, spec, spec.stack.map(|_| j), source, device));
@@ -151,18 +167,29 @@ pub fn grow(operator: &LigoOperator, current: &Tensors, seed: u64, device: &Devi
             sum = Some(sum.map_or(grown.clone(), |sum| sum + grown));
         }
         let sum = sum.unwrap().reshape([param.num_elements()]);
-        grown.insert(param.name.clone(), sum + added(operator, &param, device));
+        let mut tensor = sum + added(operator, &param, device);
+        if let Some(residual) = current.get(&format!("residual.{}", param.name)) {
+            tensor = tensor + residual.clone();
+        }
+        grown.insert(param.name.clone(), tensor);
     }
     grown
 }
 
+/// The small model, or what is learned in the place of its tensors.
+struct Learned<'a> {
+    current: &'a Tensors,
+    source: MemorySource,
+}
+
 /// The fresh values below the map, where there are some.
 fn added(operator: &LigoOperator, param: &ligo_arch::Param<'_>, device: &Device) -> Tensor<1> {
-    let mut zeros = ligo_growth::MemorySource::new(operator.small().params().map(|p| {
+    let mut zeros = MemorySource::new(operator.small().params().map(|p| {
         let zeros = vec![0.0; p.num_elements()];
         (p.name, p.shape, zeros)
     }));
-    let map = operator.initial_map(&Device::flex()).unwrap();
+    let mut map = operator.initial_map(&Device::flex()).unwrap();
+    map.residual.clear();
     let values = map.grow_values(operator.small(), param, &mut zeros, &Device::flex());
     Tensor::from_data(TensorData::new(values.unwrap(), [param.num_elements()]), device)
 }
@@ -202,24 +229,29 @@ fn load(
     small: &ParamTable,
     spec: &ParamSpec,
     layer: Option<usize>,
-    source: &mut dyn WeightSource,
+    source: &mut Learned<'_>,
     device: &Device,
 ) -> Tensor<2> {
     let param = small.param(spec, layer);
-    let values = source.values(&param.name).unwrap().into_owned();
     let shape = [param.shape[0], param.shape.get(1).copied().unwrap_or(1)];
+    if let Some(learned) = source.current.get(&format!("small.{}", param.name)) {
+        return learned.clone().reshape(shape);
+    }
+    let values = source.source.values(&param.name).unwrap().into_owned();
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-/// The learned matrices with their starting values.
-pub fn starts(operator: &LigoOperator, device: &Device) -> Tensors {
-    let learned = operator.tensors().iter().filter(|t| t.trainable);
-    learned
-        .map(|t| {
-            let data = TensorData::new(t.values.clone(), [t.values.len()]);
-            (t.name.clone(), Tensor::from_data(data, device))
-        })
-        .collect()
+/// What is learned, with its starting values.
+pub fn starts(graph: &OperatorGraph, device: &Device) -> Tensors {
+    let learned = graph.operator().tensors().iter().filter(|t| t.trainable);
+    let matrices = learned.map(|t| (t.name.clone(), t.values.clone()));
+    let along = graph.along().unwrap().into_iter();
+    let all = matrices.chain(along.map(|(name, _, values)| (name, values)));
+    all.map(|(name, values)| {
+        let data = TensorData::new(values.clone(), [values.len()]);
+        (name, Tensor::from_data(data, device))
+    })
+    .collect()
 }
 
 /// Leaves of autodiff.
@@ -244,10 +276,10 @@ pub fn loss(grown: &Tensors) -> Tensor<1> {
     terms.reduce(|a, b| a + b).unwrap()
 }
 
-/// The gradients by the learned matrices as autodiff finds them.
-pub fn autodiff_gradients(operator: &LigoOperator, seed: u64, device: &Device) -> Tensors {
-    let current = tracked(&starts(operator, device));
-    let grown = grow(operator, &current, seed, &device.clone().autodiff());
+/// The gradients by what is learned as autodiff finds them.
+pub fn autodiff_gradients(graph: &OperatorGraph, seed: u64, device: &Device) -> Tensors {
+    let current = tracked(&starts(graph, device));
+    let grown = grow(graph.operator(), &current, seed, &device.clone().autodiff());
     let gradients = loss(&grown).backward();
     let found = current.into_iter();
     found
@@ -271,7 +303,7 @@ pub fn compare_with_autodiff(tolerance: f64, device: &Device) -> usize {
             let operator = LigoOperator::new(&small, &large, &config, 11).unwrap();
             let what = format!("{name}, {config:?}");
             let graph = OperatorGraph::new(operator.clone(), &mut weights(&small, 2), device).unwrap();
-            let current = starts(&operator, device);
+            let current = starts(&graph, device);
 
             let expected = grow(&operator, &current, 2, device);
             let found = graph.grow(&|name| current.get(name).cloned()).unwrap();
@@ -280,7 +312,7 @@ pub fn compare_with_autodiff(tolerance: f64, device: &Device) -> usize {
             if current.is_empty() {
                 continue;
             }
-            let expected = autodiff_gradients(&operator, 2, device);
+            let expected = autodiff_gradients(&graph, 2, device);
             let found = pulled_gradients(&graph, &current);
             assert_close(&what, &found, &expected, tolerance);
             compared += found.len();

@@ -309,3 +309,28 @@ fn a_program_of_another_kind_is_no_helper() {
     assert!(matches!(fetch(&hub, "hf://o/m"), Err(Error::Failed { .. })));
     assert_eq!(model_files(&[], ""), Vec::<String>::new());
 }
+
+#[cfg(unix)]
+#[test]
+fn a_link_of_the_cache_that_leads_nowhere_is_called_that() {
+    let setup = setup();
+    let hub = setup.offline();
+    let snapshot = hub.cache.join("models--o--m/snapshots/abc");
+    fs::create_dir_all(&snapshot).unwrap();
+    let refs = hub.cache.join("models--o--m/refs");
+    fs::create_dir_all(&refs).unwrap();
+    fs::write(refs.join("main"), "abc").unwrap();
+    fs::write(snapshot.join("config.json"), "{}").unwrap();
+    let link = snapshot.join("model.safetensors");
+    std::os::unix::fs::symlink("../../blobs/gone", &link).unwrap();
+    let found = hub.model(&parse("hf://o/m"), &mut |_, _| true);
+    let target = PathBuf::from("../../blobs/gone");
+    let address = "hf://o/m".to_owned();
+    assert_eq!(found, Err(Error::BrokenLink { address, link, target }));
+    // What is not wanted may lead anywhere.
+    fs::create_dir_all(hub.cache.join("models--o--m/blobs")).unwrap();
+    fs::write(hub.cache.join("models--o--m/blobs/gone"), "weights").unwrap();
+    std::os::unix::fs::symlink("nowhere", snapshot.join("flax_model.msgpack")).unwrap();
+    let (folder, _) = hub.model(&parse("hf://o/m"), &mut |_, _| true).unwrap();
+    assert_eq!(folder, snapshot);
+}

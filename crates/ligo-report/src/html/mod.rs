@@ -11,32 +11,12 @@ mod page;
 mod runs;
 mod tried;
 
+use ligo_assets::report::{CURVES, OPERATORS, PAGE, SAVINGS, SCRIPT, STYLE};
+
 use crate::summary::{Counter, MethodSummary, Summary};
 use crate::table::labels;
 use crate::verdict;
 use page::{escaped, filled};
-
-const PAGE: &str = include_str!("../../../../assets/report/page.html");
-const SAVINGS: &str = include_str!("../../../../assets/report/savings.html");
-const CURVES: &str = include_str!("../../../../assets/report/curves.html");
-const OPERATORS: &str = include_str!("../../../../assets/report/operators.html");
-const STYLE: &str = include_str!("../../../../assets/report/report.css");
-
-/// The script, in pieces; the last one starts it.
-const SCRIPT: [&str; 12] = [
-    include_str!("../../../../assets/report/numbers.js"),
-    include_str!("../../../../assets/report/dom.js"),
-    include_str!("../../../../assets/report/theme.js"),
-    include_str!("../../../../assets/report/means.js"),
-    include_str!("../../../../assets/report/frame.js"),
-    include_str!("../../../../assets/report/curves.js"),
-    include_str!("../../../../assets/report/legend.js"),
-    include_str!("../../../../assets/report/savings.js"),
-    include_str!("../../../../assets/report/tables.js"),
-    include_str!("../../../../assets/report/operators.js"),
-    include_str!("../../../../assets/report/copy.js"),
-    include_str!("../../../../assets/report/main.js"),
-];
 
 /// A part of the page: what links to it, and its markup.
 struct Section {

@@ -22,7 +22,9 @@ use resvg::usvg::Tree;
 pub use comparison::{comparison, curves};
 pub use operator::{Matrix, OperatorPicture, operator};
 
-use crate::{Error, Result, files};
+use ligo_metrics::files;
+
+use crate::{Error, Result};
 
 /// Pixels per SVG unit of the PNG files that [`save`] writes: sharp on screens with small pixels.
 pub const PNG_SCALE: f32 = 2.0;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use ligo_cost::seeds::{self, Evaluation};
-use ligo_cost::{Charges, Comparison, Curve};
+use ligo_cost::{Charges, Comparison, Curve, Frontier};
 use serde::{Deserialize, Serialize};
 
 use super::{Cost, Counter, MethodSummary, SCRATCH, Saving, Summary};
@@ -58,6 +58,13 @@ pub struct Group {
     pub saving: CostEstimate,
     /// The same with the small model's whole cost charged.
     pub saving_with_small: CostEstimate,
+    /// Saving at the loss that each run itself ends at, against the ends of the scratch runs of its seed, where those are of several lengths and the loss lies between
+    /// them: the small model taken as given.
+    #[serde(skip_serializing_if = "CostEstimate::is_none")]
+    pub at_equal_loss: CostEstimate,
+    /// The same with the small model's whole cost charged.
+    #[serde(skip_serializing_if = "CostEstimate::is_none")]
+    pub at_equal_loss_with_small: CostEstimate,
     /// Saving by the mean curves.
     pub mean_curve: MeanCurve,
     /// Cost of the whole training of the large model, without the operator.
@@ -122,6 +129,10 @@ impl CostEstimate {
         }
     }
 
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
     fn of_costs<'a>(costs: impl Iterator<Item = &'a Cost> + Clone) -> Self {
         Self::of(costs, MEASURES)
     }
@@ -170,9 +181,19 @@ impl Summary {
         let first = self.methods.iter().find(|method| method.is_scratch());
         let scratch = first.map_or_else(Vec::new, |first| runs_of(first.group()));
         let small = self.small.cost;
+        let ends: Vec<&MethodSummary> = self.methods.iter().filter(|method| method.is_scratch()).collect();
         let groups = keys
             .iter()
-            .map(|key| group(key, &runs_of(key), &scratch, small))
+            .map(|key| {
+                let runs = runs_of(key);
+                let group = group(key, &runs, &scratch, small);
+                Group {
+                    at_equal_loss: at_equal_loss(&runs, &ends, None),
+                    at_equal_loss_with_small: small
+                        .map_or_else(CostEstimate::default, |small| at_equal_loss(&runs, &ends, Some(small))),
+                    ..group
+                }
+            })
             .collect();
         let reference = reference(&scratch);
         self.groups = groups;
@@ -200,6 +221,8 @@ fn group(key: &str, runs: &[&MethodSummary], scratch: &[&MethodSummary], small: 
         to_target: CostEstimate::of_costs(all().filter_map(|run| run.to_target.as_ref().map(|reached| &reached.cost))),
         saving: CostEstimate::of_savings(all().filter_map(|run| run.saving.as_ref())),
         saving_with_small: CostEstimate::of_savings(all().filter_map(|run| run.saving_with_small.as_ref())),
+        at_equal_loss: CostEstimate::default(),
+        at_equal_loss_with_small: CostEstimate::default(),
         mean_curve: mean_curve(runs, scratch, small),
         cost: CostEstimate::of_costs(all().map(|run| &run.cost)),
         operator_cost: CostEstimate::of_costs(all().map(|run| &run.operator_cost)),
@@ -207,6 +230,26 @@ fn group(key: &str, runs: &[&MethodSummary], scratch: &[&MethodSummary], small: 
         energy_kwh: Estimate::of(energies.iter().map(|energy| energy.kwh)),
         energy_measured: !energies.is_empty() && energies.iter().all(|energy| energy.measured),
         learning_rate: first.and_then(|run| run.learning_rate).filter(|_| same_rate),
+    }
+}
+
+/// What runs saved at the losses that they ended at, each against the ends of all scratch runs of its seed.
+fn at_equal_loss(runs: &[&MethodSummary], scratch: &[&MethodSummary], small: Option<Cost>) -> CostEstimate {
+    let saving = |run: &MethodSummary, measure: fn(&Cost) -> f64| {
+        let owed = small.filter(|_| run.owes_small.unwrap_or(true)).unwrap_or_default();
+        let of_seed = scratch.iter().filter(|other| other.seed == run.seed);
+        let frontier = Frontier::new(of_seed.map(|other| (measure(&other.cost), other.loss_final)));
+        // One end is no curve.
+        let cost = measure(&(run.cost + run.operator_cost + owed));
+        frontier.saving(cost, run.loss_final).filter(|_| frontier.len() > 1)
+    };
+    let others = || runs.iter().filter(|run| !run.is_scratch());
+    let [flops_exact, flops_electra, seconds] =
+        MEASURES.map(|measure| Estimate::of(others().filter_map(|run| saving(run, measure))));
+    CostEstimate {
+        flops_exact,
+        flops_electra,
+        seconds,
     }
 }
 

@@ -20,6 +20,7 @@ pub(super) fn notes(summary: &Summary, counter: Counter) -> Vec<String> {
     }
     if verdict::has_scratch(summary) {
         notes.extend(never(&named));
+        notes.extend(at_equal_loss(&named, counter));
     }
     notes.push(match &summary.small.cost {
         Some(cost) => format!(
@@ -77,6 +78,27 @@ fn never(named: &[(&String, &Group)]) -> Option<String> {
         )
         .collect();
     (!short.is_empty()).then(|| format!("Never reached the target: {}.", short.join(", ")))
+}
+
+/// Savings between the ends of schedules, beside those of the table, which hold a schedule's end against the way of another one.
+fn at_equal_loss(named: &[(&String, &Group)], counter: Counter) -> Option<String> {
+    let each: Vec<String> = named
+        .iter()
+        .filter_map(|(name, group)| {
+            let saving = share(Some(group.at_equal_loss.flops(counter)?));
+            let charged = group.at_equal_loss_with_small.flops(counter);
+            let charged = charged.map_or_else(String::new, |charged| {
+                format!(" ({} incl. small)", share(Some(charged)))
+            });
+            Some(format!("{name} {saving}{charged}"))
+        })
+        .collect();
+    (!each.is_empty()).then(|| {
+        format!(
+            "FLOPs saved at equal loss, each run's own last one, against scratch with schedules that end at that loss (between their ends the logarithm of the FLOPs is interpolated): {}.",
+            each.join(", ")
+        )
+    })
 }
 
 fn unpaired(named: &[(&String, &Group)]) -> Option<String> {

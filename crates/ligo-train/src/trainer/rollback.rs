@@ -1,7 +1,6 @@
 //! Going back to the last checkpoint after a step or an evaluation that is not finite.
 
 use super::Session;
-use crate::log::Log;
 use crate::{Error, Event, Rollback};
 
 impl Session<'_, '_> {
@@ -13,12 +12,9 @@ impl Session<'_, '_> {
     pub(super) fn roll_back(&mut self, fault: Error) -> Result<(), Error> {
         self.pause_meter();
         let step = self.progress.step;
-        let t = &mut *self.trainer;
         let mut events = Vec::new();
-        let report = &mut |event| events.push(event);
-        let restored = self
-            .checkpoints
-            .restore(&self.run, &mut t.store, &mut t.optimizer, report)?;
+        let checkpoints = self.checkpoints.as_ref();
+        let restored = self.trainer.restore(checkpoints, &self.run, &mut events)?;
         for event in &events {
             self.observer.on_event(event);
         }
@@ -45,13 +41,7 @@ impl Session<'_, '_> {
         progress.last_train_loss = saved.last_train_loss;
         progress.rollbacks.push(Rollback { step, to });
         self.saved_at = Some(to);
-        self.log = Log::open(
-            &self.trainer.run_dir,
-            to,
-            true,
-            self.progress.tokens,
-            self.progress.seconds,
-        )?;
+        self.log = self.trainer.open_log(&self.progress, true)?;
         self.note("rolled_back", format!("from step {step}: {reason}"))?;
         self.observer.on_event(&Event::RolledBack { step, to, reason });
         Ok(())

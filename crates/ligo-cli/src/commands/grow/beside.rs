@@ -5,9 +5,10 @@ use std::path::Path;
 
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::{JsonFile, read_json};
+use ligo_experiment::Listener;
+use ligo_experiment::growing::Vocabulary;
 use serde_json::Value;
 
-use super::vocabulary::Vocabulary;
 use crate::{Failure, Ui};
 
 const GENERATION: &str = "generation_config.json";
@@ -22,7 +23,7 @@ pub fn replaced(
     small: &ModelConfig,
     large: &ModelConfig,
     vocabulary: Option<&Vocabulary>,
-    ui: Ui,
+    ui: &Ui,
 ) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
     let read = |name: &str| -> Result<Option<Value>, Failure> {
         let file = folder.join(name);
@@ -37,7 +38,7 @@ pub fn replaced(
         if let Some(settings) = read(GENERATION)? {
             let (settings, dropped) = vocabulary.generation(settings);
             if !dropped.is_empty() {
-                ui.say(format!(
+                ui.say(&format!(
                     "{GENERATION}: left out, since the tokens that they name are not there any more: {}",
                     dropped.join(", ")
                 ));

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::{CARD_FILE, Card};
 use ligo_cost::format;
+use ligo_experiment::growing::Losses;
+use ligo_experiment::hub;
+use ligo_verify::Effect;
 
-use super::effect::Effect;
-use super::text::Losses;
-use crate::{Failure, hub};
+use crate::Failure;
 
 /// The card of a model that was grown and not trained.
 pub fn of(dir: &Path, small: &ModelConfig, large: &ModelConfig, method: &str) -> Card {
@@ -103,7 +104,7 @@ pub fn put(card: &Card, model: &Path) -> Result<(), Failure> {
         std::fs::rename(&unfinished, &place)
     };
     write().map_err(Failure::io("write", &place))?;
-    Ok(ligo_report::files::sync_folder(model)?)
+    Ok(ligo_metrics::files::sync_folder(model)?)
 }
 
 /// Removes what a killed process left of [`put`].
@@ -167,7 +168,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::effect::Compared;
+    use ligo_verify::Compared;
     use super::*;
 
     #[test]

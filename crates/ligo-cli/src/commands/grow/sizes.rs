@@ -36,18 +36,18 @@ pub struct SizeArgs {
     /// Fill the vocabulary up to a multiple of this, such as 64.
     #[arg(long, value_name = "N", conflicts_with_all = ["large", "operator"])]
     pub pad_vocab_to: Option<usize>,
-    /// What the rows of new tokens are: mean (of all rows) or fresh.
-    #[arg(long, value_name = "RULE", default_value_t)]
-    pub new_tokens: NewTokens,
+    /// What the rows of new tokens are: mean (of all rows, the default) or fresh.
+    #[arg(long, value_name = "RULE")]
+    pub new_tokens: Option<NewTokens>,
     /// Another tokenizer, a folder or hf://OWNER/NAME: each of its tokens begins as the same token of the old one, or as the mean of its pieces there.
     #[arg(long, value_name = "DIR|hf://…", conflicts_with_all = ["large", "operator", "vocab", "text"])]
     pub tokenizer: Option<PathBuf>,
     /// Tokens that a sequence may have. Where positions are rotated, this number alone changes.
     #[arg(long, value_name = "N|Nx", conflicts_with_all = ["large", "operator"])]
     pub positions: Option<Size>,
-    /// What the rows of new positions are, where positions are learned: repeat (the old ones once more) or interpolate (the old ones stretched).
-    #[arg(long, value_name = "RULE", default_value_t)]
-    pub new_positions: NewPositions,
+    /// What the rows of new positions are, where positions are learned: repeat (the old ones once more, the default) or interpolate (the old ones stretched).
+    #[arg(long, value_name = "RULE")]
+    pub new_positions: Option<NewPositions>,
 }
 
 /// How many layers, or where each comes from.
@@ -138,15 +138,31 @@ impl SizeArgs {
 
     /// Whether the vocabulary or the positions become more.
     pub fn resizes_rows(&self) -> bool {
-        let vocabulary = self.vocab.is_some() || self.pad_vocab_to.is_some() || self.tokenizer.is_some();
-        vocabulary || self.positions.is_some()
+        self.resizes_vocabulary() || self.positions.is_some()
+    }
+
+    /// Whether the vocabulary becomes more or another one.
+    fn resizes_vocabulary(&self) -> bool {
+        self.vocab.is_some() || self.pad_vocab_to.is_some() || self.tokenizer.is_some()
+    }
+
+    /// Rules for new rows where no rows are asked for: the option, and why it would change nothing.
+    pub fn without_effect(&self) -> Option<(&'static str, &'static str)> {
+        if self.new_tokens.is_some() && !self.resizes_vocabulary() {
+            return Some((
+                "--new-tokens",
+                "there are new tokens with --vocab, --pad-vocab-to or --tokenizer",
+            ));
+        }
+        (self.new_positions.is_some() && self.positions.is_none())
+            .then_some(("--new-positions", "there are new positions with --positions"))
     }
 
     /// What the rows of new tokens and positions are.
     pub fn rules(&self, seed: u64) -> Rules {
         Rules {
-            tokens: self.new_tokens,
-            positions: self.new_positions,
+            tokens: self.new_tokens.unwrap_or_default(),
+            positions: self.new_positions.unwrap_or_default(),
             seed,
             pieces: None,
         }

@@ -1,11 +1,11 @@
 use std::io::Write;
 use std::path::Path;
 
+use ligo_checkpoint::plain;
 use ligo_checkpoint::{JsonFile, TensorFile, read_json};
 use serde_json::Value;
 
 use super::{Error, field, leaves, list, manifest, summary};
-use crate::plain::plain;
 
 const COUNTERS: &str = "state.json";
 const TENSORS: &str = "state.safetensors";

@@ -2,12 +2,12 @@ use std::io::Write;
 use std::path::Path;
 
 use ligo_arch::ModelConfig;
+use ligo_checkpoint::plain;
 use ligo_checkpoint::{ModelDir, Report};
+use ligo_pretrained::{describe, fit, read_config};
 use ligo_report::units::count;
 
 use super::{Error, bytes, field, list, manifest, summary};
-use crate::load::{describe, fit, read_config};
-use crate::plain::plain;
 
 /// Prints a model directory or a single file of tensors.
 pub fn inspect(path: &Path, tensors: bool, out: &mut dyn Write) -> Result<(), Error> {

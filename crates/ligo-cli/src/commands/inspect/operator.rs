@@ -3,14 +3,17 @@ use std::path::Path;
 
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::state;
+use ligo_experiment::matrices::Matrices;
 use ligo_growth::{OPERATOR_TENSORS, OperatorInfo};
+use ligo_pretrained::describe;
 use ligo_report::plot::{self, Matrix, OperatorPicture};
 use serde_json::{Value, json};
 
 use super::norms::RowNorms;
 use super::{Error, field, heat_map, leaves, list, manifest, summary};
-use crate::load::describe;
-use crate::matrices::Matrices;
+
+/// What begins the names of weights that were learned along with the matrices, and what they are called for people.
+const LEARNED_ALONG: [(&str, &str); 2] = [("small.", "small model"), ("residual.", "added")];
 
 /// Prints an operator directory, and draws it as `STEM.svg` and `STEM.png` when asked to.
 pub fn inspect(path: &Path, picture: Option<&Path>, tensors: bool, out: &mut dyn Write) -> Result<(), Error> {
@@ -27,7 +30,19 @@ pub fn inspect(path: &Path, picture: Option<&Path>, tensors: bool, out: &mut dyn
     field(out, "operator", info.operator.name())?;
     field(out, "from", describe(&small))?;
     field(out, "to", describe(&large))?;
-    field(out, "matrices", summary(file.tensors().iter()))?;
+    let is_weight = |name: &str| LEARNED_ALONG.iter().any(|(prefix, _)| name.starts_with(prefix));
+    let matrices = file.tensors().iter().filter(|tensor| !is_weight(&tensor.name));
+    field(out, "matrices", summary(matrices))?;
+    for (prefix, title) in LEARNED_ALONG {
+        let mut weights = file
+            .tensors()
+            .iter()
+            .filter(|tensor| tensor.name.starts_with(prefix))
+            .peekable();
+        if weights.peek().is_some() {
+            field(out, title, summary(weights))?;
+        }
+    }
     let fill = match info.fresh_fill {
         None => "zeros".to_owned(),
         Some((range, seed)) => format!("fresh values, matrices N(0, {range}²), seed {seed}"),
@@ -138,7 +153,7 @@ mod tests {
         let small = ModelConfig::Bert(BertConfig::new(20, 8, 2, 2));
         let large = ModelConfig::Bert(BertConfig::new(20, 12, 4, 2));
         let map = spec
-            .build(&small.table(), &large.table(), &crate::device::cpu(), 0.02, 1)
+            .build(&small.table(), &large.table(), &ligo_device::cpu(), 0.02, 1)
             .unwrap();
         let training = json!({"steps": 100, "loss": {"last": 3.25}});
         let info = OperatorInfo::new(spec.clone(), &small, &large, training);

@@ -1,0 +1,225 @@
+//! A comparison from text to table: a recipe that was resolved, and all that is done with it.
+
+use std::path::{Path, PathBuf};
+
+use ligo_arch::ModelConfig;
+use ligo_device::Picked;
+use ligo_report::summary::Summary;
+
+use crate::recipe::{self, CorpusSource, DataFacts, Recipe};
+use crate::run::{
+    Dataset, Failed, RECIPE_TOML, RunFolder, Runner, SMALL, Session, Unit, Workers, claim, compare, faults, images,
+    inputs, jobs, provenance, ranks, record, reuse, stage, text, units,
+};
+use crate::{Failure, Listener, check_precisions, stop};
+
+/// A recipe whose models and pieces of work are known.
+#[derive(Clone, Debug)]
+pub struct Experiment {
+    recipe: Recipe,
+    /// What kind of model it is, but for what comes with the data: the vocabulary, the number of classes.
+    kind: ModelConfig,
+    units: Vec<Unit>,
+}
+
+/// Who does the work of a run.
+pub enum Crew {
+    /// This process, on this device, one piece after the other.
+    Here(Picked),
+    /// Processes of their own, several at a time.
+    SideBySide(Workers),
+}
+
+/// What failed, and how as far as it is known.
+type Failures = Vec<(Failed, Option<Failure>)>;
+
+impl Experiment {
+    /// Resolves a recipe.
+    ///
+    /// # Errors
+    /// Its models do not fit each other, a given one cannot be read, or its sweep contradicts itself.
+    pub fn new(recipe: Recipe) -> Result<Self, Failure> {
+        let kind = recipe.pair(&DataFacts::expected(&recipe)).map_err(faults)?.small;
+        let units = units(&recipe)?;
+        Ok(Self { recipe, kind, units })
+    }
+
+    /// The experiment of a run's folder.
+    ///
+    /// # Errors
+    /// It is no folder of a run, or as [`Experiment::new`].
+    pub fn of(folder: &Path) -> Result<Self, Failure> {
+        Self::new(recipe::load(&folder.join(RECIPE_TOML).to_string_lossy(), &[])?)
+    }
+
+    /// The recipe.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// The pieces of work; none stands before one that it waits for.
+    pub fn units(&self) -> &[Unit] {
+        &self.units
+    }
+
+    /// Where a run's files go unless somebody says otherwise: named by the recipe and a hash of all that its methods have in common and that
+    /// decides a number, so that another setting never meets another run's files, and another method finds what can be used again.
+    pub fn default_folder(&self) -> PathBuf {
+        let settings = serde_json::to_value(record::without_methods(&self.recipe)).unwrap_or_default();
+        let hash = stage::fingerprint(&settings);
+        Path::new("runs").join(format!("{}-{}", self.recipe.name, &hash[..8]))
+    }
+
+    /// Runs it from text to table, and returns what came of it, once there is anything to compare. Complete stages are skipped; an interrupted
+    /// run continues where it stopped; what one of the folders `others` has done already is copied. What fails takes nothing else down.
+    ///
+    /// # Errors
+    /// What failed, after all the rest was done; [`Failure::Interrupted`] after a stop that was asked for.
+    pub fn run(
+        &self,
+        folder: &Path,
+        others: &[PathBuf],
+        crew: Crew,
+        listener: &dyn Listener,
+    ) -> Result<Option<Summary>, Failure> {
+        let Self { recipe, units, .. } = self;
+        record::check_is_ours(folder)?;
+        reuse::check(others, folder)?;
+        if let Crew::Here(picked) = &crew {
+            check_precisions(picked, recipe)?;
+            ranks::check(recipe)?;
+        }
+        inputs::check(recipe, &self.kind)?;
+        let _lock = claim(folder)?;
+        // With the methods of earlier comparisons in this folder, whose results stay in its tables.
+        let whole = record::write(recipe, folder, listener)?;
+        listener.say(&format!("run: {} in {}", recipe.name, folder.display()));
+        let dataset = self.prepare(folder, listener)?;
+        reuse::take_over(&RunFolder::new(recipe, folder, &dataset)?, units, others, listener)?;
+        provenance::note(&RunFolder::new(recipe, folder, &dataset)?, units, &crew)?;
+        let failures = match crew {
+            Crew::Here(picked) => {
+                let opened = RunFolder::new(recipe, folder, &dataset)?;
+                let session = Session::new(listener, &picked, recipe.large.train.precision);
+                one_by_one(units, &Runner::new(opened, session), listener)?
+            }
+            Crew::SideBySide(workers) => {
+                let failed = jobs::run(units, folder, &workers, listener)?;
+                failed.into_iter().map(|failed| (failed, None)).collect()
+            }
+        };
+        let settled = record::settle(&RunFolder::new(&whole, folder, &dataset)?, recipe)?;
+        conclude(&RunFolder::new(&settled, folder, &dataset)?, units, failures, listener)
+    }
+
+    /// Makes the data of a run in its folder.
+    fn prepare(&self, folder: &Path, listener: &dyn Listener) -> Result<Dataset, Failure> {
+        let dataset = match self.recipe.corpus.source {
+            CorpusSource::Images => images::prepare(&self.recipe, &self.kind, folder, listener)?,
+            CorpusSource::Files | CorpusSource::RustDocs => text::prepare(&self.recipe, &self.kind, folder, listener)?,
+        };
+        dataset.note(folder)?;
+        Ok(dataset)
+    }
+
+    /// Does one piece of work in a folder whose data are there, as a process does that [`Crew::SideBySide`] started.
+    ///
+    /// # Errors
+    /// There is no piece of this name, or whatever it ends with.
+    pub fn run_unit(&self, name: &str, folder: &Path, picked: &Picked, listener: &dyn Listener) -> Result<(), Failure> {
+        let unit = self.units.iter().find(|unit| unit.name == name).ok_or_else(|| {
+            Failure::other(
+                format!("{} has no part `{name}`", folder.display()),
+                "`ligo compare` starts this command; there is no need to do so by hand",
+            )
+        })?;
+        let dataset = Dataset::reopen(&self.recipe, self.kind.task(), folder)?;
+        let run = RunFolder::new(&self.recipe, folder, &dataset)?;
+        check_precisions(picked, &self.recipe)?;
+        let session = Session::new(listener, picked, self.recipe.large.train.precision);
+        Runner::new(run, session).run(unit)
+    }
+
+    /// Makes the table, pictures and report of a folder again from the results that are in it, and says what is missing.
+    ///
+    /// # Errors
+    /// Its data are gone, nothing is complete, or a result is damaged.
+    pub fn show_again(&self, folder: &Path, listener: &dyn Listener) -> Result<Option<Summary>, Failure> {
+        let dataset = Dataset::reopen(&self.recipe, self.kind.task(), folder)?;
+        let run = RunFolder::new(&self.recipe, folder, &dataset)?;
+        let missing = self.units.iter().filter(|unit| !run.is_done(unit));
+        let missing: Vec<&str> = missing.map(|unit| unit.name.as_str()).collect();
+        if missing.contains(&SMALL) {
+            return Err(Failure::other(
+                format!("{} holds no results yet", folder.display()),
+                "the same command as before goes on with the run",
+            ));
+        }
+        let summary = compare(&run, &self.units, listener)?;
+        if !missing.is_empty() {
+            listener.say(&format!(
+                "not complete: {}; the same command as before goes on with them",
+                missing.join(", ")
+            ));
+        }
+        Ok(summary)
+    }
+}
+
+fn one_by_one(units: &[Unit], runner: &Runner<'_>, listener: &dyn Listener) -> Result<Failures, Failure> {
+    let mut failures: Failures = Vec::new();
+    for unit in units {
+        let failed = |name: &&String| failures.iter().any(|(failed, _)| failed.unit == **name);
+        if let Some(name) = unit.after.iter().find(failed) {
+            failures.push((Failed::after(unit, name), None));
+            continue;
+        }
+        match runner.run(unit) {
+            Ok(()) => {}
+            Err(failure) if failure.is_interruption() || stop::requested() => return Err(failure),
+            Err(failure) => {
+                let failed = Failed {
+                    unit: unit.name.clone(),
+                    reason: failure.to_string(),
+                    log: None,
+                };
+                listener.say(&failed.to_string());
+                failures.push((failed, Some(failure)));
+            }
+        }
+    }
+    Ok(failures)
+}
+
+/// Shows the results that there are, then says what is missing.
+fn conclude(
+    run: &RunFolder<'_>,
+    units: &[Unit],
+    mut failures: Failures,
+    listener: &dyn Listener,
+) -> Result<Option<Summary>, Failure> {
+    let small_failed = failures.iter().any(|(failed, _)| failed.unit == SMALL);
+    let summary = match small_failed {
+        true => None,
+        false => compare(run, units, listener)?,
+    };
+    if failures.is_empty() {
+        return Ok(summary);
+    }
+    // The usual case has a message of its own, with what to do about it.
+    if small_failed || failures.len() == 1 {
+        let first = failures.iter().position(|(_, failure)| failure.is_some());
+        if let Some(failure) = first.and_then(|i| failures.swap_remove(i).1) {
+            return Err(failure);
+        }
+    }
+    Err(Failure::Units {
+        rest: match units.len() - failures.len() {
+            0 => "",
+            _ if small_failed => "what else there was to do is complete; ",
+            _ => "the others are complete, and what can be compared is in the table; ",
+        },
+        failed: failures.into_iter().map(|(failed, _)| failed.to_string()).collect(),
+        total: units.len(),
+    })
+}

@@ -1,0 +1,33 @@
+//! Comparisons of growth methods as a library: a recipe becomes runs, the runs become results, and the results a table of what was saved.
+//!
+//! * [`recipe`] reads recipes: one TOML file says everything about a run.
+//! * [`run`] does what a recipe says, from text or images to the table. Complete stages are skipped, interrupted ones go on.
+//! * [`plan`] prices a recipe before anything is spent.
+//! * A [`Listener`] hears what happens; [`stop`] asks it to end well.
+//!
+//! `ligo` is a terminal around this crate. Use `ligo-train` and `ligo-growth` instead where you have a loop or a comparison of your own.
+//!
+//! ```
+//! let demo = ligo_experiment::recipe::load("demo", &["seed=2".into()]).unwrap();
+//! assert_eq!(demo.seed, 2);
+//! ```
+
+pub mod cost;
+mod experiment;
+mod fail;
+pub mod growing;
+pub mod hub;
+pub mod identity;
+mod listener;
+pub mod matrices;
+pub mod plan;
+mod precision;
+pub mod recipe;
+pub mod run;
+pub mod stop;
+pub mod told;
+
+pub use experiment::{Crew, Experiment};
+pub use fail::Failure;
+pub use listener::{Board, Counted, Listener, Progress, Silent, Watched};
+pub use precision::{check_precision, check_precisions};

@@ -1,0 +1,326 @@
+use ligo_train::ScheduleKind;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use super::lengths::is_length;
+use super::{Fault, MethodSection, Recipe};
+
+/// The search for each method's learning rate: the same small one for all, so that nobody wins by tuning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SearchSection {
+    /// The rates that every method is tried with; without any there is no search.
+    pub peak_lr: Vec<f64>,
+    /// Length of a trial, as a share of `large.train.steps`; its schedule is as much shorter. The best rate of a short run is too high for a
+    /// long one; with 1 the trials are whole runs, and the best of them is the method's own run.
+    pub share: f64,
+    /// Seed of all trials; by default the recipe's.
+    pub seed: Option<u64>,
+    /// Kinds of schedule that every rate is tried with; without any the method's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub schedule: Vec<ScheduleKind>,
+    /// Whether each of `lengths` has a search of its own, with trials as much shorter, instead of what its method's whole length found.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub each_length: bool,
+}
+
+/// What a trial tries.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tried {
+    /// The peak learning rate.
+    pub rate: f64,
+    /// The kind of schedule, where it is not the method's own.
+    pub schedule: Option<ScheduleKind>,
+}
+
+impl Tried {
+    /// As it stands in the names of folders: `lr2e-3`, `wsd-lr2e-3`.
+    pub fn name(&self) -> String {
+        let rate = format!("lr{}", rate_name(self.rate));
+        match self.schedule {
+            None => rate,
+            Some(kind) => format!("{}-{rate}", kind.name()),
+        }
+    }
+}
+
+impl Default for SearchSection {
+    fn default() -> Self {
+        Self {
+            peak_lr: Vec::new(),
+            share: 0.5,
+            seed: None,
+            schedule: Vec::new(),
+            each_length: false,
+        }
+    }
+}
+
+impl SearchSection {
+    /// Whether there is nothing to search.
+    pub fn is_off(&self) -> bool {
+        self.peak_lr.is_empty()
+    }
+
+    /// All that is tried for a method, in the order of the schedules and then of the rates.
+    pub fn tried(&self) -> Vec<Tried> {
+        let with =
+            |schedule: Option<ScheduleKind>| self.peak_lr.iter().map(move |rate| Tried { rate: *rate, schedule });
+        match self.schedule.as_slice() {
+            [] => with(None).collect(),
+            kinds => kinds.iter().flat_map(|kind| with(Some(*kind))).collect(),
+        }
+    }
+
+    pub(super) fn check(&self, recipe: &Recipe, faults: &mut Vec<Fault>) {
+        if self.is_off() {
+            return;
+        }
+        let mut fault = |key: &str, message: String| {
+            faults.push(Fault {
+                key: format!("search.{key}"),
+                message,
+            });
+        };
+        let rates = &self.peak_lr;
+        if rates.len() < 2 {
+            fault("peak_lr", "a search needs at least two rates".into());
+        }
+        if let Some(bad) = rates.iter().find(|rate| !(rate.is_finite() && **rate > 0.0)) {
+            fault("peak_lr", format!("rates must be above 0, found {bad}"));
+        }
+        if let Some(twice) = (1..rates.len()).find(|i| rates[..*i].contains(&rates[*i])) {
+            fault("peak_lr", format!("{} is there twice", rates[twice]));
+        }
+        let kinds = &self.schedule;
+        if let Some(twice) = (1..kinds.len()).find(|i| kinds[..*i].contains(&kinds[*i])) {
+            fault("schedule", format!("{} is there twice", kinds[twice].name()));
+        }
+        if !(self.share > 0.0 && self.share <= 1.0) {
+            fault("share", format!("must be above 0 and at most 1, found {}", self.share));
+        } else if self.steps(recipe.large.train.steps) == 0 {
+            fault("share", format!("leaves no step of {}", recipe.large.train.steps));
+        }
+    }
+
+    fn steps(&self, steps: u64) -> u64 {
+        (steps as f64 * self.share).round() as u64
+    }
+}
+
+/// How a learning rate is written in the names of folders: `2e-3`.
+pub fn rate_name(rate: f64) -> String {
+    format!("{rate:e}")
+}
+
+impl MethodSection {
+    /// The id without the seed: what the runs of one method over seeds have in common.
+    pub fn base_id(&self) -> String {
+        let id = self.id();
+        match self.seed.and_then(|seed| id.strip_suffix(&format!("-seed{seed}"))) {
+            Some(base) => base.to_owned(),
+            None => id,
+        }
+    }
+
+    /// The method with what a trial tries.
+    #[must_use]
+    pub fn trying(mut self, tried: Tried) -> Self {
+        let schedule = self
+            .train
+            .entry("schedule")
+            .or_insert_with(|| Value::Table(Table::new()));
+        if let Value::Table(schedule) = schedule {
+            schedule.insert("peak_lr".into(), tried.rate.into());
+            if let Some(kind) = tried.schedule {
+                schedule.insert("kind".into(), kind.name().into());
+            }
+        }
+        self
+    }
+}
+
+impl Recipe {
+    /// The id of the method whose search decides this one's rate: its own over all seeds, and for a variant `a/b` that of `a`, unless it is a length
+    /// that has a search of its own.
+    pub fn searched_as(&self, method: &MethodSection) -> String {
+        if self.is_best_variant(method) {
+            return self.sweep.method.clone();
+        }
+        let base = method.base_id();
+        let has_own = self.search.each_length && !self.is_variant(method) && is_length(&base);
+        match base.split_once('/') {
+            Some((family, _)) if !has_own => family.to_owned(),
+            Some(_) => base,
+            None => base,
+        }
+    }
+
+    /// The method that a search of this id is made for.
+    pub fn searched(&self, id: &str) -> MethodSection {
+        self.with_seed(&self.method(id), self.seed)
+    }
+
+    /// The trial that is this method's run, where trials are whole runs of its seed and settings.
+    pub fn trial_of(&self, method: &MethodSection, tried: Tried) -> Option<MethodSection> {
+        let search = &self.search;
+        let is_own = self.searched_as(method) == method.base_id();
+        let is_whole = search.share == 1.0 && self.seed_of(method) == search.seed.unwrap_or(self.seed);
+        if !(is_own && is_whole) {
+            return None;
+        }
+        let trials = search.tried().into_iter().zip(self.trials(&method.base_id()));
+        let mut found = trials.filter(|(other, _)| *other == tried);
+        found.next().map(|(_, trial)| trial)
+    }
+
+    /// A method of this id, as the search tries it with each rate and schedule.
+    pub fn trials(&self, id: &str) -> Vec<MethodSection> {
+        let search = &self.search;
+        let method = self.searched(id);
+        let own = method.train.get("steps").and_then(Value::as_integer);
+        let steps = own.map_or(self.large.train.steps, |steps| steps.max(0) as u64);
+        let trial = |tried: Tried| {
+            let mut trial = method.clone().trying(tried);
+            trial.id = Some(format!("{id}-{}", tried.name()));
+            trial.seed = Some(search.seed.unwrap_or(self.seed));
+            trial
+                .train
+                .insert("steps".into(), Value::Integer(search.steps(steps) as i64));
+            trial
+        };
+        search.tried().into_iter().map(trial).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::{RecipeError, load, merged};
+    use super::*;
+
+    fn demo(overrides: &[&str]) -> Result<Recipe, RecipeError> {
+        let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
+        load("demo", &overrides)
+    }
+
+    #[test]
+    fn every_seed_of_a_method_shares_its_search() {
+        let recipe = demo(&[
+            "search.peak_lr=[1e-3,2.5e-3]",
+            "search.share=0.25",
+            "large.train.steps=1000",
+        ])
+        .unwrap();
+        let recipe = recipe.comparing(&["ligo".into()], Some(2)).unwrap();
+        let groups: Vec<String> = recipe.methods.iter().map(|m| recipe.searched_as(m)).collect();
+        assert_eq!(groups, ["scratch", "scratch", "ligo", "ligo"]);
+        let trials = recipe.trials("ligo");
+        let ids: Vec<String> = trials.iter().map(MethodSection::id).collect();
+        assert_eq!(ids, ["ligo-lr1e-3", "ligo-lr2.5e-3"]);
+        let train = merged(&recipe.large.train, &trials[1].train, "train").unwrap();
+        assert_eq!((train.steps, train.schedule.peak_lr), (250, 2.5e-3));
+        assert_eq!(train.schedule.warmup_steps, recipe.large.train.schedule.warmup_steps);
+        assert!(trials.iter().all(|t| recipe.seed_of(t) == recipe.seed));
+    }
+
+    #[test]
+    fn a_variant_takes_the_rate_of_its_method() {
+        let recipe = demo(&[]).unwrap();
+        let variant = MethodSection {
+            name: "ligo".into(),
+            id: Some("ligo/lr=1e-3,init=rand-seed2".into()),
+            seed: Some(2),
+            ..MethodSection::default()
+        };
+        assert_eq!(variant.base_id(), "ligo/lr=1e-3,init=rand");
+        assert_eq!(recipe.searched_as(&variant), "ligo");
+    }
+
+    #[test]
+    fn a_whole_trial_of_the_same_seed_is_the_methods_run() {
+        let recipe = |share: &str| {
+            let recipe = demo(&["search.peak_lr=[1e-3,2e-3]", share, "lengths=[0.5]"]).unwrap();
+            recipe.comparing(&["ligo".into()], Some(2)).unwrap()
+        };
+        let trial = |recipe: &Recipe, id: &str| {
+            let method = recipe.methods.iter().find(|m| m.id() == id).unwrap();
+            recipe.trial_of(method, at(2e-3)).map(|trial| trial.id())
+        };
+        fn at(rate: f64) -> Tried {
+            Tried { rate, schedule: None }
+        }
+        let whole = recipe("search.share=1.0");
+        assert_eq!(trial(&whole, "ligo").as_deref(), Some("ligo-lr2e-3"));
+        assert_eq!(whole.trial_of(&whole.methods[0], at(3e-3)), None);
+        let steps = whole.large.train.steps / 2;
+        for id in [&format!("ligo-seed{}", whole.seed + 1), &format!("ligo/steps={steps}")] {
+            assert_eq!(trial(&whole, id), None);
+        }
+        assert_eq!(trial(&recipe("search.share=0.5"), "ligo"), None);
+    }
+
+    #[test]
+    fn every_length_may_have_a_rate_and_a_schedule_of_its_own_from_the_same_search() {
+        let given = [
+            "search.peak_lr=[1e-3,2e-3]",
+            "search.share=1.0",
+            "search.schedule=[\"linear\",\"wsd\"]",
+            "lengths=[0.5]",
+            "large.train.steps=1000",
+        ];
+        let of = |more: &[&str]| {
+            demo(&[&given, more].concat())
+                .unwrap()
+                .comparing(&["ligo".into()], Some(2))
+                .unwrap()
+        };
+        let together = of(&[]);
+        let own = of(&["search.each_length=true"]);
+        let names =
+            |recipe: &Recipe, id: &str| -> Vec<String> { recipe.trials(id).iter().map(MethodSection::id).collect() };
+        for id in ["scratch", "ligo"] {
+            let whole = ["linear-lr1e-3", "linear-lr2e-3", "wsd-lr1e-3", "wsd-lr2e-3"];
+            assert_eq!(names(&own, id), whole.map(|tried| format!("{id}-{tried}")));
+            let length = format!("{id}/steps=500");
+            for (recipe, searched) in [(&together, id), (&own, length.as_str())] {
+                for seeded in [length.clone(), format!("{length}-seed{}", recipe.seed + 1)] {
+                    let method = recipe.methods.iter().find(|m| m.id() == seeded).unwrap();
+                    assert_eq!(recipe.searched_as(method), searched);
+                }
+            }
+            let trials = own.trials(&length);
+            let train: ligo_train::TrainConfig = merged(&own.large.train, &trials[3].train, "train").unwrap();
+            assert_eq!(
+                (train.steps, train.schedule.peak_lr, train.schedule.kind),
+                (500, 2e-3, ScheduleKind::Wsd)
+            );
+            // A whole trial of the length is the length's own run.
+            let method = own.methods.iter().find(|m| m.id() == length).unwrap();
+            let tried = own.search.tried()[3];
+            assert_eq!(
+                own.trial_of(method, tried).map(|trial| trial.id()),
+                Some(format!("{length}-wsd-lr2e-3"))
+            );
+        }
+        let twice = demo(&["search.peak_lr=[1e-3,2e-3]", "search.schedule=[\"wsd\",\"wsd\"]"]);
+        assert!(twice.unwrap_err().to_string().contains("wsd is there twice"));
+    }
+
+    #[test]
+    fn a_search_that_cannot_be_is_refused() {
+        for (given, part) in [
+            ("search.peak_lr=[1e-3]", "at least two"),
+            ("search.peak_lr=[1e-3,-1e-3]", "above 0"),
+            ("search.peak_lr=[1e-3,2e-3,1e-3]", "twice"),
+        ] {
+            let message = demo(&[given]).unwrap_err().to_string();
+            assert!(message.contains(part), "{given}: {message}");
+        }
+        for share in ["0.0", "1.5", "1e-9"] {
+            let given = format!("search.share={share}");
+            let message = demo(&["search.peak_lr=[1e-3,2e-3]", &given]).unwrap_err().to_string();
+            assert!(message.contains("search.share"), "{message}");
+        }
+    }
+}

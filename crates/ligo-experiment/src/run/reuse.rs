@@ -1,0 +1,282 @@
+//! Runs of other comparisons that are the same as ones of this: copied instead of made again.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ligo_checkpoint::MANIFEST_FILE;
+use ligo_device::DeviceChoice;
+use serde::{Deserialize, Serialize};
+
+use super::leftovers::{LOCK, is_leftover};
+use super::sealed::{self, Note};
+use super::stage;
+use super::training::{MODEL, Session};
+use super::units::{Unit, Work};
+use super::{RECIPE_TOML, RunFolder, Small, method, provenance, search, small};
+use crate::{Failure, Listener, stop};
+
+/// Beside a result that was taken over: where it comes from.
+const TAKEN_OVER: &str = "taken-over.json";
+
+/// Begins the name of a folder in which a copy is made, before it is moved to where it belongs.
+pub(super) const STAGING: &str = ".taking-over-";
+
+/// Whether a folder of this name is what a process left that was killed while it copied.
+pub fn is_staging(name: &OsStr) -> bool {
+    name.to_string_lossy().starts_with(STAGING)
+}
+
+#[derive(Serialize, Deserialize)]
+struct TakenOver {
+    from: PathBuf,
+    computed_on: String,
+}
+
+/// Where a result that was made elsewhere comes from.
+pub struct Origin {
+    /// For readers.
+    pub note: String,
+    /// What computed it.
+    pub computed_on: String,
+}
+
+/// Where the result in a folder comes from, if it was taken over.
+pub fn origin_of(folder: &Path) -> Option<Origin> {
+    match sealed::read(&folder.join(TAKEN_OVER)) {
+        Note::Missing => None,
+        Note::Whole(TakenOver { from, computed_on }) => Some(Origin {
+            note: format!("taken over from {}", from.display()),
+            computed_on,
+        }),
+        Note::Damaged => Some(Origin {
+            note: format!("taken over from another run's folder; {TAKEN_OVER}, which names it, is damaged"),
+            computed_on: "unknown".into(),
+        }),
+    }
+}
+
+/// Refuses folders that cannot be taken from.
+///
+/// # Errors
+/// One is no folder of a run, or is the run's own.
+pub fn check(others: &[PathBuf], own: &Path) -> Result<(), Failure> {
+    for other in others {
+        if !other.join(RECIPE_TOML).is_file() {
+            return Err(Failure::other(
+                format!("{} is no folder of a run: it has no {RECIPE_TOML}", other.display()),
+                "give --reuse the folder that `ligo run` or `ligo compare` named",
+            ));
+        }
+        if let (Ok(other), Ok(own)) = (other.canonicalize(), own.canonicalize())
+            && other == own
+        {
+            return Err(Failure::other(
+                format!("{} is the folder of this run itself", other.display()),
+                "leave --reuse out: what is complete there is not run again anyway",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Copies what is not begun here and complete in one of the other folders, with the same settings and data to the last bit. What was found
+/// is told; what is not found is simply left to be run.
+///
+/// # Errors
+/// The run's own folder cannot be written; [`Failure::Interrupted`] after a stop that was asked for.
+pub fn take_over(
+    run: &RunFolder<'_>,
+    units: &[Unit],
+    others: &[PathBuf],
+    listener: &dyn Listener,
+) -> Result<(), Failure> {
+    // A search may try what was run here without one.
+    let own = (!run.recipe.search.is_off()).then_some(run.path);
+    let others: Vec<&Path> = others.iter().map(PathBuf::as_path).chain(own).collect();
+    if others.is_empty() || units.iter().all(|unit| run.is_done(unit)) {
+        return Ok(());
+    }
+    // Nothing is computed, so any device will do.
+    let looking = Session::looking(&ligo_device::pick(DeviceChoice::Cpu)?);
+    let others: Vec<Other> = others.into_iter().map(Other::open).collect();
+    for unit in units {
+        if run.is_done(unit) {
+            continue;
+        }
+        for other in &others {
+            if stop::requested() {
+                return Err(Failure::Interrupted);
+            }
+            let Some((from, to)) = other.find(run, unit, &looking) else {
+                continue;
+            };
+            match other.copy(&from, run.path, &to) {
+                Ok(true) => listener.say(&format!("{}: taken over from {}", unit.name, from.display())),
+                Ok(false) => {}
+                // What is damaged there is made here; another folder may have it whole.
+                Err(Failure::Checkpoint(damage)) => {
+                    listener.say(&format!(
+                        "{}: not taken over from {}: {damage}",
+                        unit.name,
+                        from.display()
+                    ));
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            }
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The folder of another comparison.
+struct Other<'a> {
+    path: &'a Path,
+    /// Those of its methods and trials that are complete.
+    runs: Vec<PathBuf>,
+    computed_on: String,
+}
+
+impl<'a> Other<'a> {
+    fn open(path: &'a Path) -> Self {
+        let folders = ["methods", "search"]
+            .iter()
+            .flat_map(|name| subfolders(&path.join(name)));
+        // Variants of a method are in folders inside its own.
+        let all = folders.flat_map(|folder| {
+            let variants = subfolders(&folder).into_iter().filter(|inside| is_of_a_unit(inside));
+            variants.chain([folder.clone()]).collect::<Vec<_>>()
+        });
+        Self {
+            path,
+            runs: all.filter(|folder| is_whole(folder)).collect(),
+            computed_on: provenance::noted(path).computer(),
+        }
+    }
+
+    /// Where this folder has a unit, and where that belongs.
+    fn find(&self, run: &RunFolder<'_>, unit: &Unit, looking: &Session) -> Option<(PathBuf, PathBuf)> {
+        let (method, to) = match &unit.work {
+            Work::Small if run.recipe.small.path.is_some() => return None,
+            Work::Small => {
+                small::prepare(run.recipe, &run.pair.small, self.path, run.dataset, looking).ok()?;
+                let from = self.path.join(small::FOLDER);
+                return is_whole(&from).then(|| (from, run.join(small::FOLDER)));
+            }
+            Work::Trial(trial) => ((**trial).clone(), run.join(search::folder_of(trial))),
+            Work::Method(method) => run.resolve(method).ok()?,
+        };
+        let small = run.small().unwrap_or_else(|_| Small::not_yet(&run.pair.small));
+        let is_same = |folder: &&PathBuf| {
+            method::run(run.recipe, &method, &run.pair, folder, run.dataset, &small, looking).is_ok()
+        };
+        Some((self.runs.iter().find(is_same)?.clone(), to))
+    }
+
+    /// Copies a unit's folder without the variants inside into a run's folder, and notes where it comes from if that is elsewhere. Tells whether it
+    /// did: what was begun there is left to go on.
+    fn copy(&self, from: &Path, run: &Path, to: &Path) -> Result<bool, Failure> {
+        if is_begun(from, to)? {
+            return Ok(false);
+        }
+        let staging = tempfile::Builder::new().prefix(STAGING).tempdir_in(run);
+        let staging = staging.map_err(Failure::io("create a folder in", run))?;
+        copy_folder(from, staging.path(), &|inside| !is_of_a_unit(inside))?;
+        check_models(staging.path())?;
+        if self.path != run {
+            // It may have been taken over there already.
+            let earlier = origin_of(from).map(|origin| origin.computed_on);
+            let taken = TakenOver {
+                from: std::path::absolute(from).unwrap_or_else(|_| from.to_path_buf()),
+                computed_on: earlier.unwrap_or_else(|| self.computed_on.clone()),
+            };
+            sealed::write(&staging.path().join(TAKEN_OVER), &taken)?;
+        }
+        move_into(staging.path(), to)?;
+        Ok(true)
+    }
+}
+
+/// Whether a run is complete, and nobody removed its model to save space.
+fn is_whole(folder: &Path) -> bool {
+    stage::complete(folder).is_some() && folder.join(MODEL).is_dir()
+}
+
+/// Whether a folder is that of a unit of its own, which leaves its lock there, and not part of another one's.
+fn is_of_a_unit(folder: &Path) -> bool {
+    folder.join(LOCK).is_file() && stage::complete(folder).is_some()
+}
+
+fn subfolders(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|p| p.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+/// Copies files and folders but for locks and folders that `takes` does not want.
+pub(super) fn copy_folder(from: &Path, to: &Path, takes: &impl Fn(&Path) -> bool) -> Result<(), Failure> {
+    fs::create_dir_all(to).map_err(Failure::io("create", to))?;
+    for entry in fs::read_dir(from).map_err(Failure::io("read", from))? {
+        let entry = entry.map_err(Failure::io("read", from))?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            if takes(&path) {
+                copy_folder(&path, &target, takes)?;
+            }
+        } else if entry.file_name() != LOCK && !is_leftover(&entry.file_name()) {
+            fs::copy(&path, &target).map_err(Failure::io("copy", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks all models, operators and checkpoints below a folder against their manifests. It is the copies that are checked,
+/// since it is they that must be right.
+pub(super) fn check_models(folder: &Path) -> Result<(), ligo_checkpoint::Error> {
+    if folder.join(MANIFEST_FILE).is_file() {
+        ligo_checkpoint::verify_model(folder)?;
+    }
+    subfolders(folder).iter().try_for_each(|inside| check_models(inside))
+}
+
+/// Whether something of a unit is there already.
+fn is_begun(from: &Path, to: &Path) -> Result<bool, Failure> {
+    let entries = fs::read_dir(from).map_err(Failure::io("read", from))?;
+    let mut taken = entries
+        .flatten()
+        .filter(|entry| entry.file_name() != LOCK && !is_of_a_unit(&entry.path()));
+    Ok(taken.any(|entry| to.join(entry.file_name()).exists()))
+}
+
+/// Moves all entries of a folder into another one, what marks stages as complete last.
+fn move_into(from: &Path, to: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(to).map_err(Failure::io("create", to))?;
+    let entries = fs::read_dir(from).map_err(Failure::io("read", from))?;
+    let mut entries: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    let target = |path: &Path| to.join(path.file_name().unwrap_or_default());
+    let is_mark = |path: &Path| path.file_name().is_some_and(|name| name == stage::STAGE_JSON);
+    entries.sort_by_key(|path| (is_mark(path), stage::complete(path).is_some()));
+    // Before anything is called complete.
+    sync(from)?;
+    for path in entries {
+        fs::rename(&path, target(&path)).map_err(Failure::io("move", &path))?;
+    }
+    Ok(ligo_metrics::files::sync_folder(to)?)
+}
+
+/// Forces all that lies below a folder to the disk.
+fn sync(folder: &Path) -> Result<(), Failure> {
+    for entry in fs::read_dir(folder).map_err(Failure::io("read", folder))? {
+        let path = entry.map_err(Failure::io("read", folder))?.path();
+        match path.is_dir() {
+            true => sync(&path)?,
+            false => fs::File::open(&path)
+                .and_then(|file| file.sync_all())
+                .map_err(Failure::io("write", &path))?,
+        }
+    }
+    Ok(ligo_metrics::files::sync_folder(folder)?)
+}

@@ -1,0 +1,547 @@
+//! One training run as a stage: skipped when complete, continued when not, and its model written at the end.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use ligo_arch::ModelConfig;
+use ligo_checkpoint::Card;
+use ligo_cost::format;
+use ligo_cost::memory::Memory;
+use ligo_device::Picked;
+use ligo_ops::{Precision, with_precision};
+use ligo_pretrained::Beside;
+use ligo_pretrained::Source;
+use ligo_train::{
+    DistillObjective, HostMoments, NewMasks, Objective, ParamStore, PretrainObjective, RunData, Spent, StepCost,
+    TrainConfig, TrainResult, Trainer,
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::dataset::Dataset;
+use super::guard::guarded;
+use super::ranks::{self, Assignment, Place, Task};
+use super::room::{self, Computer};
+use super::stage::{self, KERNELS, TRAIN, fingerprint, write_json};
+use super::trunk;
+use crate::cost::TrainingCost;
+use crate::listener::{NotingSaves, Watched};
+use crate::plan::Machine;
+use crate::recipe::{DataSection, Recipe};
+use crate::stop::STOP;
+use crate::{Failure, Listener, Silent, cost};
+
+/// What a training run did.
+pub(super) const RESULT_JSON: &str = "result.json";
+/// The trained model.
+pub(super) const MODEL: &str = "model";
+
+/// What all stages of a session share.
+pub struct Session<'a> {
+    /// Where messages go.
+    pub listener: &'a dyn Listener,
+    /// The device.
+    pub device: Device,
+    /// Its matmul peak in FLOP/s.
+    pub peak_flops: f64,
+    /// What computes, as a run's identity has it.
+    pub kernels: String,
+    /// The same device as plans and meters see it.
+    pub machine: Machine,
+    /// Stages that are not complete are errors, and nothing is written.
+    pub only_looks: bool,
+    /// When only looking: whether it is all the same what became of the files that complete stages wrote.
+    pub only_inputs: bool,
+}
+
+/// One training run of a model.
+pub struct Training<'a> {
+    /// For messages.
+    pub label: &'a str,
+    /// The run's folder.
+    pub folder: &'a Path,
+    /// The model.
+    pub config: &'a ModelConfig,
+    /// What it starts from, asked for only when there is something to do.
+    pub start: &'a mut dyn FnMut() -> Result<Start, Failure>,
+    /// How it is trained.
+    pub train: &'a TrainConfig,
+    /// What it is trained on.
+    pub dataset: &'a Dataset,
+    /// How tokens become samples.
+    pub data: &'a DataSection,
+    /// What the start values depend on.
+    pub upstream: Value,
+    /// Optional tensors of the model.
+    pub optional: &'a [String],
+    /// The written model's card.
+    pub card: Card,
+    /// What most runs do without.
+    pub extras: Extras<'a>,
+}
+
+/// A card with what came of the training.
+fn of_trained(mut card: Card, config: &ModelConfig, result: &TrainResult) -> Card {
+    card.class = config.architecture();
+    let loss = result.final_loss().map(|loss| format!("{loss:.4}"));
+    card.numbers
+        .extend(loss.map(|loss| ("validation loss".to_owned(), loss)));
+    card.numbers.extend([
+        ("steps".to_owned(), result.steps.to_string()),
+        ("training FLOPs".to_owned(), format::flops(result.flops_exact)),
+    ]);
+    card
+}
+
+/// What most training runs do without.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras<'a> {
+    /// Who teaches, where the settings ask for a teacher.
+    pub teacher: Option<&'a Source>,
+    /// A model directory whose other files, such as `generation_config.json`, go along.
+    pub side_files: Option<&'a Path>,
+    /// What was spent before the first step.
+    pub spent: Spent,
+    /// Ends the run early: after so many steps, of which the last one is evaluated. No model is written then, unless others go on from it.
+    pub until: Option<u64>,
+    /// Whether it is left there for others to go on from: its model is written, and where another one of the same kind was left sooner, it goes on
+    /// with that.
+    pub goes_on: bool,
+}
+
+impl Extras<'_> {
+    fn writes_model(&self) -> bool {
+        self.until.is_none() || self.goes_on
+    }
+}
+
+/// What a training run starts from.
+#[derive(Debug)]
+pub struct Start {
+    /// The parameters.
+    pub store: ParamStore,
+    /// The optimizer's moments, and how many updates they have seen.
+    pub moments: Option<(HostMoments, u64)>,
+    /// Which numbers are new.
+    pub new: Option<NewMasks>,
+}
+
+impl From<ParamStore> for Start {
+    fn from(store: ParamStore) -> Self {
+        Self {
+            store,
+            moments: None,
+            new: None,
+        }
+    }
+}
+
+/// The steps of one run, whatever it learns.
+pub struct Steps<'a> {
+    /// For messages.
+    pub label: &'a str,
+    /// The run's folder.
+    pub folder: &'a Path,
+    /// What is minimised.
+    pub objective: &'a dyn Objective,
+    /// The same for other ranks.
+    pub task: Task,
+    /// The model that reads the data.
+    pub config: &'a ModelConfig,
+    /// What it starts from.
+    pub start: Start,
+    /// How it is trained.
+    pub train: &'a TrainConfig,
+    /// What it is trained on.
+    pub dataset: &'a Dataset,
+    /// How tokens become samples.
+    pub data: &'a DataSection,
+    /// The price of its steps.
+    pub cost: Box<dyn StepCost + 'a>,
+    /// What most runs do without.
+    pub extras: Extras<'a>,
+    /// All that decides the run.
+    pub inputs: &'a Value,
+}
+
+impl<'a> Session<'a> {
+    /// Measures the device's peak in the precision that most is computed in.
+    pub fn new(listener: &'a dyn Listener, picked: &Picked, precision: Precision) -> Self {
+        let peak_flops = Machine::peak_of(&picked.device, precision);
+        listener.note(&format!(
+            "device: {} ({}), matmul peak {} in {precision}",
+            picked.name,
+            picked.reason,
+            format::flops_per_second(peak_flops)
+        ));
+        if picked.is_gpu {
+            ligo_device::kernel_notes().iter().for_each(|note| listener.note(note));
+        }
+        Self {
+            listener,
+            device: picked.device.clone(),
+            peak_flops,
+            kernels: picked.kernels(),
+            machine: Machine::new(picked, peak_flops),
+            only_looks: false,
+            only_inputs: false,
+        }
+    }
+
+    /// Finds out whether work is complete, and does none.
+    pub fn looking(picked: &Picked) -> Self {
+        Self {
+            listener: &Silent,
+            device: picked.device.clone(),
+            peak_flops: 0.0,
+            kernels: picked.kernels(),
+            machine: Machine::new(picked, 0.0),
+            only_looks: true,
+            only_inputs: false,
+        }
+    }
+
+    /// Finds out whether work was done for the same inputs, whatever became of its files.
+    pub fn looking_at_inputs(picked: &Picked) -> Self {
+        Self {
+            only_inputs: true,
+            ..Self::looking(picked)
+        }
+    }
+
+    /// Runs `work` unless the folder says that it is complete for these inputs and holds its `outputs`; returns the fingerprint.
+    ///
+    /// # Errors
+    /// Those of `work`, or the folder cannot be written; in a session that only looks: it is not complete.
+    pub fn stage(
+        &self,
+        name: &str,
+        folder: &Path,
+        inputs: &Value,
+        outputs: &[&str],
+        work: impl FnOnce() -> Result<(), Failure>,
+    ) -> Result<String, Failure> {
+        match self.only_looks {
+            true => stage::found(name, folder, inputs, !self.only_inputs),
+            false => stage::stage(self.listener, name, folder, inputs, outputs, || {
+                guarded(self.machine.is_gpu, work)
+            }),
+        }
+    }
+
+    /// A model card.
+    pub fn card(&self, title: &str, base: Option<&Path>, method: &str, recipe: &Recipe) -> Card {
+        Card {
+            title: format!("{}: {title}", recipe.name),
+            base_model: base.map(|dir| crate::hub::name_of(dir).unwrap_or_else(|| dir.display().to_string())),
+            method: Some(method.into()),
+            recipe: Some("recipe.toml".into()),
+            inherited: base.map(Card::inherited).unwrap_or_default(),
+            ..Card::default()
+        }
+    }
+
+    /// The validation loss of a model.
+    ///
+    /// # Errors
+    /// The model does not fit the data, or the device fails.
+    pub fn evaluate(
+        &self,
+        config: &ModelConfig,
+        store: &ParamStore,
+        dataset: &Dataset,
+        data: &DataSection,
+        train: &TrainConfig,
+    ) -> Result<f64, Failure> {
+        let (_, valid) = dataset.batches(config, data, train)?;
+        let objective = PretrainObjective::new(config, &[], &self.device)?;
+        let loss = with_precision(train.precision, || {
+            ligo_train::evaluate(&objective, store, &valid, &STOP, &mut |_| {})
+        })?;
+        loss.ok_or(Failure::Interrupted)
+    }
+
+    /// Trains a model and writes it; returns what happened and the fingerprint of the outcome.
+    ///
+    /// # Errors
+    /// Whatever training ends with; [`Failure::Interrupted`] after a stop.
+    pub fn train(&self, training: Training<'_>) -> Result<(TrainResult, String), Failure> {
+        let Training {
+            label,
+            folder,
+            config,
+            start,
+            train,
+            dataset,
+            data,
+            upstream,
+            optional,
+            card,
+            extras,
+        } = training;
+        let mut inputs = json!({"config": config.to_json(), "train": train.deciding(), "data": data, "upstream": upstream, KERNELS: self.kernels});
+        if let Some(until) = extras.until {
+            inputs["until"] = until.into();
+        }
+        if !self.only_looks && stage::lacks_only(folder, &inputs, MODEL) && !has_checkpoint(folder) {
+            // Hours of work, perhaps, for a model that somebody removed on purpose.
+            self.listener.say(&format!(
+                "{label}: complete, skipped; its model is not there any more, and to have it again, remove {}",
+                folder.display()
+            ));
+            let print = stage::complete(folder).unwrap_or_else(|| fingerprint(&inputs));
+            return Ok((read_result(folder)?, print));
+        }
+        let outputs = match extras.writes_model() {
+            false => &[RESULT_JSON][..],
+            true => &[RESULT_JSON, MODEL],
+        };
+        // Whatever its end is, it is the same run up to there.
+        let of_run = match extras.goes_on {
+            true => trunk::whole(&inputs),
+            false => inputs.clone(),
+        };
+        self.check_same_run(folder, train, &inputs)?;
+        let print = self.stage(label, folder, &inputs, outputs, || {
+            if let Some(until) = extras.until.filter(|_| extras.goes_on && !has_checkpoint(folder)) {
+                trunk::go_on_from_another(self.listener, label, folder, &inputs, until)?;
+            }
+            let memory = crate::plan::training_memory(config, train, data);
+            self.check_memory(label, &memory)?;
+            let names: Vec<&str> = optional.iter().map(String::as_str).collect();
+            let objective = PretrainObjective::new(config, &names, &self.device)?;
+            let teacher = extras.teacher.filter(|_| train.distillation.is_some());
+            let dims = |config| cost::dims(config, data.seq_len, data.mask_probability);
+            let cost = TrainingCost::new(dims(config), teacher.map(|teacher| dims(&teacher.config)), train);
+            let (objective, task): (Box<dyn Objective>, _) = match teacher {
+                None => (
+                    Box::new(objective),
+                    Task::Pretrain {
+                        optional: optional.to_vec(),
+                    },
+                ),
+                Some(teacher) => {
+                    let task = Task::Distill {
+                        optional: optional.to_vec(),
+                        teacher: ranks::whole(teacher.dir.path())?,
+                    };
+                    let objective = DistillObjective::new(objective, teacher.model(&self.device)?);
+                    (Box::new(objective), task)
+                }
+            };
+            let (store, result) = self.steps(Steps {
+                label,
+                folder,
+                objective: objective.as_ref(),
+                task,
+                config,
+                start: start()?,
+                train,
+                dataset,
+                data,
+                cost: Box::new(cost),
+                extras,
+                inputs: &of_run,
+            })?;
+            if extras.writes_model() {
+                let beside = Beside {
+                    tokenizer: Some(dataset.tokenizer()),
+                    others: extras.side_files,
+                    card: Some(of_trained(card, config, &result)),
+                };
+                ligo_pretrained::save_model(&store, config, &folder.join(MODEL), beside)?;
+            }
+            save_result(folder, &result)
+        })?;
+        let result = read_result(folder)?;
+        self.listener.say(&format!(
+            "{label}: validation loss {:.3} after {} steps, {}, {}",
+            result.final_loss().unwrap_or(f64::NAN),
+            result.steps,
+            format::flops(result.flops_exact),
+            ligo_cost::format::seconds(result.seconds),
+        ));
+        Ok((result, print))
+    }
+
+    /// Refuses other settings for a folder whose training is complete and has checkpoints, while it still counts as complete.
+    ///
+    /// # Errors
+    /// The settings, or what the run starts from, are others.
+    pub fn check_same_run(&self, folder: &Path, train: &TrainConfig, inputs: &Value) -> Result<(), Failure> {
+        match !self.only_looks && stage::is_of_others(folder, inputs) {
+            true => ligo_train::check_same_run(folder, train, &identity(inputs)).map_err(explained),
+            false => Ok(()),
+        }
+    }
+
+    /// Says when the steps of a run will not fit into the computer's memory. What is free on a GPU is not known.
+    ///
+    /// # Errors
+    /// They cannot fit.
+    pub fn check_memory(&self, label: &str, needed: &Memory) -> Result<(), Failure> {
+        match self.machine.is_gpu {
+            true => Ok(()),
+            false => Computer::now().check(label, needed, self.listener),
+        }
+    }
+
+    /// The steps of a run, from wherever it stands.
+    ///
+    /// # Errors
+    /// As [`Session::train`].
+    pub fn steps(&self, steps: Steps<'_>) -> Result<(ParamStore, TrainResult), Failure> {
+        let Steps { config, train, .. } = steps;
+        let parameters = steps.start.store.num_parameters();
+        room::check_disk(
+            steps.label,
+            steps.folder,
+            parameters,
+            train,
+            steps.extras.writes_model(),
+        )?;
+        let (loader, valid) = steps.dataset.batches(config, steps.data, train)?;
+        let run = RunData {
+            train: loader.as_ref(),
+            valid: &valid,
+        };
+        let last = steps.extras.until.unwrap_or(train.steps);
+        let mut observer = NotingSaves(self.listener.training(&Watched {
+            label: steps.label,
+            steps: last,
+            peak_flops: self.peak_flops * ranks::count() as f64,
+            reads_images: config.image_shape().is_some(),
+        }));
+        let Start { store, moments, new } = steps.start;
+        let team = ranks::team();
+        let assignment = match team {
+            None => None,
+            Some(_) => Some(Assignment {
+                task: steps.task,
+                config: config.to_json(),
+                parameters: ranks::shapes_of(&store),
+                train: train.clone(),
+                data: steps.data.clone(),
+                content: Place::of(steps.dataset)?,
+                cost: steps.cost.whole(),
+                last,
+                inputs: steps.inputs.clone(),
+                has_new: new.is_some(),
+            }),
+        };
+        let new_everywhere = new.clone().filter(|_| team.is_some());
+        let mut trainer = Trainer::new(train.clone(), steps.objective, store, run, steps.folder)?
+            .with_cost(steps.cost)
+            .with_spent(steps.extras.spent)
+            .with_end(last)
+            .with_identity(identity(steps.inputs));
+        if let Some(team) = team {
+            trainer = trainer.with_ranks(team.ranks())?;
+            self.listener.note(&format!(
+                "{} ranks share the {} micro-batches of each step",
+                ranks::count(),
+                train.accumulation
+            ));
+        } else {
+            // What the others use, nobody here can read.
+            trainer = trainer.with_meter(self.machine.power.meter());
+        }
+        if let Some((moments, updates)) = moments {
+            trainer = trainer.with_moments(moments, updates)?;
+        }
+        if let Some(new) = new {
+            trainer = trainer.map_optimizer(|optimizer, store| optimizer.with_new_entries(store, new))?;
+        }
+        if let (Some(team), Some(assignment)) = (team, assignment) {
+            team.call(assignment, new_everywhere.as_ref())?;
+        }
+        let result = trainer.run(&STOP, &mut observer);
+        drop(observer);
+        if let (Some(team), Err(error)) = (team, &result)
+            && !error.is_of_all_ranks()
+        {
+            team.lose();
+        }
+        let result = result.map_err(explained)?;
+        // A stop may meet the last evaluation.
+        if result.curve.last().is_none_or(|point| point.step < last) {
+            return Err(Failure::Interrupted);
+        }
+        Ok((trainer.into_store(), result))
+    }
+}
+
+/// Whether a run's folder holds a checkpoint.
+fn has_checkpoint(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder.join("checkpoints")).into_iter().flatten();
+    let mut names = entries.flatten().map(|entry| entry.file_name());
+    names.any(|name| name.to_string_lossy().starts_with("step-"))
+}
+
+/// A hash for each part of a stage's inputs, so that a run which cannot go on says which of them changed. What a run starts from is told
+/// apart by its own parts, where they have names.
+pub(super) fn identity(inputs: &Value) -> Value {
+    let parts = inputs.as_object().into_iter().flatten();
+    let named = parts.flat_map(|(name, part)| match part.as_object() {
+        // The loop compares them itself, and says which setting is another.
+        _ if name == TRAIN => Vec::new(),
+        Some(inner) if name == "upstream" => inner.iter().collect(),
+        _ => vec![(name, part)],
+    });
+    let told = |(name, part): (&String, &Value)| match part {
+        // Short, and people know what it means.
+        Value::String(kernels) if name == KERNELS => (name.clone(), kernels.as_str().into()),
+        part => (name.clone(), Value::from(&fingerprint(part)[..12])),
+    };
+    named.map(told).collect()
+}
+
+fn explained(error: ligo_train::Error) -> Failure {
+    match error {
+        ligo_train::Error::OtherRun { ref dir, .. } => {
+            let model = dir.with_file_name(MODEL);
+            let further = match model.is_dir() {
+                true => format!(
+                    "; to train its model further, give another --out with --init {}",
+                    model.display()
+                ),
+                false => String::new(),
+            };
+            let help = format!(
+                "what a run starts from (upstream: its data, and the models that --init, --teacher or --small name) counts by its content; \
+                 to begin anew, remove {}; to keep both, give another --out{further}",
+                dir.display()
+            );
+            Failure::other(error.to_string(), help)
+        }
+        other => Failure::Train(other),
+    }
+}
+
+/// Writes what a run did.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn save_result(folder: &Path, result: &TrainResult) -> Result<(), Failure> {
+    write_json(&folder.join(RESULT_JSON), result)
+}
+
+/// Reads what a run did.
+///
+/// # Errors
+/// The file is missing or damaged.
+pub fn read_result(folder: &Path) -> Result<TrainResult, Failure> {
+    stage::check_file(folder, RESULT_JSON)?;
+    read_json(&folder.join(RESULT_JSON))
+}
+
+/// Reads a file that a stage left.
+///
+/// # Errors
+/// As [`read_result`].
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+    let remedy = "remove stage.json beside it: the same command as before then does that part again, from its last checkpoint where there is one";
+    let text = std::fs::read(path)
+        .map_err(|error| Failure::other(format!("cannot read {}: {error}", path.display()), remedy))?;
+    serde_json::from_slice(&text).map_err(|e| Failure::other(format!("{} is damaged: {e}", path.display()), remedy))
+}

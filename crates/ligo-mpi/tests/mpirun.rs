@@ -1,0 +1,314 @@
+//! Runs that `mpirun` starts come to the bits of a run of one process, and end when a rank does.
+//!
+//! The tests start this program again, through `mpirun`, with the ignored test [`rank`] alone. Where there is no `mpirun` they say so and pass.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
+
+#[path = "../../ligo-train/tests/toy/mod.rs"]
+mod toy;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use ligo_mpi::{Mpi, Options};
+use ligo_train::{Collective, Error, TrainConfig};
+use toy::{Toy, Watcher, bits, config, run};
+
+/// What a rank is to do, handed on by the environment.
+const DIR: &str = "LIGO_TEST_DIR";
+const STOP: &str = "LIGO_TEST_STOP";
+const FAULT: &str = "LIGO_TEST_FAULT";
+const PATIENCE: &str = "LIGO_TEST_PATIENCE";
+const PER_MACHINE: &str = "LIGO_TEST_PER_MACHINE";
+
+fn settings() -> TrainConfig {
+    TrainConfig {
+        accumulation: 4,
+        batch_size: 2,
+        ..config()
+    }
+}
+
+/// A rank that has a fault in the sum of step 10, where it is rank 1.
+#[derive(Debug)]
+struct Faulty<'a> {
+    mpi: &'a Mpi,
+    fault: Option<String>,
+    mark: PathBuf,
+    steps: AtomicUsize,
+}
+
+impl Collective for Faulty<'_> {
+    fn rank(&self) -> usize {
+        self.mpi.rank()
+    }
+
+    fn size(&self) -> usize {
+        self.mpi.size()
+    }
+
+    fn all_gather(&self, mine: &[u64]) -> Result<Vec<u64>, Error> {
+        self.mpi.all_gather(mine)
+    }
+
+    fn sum(&self, values: &mut Vec<f32>) -> Result<(), Error> {
+        let step = self.steps.fetch_add(1, Ordering::Relaxed);
+        if let Some(fault) = self.fault.as_deref().filter(|_| (self.rank(), step) == (1, 10)) {
+            // The moment is that of the file.
+            std::fs::write(&self.mark, fault).unwrap();
+            let signal = |name: &str| {
+                let id = std::process::id().to_string();
+                Command::new("kill").args([name, &id]).status().unwrap();
+                std::thread::sleep(Duration::from_secs(600));
+            };
+            match fault {
+                "panic" => panic!("a fault of the test"),
+                "error" => return Err(Error::NothingToLearn { step: 10 }),
+                "kill" => signal("-KILL"),
+                "stop" => signal("-STOP"),
+                "hang" => std::thread::sleep(Duration::from_secs(600)),
+                other => panic!("no such fault: {other}"),
+            }
+        }
+        self.mpi.sum(values)
+    }
+
+    fn broadcast(&self, bytes: &mut Vec<u8>) -> Result<(), Error> {
+        self.mpi.broadcast(bytes)
+    }
+}
+
+#[test]
+#[ignore = "one rank of a run; the other tests start it"]
+fn rank() {
+    let variable = |name: &str| std::env::var(name).ok();
+    let Some(dir) = variable(DIR).map(PathBuf::from) else {
+        return;
+    };
+    let number = |name: &str| variable(name).map(|number| number.parse::<u64>().unwrap());
+    let options = Options {
+        patience: Duration::from_secs(number(PATIENCE).unwrap_or(60)),
+        ranks_per_machine: number(PER_MACHINE).map(|count| count as usize),
+    };
+    let (mpi, _membership) = Mpi::join(&options).unwrap();
+    let ranks = Faulty {
+        mpi: &mpi,
+        fault: variable(FAULT),
+        mark: dir.join("fault"),
+        steps: AtomicUsize::new(0),
+    };
+    let toy = Toy::new();
+    let loader = toy.loader(true);
+    // Each rank names a folder of its own, of which only that of rank 0 may be made.
+    let run_dir = dir.join(format!("rank-{}", mpi.rank()));
+    let trainer = toy.trainer(&settings(), &loader, &toy.objective, &run_dir);
+    let mut trainer = trainer.with_ranks(&ranks).unwrap();
+    let mut watcher = Watcher {
+        stop_after_step: number(STOP),
+        ..Watcher::default()
+    };
+    if let Err(error) = run(&mut trainer, &mut watcher) {
+        eprintln!("rank {}: {error}", mpi.rank());
+        mpi.abort(1);
+    }
+    // Every rank says what it holds.
+    println!("{}", said(mpi.rank(), mpi.size(), bits(&trainer).1));
+    std::fs::write(
+        dir.join(format!("bits-{}", mpi.rank())),
+        format!("{:?}", bits(&trainer)),
+    )
+    .unwrap();
+}
+
+fn said(rank: usize, size: usize, updates: u64) -> String {
+    format!("rank {rank} of {size} did {updates} updates")
+}
+
+/// A run of so many ranks; `None` where there is no `mpirun`.
+fn mpirun(ranks: usize, dir: &Path, options: &[&str], settings: &[(&str, &str)]) -> Option<Output> {
+    if Command::new("mpirun")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_err()
+    {
+        eprintln!("SKIPPED: there is no mpirun, so nothing is said of runs of many processes");
+        return None;
+    }
+    std::fs::create_dir_all(dir).unwrap();
+    let mut command = Command::new("mpirun");
+    command.args(["-n", &ranks.to_string()]).args(options);
+    command.arg(std::env::current_exe().unwrap());
+    command.args(["rank", "--exact", "--ignored", "--nocapture"]);
+    command.env(DIR, dir).envs(settings.iter().copied());
+    // Tests run as root in containers, on fewer cores than ranks.
+    command.envs([
+        ("OMPI_ALLOW_RUN_AS_ROOT", "1"),
+        ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
+        ("OMPI_MCA_rmaps_base_oversubscribe", "1"),
+        ("OMPI_MCA_btl_vader_single_copy_mechanism", "none"),
+        ("OMPI_MCA_btl_base_warn_component_unused", "0"),
+        ("OMPI_MCA_mpi_yield_when_idle", "1"),
+        ("RAYON_NUM_THREADS", "1"),
+    ]);
+    Some(command.stdin(Stdio::null()).output().unwrap())
+}
+
+fn text(output: &Output) -> String {
+    let (out, err) = (&output.stdout, &output.stderr);
+    format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
+}
+
+/// What a run of one process without MPI holds in the end.
+fn alone(dir: &Path) -> String {
+    let toy = Toy::new();
+    let loader = toy.loader(true);
+    let mut trainer = toy.trainer(&settings(), &loader, &toy.objective, dir);
+    run(&mut trainer, &mut Watcher::default()).unwrap();
+    format!("{:?}", bits(&trainer))
+}
+
+/// All ranks have ended well and hold the same; what they hold.
+fn held(output: &Output, ranks: usize, dir: &Path) -> String {
+    assert!(output.status.success(), "{}", text(output));
+    let of = |rank: usize| std::fs::read_to_string(dir.join(format!("bits-{rank}"))).unwrap();
+    for rank in 0..ranks {
+        assert!(of(rank) == of(0), "rank {rank} holds other numbers");
+        assert!(
+            text(output).contains(&format!("rank {rank} of {ranks} did")),
+            "{}",
+            text(output)
+        );
+        assert_eq!(dir.join(format!("rank-{rank}")).exists(), rank == 0, "rank {rank}");
+    }
+    of(0)
+}
+
+#[test]
+fn two_and_four_processes_come_to_the_bits_of_one_over_shared_memory_and_tcp() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = alone(&folder.path().join("alone"));
+    // Sums must not depend on how messages travel: linear, ring, pairwise, over memory and over sockets.
+    let ways: [(usize, &[&str], Option<&str>); 5] = [
+        (2, &[], None),
+        (4, &[], None),
+        // As if there were two machines.
+        (4, &[], Some("2")),
+        (
+            4,
+            &["--mca", "btl", "tcp,self", "--mca", "btl_tcp_if_include", "lo"],
+            None,
+        ),
+        (
+            4,
+            &[
+                "--mca",
+                "coll_tuned_use_dynamic_rules",
+                "1",
+                "--mca",
+                "coll_tuned_allgather_algorithm",
+                "4",
+                "--mca",
+                "coll_tuned_alltoall_algorithm",
+                "2",
+            ],
+            None,
+        ),
+    ];
+    for (i, (ranks, options, per_machine)) in ways.into_iter().enumerate() {
+        let dir = folder.path().join(i.to_string());
+        let machines: Vec<_> = per_machine.map(|count| (PER_MACHINE, count)).into_iter().collect();
+        let Some(output) = mpirun(ranks, &dir, options, &machines) else {
+            return;
+        };
+        assert!(
+            held(&output, ranks, &dir) == expected,
+            "{ranks} ranks {options:?} {per_machine:?}"
+        );
+        let state = |dir: PathBuf| std::fs::read(dir.join("checkpoints/step-24/state.safetensors")).unwrap();
+        assert!(state(dir.join("rank-0")) == state(folder.path().join("alone")));
+    }
+}
+
+#[test]
+fn a_run_of_four_processes_goes_on_with_two_and_ends_with_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("run");
+    for (ranks, stop) in [(4, Some("9")), (2, Some("17")), (1, None)] {
+        let stop: Vec<_> = stop.map(|step| (STOP, step)).into_iter().collect();
+        let Some(output) = mpirun(ranks, &dir, &[], &stop) else {
+            return;
+        };
+        assert!(output.status.success(), "{}", text(&output));
+    }
+    let all = std::fs::read_to_string(dir.join("bits-0")).unwrap();
+    assert!(all == alone(&folder.path().join("alone")));
+}
+
+/// The run must end soon after the fault, badly, with these words; and the same command must then go on from the checkpoint of step 7.
+fn ends_with(fault: &str, words: &[&str], patience: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join(fault);
+    let seconds = patience.to_string();
+    let Some(output) = mpirun(2, &dir, &[], &[(FAULT, fault), (PATIENCE, &seconds)]) else {
+        return;
+    };
+    let since = std::fs::metadata(dir.join("fault")).unwrap().modified().unwrap();
+    let took = SystemTime::now().duration_since(since).unwrap();
+    println!("{fault}: ended after {:.2} s", took.as_secs_f64());
+    assert!(!output.status.success(), "{}", text(&output));
+    // A fault that MPI sees ends the run within 5 s; one that only patience tells of, soon after that.
+    let limit = if patience < 60 { 2 * patience } else { 0 };
+    assert!(took < Duration::from_secs(5 + limit), "{took:?}: {}", text(&output));
+    for word in words {
+        assert!(text(&output).contains(word), "no `{word}` in {}", text(&output));
+    }
+    let output = mpirun(2, &dir, &[], &[]).unwrap();
+    assert!(held(&output, 2, &dir) == alone(&folder.path().join("alone")));
+}
+
+#[test]
+fn a_panic_of_one_rank_ends_all() {
+    ends_with("panic", &["a fault of the test", "rank 1 has panicked"], 60);
+}
+
+#[test]
+fn an_error_of_one_rank_ends_all() {
+    ends_with("error", &["rank 1: the training batch of step 10"], 60);
+}
+
+#[test]
+fn a_rank_that_is_killed_ends_all() {
+    ends_with("kill", &["signal 9"], 60);
+}
+
+#[test]
+fn a_rank_that_is_suspended_ends_all_after_the_longest_wait() {
+    ends_with("stop", &["rank 1 of 2 has not been heard of", "rank 0 ends the run"], 4);
+}
+
+#[test]
+fn a_rank_that_hangs_ends_all_after_the_longest_wait() {
+    ends_with(
+        "hang",
+        &["rank 1 of 2 has kept the others waiting", "rank 0 ends the run"],
+        4,
+    );
+}
+
+#[test]
+fn tasks_of_slurm_that_do_not_know_of_each_other_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["rank", "--exact", "--ignored", "--nocapture"])
+        .env(DIR, folder.path())
+        .env("SLURM_NTASKS", "4")
+        .envs([("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")])
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(text(&output).contains("Singletons { tasks: 4 }"), "{}", text(&output));
+    assert!(!folder.path().join("rank-0").exists());
+}
