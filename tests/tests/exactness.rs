@@ -99,6 +99,38 @@ fn every_operator_keeps_the_function_where_it_says_and_nowhere_else() {
     }
 }
 
+#[test]
+fn a_norm_that_no_source_has_does_nothing_but_normalise() {
+    let family = families()
+        .into_iter()
+        .find(|family| family.name == "modernbert")
+        .unwrap();
+    let (small, large) = (family.small(), family.large(Growth::Layers));
+    let weights = weights(&small.table());
+    let name = |layer: usize| format!("model.layers.{layer}.attn_norm.weight");
+    let ones = vec![1.0; 8];
+    // What each of four layers copies; the first layer has no such norm.
+    for (method, sources) in [
+        ("stackbert", [0, 1, 0, 1]),
+        ("interpose", [0, 0, 1, 1]),
+        ("zero-blocks", [0, 0, 1, 1]),
+    ] {
+        let grown = grow(&OperatorSpec::from_name(method).unwrap(), &small, &large, &weights).unwrap();
+        assert!(!grown.contains_key(&name(0)));
+        for (layer, source) in sources.into_iter().enumerate().skip(1) {
+            let expected = if source == 0 { &ones } else { &weights[&name(1)] };
+            assert_eq!(grown[&name(layer)], *expected, "{method}: layer {layer}");
+        }
+    }
+    // The norm of a layer that comes before all others goes.
+    let list = OperatorSpec::Layers {
+        layers: vec![1, 1, 0, 1],
+    };
+    let grown = grow(&list, &small, &large, &weights).unwrap();
+    assert!(!grown.contains_key(&name(0)));
+    assert_eq!((&grown[&name(1)], &grown[&name(2)]), (&weights[&name(1)], &ones));
+}
+
 /// The gaps as a page: a table for each kind of growth.
 #[derive(Default)]
 struct Report(BTreeMap<(usize, usize), (&'static str, Vec<String>)>);

@@ -73,6 +73,7 @@ pub use known::{TokenizerKind, family_name};
 pub use layer_lists::repeat_layers;
 pub use layer_types::LayerType;
 pub use llama::{Experts, LlamaConfig};
+pub use mixture::Fused;
 pub use modernbert::ModernBertConfig;
 pub use norm::{Norm, NormKind, NormPlace};
 pub use opt::OptConfig;

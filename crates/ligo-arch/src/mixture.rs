@@ -1,6 +1,6 @@
 //! From a model whose layers have one feed-forward network to one whose layers have several, and from several to more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -83,6 +83,45 @@ impl ModelConfig {
             }
             _ => self.table(),
         }
+    }
+}
+
+/// A tensor of files, and those that lie in it one behind the other, with their shapes.
+pub type Fused = (String, Vec<(String, Vec<usize>)>);
+
+impl ModelConfig {
+    /// How files hold the experts of a layer that newer versions of `transformers` fuse, where they are asked to write what they have in memory.
+    pub fn fused(&self) -> Vec<Fused> {
+        let Self::Llama(config) = self else { return Vec::new() };
+        if config.experts().is_none() {
+            return Vec::new();
+        }
+        let table = self.table();
+        let mut fused: BTreeMap<String, Vec<(usize, usize, String, Vec<usize>)>> = BTreeMap::new();
+        for param in table.params() {
+            let Some(layer) = param.layer else { continue };
+            let (file, shape, _) = table.file_part(&param);
+            let (whole, place) = match (expert(param.spec), param.axes().first()) {
+                (Some((number, matrix)), _) if matrix.starts_with("down") => ("mlp.experts.down_proj", (number, 0)),
+                (Some((number, matrix)), _) => {
+                    let second = usize::from(matrix.starts_with("up"));
+                    ("mlp.experts.gate_up_proj", (number, second))
+                }
+                (None, Some(&Axis::EXPERTS)) => ("mlp.gate.weight", (0, 0)),
+                _ => continue,
+            };
+            let whole = crate::table::at_layer(&LAYERS.template(whole), Some(layer));
+            if whole == file {
+                continue;
+            }
+            fused.entry(whole).or_default().push((place.0, place.1, file, shape));
+        }
+        let in_order = |(whole, mut parts): (String, Vec<(usize, usize, String, Vec<usize>)>)| {
+            parts.sort();
+            let parts = parts.into_iter().map(|(_, _, file, shape)| (file, shape));
+            (whole, parts.collect())
+        };
+        fused.into_iter().map(in_order).collect()
     }
 }
 
@@ -312,6 +351,25 @@ mod tests {
             assert_eq!(experts(&more), (8, 4, 12, true));
             assert_eq!(more.to_json()[field], 8);
         }
+    }
+
+    #[test]
+    fn fused_experts_are_told_apart_by_their_order() {
+        let mixture = dense("llama", json!({}))
+            .with_experts(Some(Size::Exactly(2)), None)
+            .unwrap();
+        let fused: BTreeMap<_, _> = mixture.fused().into_iter().collect();
+        assert_eq!(fused.len(), 2 * 3);
+        let expert = |number, matrix| format!("model.layers.1.block_sparse_moe.experts.{number}.{matrix}.weight");
+        let [rows, columns] = [vec![12, 8], vec![8, 12]];
+        let gates =
+            [(0, "w1"), (0, "w3"), (1, "w1"), (1, "w3")].map(|(number, matrix)| (expert(number, matrix), rows.clone()));
+        assert_eq!(fused["model.layers.1.mlp.experts.gate_up_proj"], gates);
+        let outputs = [0, 1].map(|number| (expert(number, "w2"), columns.clone()));
+        assert_eq!(fused["model.layers.1.mlp.experts.down_proj"], outputs);
+        let router = ("model.layers.0.block_sparse_moe.gate.weight".to_owned(), vec![2, 8]);
+        assert_eq!(fused["model.layers.0.mlp.gate.weight"], [router]);
+        assert_eq!(dense("llama", json!({})).fused(), []);
     }
 
     #[test]

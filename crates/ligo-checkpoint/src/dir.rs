@@ -146,6 +146,32 @@ impl ModelDir {
         &self.stripped
     }
 
+    /// Takes tensors for several ones that lie in them one behind the other: `(tensor, [(name, shape)])`. For families whose libraries have fused what
+    /// their files hold one by one. A tensor that is not there, or does not have exactly the elements of its parts, stays what it is.
+    #[must_use]
+    pub fn with_split(mut self, tensors: impl IntoIterator<Item = (String, Vec<(String, Vec<usize>)>)>) -> Self {
+        for (tensor, parts) in tensors {
+            let is_free = |name: &String| *name == tensor || !self.tensors.contains_key(name);
+            let Some(place) = self
+                .tensors
+                .get(&tensor)
+                .filter(|_| parts.iter().all(|(name, _)| is_free(name)))
+            else {
+                continue;
+            };
+            let (file, stored) = (place.file, place.stored.clone());
+            if self.files[file].split(&stored, &parts) {
+                self.tensors.remove(&tensor);
+                let parts = parts.into_iter().map(|(name, _)| {
+                    let stored = name.clone();
+                    (name, Place { file, stored })
+                });
+                self.tensors.extend(parts);
+            }
+        }
+        self
+    }
+
     /// Makes parts of tensors known under names of their own: `(name of the part, name of the tensor, computation)`.
     ///
     /// For tensors that a family's files fuse or transpose. Parts have values ([`ModelDir::read_f32`]) and are not among

@@ -189,6 +189,38 @@ impl TensorFile {
         }
     }
 
+    /// Makes several tensors of one, which lie in it one behind the other. One that has not exactly their elements stays, as does one whose elements are not in
+    /// the order of a matrix, and nothing is done then.
+    pub(crate) fn split(&mut self, name: &str, parts: &[(String, Vec<usize>)]) -> bool {
+        let count = |shape: &[usize]| shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
+        let counts: Option<Vec<usize>> = parts.iter().map(|(_, shape)| count(shape)).collect();
+        let (Some(&at), Some(counts)) = (self.by_name.get(name), counts) else {
+            return false;
+        };
+        let whole = &self.tensors[at];
+        let is_filled = counts.iter().try_fold(0usize, |sum, count| sum.checked_add(*count)) == count(&whole.shape);
+        if !is_filled || whole.dtype.bits() % 8 != 0 || self.strided.contains_key(name) {
+            return false;
+        }
+        let (dtype, mut begin) = (whole.dtype, whole.range.start);
+        let made = parts.iter().zip(counts).map(|((name, shape), count)| {
+            let end = begin + count * dtype.bits() / 8;
+            let info = TensorInfo {
+                name: name.clone(),
+                dtype,
+                shape: shape.clone(),
+                range: begin..end,
+            };
+            begin = end;
+            info
+        });
+        let made: Vec<TensorInfo> = made.collect();
+        self.tensors.splice(at..=at, made);
+        let named = self.tensors.iter().enumerate();
+        self.by_name = named.map(|(i, info)| (info.name.clone(), i)).collect();
+        true
+    }
+
     fn require(&self, name: &str) -> Result<&TensorInfo, Error> {
         self.info(name).ok_or_else(|| Error::NoTensor {
             path: self.path.clone(),

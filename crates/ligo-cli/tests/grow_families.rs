@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{Place, assert_says, copy_folder};
-use ligo_checkpoint::ModelDir;
+use ligo_arch::ModelConfig;
+use ligo_checkpoint::{AtomicDir, Declared, Dtype, ModelDir, ModelWriter};
 use serde_json::{Value, json};
 
 const SAME: &str = "computes what the small model does";
@@ -100,6 +101,56 @@ fn dense_models_become_mixtures_that_compute_what_they_do() {
 }
 
 #[test]
+fn experts_that_a_file_fuses_are_those_that_others_hold_one_by_one() {
+    let place = Place::new();
+    for name in ["moe/mixtral", "moe/qwen3_dense_between"] {
+        let small = fixture(name);
+        let config =
+            ModelConfig::from_json(&serde_json::from_slice(&fs::read(small.join("config.json")).unwrap()).unwrap())
+                .unwrap();
+        let dir = ModelDir::open(&small).unwrap();
+        let fused = config.fused();
+        let inner: Vec<&String> = fused
+            .iter()
+            .flat_map(|(_, parts)| parts.iter().map(|(name, _)| name))
+            .collect();
+        let mut tensors: Vec<(String, Vec<usize>, Vec<f32>)> = Vec::new();
+        for name in dir.names().filter(|name| !inner.iter().any(|inner| inner == name)) {
+            tensors.push((
+                name.into(),
+                dir.info(name).unwrap().shape.clone(),
+                dir.read_f32(name).unwrap(),
+            ));
+        }
+        for (whole, parts) in &fused {
+            let values: Vec<f32> = parts.iter().flat_map(|(name, _)| dir.read_f32(name).unwrap()).collect();
+            // As many dimensions as the library has; what counts is the order.
+            tensors.push((whole.clone(), vec![parts.len(), values.len() / parts.len()], values));
+        }
+        let target = AtomicDir::begin(place.path("fused")).unwrap();
+        let declared = tensors.iter().map(|(name, shape, _)| Declared {
+            name: name.clone(),
+            dtype: Dtype::F32,
+            shape: shape.clone(),
+        });
+        let mut writer = ModelWriter::new(&target, declared.collect(), u64::MAX).unwrap();
+        tensors
+            .iter()
+            .for_each(|(name, _, values)| writer.write_f32(name, values).unwrap());
+        writer.write_config(&config.to_json()).unwrap();
+        writer.finish().unwrap();
+        target.commit().unwrap();
+        let sizes = ["--layers", "2x"];
+        let said = grown(&place, &place.path("fused"), &sizes, "of_fused");
+        assert!(said.contains(SAME), "{said}");
+        grown(&place, &small, &sizes, "of_single");
+        let weights = |folder: &str| fs::read(place.path(folder).join("model.safetensors")).unwrap();
+        assert!(weights("of_fused") == weights("of_single"), "{name}");
+        fs::remove_dir_all(place.path("fused")).unwrap();
+    }
+}
+
+#[test]
 fn layers_without_experts_stay_where_those_that_they_copy_have_none() {
     let place = Place::new();
     let small = fixture("moe/qwen3_dense_between");
@@ -108,8 +159,8 @@ fn layers_without_experts_stay_where_those_that_they_copy_have_none() {
     // The second of four layers has experts.
     assert_eq!(config(&place, "twice")["mlp_only_layers"], json!([0, 1, 4, 5, 6, 7]));
     assert_eq!(config(&place, "twice")["decoder_sparse_step"], 1);
-    grown(&place, &small, &["--layers", "1,0,1"], "listed");
-    assert_eq!(config(&place, "listed")["mlp_only_layers"], json!([1]));
+    grown(&place, &small, &["--layers", "1,0,1,2,3"], "listed");
+    assert_eq!(config(&place, "listed")["mlp_only_layers"], json!([1, 3, 4]));
 }
 
 #[test]

@@ -184,7 +184,7 @@ fn blocks_without_effect_are_copies_but_for_what_is_zero() {
 fn picking() -> Vec<OperatorSpec> {
     let mut specs: Vec<OperatorSpec> = OperatorSpec::NAMES
         .into_iter()
-        .filter(|name| !["ligo", "zero-blocks"].contains(name))
+        .filter(|name| !["ligo", "zero-blocks", "upcycle"].contains(name))
         .map(|name| OperatorSpec::from_name(name).unwrap())
         .collect();
     for choice in [Choice::Balanced, Choice::Cyclic] {

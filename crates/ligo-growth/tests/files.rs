@@ -8,7 +8,7 @@ use common::{gpt2, grow_all};
 use ligo_arch::{BertConfig, ModelConfig};
 use ligo_growth::{
     CloningConfig, CloningForm, FurtherInit, LemonConfig, LigoConfig, OPERATOR_JSON, OperatorInfo, OperatorSpec, Split,
-    WidthInit, load_operator, save_operator,
+    UpcycleConfig, WidthInit, load_operator, save_operator,
 };
 
 #[test]
@@ -42,26 +42,42 @@ fn every_operator_grows_the_same_after_a_round_trip() {
         by_weight,
     ];
     let named = OperatorSpec::NAMES.map(|name| OperatorSpec::from_name(name).unwrap());
-    specs.extend(named.into_iter().filter(|s| s.name() != "zero-blocks"));
+    specs.extend(
+        named
+            .into_iter()
+            .filter(|s| !["zero-blocks", "upcycle"].contains(&s.name())),
+    );
     let blocks = OperatorSpec::from_name("zero-blocks").unwrap();
     // Layers alone, in a family whose layers have no source for some of their normalisations.
     let deeper = [2, 5].map(|layers| ModelConfig::Bert(BertConfig::new(11, 8, layers, 2)));
     let pairs = specs.iter().map(|spec| (spec, &small, &large));
     let pairs = pairs.chain([(&blocks, &deeper[0], &deeper[1])]);
+    // Experts that become more, in ways of their own.
+    let upcycling = OperatorSpec::Upcycle(UpcycleConfig { noise: 0.1, drop: 0.5 });
+    let mixtures = [2, 4].map(mixture);
+    let pairs = pairs.chain([(&upcycling, &mixtures[0], &mixtures[1])]);
     for (i, (spec, small, large)) in pairs.enumerate() {
         let path = folder.path().join(i.to_string());
         let large = spec.adjust(small, large);
-        let map = spec.build(&small.table(), &large.table(), &device, 0.02, 5).unwrap();
+        let view = small.table_for(&large);
+        let map = spec.build(&view, &large.table(), &device, 0.02, 5).unwrap();
         let info = OperatorInfo::new(spec.clone(), small, &large, serde_json::Value::Null);
         save_operator(&path, &map, info).unwrap();
         let (loaded, info) = load_operator(&path, &device).unwrap();
         assert_eq!(info.operator, *spec);
         assert_eq!(loaded.fill, map.fill, "{spec:?}");
         assert_eq!(info.large().unwrap(), large, "{spec:?}: its epsilon included");
-        let grown = |map| grow_all(map, &small.table(), &large.table(), 7);
+        let grown = |map| grow_all(map, &view, &large.table(), 7);
         let (before, after) = (grown(&map), grown(&loaded));
         assert_eq!(before, after, "{spec:?}");
     }
+}
+
+/// A mixture of so many experts.
+fn mixture(experts: usize) -> ModelConfig {
+    let json = serde_json::json!({"model_type": "mixtral", "vocab_size": 11, "hidden_size": 8, "intermediate_size": 6, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "num_key_value_heads": 1, "num_local_experts": experts, "num_experts_per_tok": 2});
+    ModelConfig::from_json(&json).unwrap()
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn headed(config: ModelConfig, json: &Value, dir: &ModelDir) -> ModelConfig {
 /// Renames aliases and compares the tensors with the table. Returns the optional tensors there are, and the comparison.
 pub fn fit(dir: ModelDir, config: &ModelConfig) -> Result<(ModelDir, Vec<String>, Report), LoadError> {
     let table = config.table();
-    let dir = with_base_prefix(unwrapped(dir, &table)?, &table)?;
+    let dir = with_base_prefix(unwrapped(dir, &table)?, &table)?.with_split(config.fused());
     let dir = ligo_growth::files::with_params(resolve_ties(dir, &table)?, &table);
     let optional = optional_tensors(&dir, &table);
     let params: Vec<_> = table

@@ -75,7 +75,7 @@ fn upcycled(small: &ParamTable, large: &ParamTable, builds: impl Fn(&OperatorSpe
     }
     let reason = match few {
         1 => {
-            "the one method that makes experts; as copies they compute what the small model does, and --set drop=0.5 makes them differ"
+            "the one method that makes experts; as copies they compute what the small model does, and --method upcycle --set drop=0.5 makes them differ"
         }
         _ => "the one method that adds experts, copies of those that are there",
     };
