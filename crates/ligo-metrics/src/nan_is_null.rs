@@ -24,7 +24,9 @@ pub mod each {
 
     /// The two kinds of number that lists are made of.
     pub trait Float: Copy {
+        /// Not a number.
         const NAN: Self;
+        /// Whether it is a number at all, and not infinite.
         fn is_finite(self) -> bool;
     }
 
@@ -42,10 +44,18 @@ pub mod each {
         }
     }
 
+    /// Writes numbers, and `null` for those that are not finite.
+    ///
+    /// # Errors
+    /// Those of the serializer.
     pub fn serialize<T: Float + Serialize, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(values.iter().map(|value| value.is_finite().then_some(value)))
     }
 
+    /// Reads numbers, and NaN for `null`.
+    ///
+    /// # Errors
+    /// Those of the deserializer.
     pub fn deserialize<'de, T: Float + Deserialize<'de>, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<T>, D::Error> {

@@ -359,7 +359,7 @@ impl<'a> Session<'a> {
             result.final_loss().unwrap_or(f64::NAN),
             result.steps,
             format::flops(result.flops_exact),
-            ligo_cost::format::seconds(result.seconds),
+            format::seconds(result.seconds),
         ));
         Ok((result, print))
     }

@@ -168,8 +168,8 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use ligo_verify::Compared;
     use super::*;
+    use ligo_verify::Compared;
 
     #[test]
     fn a_command_is_one_that_a_shell_understands() {
