@@ -178,13 +178,7 @@ impl FamilyConfig for CaitConfig {
         limits::deviation("init_values", self.init_values)?;
         check_labels(&self.extra)?;
         self.patches().validate()?;
-        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            return Err(Error::HeadsDoNotDivide {
-                heads: self.num_attention_heads,
-                hidden: self.hidden_size,
-            });
-        }
-        Ok(())
+        limits::heads_divide(self.num_attention_heads, self.hidden_size)
     }
 
     /// The parameters of `timm`'s `Cait`.
@@ -310,19 +304,16 @@ impl FamilyConfig for CaitConfig {
     fn sizes(&self) -> Sizes {
         let patches = self.patches();
         Sizes {
-            layers: self.num_hidden_layers,
             class_layers: self.depth_token_only,
-            hidden: self.hidden_size,
-            heads: self.num_attention_heads,
-            query: self.hidden_size,
-            key_value: self.hidden_size,
-            ffn: self.intermediate_size,
-            ffn_matrices: 2,
-            sparse: None,
-            outputs: self.labels(),
-            head_transform: false,
             patch: patches.numbers(),
             tokens: Some(patches.count()),
+            ..Sizes::plain(
+                self.num_hidden_layers,
+                self.hidden_size,
+                self.num_attention_heads,
+                self.intermediate_size,
+                self.labels(),
+            )
         }
     }
 

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::family::{FamilyConfig, Sizes, Task};
+use crate::family::{FamilyConfig, Sizes, Task, of_text};
 use crate::rows::{Rows, Stack};
 use crate::settings::{Setting, padding};
 use crate::unit::head_units;
@@ -120,13 +120,7 @@ impl FamilyConfig for DistilBertConfig {
         ])?;
         limits::dropouts([("dropout", self.dropout), ("attention_dropout", self.attention_dropout)])?;
         limits::deviation("initializer_range", self.initializer_range)?;
-        if !self.dim.is_multiple_of(self.n_heads) {
-            return Err(Error::HeadsDoNotDivide {
-                heads: self.n_heads,
-                hidden: self.dim,
-            });
-        }
-        Ok(())
+        limits::heads_divide(self.n_heads, self.dim)
     }
 
     /// The parameters of `DistilBertForMaskedLM`.
@@ -215,19 +209,8 @@ impl FamilyConfig for DistilBertConfig {
 
     fn sizes(&self) -> Sizes {
         Sizes {
-            layers: self.n_layers,
-            class_layers: 0,
-            hidden: self.dim,
-            heads: self.n_heads,
-            query: self.dim,
-            key_value: self.dim,
-            ffn: self.hidden_dim,
-            ffn_matrices: 2,
-            sparse: None,
-            outputs: self.vocab_size,
             head_transform: true,
-            patch: 0,
-            tokens: None,
+            ..Sizes::plain(self.n_layers, self.dim, self.n_heads, self.hidden_dim, self.vocab_size)
         }
     }
 
@@ -239,17 +222,7 @@ impl FamilyConfig for DistilBertConfig {
         vec![("activation", json!(self.activation)), padding(&self.extra)]
     }
 
-    fn vocab_size(&self) -> usize {
-        self.vocab_size
-    }
-
-    fn max_sequence_tokens(&self) -> usize {
-        self.max_position_embeddings
-    }
-
-    fn initializer_range(&self) -> f64 {
-        self.initializer_range
-    }
+    of_text!(vocab_size, max_position_embeddings, initializer_range);
 
     fn norm_epsilon(&self) -> f64 {
         EPSILON

@@ -71,6 +71,47 @@ pub struct Sizes {
     pub tokens: Option<usize>,
 }
 
+impl Sizes {
+    /// Those of one stack that reads text, whose queries, keys and values are as wide as the residual stream, with a feed-forward network of two
+    /// matrices.
+    pub(crate) fn plain(layers: usize, hidden: usize, heads: usize, ffn: usize, outputs: usize) -> Self {
+        Self {
+            layers,
+            class_layers: 0,
+            hidden,
+            heads,
+            query: hidden,
+            key_value: hidden,
+            ffn,
+            ffn_matrices: 2,
+            sparse: None,
+            outputs,
+            head_transform: false,
+            patch: 0,
+            tokens: None,
+        }
+    }
+}
+
+/// What a configuration for text says in fields of its own: words, positions, the deviation of fresh matrices.
+macro_rules! of_text {
+    ($words:ident, $positions:ident, $deviation:ident) => {
+        fn vocab_size(&self) -> usize {
+            self.$words
+        }
+
+        fn max_sequence_tokens(&self) -> usize {
+            self.$positions
+        }
+
+        fn initializer_range(&self) -> f64 {
+            self.$deviation
+        }
+    };
+}
+
+pub(crate) use of_text;
+
 /// The sizes of layers that send each token through a few of several feed-forward networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SparseSizes {

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::decoder::Ending;
-use crate::family::{FamilyConfig, Sizes, Task};
+use crate::family::{FamilyConfig, Sizes, Task, of_text};
 use crate::rows::{Rows, Stack};
 use crate::settings::{Setting, padding};
 use crate::unit::head_units;
@@ -145,12 +145,7 @@ impl FamilyConfig for Gpt2Config {
         ])?;
         limits::epsilon("layer_norm_epsilon", self.layer_norm_epsilon)?;
         limits::deviation("initializer_range", self.initializer_range)?;
-        if !self.n_embd.is_multiple_of(self.n_head) {
-            return Err(Error::HeadsDoNotDivide {
-                heads: self.n_head,
-                hidden: self.n_embd,
-            });
-        }
+        limits::heads_divide(self.n_head, self.n_embd)?;
         self.demand("scale_attn_weights", true)?;
         self.demand("scale_attn_by_inverse_layer_idx", false)?;
         self.demand("reorder_and_upcast_attn", false)?;
@@ -236,21 +231,7 @@ impl FamilyConfig for Gpt2Config {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes {
-            layers: self.n_layer,
-            class_layers: 0,
-            hidden: self.n_embd,
-            heads: self.n_head,
-            query: self.n_embd,
-            key_value: self.n_embd,
-            ffn: self.inner(),
-            ffn_matrices: 2,
-            sparse: None,
-            outputs: self.vocab_size,
-            head_transform: false,
-            patch: 0,
-            tokens: None,
-        }
+        Sizes::plain(self.n_layer, self.n_embd, self.n_head, self.inner(), self.vocab_size)
     }
 
     fn architecture(&self) -> Option<String> {
@@ -265,17 +246,7 @@ impl FamilyConfig for Gpt2Config {
         ]
     }
 
-    fn vocab_size(&self) -> usize {
-        self.vocab_size
-    }
-
-    fn max_sequence_tokens(&self) -> usize {
-        self.n_positions
-    }
-
-    fn initializer_range(&self) -> f64 {
-        self.initializer_range
-    }
+    of_text!(vocab_size, n_positions, initializer_range);
 
     fn norm_epsilon(&self) -> f64 {
         self.layer_norm_epsilon

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::decoder::Ending;
-use crate::family::{FamilyConfig, Sizes, Task};
+use crate::family::{FamilyConfig, Sizes, Task, of_text};
 use crate::rope::{self, Base, original_positions};
 use crate::rows::{Rows, Stack};
 use crate::settings::{Setting, padding};
@@ -187,12 +187,7 @@ impl FamilyConfig for GptNeoxConfig {
         limits::epsilon("layer_norm_eps", self.layer_norm_eps)?;
         limits::deviation("initializer_range", self.initializer_range)?;
         limits::base("rope_theta", self.rope().theta)?;
-        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            return Err(Error::HeadsDoNotDivide {
-                heads: self.num_attention_heads,
-                hidden: self.hidden_size,
-            });
-        }
+        limits::heads_divide(self.num_attention_heads, self.hidden_size)?;
         let share = self.rotated_share();
         let turned = self.rope().head_dim;
         if !(share <= 1.0 && turned > 0 && turned.is_multiple_of(2)) {
@@ -280,21 +275,13 @@ impl FamilyConfig for GptNeoxConfig {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes {
-            layers: self.num_hidden_layers,
-            class_layers: 0,
-            hidden: self.hidden_size,
-            heads: self.num_attention_heads,
-            query: self.hidden_size,
-            key_value: self.hidden_size,
-            ffn: self.intermediate_size,
-            ffn_matrices: 2,
-            sparse: None,
-            outputs: self.vocab_size,
-            head_transform: false,
-            patch: 0,
-            tokens: None,
-        }
+        Sizes::plain(
+            self.num_hidden_layers,
+            self.hidden_size,
+            self.num_attention_heads,
+            self.intermediate_size,
+            self.vocab_size,
+        )
     }
 
     fn architecture(&self) -> Option<String> {
@@ -317,17 +304,7 @@ impl FamilyConfig for GptNeoxConfig {
         ]
     }
 
-    fn vocab_size(&self) -> usize {
-        self.vocab_size
-    }
-
-    fn max_sequence_tokens(&self) -> usize {
-        self.max_position_embeddings
-    }
-
-    fn initializer_range(&self) -> f64 {
-        self.initializer_range
-    }
+    of_text!(vocab_size, max_position_embeddings, initializer_range);
 
     fn norm_epsilon(&self) -> f64 {
         self.layer_norm_eps

@@ -16,6 +16,14 @@ pub(crate) const PATCH: usize = 1 << 12;
 /// Width of all heads together.
 const HEADS_WIDTH: usize = 1 << 24;
 
+/// Heads share the width evenly.
+pub(crate) fn heads_divide(heads: usize, hidden: usize) -> Result<(), Error> {
+    match hidden.is_multiple_of(heads) {
+        true => Ok(()),
+        false => Err(Error::HeadsDoNotDivide { heads, hidden }),
+    }
+}
+
 /// Refuses sizes of zero, and those that no model has: `(field, size, the most)`.
 pub(crate) fn sizes<const N: usize>(sizes: [(&'static str, usize, usize); N]) -> Result<(), Error> {
     for (field, found, most) in sizes {

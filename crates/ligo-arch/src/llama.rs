@@ -7,7 +7,7 @@ mod table;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::family::{FamilyConfig, Sizes, Task};
+use crate::family::{FamilyConfig, Sizes, Task, of_text};
 use crate::layer_types::{self, LayerType};
 use crate::rope::{self, Base, original_positions};
 use crate::rows::Stack;
@@ -327,12 +327,8 @@ impl FamilyConfig for LlamaConfig {
         limits::base("rope_theta", self.rope_base())?;
         let (heads, groups) = (self.num_attention_heads, self.key_value_heads());
         // `transformers` wants this of a Llama even when `head_dim` says how wide a head is.
-        let divides = self.hidden_size.is_multiple_of(heads);
-        if !divides && (self.head_dim.is_none() || self.model_type == "llama") {
-            return Err(Error::HeadsDoNotDivide {
-                heads,
-                hidden: self.hidden_size,
-            });
+        if self.head_dim.is_none() || self.model_type == "llama" {
+            limits::heads_divide(heads, self.hidden_size)?;
         }
         if !heads.is_multiple_of(groups) {
             return Err(self.invalid(format!(
@@ -376,23 +372,22 @@ impl FamilyConfig for LlamaConfig {
     }
 
     fn sizes(&self) -> Sizes {
+        let ffn = match self.experts() {
+            Some(experts) if !self.has_dense_layers() => experts.neurons,
+            _ => self.intermediate_size,
+        };
         Sizes {
-            layers: self.num_hidden_layers,
-            class_layers: 0,
-            hidden: self.hidden_size,
-            heads: self.num_attention_heads,
             query: self.num_attention_heads * self.head_width(),
             key_value: self.key_value_heads() * self.head_width(),
-            ffn: match self.experts() {
-                Some(experts) if !self.has_dense_layers() => experts.neurons,
-                _ => self.intermediate_size,
-            },
             ffn_matrices: 3,
             sparse: self.sparse_sizes(),
-            outputs: self.vocab_size,
-            head_transform: false,
-            patch: 0,
-            tokens: None,
+            ..Sizes::plain(
+                self.num_hidden_layers,
+                self.hidden_size,
+                self.num_attention_heads,
+                ffn,
+                self.vocab_size,
+            )
         }
     }
 
@@ -429,20 +424,10 @@ impl FamilyConfig for LlamaConfig {
         ]
     }
 
-    fn vocab_size(&self) -> usize {
-        self.vocab_size
-    }
-
-    fn max_sequence_tokens(&self) -> usize {
-        self.max_position_embeddings
-    }
+    of_text!(vocab_size, max_position_embeddings, initializer_range);
 
     fn layer_types(&self) -> Option<Vec<LayerType>> {
         self.types()
-    }
-
-    fn initializer_range(&self) -> f64 {
-        self.initializer_range
     }
 
     fn norm_epsilon(&self) -> f64 {

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::family::{FamilyConfig, Sizes, Task};
+use crate::family::{FamilyConfig, Sizes, Task, of_text};
 use crate::layer_types::{self, LayerType};
 use crate::rope::{self, Base};
 use crate::rows::{Rows, Stack};
@@ -248,12 +248,7 @@ impl FamilyConfig for ModernBertConfig {
         limits::deviation("initializer_range", self.initializer_range)?;
         limits::base("global_rope_theta", self.usual_theta(LayerType::Full))?;
         limits::base("local_rope_theta", self.usual_theta(LayerType::Sliding))?;
-        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            return Err(Error::HeadsDoNotDivide {
-                heads: self.num_attention_heads,
-                hidden: self.hidden_size,
-            });
-        }
+        limits::heads_divide(self.num_attention_heads, self.hidden_size)?;
         if !self.head_width().is_multiple_of(2) {
             return Err(Error::Invalid {
                 model_type: self.model_type.clone(),
@@ -285,19 +280,15 @@ impl FamilyConfig for ModernBertConfig {
 
     fn sizes(&self) -> Sizes {
         Sizes {
-            layers: self.num_hidden_layers,
-            class_layers: 0,
-            hidden: self.hidden_size,
-            heads: self.num_attention_heads,
-            query: self.hidden_size,
-            key_value: self.hidden_size,
-            ffn: self.intermediate_size,
             ffn_matrices: 3,
-            sparse: None,
-            outputs: self.vocab_size,
             head_transform: true,
-            patch: 0,
-            tokens: None,
+            ..Sizes::plain(
+                self.num_hidden_layers,
+                self.hidden_size,
+                self.num_attention_heads,
+                self.intermediate_size,
+                self.vocab_size,
+            )
         }
     }
 
@@ -341,20 +332,10 @@ impl FamilyConfig for ModernBertConfig {
         ]
     }
 
-    fn vocab_size(&self) -> usize {
-        self.vocab_size
-    }
-
-    fn max_sequence_tokens(&self) -> usize {
-        self.max_position_embeddings
-    }
+    of_text!(vocab_size, max_position_embeddings, initializer_range);
 
     fn layer_types(&self) -> Option<Vec<LayerType>> {
         Some(self.types())
-    }
-
-    fn initializer_range(&self) -> f64 {
-        self.initializer_range
     }
 
     fn norm_epsilon(&self) -> f64 {

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::decoder::{self, Ending};
-use crate::family::{FamilyConfig, Sizes, Task};
+use crate::family::{FamilyConfig, Sizes, Task, of_text};
 use crate::rows::{Rows, Stack};
 use crate::settings::{Setting, padding};
 use crate::unit::head_units;
@@ -175,12 +175,7 @@ impl FamilyConfig for OptConfig {
         ])?;
         limits::dropouts([("dropout", self.dropout), ("attention_dropout", self.attention_dropout)])?;
         limits::deviation("init_std", self.init_std)?;
-        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            return Err(Error::HeadsDoNotDivide {
-                heads: self.num_attention_heads,
-                hidden: self.hidden_size,
-            });
-        }
+        limits::heads_divide(self.num_attention_heads, self.hidden_size)?;
         let unsupported = |field, found: &str, supported| {
             Err(Error::Unsupported {
                 field,
@@ -282,21 +277,13 @@ impl FamilyConfig for OptConfig {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes {
-            layers: self.num_hidden_layers,
-            class_layers: 0,
-            hidden: self.hidden_size,
-            heads: self.num_attention_heads,
-            query: self.hidden_size,
-            key_value: self.hidden_size,
-            ffn: self.ffn_dim,
-            ffn_matrices: 2,
-            sparse: None,
-            outputs: self.vocab_size,
-            head_transform: false,
-            patch: 0,
-            tokens: None,
-        }
+        Sizes::plain(
+            self.num_hidden_layers,
+            self.hidden_size,
+            self.num_attention_heads,
+            self.ffn_dim,
+            self.vocab_size,
+        )
     }
 
     fn architecture(&self) -> Option<String> {
@@ -313,17 +300,7 @@ impl FamilyConfig for OptConfig {
         ]
     }
 
-    fn vocab_size(&self) -> usize {
-        self.vocab_size
-    }
-
-    fn max_sequence_tokens(&self) -> usize {
-        self.max_position_embeddings
-    }
-
-    fn initializer_range(&self) -> f64 {
-        self.init_std
-    }
+    of_text!(vocab_size, max_position_embeddings, init_std);
 
     fn norm_epsilon(&self) -> f64 {
         EPSILON

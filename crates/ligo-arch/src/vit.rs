@@ -214,13 +214,7 @@ impl FamilyConfig for VitConfig {
         limits::deviation("initializer_range", self.initializer_range)?;
         check_labels(&self.extra)?;
         self.patches().validate()?;
-        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            return Err(Error::HeadsDoNotDivide {
-                heads: self.num_attention_heads,
-                hidden: self.hidden_size,
-            });
-        }
-        Ok(())
+        limits::heads_divide(self.num_attention_heads, self.hidden_size)
     }
 
     /// The parameters of `ViTForImageClassification`, `DeiTForImageClassification` or `…WithTeacher`; the pooler is optional.
@@ -334,19 +328,15 @@ impl FamilyConfig for VitConfig {
         let patches = self.patches();
         let heads = if self.has_distillation_head() { 2 } else { 1 };
         Sizes {
-            layers: self.num_hidden_layers,
-            class_layers: 0,
-            hidden: self.hidden_size,
-            heads: self.num_attention_heads,
-            query: self.hidden_size,
-            key_value: self.hidden_size,
-            ffn: self.intermediate_size,
-            ffn_matrices: 2,
-            sparse: None,
-            outputs: heads * self.labels(),
-            head_transform: false,
             patch: patches.numbers(),
             tokens: Some(patches.count() + self.prefix_tokens()),
+            ..Sizes::plain(
+                self.num_hidden_layers,
+                self.hidden_size,
+                self.num_attention_heads,
+                self.intermediate_size,
+                heads * self.labels(),
+            )
         }
     }
 

@@ -218,12 +218,7 @@ impl FamilyConfig for BertConfig {
         ])?;
         limits::epsilon("layer_norm_eps", self.layer_norm_eps)?;
         limits::deviation("initializer_range", self.initializer_range)?;
-        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            return Err(Error::HeadsDoNotDivide {
-                heads: self.num_attention_heads,
-                hidden: self.hidden_size,
-            });
-        }
+        limits::heads_divide(self.num_attention_heads, self.hidden_size)?;
         if let Some(kind) = self.extra.get("position_embedding_type").and_then(Value::as_str)
             && kind != "absolute"
         {
@@ -266,19 +261,14 @@ impl FamilyConfig for BertConfig {
             _ => (self.vocab_size, true),
         };
         Sizes {
-            layers: self.num_hidden_layers,
-            class_layers: 0,
-            hidden: self.hidden_size,
-            heads: self.num_attention_heads,
-            query: self.hidden_size,
-            key_value: self.hidden_size,
-            ffn: self.intermediate_size,
-            ffn_matrices: 2,
-            sparse: None,
-            outputs,
             head_transform,
-            patch: 0,
-            tokens: None,
+            ..Sizes::plain(
+                self.num_hidden_layers,
+                self.hidden_size,
+                self.num_attention_heads,
+                self.intermediate_size,
+                outputs,
+            )
         }
     }
 

@@ -6,7 +6,7 @@ mod table;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value, json};
 
-use crate::family::{FamilyConfig, Sizes, Task};
+use crate::family::{FamilyConfig, Sizes, Task, of_text};
 use crate::layer_types::LayerType;
 use crate::settings::{Setting, padding};
 use crate::{Error, ModelConfig, ParamTable, RopeParameters, limits};
@@ -306,11 +306,8 @@ impl FamilyConfig for GemmaConfig {
             )));
         }
         // `transformers` wants this although `head_dim` says how wide a head is.
-        if !self.is_first() && !self.hidden_size.is_multiple_of(heads) {
-            return Err(Error::HeadsDoNotDivide {
-                heads,
-                hidden: self.hidden_size,
-            });
+        if !self.is_first() {
+            limits::heads_divide(heads, self.hidden_size)?;
         }
         if !self.head_dim.is_multiple_of(2) {
             return Err(self.invalid(format!(
@@ -337,19 +334,16 @@ impl FamilyConfig for GemmaConfig {
 
     fn sizes(&self) -> Sizes {
         Sizes {
-            layers: self.num_hidden_layers,
-            class_layers: 0,
-            hidden: self.hidden_size,
-            heads: self.num_attention_heads,
             query: self.num_attention_heads * self.head_dim,
             key_value: self.num_key_value_heads * self.head_dim,
-            ffn: self.intermediate_size,
             ffn_matrices: 3,
-            sparse: None,
-            outputs: self.vocab_size,
-            head_transform: false,
-            patch: 0,
-            tokens: None,
+            ..Sizes::plain(
+                self.num_hidden_layers,
+                self.hidden_size,
+                self.num_attention_heads,
+                self.intermediate_size,
+                self.vocab_size,
+            )
         }
     }
 
@@ -379,20 +373,10 @@ impl FamilyConfig for GemmaConfig {
         ]
     }
 
-    fn vocab_size(&self) -> usize {
-        self.vocab_size
-    }
-
-    fn max_sequence_tokens(&self) -> usize {
-        self.max_position_embeddings
-    }
+    of_text!(vocab_size, max_position_embeddings, initializer_range);
 
     fn layer_types(&self) -> Option<Vec<LayerType>> {
         (!self.is_first()).then(|| self.types())
-    }
-
-    fn initializer_range(&self) -> f64 {
-        self.initializer_range
     }
 
     fn norm_epsilon(&self) -> f64 {
