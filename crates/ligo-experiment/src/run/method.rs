@@ -11,9 +11,10 @@ use ligo_pretrained::{Beside, open_model};
 use ligo_train::{OperatorObjective, ParamInfo, Spent, TrainConfig};
 use serde_json::json;
 
+use super::Session;
 use super::dataset::Dataset;
 use super::ranks::{self, Task};
-use super::training::{Extras, RESULT_JSON, Session, Start, Steps, Training, read_result, save_result};
+use super::training::{Extras, RESULT_JSON, Start, Steps, Training, read_result, save_result};
 use super::{Small, faults, moments, seeded, stage};
 use crate::recipe::{DataSection, KeepMoments, MethodSection, Pair, Recipe, Stage, merged};
 use crate::stop;

@@ -8,10 +8,11 @@ use ligo_checkpoint::MANIFEST_FILE;
 use ligo_device::DeviceChoice;
 use serde::{Deserialize, Serialize};
 
+use super::Session;
 use super::leftovers::{LOCK, is_leftover};
 use super::sealed::{self, Note};
 use super::stage;
-use super::training::{MODEL, Session};
+use super::training::MODEL;
 use super::units::{Unit, Work};
 use super::{RECIPE_TOML, RunFolder, Small, method, provenance, search, small};
 use crate::{Failure, Listener, stop};

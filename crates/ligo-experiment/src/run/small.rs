@@ -7,10 +7,11 @@ use ligo_checkpoint::Card;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::Session;
 use super::dataset::Dataset;
 use super::seeded;
 use super::stage::{self, write_whole};
-use super::training::{Extras, MODEL, Session, Training, read_json, read_result};
+use super::training::{Extras, MODEL, Training, read_json, read_result};
 use crate::recipe::Recipe;
 use crate::{Failure, identity};
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ligo_checkpoint::RunLock;
 use ligo_device::DeviceChoice;
 
-use super::training::Session;
+use super::Session;
 use super::{RunFolder, Small, faults, leftovers, method, search, small, stage};
 use crate::recipe::{MethodSection, Recipe};
 use crate::{Failure, Listener, stop};
