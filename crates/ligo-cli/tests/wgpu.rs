@@ -77,10 +77,17 @@ fn text() -> String {
 }
 
 fn run(folder: &Path, device: &str) -> Option<(String, serde_json::Value)> {
+    run_with(folder, device, &[])
+}
+
+/// The recipe with changed settings.
+fn run_with(folder: &Path, device: &str, settings: &[&str]) -> Option<(String, serde_json::Value)> {
     let out = folder.join(device);
+    let settings = settings.iter().flat_map(|setting| ["--set", setting]);
     let output = Command::new(env!("CARGO_BIN_EXE_ligo"))
         .args(["run", "--recipe", "tiny.toml", "--device", device, "--out"])
         .arg(&out)
+        .args(settings)
         .current_dir(folder)
         .output()
         .unwrap();
@@ -125,6 +132,31 @@ fn three_operator_steps_and_five_training_steps_agree_with_the_cpu() {
         assert!((cpu - gpu).abs() < 1e-3, "CPU {cpu} and GPU {gpu} differ");
     }
     assert_ne!(cpu, gpu, "two devices that agree to the last bit are one device");
+}
+
+#[test]
+fn muon_and_an_average_agree_with_the_cpu() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tiny.toml"), RECIPE).unwrap();
+    std::fs::write(folder.path().join("text.txt"), text()).unwrap();
+    let settings = [
+        "small.train.optimizer.kind=\"muon\"",
+        "large.train.optimizer.kind=\"muon\"",
+        "large.train.average.ema=0.5",
+        "large.train.schedule.peak_lr=2e-3",
+    ];
+    run_with(folder.path(), "cpu", &settings).unwrap();
+    if run_with(folder.path(), "gpu", &settings).is_none() {
+        return;
+    }
+    let (cpu, gpu) = (losses(folder.path(), "cpu"), losses(folder.path(), "gpu"));
+    assert_eq!(cpu.len(), gpu.len());
+    for (cpu, gpu) in cpu.iter().zip(&gpu) {
+        assert!((cpu - gpu).abs() < 1e-3, "CPU {cpu} and GPU {gpu} differ");
+    }
+    assert_ne!(cpu, gpu, "two devices that agree to the last bit are one device");
+    // It learned: the last loss of scratch is below its first.
+    assert!(gpu[gpu.len() - 1] < gpu[gpu.len() - 6]);
 }
 
 /// Stopping on a GPU: what the documentation says of the CPU holds for it, since equal steps on one device give the same bits.

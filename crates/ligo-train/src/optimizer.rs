@@ -248,17 +248,22 @@ impl Optimizer {
             let numbers = statistics.read();
             numbers.map_err(|fault| unreadable("loss and gradient norm", fault))
         };
-        let mut statistics = statistics.into();
+        let statistics = statistics.into();
         // Only AdamW leaves it to the device whether anything changes.
-        if self.config.kind != OptimizerKind::Adamw && statistics.on_host().is_none() {
-            statistics = StepStatistics::from(read(&statistics)?);
-        }
-        if let Some(numbers) = statistics.on_host().filter(|numbers| !numbers.is_finite()) {
+        let known = match (self.config.kind, statistics.on_host()) {
+            (OptimizerKind::Adamw, known) | (_, known @ Some(_)) => known,
+            (OptimizerKind::Muon | OptimizerKind::Sgd, None) => Some(read(&statistics)?),
+        };
+        if let Some(numbers) = known.filter(|numbers| !numbers.is_finite()) {
             return Ok(numbers);
         }
         self.updates += 1;
-        self.apply(store, gradients, rate.into(), &statistics)?;
-        let numbers = read(&statistics)?;
+        let scale = known.map_or(1.0, |numbers| numbers.scale);
+        self.apply(store, gradients, rate.into(), &statistics, scale)?;
+        let numbers = match known {
+            Some(numbers) => numbers,
+            None => read(&statistics)?,
+        };
         if !numbers.is_finite() {
             // The device has found this out, too, and changed nothing.
             self.updates -= 1;
@@ -274,6 +279,7 @@ impl Optimizer {
         mut gradients: Vec<Option<Tensor<1>>>,
         Rate { lr, new_factor }: Rate,
         statistics: &StepStatistics,
+        scale: f64,
     ) -> Result<(), Error> {
         let config = self.config;
         let mut values: Vec<Option<Tensor<1>>> = store.take().into_iter().map(Some).collect();
@@ -298,7 +304,6 @@ impl Optimizer {
             }
             let weight_decay = if info.decay { config.weight_decay } else { 0.0 };
             // The moments are moved, not cloned: the fused update then works in place.
-            let scale = || statistics.on_host().map_or(1.0, |numbers| numbers.scale);
             match std::mem::replace(&mut self.states[i], State::Plain) {
                 State::Adam(m, v) => {
                     let step = AdamwStep {
@@ -322,7 +327,7 @@ impl Optimizer {
                 State::Muon(momentum, shape) => {
                     let matrix = Matrix {
                         value,
-                        gradient: gradient.mul_scalar(scale()),
+                        gradient: gradient.mul_scalar(scale),
                         momentum,
                         shape,
                     };
@@ -331,7 +336,7 @@ impl Optimizer {
                     self.states[i] = State::Muon(momentum, shape);
                 }
                 State::Plain => {
-                    let step = gradient.mul_scalar(lr * scale());
+                    let step = gradient.mul_scalar(lr * scale);
                     values[i] = Some(value.mul_scalar(1.0 - lr * weight_decay) - step);
                 }
             }
