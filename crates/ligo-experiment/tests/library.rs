@@ -22,7 +22,9 @@ impl Listener for Heard {
 impl Heard {
     fn trained(&self) -> Vec<String> {
         let lines = self.0.lock().unwrap();
-        let trained = lines.iter().filter(|line| line.contains("validation loss"));
+        let trained = lines
+            .iter()
+            .filter(|line| line.contains("validation loss") && line.contains(" steps, "));
         trained.cloned().collect()
     }
 }

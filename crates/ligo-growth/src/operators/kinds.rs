@@ -25,6 +25,7 @@ mod tests {
     use ligo_arch::{Resize, Size};
     use serde_json::{Value, json};
 
+    use super::super::{Growth, Scope};
     use super::*;
 
     /// Five layers, of which the second and the last have a window.
@@ -66,7 +67,12 @@ mod tests {
         };
         let specs = OperatorSpec::NAMES.map(|name| OperatorSpec::from_name(name).unwrap());
         // What is learned mixes all layers from the start.
-        for spec in specs.into_iter().chain([list]).filter(|spec| !spec.is_learned()) {
+        let adds_layers = |spec: &OperatorSpec| spec.facts().takes(Growth::Layers) != Scope::Nowhere;
+        for spec in specs
+            .into_iter()
+            .chain([list])
+            .filter(|spec| !spec.is_learned() && adds_layers(spec))
+        {
             let resize = Resize {
                 layers: Some(Size::Exactly(8)),
                 ..Resize::default()
