@@ -233,7 +233,11 @@ fn a_model_that_changed_under_its_path_is_another_input() {
         let message = place.refused(&longer);
         assert_says(&message, &["other settings", "steps was 2 and is now 3", "remove"]);
         assert!(!message.contains("made again"), "{message}");
-        assert_eq!(message.contains("train its model further"), command[0] == "train", "{message}");
+        assert_eq!(
+            message.contains("train its model further"),
+            command[0] == "train",
+            "{message}"
+        );
         assert_says(&place.shown(&command), &["complete, skipped"]);
     }
 }
