@@ -11,7 +11,8 @@ use burn::tensor::{Device, FloatDType, IntDType, Tensor, TensorData};
 use common::{Tensors, Weights, distance, families, logits, operators, source, tensors, values, weights};
 use ligo_arch::{Axis, ModelConfig, NormPlace, ParamSpec, Role};
 use ligo_growth::{
-    Choice, CloningConfig, CloningForm, CopyConfig, CopyScale, Growth, LemonConfig, LinearMap, OperatorSpec, init,
+    Choice, CloningConfig, CloningForm, CopyConfig, CopyScale, Growth, LemonConfig, LinearMap, OperatorSpec, Split,
+    init,
 };
 
 fn device() -> Device {
@@ -318,6 +319,7 @@ fn copies_of_a_neuron_learn_alike_unless_something_tells_them_apart() {
     let form = |form| OperatorSpec::HyperCloning(CloningConfig { form, noise: 0.3 });
     let lemon = |spread| {
         OperatorSpec::Lemon(LemonConfig {
+            split: Split::Channel,
             spread,
             ..LemonConfig::default()
         })

@@ -246,15 +246,28 @@ fn fan_out(small: &ParamTable, param: &Param<'_>, fresh: &dyn Fn() -> Vec<f32>) 
     let copied = is_left_over.unwrap_or(columns);
     let mut values = fresh();
     for row in values.chunks_mut(columns) {
-        for j in 0..old {
+        for j in 0..old.min(copied) {
             let copies = || (j..copied).step_by(old);
             let sum: f64 = copies().map(|i| f64::from(row[i])).sum();
-            let mean = (sum / copies().count() as f64) as f32;
-            copies().for_each(|i| row[i] -= mean);
+            let mean = sum / copies().count() as f64;
+            let largest = copies().map(|i| (f64::from(row[i]) - mean).abs()).fold(0.0, f64::max);
+            // On a grid that is coarse enough every sum is exact, so that copies cancel to the last bit.
+            let grid = 2f64.powi(largest.log2().ceil().max(-100.0) as i32 - GRID_BITS);
+            let last = j + (copied - 1 - j) / old * old;
+            let mut others = 0.0;
+            for i in copies().filter(|i| *i != last) {
+                let value = ((f64::from(row[i]) - mean) / grid).round() * grid;
+                row[i] = value as f32;
+                others += value;
+            }
+            row[last] = -others as f32;
         }
     }
     Some(values)
 }
+
+/// Bits of the largest value on the grid of fresh values: what is left of the 24 of an `f32` is for sums.
+const GRID_BITS: i32 = 20;
 
 fn is_residual(axis: Axis) -> bool {
     [Axis::HIDDEN, Axis::HEAD_INPUT].contains(&axis)

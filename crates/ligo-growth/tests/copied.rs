@@ -198,7 +198,7 @@ fn picking() -> Vec<OperatorSpec> {
         specs.push(OperatorSpec::HyperCloning(CloningConfig { form, noise }));
     }
     specs.push(OperatorSpec::Lemon(LemonConfig {
-        split: Split::Weight,
+        split: Split::Channel,
         ..LemonConfig::default()
     }));
     specs

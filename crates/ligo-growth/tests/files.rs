@@ -25,8 +25,8 @@ fn every_operator_grows_the_same_after_a_round_trip() {
         bias_depth: true,
         ..LigoConfig::default()
     });
-    let by_weight = OperatorSpec::Lemon(LemonConfig {
-        split: Split::Weight,
+    let by_channel = OperatorSpec::Lemon(LemonConfig {
+        split: Split::Channel,
         ..LemonConfig::default()
     });
     let along = OperatorSpec::Ligo(LigoConfig {
@@ -39,7 +39,7 @@ fn every_operator_grows_the_same_after_a_round_trip() {
         form(CloningForm::Diagonal),
         terms,
         along,
-        by_weight,
+        by_channel,
     ];
     let named = OperatorSpec::NAMES.map(|name| OperatorSpec::from_name(name).unwrap());
     specs.extend(
@@ -111,6 +111,19 @@ fn settings_change_one_by_one_and_wrong_ones_are_named() {
         serde_json::json!({"tune_residual": true, "residual_noise": 0.02}),
     ));
     assert!(matches!(along.unwrap(), OperatorSpec::Ligo(c) if c.tune_residual && c.residual_noise == 0.02));
+    let lemon = OperatorSpec::from_name("lemon").unwrap();
+    let table = |hidden| gpt2(hidden, 2, 2).table();
+    for (json, wrong) in [
+        (serde_json::json!({"spread": 0.9}), "spread needs split"),
+        (
+            serde_json::json!({"split": "channel", "scale": 0.1}),
+            "scale needs split",
+        ),
+    ] {
+        let spec = lemon.with_settings(&settings(json)).unwrap();
+        let error = spec.build(&table(8), &table(16), &Device::flex(), 0.02, 5).unwrap_err();
+        assert!(error.to_string().contains(wrong), "{error}");
+    }
     for (spec, json, wrong) in [
         (&ligo, serde_json::json!({"tune_residuals": true}), "tune_small_model"),
         (

@@ -19,7 +19,7 @@ use crate::{Error, Factors, Fill, LinearMap, Sharing, Term, init};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "snake_case")]
 pub struct LemonConfig {
-    /// How unevenly copies of an input share its weights: shares are U(1 − spread, 1 + spread), divided by their sum. With 0
+    /// With `split = "channel"`: how unevenly copies of an input share its weights. Shares are U(1 − spread, 1 + spread), divided by their sum. With 0
     /// copies of a neuron are alike and stay so.
     pub spread: f64,
     /// What copies of an input share.
@@ -31,12 +31,15 @@ pub struct LemonConfig {
     pub placement: Placement,
 }
 
+const SPREAD: f64 = 0.5;
+const SCALE: f64 = 1.0;
+
 impl Default for LemonConfig {
     fn default() -> Self {
         Self {
-            spread: 0.5,
-            split: Split::Channel,
-            scale: 1.0,
+            spread: SPREAD,
+            split: Split::Weight,
+            scale: SCALE,
             placement: Placement::Top,
         }
     }
@@ -47,10 +50,10 @@ impl Default for LemonConfig {
 #[serde(rename_all = "kebab-case")]
 pub enum Split {
     /// By a factor of each channel, the same for all that reads it; see [`LemonConfig::spread`].
-    #[default]
     Channel,
     /// Every weight by itself: evenly, plus random values of every copy less their mean over the copies (the authors' projection of a
-    /// fresh large model to those which compute the same). What reads channels left over is fresh, too.
+    /// fresh large model to those which compute the same). What reads channels left over is fresh, too. It trains better: docs/RESULTS.md.
+    #[default]
     Weight,
 }
 
@@ -154,6 +157,18 @@ pub(super) fn check(small: &ParamTable, large: &ParamTable, config: LemonConfig)
     if !(config.scale >= 0.0 && config.scale.is_finite()) {
         let message = format!("scale must be 0 or more, found {}", config.scale);
         return Err(Refusal::Settings(Error::Settings(message)));
+    }
+    let without_effect = match config.split {
+        Split::Weight if config.spread != SPREAD => {
+            Some("spread needs split = \"channel\": what tells copies apart here is scale")
+        }
+        Split::Channel if config.scale != SCALE => {
+            Some("scale needs split = \"weight\": what tells copies apart here is spread")
+        }
+        _ => None,
+    };
+    if let Some(message) = without_effect {
+        return Err(Refusal::Settings(Error::Settings(message.into())));
     }
     let refuse = |reason: &str| Err(Refusal::Pair(reason.into()));
     let Some(norm) = large.norm() else {
