@@ -78,9 +78,17 @@ fn a_comparison_is_run_read_and_not_run_again_for_what_decides_nothing() {
     let (again, heard) = run(tiny(&text, &reworded), &folder);
     let lines = heard.0.lock().unwrap();
     for part in ["small", "stackbert"] {
-        let skipped = lines.iter().any(|line| line.starts_with(part) && line.contains("complete, skipped"));
+        let skipped = lines
+            .iter()
+            .any(|line| line.starts_with(part) && line.contains("complete, skipped"));
         assert!(skipped, "{part} was made again: {lines:?}");
     }
-    let losses = |summary: &Summary| summary.methods.iter().map(|m| m.loss_final.to_bits()).collect::<Vec<_>>();
+    let losses = |summary: &Summary| {
+        summary
+            .methods
+            .iter()
+            .map(|m| m.loss_final.to_bits())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(losses(&summary), losses(&again));
 }

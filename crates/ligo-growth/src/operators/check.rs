@@ -2,9 +2,9 @@
 
 use ligo_arch::{ParamTable, check_growable};
 
-use super::selection::{check_units, regrouped};
-use super::{OperatorSpec, hyper_cloning, layers, lemon, upcycle, zero_blocks};
-use crate::{Error, WidthInit};
+use super::selection::regrouped;
+use super::{OperatorSpec, upcycle};
+use crate::Error;
 
 /// Why an operator does not grow a pair.
 #[derive(Debug)]
@@ -35,38 +35,18 @@ impl OperatorSpec {
     }
 
     fn refusal(&self, small: &ParamTable, large: &ParamTable) -> Result<(), Refusal> {
-        let copies_within_groups = matches!(self, Self::HyperCloning(_) | Self::Scratch);
-        if let Some([few, many]) = regrouped(small, large).filter(|_| !copies_within_groups) {
+        let operator = self.operator();
+        if let Some([few, many]) = regrouped(small, large).filter(|_| !operator.grows_groups()) {
             return Err(Refusal::Pair(format!(
                 "query heads grow from {few} to {many} for each key head, and it grows whole groups of heads"
             )));
         }
-        let adds_experts = matches!(self, Self::Upcycle(_) | Self::Scratch);
-        if let Some([few, many]) = upcycle::added(small, large).filter(|_| !adds_experts) {
+        if let Some([few, many]) = upcycle::added(small, large).filter(|_| !operator.adds_experts()) {
             return Err(Refusal::Pair(format!(
                 "experts grow from {few} to {many}, and it adds none"
             )));
         }
-        match self {
-            Self::HyperCloning(config) => hyper_cloning::check(small, large, *config),
-            Self::Upcycle(config) => upcycle::check(small, large, *config),
-            Self::ZeroBlocks(_) => zero_blocks::check(small, large),
-            Self::Layers { layers } => layers::by_stack(small, large, layers)
-                .map(drop)
-                .map_err(Refusal::Settings),
-            Self::Lemon(config) => lemon::check(small, large, *config),
-            Self::Fpi(_) | Self::Aki(_) | Self::Expansions => check_units(small, large),
-            Self::Ligo(config) => {
-                config.validate().map_err(Refusal::Settings)?;
-                match config.width_init {
-                    WidthInit::Fpi => check_units(small, large),
-                    _ => Ok(()),
-                }
-            }
-            Self::Scratch | Self::Stackbert | Self::Interpose | Self::DirectCopy | Self::ZeroPad | Self::Middle => {
-                Ok(())
-            }
-        }
+        operator.check(small, large)
     }
 
     /// Other operators that can grow a pair with their default settings, as a list for people. With other settings this one may, too:

@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 use burn::tensor::Device;
 use ligo_arch::{Axis, ModelConfig, ParamTable, Role};
 
+use super::check::Refusal;
+use super::facts::{Facts, HEADS, Scope};
 use super::layers::identity_factors;
-use super::selection::growing;
+use super::operator::{Operator, Pair, all};
+use super::selection::{check_units, growing};
 use super::zero_blocks::{self, Placement};
 use crate::picks::{Picks, WidthMatrix};
-use crate::{Factors, Fill, LinearMap, Sharing, Term};
+use crate::{Error, Factors, Fill, LinearMap, Sharing, Term};
 
 /// The small model in the top left corner. The sum of squares over a wider residual stream is what it was, and its mean
 /// smaller: gains are scaled by `√(D1/D2)`, and ε by `D1/D2` ([`OperatorSpec::adjust`](crate::OperatorSpec::adjust)).
@@ -51,4 +54,49 @@ pub(super) fn build(
 pub(super) fn adjust(small: &ModelConfig, large: &ModelConfig) -> ModelConfig {
     let [old, new] = [small, large].map(|config| config.sizes().hidden as f64);
     large.with_norm_epsilon(small.norm_epsilon() * old / new)
+}
+
+/// New channels, neurons, heads and layers, all without effect.
+pub(super) struct Expansions;
+
+impl Operator for Expansions {
+    fn name(&self) -> &'static str {
+        "expansions"
+    }
+
+    fn label(&self) -> &'static str {
+        "expansions"
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            about: "zero-initialised expansions: new channels, neurons, heads and layers fresh, without effect",
+            needs: HEADS,
+            source: "[2308.06103](https://arxiv.org/abs/2308.06103)",
+            keeps: [Scope::Everywhere, Scope::HeadsApart, Scope::RmsNorm, Scope::RmsNorm],
+            ..Facts::OF_COPIES
+        }
+    }
+
+    fn sources(&self, small: usize, large: usize) -> Vec<Option<usize>> {
+        all(Placement::Interposed.list(small, large))
+    }
+
+    fn check(&self, small: &ParamTable, large: &ParamTable) -> Result<(), Refusal> {
+        check_units(small, large)
+    }
+
+    fn adjust(&self, small: &ModelConfig, large: &ModelConfig) -> ModelConfig {
+        adjust(small, large)
+    }
+
+    fn build(&self, pair: &Pair<'_>) -> Result<LinearMap, Error> {
+        Ok(build(
+            pair.small,
+            pair.large,
+            pair.device,
+            pair.initializer_range,
+            pair.seed,
+        ))
+    }
 }

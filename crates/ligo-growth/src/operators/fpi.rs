@@ -1,15 +1,18 @@
-//! Function-preserving initialisation (Net2Net, arXiv 1511.05641; bert2BERT, arXiv 2110.07143) and AKI, which builds on it.
+//! Function-preserving initialization (Net2Net, arXiv 1511.05641; bert2BERT, arXiv 2110.07143).
 
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
-use ligo_arch::{Axis, ParamTable, Role, StackName};
+use ligo_arch::{Axis, ParamTable, StackName};
 use serde::{Deserialize, Serialize};
 
+use super::check::Refusal;
+use super::facts::{Facts, HEADS, Scope};
 use super::layers::depth_of;
-use super::selection::{Choice, Selection, Sources};
+use super::operator::{Operator, Pair, all};
+use super::selection::{Choice, Selection, Sources, check_units};
 use crate::depth::stack_from_top;
-use crate::{Coverage, Factors, Fill, LinearMap, Term};
+use crate::{Error, Factors, Fill, LinearMap, Term};
 
 /// Settings of [`OperatorSpec::Fpi`](crate::OperatorSpec::Fpi) and [`OperatorSpec::Aki`](crate::OperatorSpec::Aki).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +58,7 @@ impl CopyScale {
 ///
 /// Keeps the function where heads and feed-forward neurons grow. The residual stream is normalised over all channels: its
 /// mean and variance stay the same only when every channel has equally many copies.
-pub(super) fn fpi(small: &ParamTable, large: &ParamTable, device: &Device, config: CopyConfig, seed: u64) -> LinearMap {
+fn fpi(small: &ParamTable, large: &ParamTable, device: &Device, config: CopyConfig, seed: u64) -> LinearMap {
     let copies = Copies::new(small, large, device, config, seed);
     let term = Term {
         depth: copies.stacked(|j| j),
@@ -70,41 +73,43 @@ pub(super) fn fpi(small: &ParamTable, large: &ParamTable, device: &Device, confi
     }
 }
 
-/// Advanced knowledge initialisation: as [`fpi`], but new rows come from the layer above, `Out_2 W[l + 1] Inᵀ` with
-/// `Out_1 = [I; 0]` and `Out_2 = [0; S]`. The last layer, what stands outside all layers, and normalisations use themselves.
-///
-/// Does not keep the function, and copies of a neuron are not alike.
-pub(super) fn aki(small: &ParamTable, large: &ParamTable, device: &Device, config: CopyConfig, seed: u64) -> LinearMap {
-    let copies = Copies::new(small, large, device, config, seed);
-    // Normalisations belong to neither attention nor feed-forward network: theirs are copied within the layer.
-    let norms = |takes: bool| {
-        let rows = copies.outputs(&|_, _| takes);
-        BTreeMap::from([(Role::NormWeight, rows.clone()), (Role::NormBias, rows)])
-    };
-    let own = Term {
-        depth: copies.stacked(|j| j),
-        out: copies.outputs(&|sources, i| !sources.is_new(i)),
-        roles: norms(true),
-        input: Some(copies.inputs()),
-        ..Term::default()
-    };
-    let above = Term {
-        depth: copies.stacked(|j| j + 1),
-        out: copies.outputs(&Sources::is_new),
-        roles: norms(false),
-        input: Some(copies.inputs()),
-        coverage: Coverage::Outputs,
-        ..Term::default()
-    };
-    LinearMap {
-        terms: vec![own, above],
-        fill: Fill::Zero,
-        ..LinearMap::default()
+/// With these settings.
+pub(super) struct Fpi(pub(super) CopyConfig);
+
+impl Operator for Fpi {
+    fn name(&self) -> &'static str {
+        "fpi"
+    }
+
+    fn label(&self) -> &'static str {
+        "bert2BERT FPI"
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            about: "Net2Net, bert2BERT's FPI: new channels, neurons and heads copy random ones, their readers divide",
+            needs: HEADS,
+            source: "[1511.05641](https://arxiv.org/abs/1511.05641), [2110.07143](https://arxiv.org/abs/2110.07143)",
+            keeps: [Scope::Nowhere, Scope::HeadsApart, Scope::Nowhere, Scope::Nowhere],
+            ..Facts::OF_COPIES
+        }
+    }
+
+    fn sources(&self, small: usize, large: usize) -> Vec<Option<usize>> {
+        all(stack_from_top(small, large))
+    }
+
+    fn check(&self, small: &ParamTable, large: &ParamTable) -> Result<(), Refusal> {
+        check_units(small, large)
+    }
+
+    fn build(&self, pair: &Pair<'_>) -> Result<LinearMap, Error> {
+        Ok(fpi(pair.small, pair.large, pair.device, self.0, pair.seed))
     }
 }
 
 /// What both operators are made of.
-struct Copies<'a> {
+pub(super) struct Copies<'a> {
     small: &'a ParamTable,
     large: &'a ParamTable,
     device: &'a Device,
@@ -113,7 +118,13 @@ struct Copies<'a> {
 }
 
 impl<'a> Copies<'a> {
-    fn new(small: &'a ParamTable, large: &'a ParamTable, device: &'a Device, config: CopyConfig, seed: u64) -> Self {
+    pub(super) fn new(
+        small: &'a ParamTable,
+        large: &'a ParamTable,
+        device: &'a Device,
+        config: CopyConfig,
+        seed: u64,
+    ) -> Self {
         Self {
             small,
             large,
@@ -124,7 +135,7 @@ impl<'a> Copies<'a> {
     }
 
     /// One-hot rows of the channels that `takes` admits.
-    fn outputs(&self, takes: &dyn Fn(&Sources, usize) -> bool) -> Factors {
+    pub(super) fn outputs(&self, takes: &dyn Fn(&Sources, usize) -> bool) -> Factors {
         self.selection
             .factors(self.small, self.large, self.device, &|axis, sources, i| {
                 match (takes(sources, i), axis) {
@@ -136,7 +147,7 @@ impl<'a> Copies<'a> {
             })
     }
 
-    fn inputs(&self) -> Factors {
+    pub(super) fn inputs(&self) -> Factors {
         self.selection
             .factors(self.small, self.large, self.device, &|_, sources, i| {
                 self.scale.of(sources, i)
@@ -144,7 +155,7 @@ impl<'a> Copies<'a> {
     }
 
     /// Layer lists of bert2BERT; `shift` says which layer stands for layer `j`, the last one at most.
-    fn stacked(&self, shift: fn(usize) -> usize) -> BTreeMap<(StackName, &'static str), Tensor<2>> {
+    pub(super) fn stacked(&self, shift: fn(usize) -> usize) -> BTreeMap<(StackName, &'static str), Tensor<2>> {
         let lists = self.large.depths().map(|(stack, depth)| {
             let known = self.small.depth(stack);
             let list = stack_from_top(known, depth).into_iter();

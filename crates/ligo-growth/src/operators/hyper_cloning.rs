@@ -7,6 +7,8 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use super::check::Refusal;
+use super::facts::{Facts, Scope};
+use super::operator::{Operator, Pair, all};
 use super::selection::{Choice, Selection, check_units, growing, regrouped};
 use super::zero_blocks::{self, Placement};
 use crate::picks::{Picks, WidthMatrix};
@@ -206,4 +208,42 @@ fn shuffled(
         (axis, vec![WidthMatrix::picking(picks, device)])
     });
     Factors::of(Sharing::Shared, matrices.collect()).with_repeats(small, large)
+}
+
+impl Operator for CloningConfig {
+    fn name(&self) -> &'static str {
+        "hyper-cloning"
+    }
+
+    fn label(&self) -> &'static str {
+        "HyperCloning"
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            about: "HyperCloning: every channel *n* times; added layers without effect",
+            terms: "1, `noisy` 2, `diagonal` *n* + 1, `noisy-diagonal` *n* + 2",
+            needs: "whole multiples, heads of the same size",
+            source: "[2409.12903](https://arxiv.org/abs/2409.12903)",
+            takes: [Scope::Everywhere, Scope::Nowhere, Scope::Everywhere, Scope::Nowhere],
+            keeps: [Scope::Everywhere, Scope::Nowhere, Scope::Everywhere, Scope::Nowhere],
+            ..Facts::OF_COPIES
+        }
+    }
+
+    fn sources(&self, small: usize, large: usize) -> Vec<Option<usize>> {
+        all(Placement::Interposed.list(small, large))
+    }
+
+    fn check(&self, small: &ParamTable, large: &ParamTable) -> Result<(), Refusal> {
+        check(small, large, *self)
+    }
+
+    fn grows_groups(&self) -> bool {
+        true
+    }
+
+    fn build(&self, pair: &Pair<'_>) -> Result<LinearMap, Error> {
+        Ok(build(pair.small, pair.large, pair.device, *self, pair.seed))
+    }
 }

@@ -3,9 +3,6 @@
 use ligo_arch::ModelConfig;
 
 use super::OperatorSpec;
-use super::zero_blocks::Placement;
-use crate::DepthInit;
-use crate::depth::{interpose, middle, stack, stack_from_top};
 
 /// The large model, in which each layer is of the kind of the one it comes from. A layer that comes from none is of the kind that the configuration
 /// gives it.
@@ -18,29 +15,7 @@ fn sources(operator: &OperatorSpec, small: usize, large: usize) -> Vec<Option<us
     if small == 0 || large < small {
         return vec![None; large];
     }
-    let own = || (0..large).map(|i| (i < small).then_some(i)).collect();
-    let list = match operator {
-        OperatorSpec::Scratch => return vec![None; large],
-        OperatorSpec::DirectCopy | OperatorSpec::Upcycle(_) => return own(),
-        OperatorSpec::Stackbert | OperatorSpec::ZeroPad => stack(small, large),
-        OperatorSpec::Interpose => interpose(small, large),
-        OperatorSpec::Middle => middle(small, large),
-        OperatorSpec::Layers { layers } => {
-            let known = layers.iter().map(Some).chain(std::iter::repeat(None)).take(large);
-            return known.map(Option::<&usize>::copied).collect();
-        }
-        OperatorSpec::Fpi(_) | OperatorSpec::Aki(_) => stack_from_top(small, large),
-        OperatorSpec::HyperCloning(_) | OperatorSpec::Expansions => Placement::Interposed.list(small, large),
-        OperatorSpec::ZeroBlocks(config) => config.placement.list(small, large),
-        OperatorSpec::Lemon(config) => config.placement.list(small, large),
-        // Learned mixtures of all layers, of which these are the first.
-        OperatorSpec::Ligo(config) => match config.depth_init {
-            DepthInit::Stack | DepthInit::Rand | DepthInit::RandSoftmax => stack(small, large),
-            DepthInit::Interpose => interpose(small, large),
-            DepthInit::Own => return own(),
-        },
-    };
-    list.into_iter().map(Some).collect()
+    operator.operator().sources(small, large)
 }
 
 #[cfg(test)]

@@ -6,35 +6,22 @@ use burn::tensor::{Device, Tensor};
 use ligo_arch::{ParamTable, StackName};
 
 use super::matrix;
+use super::operator::{Pair, all, own};
 use super::selection::growing;
 use crate::depth::{check_list, one_hot};
 use crate::picks::{Picks, WidthMatrix};
 use crate::{Error, Factors, Fill, LinearMap, Sharing, Term};
 
 /// Every stack follows `rule(small layers, large layers)`.
-pub(super) fn by_rule(
-    small: &ParamTable,
-    large: &ParamTable,
-    device: &Device,
-    rule: fn(usize, usize) -> Vec<usize>,
-    fill: Fill,
-) -> Result<LinearMap, Error> {
-    let lists = large.depths().map(|(stack, depth)| {
-        let list = rule(small.depth(stack), depth);
-        (stack, list.into_iter().map(Some).collect())
-    });
-    Ok(copying(small, large, device, lists.collect(), fill))
+pub(super) fn by_rule(pair: &Pair<'_>, rule: fn(usize, usize) -> Vec<usize>, fill: Fill) -> Result<LinearMap, Error> {
+    let lists = pair.large.depths();
+    let lists = lists.map(|(stack, depth)| (stack, all(rule(pair.small.depth(stack), depth))));
+    Ok(copying(pair, lists.collect(), fill))
 }
 
 /// The first stack follows `layers`. Another one keeps its own layers where it does not grow, and needs as many entries where it does.
-pub(super) fn by_list(
-    small: &ParamTable,
-    large: &ParamTable,
-    device: &Device,
-    layers: &[usize],
-    fill: Fill,
-) -> Result<LinearMap, Error> {
-    Ok(copying(small, large, device, by_stack(small, large, layers)?, fill))
+pub(super) fn by_list(pair: &Pair<'_>, layers: &[usize], fill: Fill) -> Result<LinearMap, Error> {
+    Ok(copying(pair, by_stack(pair.small, pair.large, layers)?, fill))
 }
 
 /// What [`by_list`] copies in each stack.
@@ -60,17 +47,10 @@ pub(super) fn by_stack(
 }
 
 /// Layer i copies layer i; layers that the small model lacks have no source.
-pub(super) fn own_layers(
-    small: &ParamTable,
-    large: &ParamTable,
-    device: &Device,
-    fill: Fill,
-) -> Result<LinearMap, Error> {
-    let lists = large.depths().map(|(stack, depth)| {
-        let known = small.depth(stack);
-        (stack, (0..depth).map(|i| (i < known).then_some(i)).collect())
-    });
-    Ok(copying(small, large, device, lists.collect(), fill))
+pub(super) fn own_layers(pair: &Pair<'_>, fill: Fill) -> LinearMap {
+    let lists = pair.large.depths();
+    let lists = lists.map(|(stack, depth)| (stack, own(pair.small.depth(stack), depth)));
+    copying(pair, lists.collect(), fill)
 }
 
 /// The same one-hot coefficients for every module of a stack; `None` is a layer without a source.
@@ -91,13 +71,10 @@ pub(super) fn depth_of(
     depth
 }
 
-fn copying(
-    small: &ParamTable,
-    large: &ParamTable,
-    device: &Device,
-    lists: BTreeMap<StackName, Vec<Option<usize>>>,
-    fill: Fill,
-) -> LinearMap {
+fn copying(pair: &Pair<'_>, lists: BTreeMap<StackName, Vec<Option<usize>>>, fill: Fill) -> LinearMap {
+    let Pair {
+        small, large, device, ..
+    } = *pair;
     let depth = depth_of(small, large, &lists, device);
     let term = Term {
         depth,

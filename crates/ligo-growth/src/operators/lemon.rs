@@ -8,6 +8,8 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::check::Refusal;
+use super::facts::{Facts, Scope};
+use super::operator::{Operator, Pair, all};
 use super::selection::{Choice, Selection, Sources, check_units};
 use super::zero_blocks::{self, Placement};
 use crate::picks::WidthMatrix;
@@ -252,5 +254,59 @@ impl Stream {
         let parts: Vec<f64> = parts.iter().map(|part| part * self.eta()).collect();
         let mean = self.eta() / self.copied() as f64;
         self.with_rest(&parts, &mut |row| row.fill(mean))
+    }
+}
+
+impl Operator for LemonConfig {
+    fn name(&self) -> &'static str {
+        "lemon"
+    }
+
+    fn label(&self) -> &'static str {
+        "LEMON"
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            about: "LEMON: copies and means of channels, readers split unevenly; added layers without effect",
+            needs: "heads of the same size, post-norm also whole multiples",
+            source: "[2310.07999](https://arxiv.org/abs/2310.07999)",
+            takes: [
+                Scope::Everywhere,
+                Scope::Everywhere,
+                Scope::Everywhere,
+                Scope::PreNormUnscaled,
+            ],
+            keeps: [
+                Scope::Everywhere,
+                Scope::HeadsApart,
+                Scope::Everywhere,
+                Scope::PreNormUnscaled,
+            ],
+            ..Facts::OF_COPIES
+        }
+    }
+
+    fn sources(&self, small: usize, large: usize) -> Vec<Option<usize>> {
+        all(self.placement.list(small, large))
+    }
+
+    fn check(&self, small: &ParamTable, large: &ParamTable) -> Result<(), Refusal> {
+        check(small, large, *self)
+    }
+
+    fn adjust(&self, small: &ModelConfig, large: &ModelConfig) -> ModelConfig {
+        adjust(small, large)
+    }
+
+    fn build(&self, pair: &Pair<'_>) -> Result<LinearMap, Error> {
+        Ok(build(
+            pair.small,
+            pair.large,
+            pair.device,
+            *self,
+            pair.initializer_range,
+            pair.seed,
+        ))
     }
 }

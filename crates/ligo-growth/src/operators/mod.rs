@@ -5,19 +5,29 @@ use ligo_arch::{ModelConfig, ParamTable};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Error, LigoConfig, LigoOperator, LinearMap};
+use crate::{Error, LigoConfig, LinearMap};
 
+mod aki;
 mod check;
+mod direct_copy;
 mod expansions;
 mod facts;
 mod fpi;
 mod hyper_cloning;
+mod interpose;
 mod kinds;
 mod layers;
+mod learned;
 mod lemon;
+mod list;
+mod midas;
+mod operator;
+mod scratch;
 mod selection;
+mod stackbert;
 mod upcycle;
 mod zero_blocks;
+mod zero_pad;
 
 pub use facts::{Facts, Growth, Scope, table};
 pub use fpi::{CopyConfig, CopyScale};
@@ -27,6 +37,8 @@ pub use selection::Choice;
 pub(crate) use selection::{Selection, growing};
 pub use upcycle::UpcycleConfig;
 pub use zero_blocks::{Placement, ZeroBlocksConfig};
+
+use operator::{Operator, Pair};
 
 /// A growth operator by name, with its settings; what a recipe says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,86 +84,76 @@ pub enum OperatorSpec {
     Ligo(LigoConfig),
 }
 
+/// Every operator that has a name of its own, in the order of tables.
+macro_rules! named {
+    ($($name:literal => $default:expr),+ $(,)?) => {
+        impl OperatorSpec {
+            /// Every name that [`OperatorSpec::from_name`] knows.
+            pub const NAMES: [&'static str; [$($name),+].len()] = [$($name),+];
+
+            /// The operator with this name and default settings.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some($default),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+named! {
+    "scratch" => Self::Scratch,
+    "ligo" => Self::Ligo(LigoConfig::default()),
+    "stackbert" => Self::Stackbert,
+    "interpose" => Self::Interpose,
+    "midas" => Self::Middle,
+    "direct-copy" => Self::DirectCopy,
+    "zero-pad" => Self::ZeroPad,
+    "fpi" => Self::Fpi(CopyConfig::default()),
+    "aki" => Self::Aki(CopyConfig::default()),
+    "hyper-cloning" => Self::HyperCloning(CloningConfig::default()),
+    "lemon" => Self::Lemon(LemonConfig::default()),
+    "expansions" => Self::Expansions,
+    "zero-blocks" => Self::ZeroBlocks(ZeroBlocksConfig::default()),
+    "upcycle" => Self::Upcycle(UpcycleConfig::default()),
+}
+
 impl OperatorSpec {
+    /// What a name stands for: the file that says all of it.
+    fn operator(&self) -> Box<dyn Operator + '_> {
+        match self {
+            Self::Scratch => Box::new(scratch::Scratch),
+            Self::Stackbert => Box::new(stackbert::Stackbert),
+            Self::Interpose => Box::new(interpose::Interpose),
+            Self::Layers { layers } => Box::new(list::List(layers)),
+            Self::DirectCopy => Box::new(direct_copy::DirectCopy),
+            Self::ZeroPad => Box::new(zero_pad::ZeroPad),
+            Self::HyperCloning(config) => Box::new(*config),
+            Self::ZeroBlocks(config) => Box::new(*config),
+            Self::Fpi(config) => Box::new(fpi::Fpi(*config)),
+            Self::Aki(config) => Box::new(aki::Aki(*config)),
+            Self::Lemon(config) => Box::new(*config),
+            Self::Expansions => Box::new(expansions::Expansions),
+            Self::Middle => Box::new(midas::Midas),
+            Self::Upcycle(config) => Box::new(*config),
+            Self::Ligo(config) => Box::new(config.clone()),
+        }
+    }
+
     /// What people call it; for tables.
     pub fn label(&self) -> &'static str {
-        match self {
-            Self::Scratch => "scratch",
-            Self::Stackbert => "StackBERT",
-            Self::Interpose => "interposition",
-            Self::Layers { .. } => "layers",
-            Self::DirectCopy => "direct copy",
-            Self::ZeroPad => "zero pad",
-            Self::HyperCloning(_) => "HyperCloning",
-            Self::ZeroBlocks(_) => "zero blocks",
-            Self::Fpi(_) => "bert2BERT FPI",
-            Self::Aki(_) => "bert2BERT AKI",
-            Self::Lemon(_) => "LEMON",
-            Self::Expansions => "expansions",
-            Self::Middle => "MIDAS",
-            Self::Upcycle(_) => "upcycling",
-            Self::Ligo(_) => "LiGO",
-        }
+        self.operator().label()
     }
 
     /// The name used in tables and folders.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Scratch => "scratch",
-            Self::Stackbert => "stackbert",
-            Self::Interpose => "interpose",
-            Self::Layers { .. } => "layers",
-            Self::DirectCopy => "direct-copy",
-            Self::ZeroPad => "zero-pad",
-            Self::HyperCloning(_) => "hyper-cloning",
-            Self::ZeroBlocks(_) => "zero-blocks",
-            Self::Fpi(_) => "fpi",
-            Self::Aki(_) => "aki",
-            Self::Lemon(_) => "lemon",
-            Self::Expansions => "expansions",
-            Self::Middle => "midas",
-            Self::Upcycle(_) => "upcycle",
-            Self::Ligo(_) => "ligo",
-        }
+        self.operator().name()
     }
 
-    /// Every name that [`OperatorSpec::from_name`] knows.
-    pub const NAMES: [&'static str; 14] = [
-        "scratch",
-        "ligo",
-        "stackbert",
-        "interpose",
-        "midas",
-        "direct-copy",
-        "zero-pad",
-        "fpi",
-        "aki",
-        "hyper-cloning",
-        "lemon",
-        "expansions",
-        "zero-blocks",
-        "upcycle",
-    ];
-
-    /// The operator with this name and default settings.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "scratch" => Self::Scratch,
-            "stackbert" => Self::Stackbert,
-            "interpose" => Self::Interpose,
-            "direct-copy" => Self::DirectCopy,
-            "zero-pad" => Self::ZeroPad,
-            "hyper-cloning" => Self::HyperCloning(CloningConfig::default()),
-            "zero-blocks" => Self::ZeroBlocks(ZeroBlocksConfig::default()),
-            "fpi" => Self::Fpi(CopyConfig::default()),
-            "aki" => Self::Aki(CopyConfig::default()),
-            "lemon" => Self::Lemon(LemonConfig::default()),
-            "expansions" => Self::Expansions,
-            "midas" => Self::Middle,
-            "upcycle" => Self::Upcycle(UpcycleConfig::default()),
-            "ligo" => Self::Ligo(LigoConfig::default()),
-            _ => return None,
-        })
+    /// What is known of the operator with its default settings.
+    pub fn facts(&self) -> Facts {
+        self.operator().facts()
     }
 
     /// The same operator with other settings.
@@ -194,12 +196,7 @@ impl OperatorSpec {
     /// Whoever builds the map of an operator trains and writes the model with this configuration.
     #[must_use]
     pub fn adjust(&self, small: &ModelConfig, large: &ModelConfig) -> ModelConfig {
-        let large = kinds::adjust(self, small, large);
-        match self {
-            Self::Lemon(_) => lemon::adjust(small, &large),
-            Self::Expansions => expansions::adjust(small, &large),
-            _ => large,
-        }
+        self.operator().adjust(small, &kinds::adjust(self, small, large))
     }
 
     /// The linear map of this operator for a pair of models. Fresh entries are N(0, `initializer_range`²) for matrices.
@@ -215,38 +212,29 @@ impl OperatorSpec {
         seed: u64,
     ) -> Result<LinearMap, Error> {
         self.check(small, large)?;
-        let fresh = crate::Fill::Fresh {
+        self.operator().build(&Pair {
+            small,
+            large,
+            device,
             initializer_range,
             seed,
-        };
-        let padded = crate::Fill::Padded {
-            initializer_range,
-            seed,
-        };
-        match self {
-            Self::Scratch => Ok(LinearMap {
-                terms: Vec::new(),
-                fill: fresh,
-                ..LinearMap::default()
-            }),
-            Self::Stackbert => layers::by_rule(small, large, device, crate::depth::stack, fresh),
-            Self::ZeroPad => layers::by_rule(small, large, device, crate::depth::stack, padded),
-            Self::Interpose => layers::by_rule(small, large, device, crate::depth::interpose, fresh),
-            Self::Layers { layers } => layers::by_list(small, large, device, layers, fresh),
-            Self::DirectCopy => layers::own_layers(small, large, device, fresh),
-            Self::HyperCloning(config) => Ok(hyper_cloning::build(small, large, device, *config, seed)),
-            Self::ZeroBlocks(config) => Ok(zero_blocks::build(small, large, device, *config)),
-            Self::Fpi(config) => Ok(fpi::fpi(small, large, device, *config, seed)),
-            Self::Aki(config) => Ok(fpi::aki(small, large, device, *config, seed)),
-            Self::Lemon(config) => Ok(lemon::build(small, large, device, *config, initializer_range, seed)),
-            Self::Expansions => Ok(expansions::build(small, large, device, initializer_range, seed)),
-            Self::Middle => layers::by_rule(small, large, device, crate::depth::middle, fresh),
-            Self::Upcycle(config) => Ok(upcycle::build(small, large, device, *config, initializer_range, seed)),
-            Self::Ligo(config) => LigoOperator::new(small, large, config, seed)?.initial_map(device),
-        }
+        })
     }
 }
 
 pub(crate) fn matrix<E: Element>(values: Vec<E>, rows: usize, columns: usize, device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values, [rows, columns]), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operator_is_called_as_it_calls_itself() {
+        for name in OperatorSpec::NAMES {
+            assert_eq!(OperatorSpec::from_name(name).map(|spec| spec.name()), Some(name));
+        }
+        assert_eq!(OperatorSpec::from_name("stakbert"), None);
+    }
 }

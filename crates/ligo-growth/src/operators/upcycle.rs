@@ -8,7 +8,9 @@ use ligo_arch::{Axis, ParamTable};
 use serde::{Deserialize, Serialize};
 
 use super::check::Refusal;
+use super::facts::{Facts, Scope};
 use super::layers::depth_of;
+use super::operator::{Operator, Pair, own};
 use crate::experts::Difference;
 use crate::picks::{Picks, WidthMatrix};
 use crate::{Error, Factors, Fill, LinearMap, Sharing, Term};
@@ -94,4 +96,50 @@ pub(super) fn check(small: &ParamTable, large: &ParamTable, config: UpcycleConfi
 pub(super) fn added(small: &ParamTable, large: &ParamTable) -> Option<[usize; 2]> {
     let [few, many] = [small, large].map(|table| table.size(Axis::EXPERTS));
     (few < many).then_some([few, many])
+}
+
+impl Operator for UpcycleConfig {
+    fn name(&self) -> &'static str {
+        "upcycle"
+    }
+
+    fn label(&self) -> &'static str {
+        "upcycling"
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            about: "upcycling: experts copy the dense feed-forward network (fresh router), or fewer experts and their rows of the router; `drop` begins neurons anew",
+            needs: "more experts, all else the same",
+            source: "[2212.05055](https://arxiv.org/abs/2212.05055), [2502.19261](https://arxiv.org/abs/2502.19261), [2604.19835](https://arxiv.org/abs/2604.19835)",
+            also: Some(
+                "from a dense model, where probabilities are normalised; *n* times the experts with *n* times `top-k`",
+            ),
+            takes: [Scope::Nowhere; 4],
+            ..Facts::OF_COPIES
+        }
+    }
+
+    fn sources(&self, small: usize, large: usize) -> Vec<Option<usize>> {
+        own(small, large)
+    }
+
+    fn check(&self, small: &ParamTable, large: &ParamTable) -> Result<(), Refusal> {
+        check(small, large, *self)
+    }
+
+    fn adds_experts(&self) -> bool {
+        true
+    }
+
+    fn build(&self, pair: &Pair<'_>) -> Result<LinearMap, Error> {
+        Ok(build(
+            pair.small,
+            pair.large,
+            pair.device,
+            *self,
+            pair.initializer_range,
+            pair.seed,
+        ))
+    }
 }

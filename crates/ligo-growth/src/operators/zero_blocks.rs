@@ -8,9 +8,11 @@ use ligo_arch::{NormPlace, ParamTable, Role, StackName};
 use serde::{Deserialize, Serialize};
 
 use super::check::Refusal;
+use super::facts::{Facts, Scope};
 use super::matrix;
+use super::operator::{Operator, Pair, all};
 use crate::depth::{grouped, interpose, one_hot, repeat_top};
-use crate::{Factors, Fill, LinearMap, Term};
+use crate::{Error, Factors, Fill, LinearMap, Term};
 
 /// Settings of [`OperatorSpec::ZeroBlocks`](crate::OperatorSpec::ZeroBlocks).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,4 +153,37 @@ fn writes_residual(table: &ParamTable, stack: StackName, module: &str) -> bool {
     let rows = table.specs().iter();
     rows.filter(|s| s.stack == Some(stack) && s.module == module)
         .any(|s| table.writes_residual(s))
+}
+
+impl Operator for ZeroBlocksConfig {
+    fn name(&self) -> &'static str {
+        "zero-blocks"
+    }
+
+    fn label(&self) -> &'static str {
+        "zero blocks"
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            about: "LLaMA Pro: layers without effect between the small model's own",
+            needs: "the same widths",
+            source: "[2401.02415](https://arxiv.org/abs/2401.02415)",
+            takes: [Scope::Everywhere, Scope::Nowhere, Scope::Nowhere, Scope::Nowhere],
+            keeps: [Scope::Everywhere, Scope::Nowhere, Scope::Nowhere, Scope::Nowhere],
+            ..Facts::OF_COPIES
+        }
+    }
+
+    fn sources(&self, small: usize, large: usize) -> Vec<Option<usize>> {
+        all(self.placement.list(small, large))
+    }
+
+    fn check(&self, small: &ParamTable, large: &ParamTable) -> Result<(), Refusal> {
+        check(small, large)
+    }
+
+    fn build(&self, pair: &Pair<'_>) -> Result<LinearMap, Error> {
+        Ok(build(pair.small, pair.large, pair.device, *self))
+    }
 }
