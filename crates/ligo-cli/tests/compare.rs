@@ -138,6 +138,8 @@ fn whole_trials_are_runs_and_shorter_schedules_are_methods() {
         [
             "scratch",
             "scratch-seed4",
+            "scratch/steps=10",
+            "scratch/steps=10-seed4",
             "stackbert",
             "stackbert-seed4",
             "stackbert/steps=10",

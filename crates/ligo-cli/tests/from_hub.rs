@@ -8,6 +8,8 @@ use std::fs;
 use common::{Place, assert_says, complaint, said};
 use ligo_arch::{Axis, BertConfig, LlamaConfig, ModelConfig};
 use ligo_checkpoint::{ModelDir, WriteOptions, write_model};
+use ligo_experiment::Failure;
+use ligo_experiment::recipe::{self, Recipe, RecipeError};
 
 const VOCABULARY: usize = 300;
 const SNAPSHOT: &str = "hub/models--o--tiny/snapshots/0123abc";
@@ -367,4 +369,57 @@ fn what_lies_beside_the_weights_follows_tokens_and_positions() {
     assert_says(&refused(&place, &grow), &["hi.txt", "tokens", "longer text"]);
     assert_says(&refused(&place, &["inspect", "o/tiny"]), &["hf://o/tiny"]);
     assert!(!place.path("none").exists());
+}
+
+#[test]
+fn a_recipe_for_another_family_than_the_small_models_names_those_that_fit() {
+    let place = Place::new();
+    let small = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/bert/tied_4_heads");
+    for command in ["plan", "run"] {
+        let data: &[&str] = if command == "run" { &["--data", "text.txt"] } else { &[] };
+        let arguments = [&[command, "--small", small, "--recipe", "gpt2-mini"], data].concat();
+        let refused = place.refused(&arguments);
+        assert_says(
+            &refused,
+            &[
+                "cannot grow a `bert` model into a `gpt2` model",
+                "take a recipe for bert:",
+                "bert-mini",
+            ],
+        );
+        // A bare name of the hub is known as one.
+        let arguments = [&[command, "--small", "owner/name", "--recipe", "bert-mini"], data].concat();
+        assert_says(
+            &place.refused(&arguments),
+            &["there is no folder owner/name", "hf://owner/name"],
+        );
+    }
+}
+
+#[test]
+fn a_small_model_of_the_hub_is_fetched_by_who_asks_and_a_failure_keeps_its_help() {
+    let address = "small.path=\"hf://o/m\"".to_owned();
+    let given = [address.clone()];
+    // Nobody asks the hub: a fault of this key.
+    match recipe::load("demo", &given) {
+        Err(RecipeError::Faults { faults, .. }) => assert_eq!(faults[0].key, "small.path", "{faults:?}"),
+        other => panic!("{other:?}"),
+    }
+    let failed = recipe::load_with("demo", &given, |_| Err(Failure::other("not fetched", "come again")));
+    assert!(
+        matches!(&failed, Err(Failure::Other { help: Some(help), .. }) if help == "come again"),
+        "{failed:?}"
+    );
+    let put = recipe::load_with("demo", &given, |recipe: &mut Recipe| -> Result<(), Failure> {
+        recipe.small.path = None;
+        Ok(())
+    });
+    assert!(put.is_ok_and(|recipe| recipe.small.path.is_none()));
+    // A text with faults is not worth it, and they are told alone.
+    let faulty = [address, "seeed=1".to_owned()];
+    let refused = recipe::load_with("demo", &faulty, |_| -> Result<(), RecipeError> { panic!("asked") });
+    match refused {
+        Err(RecipeError::Faults { faults, .. }) => assert_eq!(faults.len(), 1, "{faults:?}"),
+        other => panic!("{other:?}"),
+    }
 }

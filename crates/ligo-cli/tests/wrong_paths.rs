@@ -330,9 +330,19 @@ fn options_without_effect_are_refused_with_the_reason() {
         "steps=1",
         "--set",
         "batch_size=4",
+        "--operator",
+        "tune_small_model=true",
+        "--operator",
+        "tune_residual=true",
         "--out",
         "operator",
     ]);
+    // What was learned along with the matrices is no matrix.
+    let inspected = place.shown(&["inspect", "operator"]);
+    let titles: Vec<&str> = inspected.lines().filter_map(|line| line.split("  ").next()).collect();
+    for title in ["matrices", "small model", "added"] {
+        assert!(titles.contains(&title), "{title}: {inspected}");
+    }
     let before = names(&place);
     let layers = ["--layers", "2x"];
     for (arguments, parts) in [
@@ -465,28 +475,4 @@ fn a_card_whose_header_cannot_be_read_is_told_wherever_a_model_is_made_of_it() {
     }
     let card = fs::read_to_string(place.path("deeper/README.md")).unwrap();
     assert!(card.contains("language: en\n") && !card.contains("license"), "{card}");
-}
-
-#[test]
-fn a_recipe_for_another_family_than_the_small_models_names_those_that_fit() {
-    let place = place();
-    for command in ["plan", "run"] {
-        let data: &[&str] = if command == "run" { &["--data", "text.txt"] } else { &[] };
-        let arguments = [&[command, "--small", "model", "--recipe", "gpt2-mini"], data].concat();
-        let refused = place.refused(&arguments);
-        assert_says(
-            &refused,
-            &[
-                "cannot grow a `bert` model into a `gpt2` model",
-                "take a recipe for bert:",
-                "bert-mini",
-            ],
-        );
-        // A bare name of the hub is known as one.
-        let arguments = [&[command, "--small", "owner/name", "--recipe", "bert-mini"], data].concat();
-        assert_says(
-            &place.refused(&arguments),
-            &["there is no folder owner/name", "hf://owner/name"],
-        );
-    }
 }

@@ -106,3 +106,10 @@ pub enum StoreError {
     #[error(transparent)]
     Train(#[from] ligo_train::Error),
 }
+
+/// A model that cannot be made of its weights cannot be used.
+impl From<ligo_models::Error> for StoreError {
+    fn from(error: ligo_models::Error) -> Self {
+        Self::Load(error.into())
+    }
+}

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use ligo_arch::{ModelConfig, Param, ParamTable};
 use ligo_checkpoint::{Card, WriteOptions};
 use ligo_models::Model;
-use ligo_train::{Leaves, ParamInfo, ParamStore, PretrainObjective};
+use ligo_train::{ParamInfo, ParamStore};
 
 use crate::{Source, StoreError, open_model};
 
@@ -59,8 +59,8 @@ pub fn read(source: &Source, device: &Device) -> Result<ParamStore, StoreError> 
 /// The store lacks one of them.
 pub fn model(source: &Source, store: &ParamStore) -> Result<Model, StoreError> {
     let optional: Vec<&str> = source.optional.iter().map(String::as_str).collect();
-    let objective = PretrainObjective::new(&source.config, &optional, store.device())?;
-    Ok(objective.network(&Leaves::plain(store))?)
+    let skeleton = Model::skeleton_with(&source.config, &optional, store.device())?;
+    skeleton.install(&mut |name: &str, _: &[usize]| Ok(store.value(name)?.clone()))
 }
 
 /// What is written beside a model's weights and configuration.

@@ -247,6 +247,7 @@ fn what_was_tried_first_is_on_the_page_and_escaped() {
         trials: vec![trial(1e-3, 2.125), trial(2e-3, f64::NAN)],
         chosen: Some(1e-3),
         at_edge: true,
+        ..Search::default()
     }];
     let variant = |id: &str, saving| Variant {
         id: id.into(),

@@ -17,6 +17,18 @@ pub enum ScheduleKind {
     Wsd,
 }
 
+impl ScheduleKind {
+    /// Its name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Cosine => "cosine",
+            Self::Constant => "constant",
+            Self::Wsd => "wsd",
+        }
+    }
+}
+
 /// How the rate of a [`ScheduleKind::Wsd`] falls. With `z` from 0 to 1 over the decay, this much of the way is left:
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DecayShape {

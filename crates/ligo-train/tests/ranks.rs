@@ -17,8 +17,8 @@ use ligo_metrics::{Record, read};
 use ligo_models::Inputs;
 use ligo_train::{
     Average, Collective, DistillObjective, Distillation, Error, Event, FailedSavePolicy, Freeze, LayerDrop, Learner,
-    Leaves, NonFinitePolicy, Objective, OperatorObjective, OptimizerConfig, OptimizerKind, Outcome, RunData,
-    StepContext, Submodels, ThreadRank, TokenDropping, TrainConfig, TrainResult, Trainer,
+    Leaves, NonFinitePolicy, Objective, OperatorObjective, OptimizerKind, Outcome, RunData, StepContext, Submodels,
+    ThreadRank, TokenDropping, TrainConfig, TrainResult, Trainer,
 };
 use toy::{Toy, Watcher, bits, config, run, timeless};
 
@@ -255,35 +255,29 @@ fn a_run_that_is_stopped_goes_on_with_another_number_of_ranks() {
 }
 
 #[test]
-fn what_muon_keeps_and_averages_of_weights_are_every_ranks() {
+fn muon_and_averages_of_weights_are_the_same_on_all_ranks_and_go_on_with_other_numbers_of_them() {
     let folder = tempfile::tempdir().unwrap();
-    let muon = OptimizerConfig {
-        kind: OptimizerKind::Muon,
-        ..OptimizerConfig::default()
+    let mut muon = with_micro_batches(4);
+    muon.optimizer.kind = OptimizerKind::Muon;
+    let averaged = |average| TrainConfig {
+        average: Some(average),
+        ..with_micro_batches(4)
     };
-    let last = Average {
+    let ema = averaged(Average {
+        ema: Some(0.9),
+        ..Average::default()
+    });
+    let last = averaged(Average {
         last: Some(3),
         every: Some(2),
         ..Average::default()
-    };
-    let ema = Average {
-        ema: Some(0.8),
-        ..Average::default()
-    };
-    for (name, optimizer, average) in [
-        ("last", muon, Some(last)),
-        ("ema", OptimizerConfig::default(), Some(ema)),
-    ] {
-        let config = TrainConfig {
-            optimizer,
-            average,
-            ..with_micro_batches(4)
-        };
-        let (expected, whole, _) = together(1, &folder.path().join(name), &config, None);
-        let dir = folder.path().join(format!("{name} of many"));
-        together(4, &dir, &config, Some(9));
-        together(2, &dir, &config, Some(17));
-        let (result, all, _) = together(4, &dir, &config, None);
+    });
+    for (name, config) in [("muon", muon), ("ema", ema), ("last", last)] {
+        let dir = |kind: &str| folder.path().join(format!("{name} {kind}"));
+        let (expected, whole, _) = together(1, &dir("whole"), &config, None);
+        together(4, &dir("run"), &config, Some(9));
+        together(2, &dir("run"), &config, Some(17));
+        let (result, all, _) = together(2, &dir("run"), &config, None);
         assert_eq!(timeless(&result), timeless(&expected), "{name}");
         assert!(all == whole, "{name}");
     }

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use ligo_arch::{Axis, Change, ModelConfig};
-use ligo_checkpoint::plain;
-use ligo_checkpoint::{CONFIG_FILE, JsonFile};
+use ligo_checkpoint::{CONFIG_FILE, JsonFile, plain};
 use ligo_experiment::recipe::inherit;
 use ligo_pretrained::LoadError;
 use serde_json::{Map, Value};

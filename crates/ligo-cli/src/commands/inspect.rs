@@ -332,33 +332,6 @@ mod tests {
     }
 
     #[test]
-    fn a_description_names_the_folder_that_is_meant() {
-        let model = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bert/tied_4_heads");
-        let lonely = tempfile::tempdir().unwrap();
-        std::fs::write(lonely.path().join("config.json"), "{}").unwrap();
-        std::fs::write(lonely.path().join("notes.json"), "{}").unwrap();
-        for (path, meant) in [
-            (model.join("config.json"), Some(model.clone())),
-            (lonely.path().join("notes.json"), Some(lonely.path().to_path_buf())),
-            (lonely.path().join("config.json"), Some(lonely.path().to_path_buf())),
-        ] {
-            let args = InspectArgs {
-                path,
-                tensors: false,
-                picture: None,
-            };
-            match run_to(&args, &mut Vec::new()) {
-                Err(error @ Error::Description { .. }) => {
-                    let text = error.to_string();
-                    let meant = meant.map(|meant: PathBuf| format!("pass {}", meant.display()));
-                    assert!(meant.is_none_or(|meant| text.ends_with(&meant)), "{text}");
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    #[test]
     fn only_an_operator_is_drawn() {
         let args = InspectArgs {
             path: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bert/tied_4_heads"),

@@ -7,6 +7,7 @@ use ligo_cost::ranks::{Cluster, Network};
 use ligo_device::DeviceChoice;
 use ligo_experiment::Listener;
 use ligo_experiment::cost;
+use ligo_experiment::hub;
 use ligo_experiment::plan::{self, Asked, Machine, Terms, probe};
 use ligo_experiment::recipe::{self, DataFacts, Recipe, nearest};
 use ligo_train::TrainConfig;
@@ -146,16 +147,21 @@ pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Failure
 fn resolve(args: &PlanArgs, ui: &Ui) -> Result<Recipe, Failure> {
     let mut overrides = vec!["corpus.paths=[\"data\"]".to_owned()];
     if let Some(path) = &args.small {
-        let path = ligo_experiment::hub::model(path, ui)?;
+        let path = hub::model(path, ui)?;
         let path = std::path::absolute(&path).unwrap_or(path);
         let path = toml::Value::String(path.display().to_string());
         overrides.push(format!("small.path={path}"));
     }
     overrides.extend(args.overrides.iter().cloned());
-    Ok(recipe::load_with(&args.recipe, &overrides, |recipe| {
-        ligo_experiment::hub::small_of(recipe, ui)
-    })?
-    .comparing(&args.methods, args.seeds)?)
+    let recipe = recipe::load_with(&args.recipe, &overrides, |recipe| -> Result<(), Failure> {
+        // Nothing is computed with the weights of a model of the hub.
+        if let Some(path) = recipe.small.path.as_mut().filter(|path| hub::is_address(path)) {
+            *path = hub::config(path, ui)?;
+            path.pop();
+        }
+        Ok(())
+    })?;
+    Ok(recipe.comparing(&args.methods, args.seeds)?)
 }
 
 fn known(name: &str) -> Result<&'static Hardware, Failure> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ligo_device::Picked;
 use ligo_experiment::recipe::{self, CorpusSource};
-use ligo_experiment::{Crew, Experiment};
+use ligo_experiment::{Crew, Experiment, hub};
 use ligo_ops::Precision;
 
 use crate::{Failure, Ui};
@@ -70,14 +70,12 @@ pub fn resolve_with(args: &RunArgs, more: &[String], ui: &Ui) -> Result<recipe::
     }
     if let Some(path) = &args.small {
         // Before it is made absolute: a bare name of the hub is known as one.
-        let path = ligo_experiment::hub::model(path, ui)?;
+        let path = hub::model(path, ui)?;
         overrides.push(format!("small.path={}", quoted(&path)));
     }
     overrides.extend(args.precision.into_iter().flat_map(recipe::precision_overrides));
     overrides.extend(args.overrides.iter().chain(more).cloned());
-    let mut recipe = recipe::load_with(&args.recipe, &overrides, |recipe| {
-        ligo_experiment::hub::small_of(recipe, ui)
-    })?;
+    let mut recipe = recipe::load_with(&args.recipe, &overrides, |recipe| hub::small_of(recipe, ui))?;
     if !args.data.is_empty() && recipe.corpus.source == CorpusSource::RustDocs {
         recipe.corpus.source = CorpusSource::Files;
     }
@@ -86,7 +84,7 @@ pub fn resolve_with(args: &RunArgs, more: &[String], ui: &Ui) -> Result<recipe::
 
 /// Addresses on the hub stay as they are.
 fn absolute(path: &PathBuf) -> PathBuf {
-    if ligo_experiment::hub::is_address(path) {
+    if hub::is_address(path) {
         return path.clone();
     }
     std::path::absolute(path).unwrap_or_else(|_| path.clone())

@@ -6,7 +6,7 @@ use ligo_arch::ModelConfig;
 use ligo_checkpoint::Card;
 use ligo_device::Picked;
 use ligo_experiment::recipe::Recipe;
-use ligo_experiment::run::{Dataset, Extras, Session, Start, Training, claim};
+use ligo_experiment::run::{Dataset, Extras, Session, Start, Training, claim, faulty_card};
 use ligo_experiment::{Listener, identity};
 use ligo_pretrained::{Source, open_model};
 use ligo_train::TrainConfig;
@@ -80,7 +80,7 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
     let teacher = args.teacher.as_ref().map(|dir| teacher(args, dir, &config, &dataset));
     let (teacher, taught_by) = teacher.transpose()?.unzip();
     if let Some(fault) = args.init.as_deref().and_then(Card::fault) {
-        ui.say(&ligo_experiment::run::lost(&fault));
+        ui.say(&faulty_card(&fault));
     }
     // All that was given fits: only now the folder is taken.
     let _lock = claim(&args.out)?;

@@ -25,13 +25,7 @@ impl Recipe {
             [] => self.methods.clone(),
             names => names.iter().flat_map(|name| self.all_named(name, &variants)).collect(),
         };
-        methods = methods
-            .iter()
-            .flat_map(|m| match is_reference(m) {
-                true => vec![m.clone()],
-                false => self.with_shorter(m),
-            })
-            .collect();
+        methods = methods.iter().flat_map(|method| self.with_shorter(method)).collect();
         if let Some(seeds) = seeds {
             methods = methods.iter().flat_map(|m| self.seeded(m, seeds)).collect();
         }
@@ -157,9 +151,17 @@ impl Recipe {
                 seeds.push(seed);
             }
         }
-        seeds.retain(|seed| !methods.iter().any(|m| is_reference(m) && self.seed_of(m) == *seed));
-        let reference = self.reference();
-        let missing = seeds.iter().map(|seed| self.with_seed(&reference, *seed));
+        // Its lengths too: what another method's shorter schedule comes to is held against them.
+        let lengths = self.with_shorter(&self.reference());
+        let all = seeds
+            .iter()
+            .flat_map(|seed| lengths.iter().map(|length| self.with_seed(length, *seed)));
+        let is_there = |new: &MethodSection| {
+            let is_whole = |m: &MethodSection| is_reference(m) && !m.id().contains('/');
+            let same = |m: &MethodSection| self.seed_of(m) == self.seed_of(new) && is_whole(m) && is_whole(new);
+            methods.iter().any(|m| m.id() == new.id() || same(m))
+        };
+        let missing: Vec<MethodSection> = all.filter(|new| !is_there(new)).collect();
         // Those that the recipe has stay where they are; if it has none, the new ones come first.
         let after = methods.iter().rposition(is_reference).map_or(0, |last| last + 1);
         let (before, behind) = methods.split_at(after);

@@ -3,6 +3,15 @@ use toml::Value;
 
 use super::{Fault, MethodSection, Recipe, merged};
 
+/// Whether a method of this id is a shorter one.
+pub(super) fn is_length(id: &str) -> bool {
+    let settings = id.split_once('/').map_or("", |(_, settings)| settings);
+    settings.split(',').any(|setting| setting.starts_with(MARK))
+}
+
+/// Begins what is said of the length in an id.
+const MARK: &str = "steps=";
+
 impl Recipe {
     /// A method, and after it the same with every shorter schedule, as `METHOD/steps=N`. Its steps are whole ones of the method's own
     /// number, and its learning rate falls to its final value at the end of them.
@@ -17,7 +26,7 @@ impl Recipe {
             let steps = (steps as f64 * share).round() as u64;
             let id = method.base_id();
             let mark = if id.contains('/') { ',' } else { '/' };
-            shorter.id = Some(format!("{id}{mark}steps={steps}"));
+            shorter.id = Some(format!("{id}{mark}{MARK}{steps}"));
             shorter.label = Some(format!("{} ({steps} steps)", self.label_of(method)));
             shorter.train.insert("steps".into(), Value::Integer(steps as i64));
             shorter
@@ -56,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn every_method_but_scratch_is_also_trained_for_less() {
+    fn every_method_is_also_trained_for_less() {
         let recipe = demo(&[
             "lengths=[0.25,0.5]",
             "large.train.steps=1000",
@@ -71,6 +80,10 @@ mod tests {
             [
                 "scratch".to_owned(),
                 format!("scratch-seed{seed}"),
+                "scratch/steps=250".into(),
+                format!("scratch/steps=250-seed{seed}"),
+                "scratch/steps=500".into(),
+                format!("scratch/steps=500-seed{seed}"),
                 "ligo".into(),
                 format!("ligo-seed{seed}"),
                 "ligo/steps=250".into(),
@@ -80,11 +93,22 @@ mod tests {
             ]
         );
         let steps = |i: usize| merged(&compared.large.train, &compared.methods[i].train, "train").map(|t| t.steps);
-        assert_eq!([2, 4, 7].map(|i| steps(i).unwrap()), [1000, 250, 500]);
+        assert_eq!(
+            [0, 2, 5, 6, 8, 11].map(|i| steps(i).unwrap()),
+            [1000, 250, 500, 1000, 250, 500]
+        );
         // One search for all lengths of a method.
-        assert!(compared.methods[2..].iter().all(|m| compared.searched_as(m) == "ligo"));
+        assert!(compared.methods[6..].iter().all(|m| compared.searched_as(m) == "ligo"));
         // They are methods now, and a second comparison of them adds none.
-        assert_eq!(compared.comparing(&[], None).unwrap().methods.len(), 8);
+        assert_eq!(compared.comparing(&[], None).unwrap().methods.len(), 12);
+        // Scratch has all lengths, whether it was named or not.
+        let unnamed = recipe.comparing(&["ligo".into()], Some(2)).unwrap();
+        let mut found: Vec<String> = unnamed.methods.iter().map(MethodSection::id).collect();
+        assert_eq!(found[0], "scratch");
+        found.sort();
+        let mut ids = ids;
+        ids.sort();
+        assert_eq!(found, ids);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub use pair::Pair;
 pub use parse::{differences, load, load_with, merged, overrides, parse};
 pub use precision::precision_overrides;
 pub use presets::{PRESETS, Preset};
-pub use search::{SearchSection, rate_name};
+pub use search::{SearchSection, Tried};
 pub use select::{Candidate, SelectSection, Selection};
 pub use shape::{DataFacts, ModelSection, inherit};
 pub use stages::{Stage, StageSchedule, StageSection, use_small_model};
@@ -68,7 +68,7 @@ pub struct Recipe {
     /// The search for each method's learning rate.
     #[serde(skip_serializing_if = "SearchSection::is_off")]
     pub search: SearchSection,
-    /// Shares of `large.train.steps`: in a comparison every method but scratch is also trained with schedules that end so much sooner.
+    /// Shares of `large.train.steps`: in a comparison every method, scratch included, is also trained with schedules that end so much sooner.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lengths: Vec<f64>,
     /// Settings of one method that are tried against each other.

@@ -1,6 +1,8 @@
+use ligo_train::ScheduleKind;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::lengths::is_length;
 use super::{Fault, MethodSection, Recipe};
 
 /// The search for each method's learning rate: the same small one for all, so that nobody wins by tuning.
@@ -14,6 +16,32 @@ pub struct SearchSection {
     pub share: f64,
     /// Seed of all trials; by default the recipe's.
     pub seed: Option<u64>,
+    /// Kinds of schedule that every rate is tried with; without any the method's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub schedule: Vec<ScheduleKind>,
+    /// Whether each of `lengths` has a search of its own, with trials as much shorter, instead of what its method's whole length found.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub each_length: bool,
+}
+
+/// What a trial tries.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tried {
+    /// The peak learning rate.
+    pub rate: f64,
+    /// The kind of schedule, where it is not the method's own.
+    pub schedule: Option<ScheduleKind>,
+}
+
+impl Tried {
+    /// As it stands in the names of folders: `lr2e-3`, `wsd-lr2e-3`.
+    pub fn name(&self) -> String {
+        let rate = format!("lr{}", rate_name(self.rate));
+        match self.schedule {
+            None => rate,
+            Some(kind) => format!("{}-{rate}", kind.name()),
+        }
+    }
 }
 
 impl Default for SearchSection {
@@ -22,6 +50,8 @@ impl Default for SearchSection {
             peak_lr: Vec::new(),
             share: 0.5,
             seed: None,
+            schedule: Vec::new(),
+            each_length: false,
         }
     }
 }
@@ -30,6 +60,16 @@ impl SearchSection {
     /// Whether there is nothing to search.
     pub fn is_off(&self) -> bool {
         self.peak_lr.is_empty()
+    }
+
+    /// All that is tried for a method, in the order of the schedules and then of the rates.
+    pub fn tried(&self) -> Vec<Tried> {
+        let with =
+            |schedule: Option<ScheduleKind>| self.peak_lr.iter().map(move |rate| Tried { rate: *rate, schedule });
+        match self.schedule.as_slice() {
+            [] => with(None).collect(),
+            kinds => kinds.iter().flat_map(|kind| with(Some(*kind))).collect(),
+        }
     }
 
     pub(super) fn check(&self, recipe: &Recipe, faults: &mut Vec<Fault>) {
@@ -51,6 +91,10 @@ impl SearchSection {
         }
         if let Some(twice) = (1..rates.len()).find(|i| rates[..*i].contains(&rates[*i])) {
             fault("peak_lr", format!("{} is there twice", rates[twice]));
+        }
+        let kinds = &self.schedule;
+        if let Some(twice) = (1..kinds.len()).find(|i| kinds[..*i].contains(&kinds[*i])) {
+            fault("schedule", format!("{} is there twice", kinds[twice].name()));
         }
         if !(self.share > 0.0 && self.share <= 1.0) {
             fault("share", format!("must be above 0 and at most 1, found {}", self.share));
@@ -79,29 +123,35 @@ impl MethodSection {
         }
     }
 
-    /// The method with another peak learning rate.
+    /// The method with what a trial tries.
     #[must_use]
-    pub fn at_rate(mut self, rate: f64) -> Self {
+    pub fn trying(mut self, tried: Tried) -> Self {
         let schedule = self
             .train
             .entry("schedule")
             .or_insert_with(|| Value::Table(Table::new()));
         if let Value::Table(schedule) = schedule {
-            schedule.insert("peak_lr".into(), rate.into());
+            schedule.insert("peak_lr".into(), tried.rate.into());
+            if let Some(kind) = tried.schedule {
+                schedule.insert("kind".into(), kind.name().into());
+            }
         }
         self
     }
 }
 
 impl Recipe {
-    /// The id of the method whose search decides this one's rate: its own over all seeds, and for a variant `a/b` that of `a`.
+    /// The id of the method whose search decides this one's rate: its own over all seeds, and for a variant `a/b` that of `a`, unless it is a length
+    /// that has a search of its own.
     pub fn searched_as(&self, method: &MethodSection) -> String {
         if self.is_best_variant(method) {
             return self.sweep.method.clone();
         }
         let base = method.base_id();
+        let has_own = self.search.each_length && !self.is_variant(method) && is_length(&base);
         match base.split_once('/') {
-            Some((family, _)) => family.to_owned(),
+            Some((family, _)) if !has_own => family.to_owned(),
+            Some(_) => base,
             None => base,
         }
     }
@@ -112,35 +162,34 @@ impl Recipe {
     }
 
     /// The trial that is this method's run, where trials are whole runs of its seed and settings.
-    pub fn trial_of(&self, method: &MethodSection, rate: f64) -> Option<MethodSection> {
+    pub fn trial_of(&self, method: &MethodSection, tried: Tried) -> Option<MethodSection> {
         let search = &self.search;
         let is_own = self.searched_as(method) == method.base_id();
         let is_whole = search.share == 1.0 && self.seed_of(method) == search.seed.unwrap_or(self.seed);
         if !(is_own && is_whole) {
             return None;
         }
-        let rates = search.peak_lr.iter();
-        let trials = rates.zip(self.trials(&method.base_id()));
-        let mut found = trials.filter(|(tried, _)| **tried == rate);
+        let trials = search.tried().into_iter().zip(self.trials(&method.base_id()));
+        let mut found = trials.filter(|(other, _)| *other == tried);
         found.next().map(|(_, trial)| trial)
     }
 
-    /// A method of this id, as the search tries it with each rate.
+    /// A method of this id, as the search tries it with each rate and schedule.
     pub fn trials(&self, id: &str) -> Vec<MethodSection> {
         let search = &self.search;
         let method = self.searched(id);
         let own = method.train.get("steps").and_then(Value::as_integer);
         let steps = own.map_or(self.large.train.steps, |steps| steps.max(0) as u64);
-        let trial = |rate: &f64| {
-            let mut trial = method.clone().at_rate(*rate);
-            trial.id = Some(format!("{id}-lr{}", rate_name(*rate)));
+        let trial = |tried: Tried| {
+            let mut trial = method.clone().trying(tried);
+            trial.id = Some(format!("{id}-{}", tried.name()));
             trial.seed = Some(search.seed.unwrap_or(self.seed));
             trial
                 .train
                 .insert("steps".into(), Value::Integer(search.steps(steps) as i64));
             trial
         };
-        search.peak_lr.iter().map(trial).collect()
+        search.tried().into_iter().map(trial).collect()
     }
 }
 
@@ -196,16 +245,66 @@ mod tests {
         };
         let trial = |recipe: &Recipe, id: &str| {
             let method = recipe.methods.iter().find(|m| m.id() == id).unwrap();
-            recipe.trial_of(method, 2e-3).map(|trial| trial.id())
+            recipe.trial_of(method, at(2e-3)).map(|trial| trial.id())
         };
+        fn at(rate: f64) -> Tried {
+            Tried { rate, schedule: None }
+        }
         let whole = recipe("search.share=1.0");
         assert_eq!(trial(&whole, "ligo").as_deref(), Some("ligo-lr2e-3"));
-        assert_eq!(whole.trial_of(&whole.methods[0], 3e-3), None);
+        assert_eq!(whole.trial_of(&whole.methods[0], at(3e-3)), None);
         let steps = whole.large.train.steps / 2;
         for id in [&format!("ligo-seed{}", whole.seed + 1), &format!("ligo/steps={steps}")] {
             assert_eq!(trial(&whole, id), None);
         }
         assert_eq!(trial(&recipe("search.share=0.5"), "ligo"), None);
+    }
+
+    #[test]
+    fn every_length_may_have_a_rate_and_a_schedule_of_its_own_from_the_same_search() {
+        let given = [
+            "search.peak_lr=[1e-3,2e-3]",
+            "search.share=1.0",
+            "search.schedule=[\"linear\",\"wsd\"]",
+            "lengths=[0.5]",
+            "large.train.steps=1000",
+        ];
+        let of = |more: &[&str]| {
+            demo(&[&given, more].concat())
+                .unwrap()
+                .comparing(&["ligo".into()], Some(2))
+                .unwrap()
+        };
+        let together = of(&[]);
+        let own = of(&["search.each_length=true"]);
+        let names =
+            |recipe: &Recipe, id: &str| -> Vec<String> { recipe.trials(id).iter().map(MethodSection::id).collect() };
+        for id in ["scratch", "ligo"] {
+            let whole = ["linear-lr1e-3", "linear-lr2e-3", "wsd-lr1e-3", "wsd-lr2e-3"];
+            assert_eq!(names(&own, id), whole.map(|tried| format!("{id}-{tried}")));
+            let length = format!("{id}/steps=500");
+            for (recipe, searched) in [(&together, id), (&own, length.as_str())] {
+                for seeded in [length.clone(), format!("{length}-seed{}", recipe.seed + 1)] {
+                    let method = recipe.methods.iter().find(|m| m.id() == seeded).unwrap();
+                    assert_eq!(recipe.searched_as(method), searched);
+                }
+            }
+            let trials = own.trials(&length);
+            let train: ligo_train::TrainConfig = merged(&own.large.train, &trials[3].train, "train").unwrap();
+            assert_eq!(
+                (train.steps, train.schedule.peak_lr, train.schedule.kind),
+                (500, 2e-3, ScheduleKind::Wsd)
+            );
+            // A whole trial of the length is the length's own run.
+            let method = own.methods.iter().find(|m| m.id() == length).unwrap();
+            let tried = own.search.tried()[3];
+            assert_eq!(
+                own.trial_of(method, tried).map(|trial| trial.id()),
+                Some(format!("{length}-wsd-lr2e-3"))
+            );
+        }
+        let twice = demo(&["search.peak_lr=[1e-3,2e-3]", "search.schedule=[\"wsd\",\"wsd\"]"]);
+        assert!(twice.unwrap_err().to_string().contains("wsd is there twice"));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::*;
-use crate::Failure;
 
 fn own(overrides: &[&str]) -> Result<Recipe, RecipeError> {
     let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
@@ -426,32 +425,4 @@ fn absurd_sizes_are_refused_by_key_and_many_faults_at_once() {
     assert!(error.contains("methods[1].id") && error.contains(" more"), "{error}");
     assert!(error.lines().count() < 70, "{} lines", error.lines().count());
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
-}
-
-#[test]
-fn a_small_model_of_the_hub_is_fetched_by_who_asks_and_a_failure_keeps_its_help() {
-    let address = "small.path=\"hf://o/m\"".to_owned();
-    let given = [address.clone()];
-    // Nobody asks the hub: a fault of this key.
-    match load("demo", &given) {
-        Err(RecipeError::Faults { faults, .. }) => assert_eq!(faults[0].key, "small.path", "{faults:?}"),
-        other => panic!("{other:?}"),
-    }
-    let failed = load_with("demo", &given, |_| Err(Failure::other("not fetched", "come again")));
-    assert!(
-        matches!(&failed, Err(Failure::Other { help: Some(help), .. }) if help == "come again"),
-        "{failed:?}"
-    );
-    let put = load_with("demo", &given, |recipe: &mut Recipe| -> Result<(), Failure> {
-        recipe.small.path = None;
-        Ok(())
-    });
-    assert!(put.is_ok_and(|recipe| recipe.small.path.is_none()));
-    // A text with faults is not worth it, and they are told alone.
-    let faulty = [address, "seeed=1".to_owned()];
-    let refused = load_with("demo", &faulty, |_| -> Result<(), RecipeError> { panic!("asked") });
-    match refused {
-        Err(RecipeError::Faults { faults, .. }) => assert_eq!(faults.len(), 1, "{faults:?}"),
-        other => panic!("{other:?}"),
-    }
 }

@@ -148,6 +148,12 @@ impl RunFolder<'_> {
             ));
         }
         let id = self.recipe.searched_as(method);
+        let search = searches.iter().find(|search| search.method == id);
+        notes.extend(
+            search
+                .and_then(|search| search.chosen_schedule.as_ref())
+                .map(|kind| format!("the schedule {kind}, from its search")),
+        );
         if searches.iter().any(|search| search.method == id && search.at_edge) {
             notes.push("its learning rate is at the edge of those that were tried; a better one may lie beyond".into());
         }

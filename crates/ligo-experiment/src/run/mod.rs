@@ -44,7 +44,7 @@ pub use method::Learning;
 pub use moments::lacks_moments;
 pub use record::RECIPE_TOML;
 pub use show::show;
-pub use small::{FOLDER as SMALL, Small, lost};
+pub use small::{FOLDER as SMALL, Small};
 pub use training::{Extras, Session, Start, Training};
 pub use units::{Failed, Runner, Unit, units};
 
@@ -58,6 +58,13 @@ pub fn seeded(train: &TrainConfig, seed: u64) -> TrainConfig {
         data_order_seed: train.data_order_seed.wrapping_add(seed),
         ..train.clone()
     }
+}
+
+/// What a [fault](ligo_checkpoint::Card::fault) of a given model's card costs, for people.
+pub fn faulty_card(fault: &str) -> String {
+    format!(
+        "{fault}; license and language are taken over as far as they could be read: look at the card that is written"
+    )
 }
 
 /// The faults of a recipe as one.

@@ -7,7 +7,7 @@ use ligo_report::summary::{self, Cost, Search};
 use super::stage::{self, write_whole};
 use super::{RunFolder, results};
 use crate::Failure;
-use crate::recipe::{MethodSection, rate_name};
+use crate::recipe::{MethodSection, Tried};
 
 /// Instead of a result, where a run diverged: that is what too high a rate does, and no fault.
 const DIVERGED: &str = "diverged.txt";
@@ -47,7 +47,7 @@ impl RunFolder<'_> {
     /// A result is damaged.
     pub fn search(&self, id: &str) -> Result<Search, Failure> {
         let mut trials = Vec::new();
-        for (rate, trial) in self.recipe.search.peak_lr.iter().zip(self.recipe.trials(id)) {
+        for (tried, trial) in self.recipe.search.tried().into_iter().zip(self.recipe.trials(id)) {
             let folder = self.join(folder_of(&trial));
             let (loss, cost) = if has_diverged(&folder) {
                 (f64::NAN, Cost::default())
@@ -58,12 +58,14 @@ impl RunFolder<'_> {
                 continue;
             };
             trials.push(summary::Trial {
-                learning_rate: *rate,
+                learning_rate: tried.rate,
+                schedule: tried.schedule.map(|kind| kind.name().to_owned()),
                 loss,
                 cost,
             });
         }
         trials.sort_by(|a, b| a.learning_rate.total_cmp(&b.learning_rate));
+        let chosen_schedule = best(&trials).and_then(|trial| trial.schedule.clone());
         let chosen = best(&trials).map(|trial| trial.learning_rate);
         let ends = [trials.first(), trials.last()].map(|trial| trial.map(|trial| trial.learning_rate));
         let at_edge = chosen.is_some() && ends.contains(&chosen);
@@ -72,6 +74,7 @@ impl RunFolder<'_> {
             label: self.recipe.label_of(&self.recipe.searched(id)),
             trials,
             chosen,
+            chosen_schedule,
             at_edge,
         })
     }
@@ -93,23 +96,29 @@ impl RunFolder<'_> {
             return Ok((resolved, self.join(&folder)));
         }
         // Another rate is another run: one that a longer list of rates comes to leaves what ran before as it is.
-        let rate = self.rate_of(&self.recipe.searched_as(method))?;
-        let folder = match self.recipe.trial_of(method, rate) {
+        let tried = self.found(&self.recipe.searched_as(method))?;
+        let folder = match self.recipe.trial_of(method, tried) {
             Some(trial) => folder_of(&trial),
-            None => format!("{folder}-lr{}", rate_name(rate)),
+            None => format!("{folder}-{}", tried.name()),
         };
-        Ok((resolved.at_rate(rate), self.join(&folder)))
+        Ok((resolved.trying(tried), self.join(&folder)))
     }
 
-    fn rate_of(&self, id: &str) -> Result<f64, Failure> {
+    /// What came out of a search.
+    fn found(&self, id: &str) -> Result<Tried, Failure> {
         let search = self.search(id)?;
-        if search.trials.len() < self.recipe.search.peak_lr.len() {
+        let all = self.recipe.search.tried();
+        if search.trials.len() < all.len() {
             return Err(Failure::other(
                 format!("the search for the learning rate of {id} is not complete"),
                 "the same command as before completes it",
             ));
         }
-        search.chosen.ok_or_else(|| {
+        let is_chosen = |tried: &Tried| {
+            let schedule = tried.schedule.map(|kind| kind.name());
+            search.chosen == Some(tried.rate) && search.chosen_schedule.as_deref() == schedule
+        };
+        all.into_iter().find(is_chosen).ok_or_else(|| {
             Failure::other(
                 format!("{id} diverged at every learning rate of the search"),
                 "lower the rates of search.peak_lr",
@@ -118,7 +127,7 @@ impl RunFolder<'_> {
     }
 }
 
-/// The trial with the lowest loss; of equal ones the one with the lowest rate.
+/// The trial with the lowest loss; of equal ones the one with the lowest rate, and of those the first schedule.
 fn best(trials: &[summary::Trial]) -> Option<&summary::Trial> {
     let ended = trials.iter().filter(|trial| trial.loss.is_finite());
     ended.min_by(|a, b| a.loss.total_cmp(&b.loss))

@@ -77,7 +77,7 @@ pub fn prepare(
             let source = source.at(config)?;
             let store = ligo_pretrained::read(&source, &session.device)?;
             if let Some(fault) = Card::fault(path) {
-                session.listener.say(&lost(&fault));
+                session.listener.say(&super::faulty_card(&fault));
             }
             let loss = session.evaluate(config, &store, dataset, &recipe.data, &train)?;
             if !loss.is_finite() {
@@ -165,11 +165,4 @@ pub fn read(recipe: &Recipe, config: &ModelConfig, run: &Path, dataset: &Dataset
         fingerprint: stage::fingerprint(&json!([dataset.fingerprint, model, config.to_json(), loss.to_bits()])),
         config,
     })
-}
-
-/// What a fault of the small model's card costs.
-pub fn lost(fault: &str) -> String {
-    format!(
-        "{fault}; license and language are taken over as far as they could be read: look at the card that is written"
-    )
 }

@@ -16,6 +16,9 @@ pub struct Search {
     pub trials: Vec<Trial>,
     /// The rate with the lowest final loss; absent when none ended with a number.
     pub chosen: Option<f64>,
+    /// The schedule of that trial, where several were tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chosen_schedule: Option<String>,
     /// The chosen rate is the lowest or highest that was tried, so a better one may lie beyond.
     pub at_edge: bool,
 }
@@ -27,6 +30,9 @@ pub struct Trial {
     /// Peak learning rate.
     #[serde(with = "ligo_metrics::nan_is_null")]
     pub learning_rate: f64,
+    /// Kind of schedule, where several were tried: `wsd`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
     /// Validation loss at the end; NaN when the run diverged.
     #[serde(with = "ligo_metrics::nan_is_null")]
     pub loss: f64,

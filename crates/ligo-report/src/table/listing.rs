@@ -41,35 +41,49 @@ impl Listing {
             headings: std::iter::once("method".to_owned())
                 .chain(rates.iter().map(|rate| format!("{rate:e}")))
                 .collect(),
-            csv: "method,learning_rate,loss,chosen,flops_exact,flops_electra,seconds\n".into(),
+            csv: "method,learning_rate,loss,chosen,flops_exact,flops_electra,seconds,schedule\n".into(),
             ..Self::default()
         };
         let mut whole = Cost::default();
         for search in searches {
-            let cell = |rate: &f64| {
-                let found = search.trials.iter().find(|trial| trial.learning_rate == *rate);
-                found.map_or(NONE.to_owned(), |trial| {
-                    let star = if search.chosen == Some(*rate) { " *" } else { "" };
-                    format!("{}{star}", loss(trial))
-                })
-            };
-            let name = std::iter::once(one_line(&search.label));
-            listing.rows.push(name.chain(rates.iter().map(cell)).collect());
-            for Trial {
-                learning_rate,
-                loss,
-                cost,
-            } in &search.trials
-            {
+            let is_chosen =
+                |trial: &Trial| search.chosen == Some(trial.learning_rate) && search.chosen_schedule == trial.schedule;
+            let mut schedules: Vec<&Option<String>> = Vec::new();
+            for trial in &search.trials {
+                if !schedules.contains(&&trial.schedule) {
+                    schedules.push(&trial.schedule);
+                }
+            }
+            for schedule in schedules {
+                let of_schedule = || search.trials.iter().filter(|trial| trial.schedule == *schedule);
+                let cell = |rate: &f64| {
+                    let found = of_schedule().find(|trial| trial.learning_rate == *rate);
+                    found.map_or(NONE.to_owned(), |trial| {
+                        let star = if is_chosen(trial) { " *" } else { "" };
+                        format!("{}{star}", loss(trial))
+                    })
+                };
+                let name = schedule.as_ref().map_or_else(String::new, |kind| format!(", {kind}"));
+                let name = std::iter::once(format!("{}{name}", one_line(&search.label)));
+                listing.rows.push(name.chain(rates.iter().map(cell)).collect());
+            }
+            for trial in &search.trials {
+                let Trial {
+                    learning_rate,
+                    loss,
+                    cost,
+                    schedule,
+                } = trial;
                 whole = whole + *cost;
-                let chosen = search.chosen == Some(*learning_rate);
                 let _ = writeln!(
                     listing.csv,
-                    "{},{learning_rate},{loss},{chosen},{},{},{}",
+                    "{},{learning_rate},{loss},{},{},{},{},{}",
                     quoted(&search.method),
+                    is_chosen(trial),
                     cost.flops_exact,
                     cost.flops_electra,
-                    cost.seconds
+                    cost.seconds,
+                    schedule.as_deref().unwrap_or_default()
                 );
             }
         }
@@ -217,6 +231,43 @@ mod tests {
     use crate::summary::Variant;
 
     #[test]
+    fn each_schedule_that_was_tried_has_a_row_and_one_trial_is_taken() {
+        let trial = |kind: &str, learning_rate, loss| Trial {
+            learning_rate,
+            loss,
+            schedule: Some(kind.into()),
+            ..Trial::default()
+        };
+        let search = Search {
+            method: "ligo".into(),
+            label: "LiGO".into(),
+            trials: vec![
+                trial("linear", 1e-3, 2.5),
+                trial("wsd", 1e-3, 2.25),
+                trial("linear", 2e-3, 2.375),
+            ],
+            chosen: Some(1e-3),
+            chosen_schedule: Some("wsd".into()),
+            at_edge: false,
+        };
+        let listing = Listing::searches(&[search]).unwrap();
+        let rows: Vec<Vec<&str>> = listing
+            .rows
+            .iter()
+            .map(|row| row.iter().map(String::as_str).collect())
+            .collect();
+        assert_eq!(
+            rows,
+            [["LiGO, linear", "2.500", "2.375"], ["LiGO, wsd", "2.250 *", NONE]]
+        );
+        assert!(
+            listing.csv().contains("ligo,0.001,2.25,true,0,0,0,wsd"),
+            "{}",
+            listing.csv()
+        );
+    }
+
+    #[test]
     fn a_search_shows_every_rate_and_the_chosen_one() {
         let trial = |learning_rate, loss| Trial {
             learning_rate,
@@ -226,6 +277,7 @@ mod tests {
                 flops_electra: 1e12,
                 seconds: 30.0,
             },
+            ..Trial::default()
         };
         let search = |label: &str, trials, chosen, at_edge| Search {
             method: label.to_lowercase(),
@@ -233,6 +285,7 @@ mod tests {
             trials,
             chosen,
             at_edge,
+            ..Search::default()
         };
         let searches = [
             search("scratch", vec![trial(1e-3, 2.5), trial(2e-3, 2.25)], Some(2e-3), true),

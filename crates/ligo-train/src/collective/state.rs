@@ -66,29 +66,30 @@ pub(crate) fn broadcast_state(
         averages: optimizer.averages().map_or(0, |averages| averages.kept().count()),
     };
     broadcast_json(ranks, &mut header)?;
-    let mut averages = vec![Vec::with_capacity(store.len()); header.averages];
-    let mut moments = Vec::new();
-    for (i, info) in store.infos().to_vec().into_iter().enumerate() {
-        let sent = |tensor: Option<&Tensor<1>>| {
-            broadcast_values(ranks, || {
-                tensor.map_or(Ok(Vec::new()), |tensor| download(&info.name, tensor))
-            })
-        };
-        let value = sent(store.values().get(i))?;
+    let names: Vec<String> = store.infos().iter().map(|info| info.name.clone()).collect();
+    let (mut values, mut moments) = (Vec::new(), Vec::new());
+    for (i, name) in names.iter().enumerate() {
+        values.push(broadcast_values(ranks, name, store.values().get(i))?);
         let [first, second] = optimizer.moments_at(i);
-        let (is_kept, m, v) = (first.is_some(), sent(first)?, sent(second)?);
-        if is_kept {
-            moments.push((info.name.clone(), m, v));
-        }
-        for (k, average) in averages.iter_mut().enumerate() {
-            let own = optimizer.averages().and_then(|averages| averages.kept().nth(k));
-            average.push(sent(own.and_then(|weights| weights.get(i)))?);
-        }
-        if ranks.rank() > 0 {
-            store.set(&info.name, value)?;
+        if first.is_some() {
+            let (m, v) = (
+                broadcast_values(ranks, name, first)?,
+                broadcast_values(ranks, name, second)?,
+            );
+            moments.push((name.clone(), m, v));
         }
     }
+    let mut averages = Vec::new();
+    for place in 0..header.averages {
+        let mine = optimizer.averages().and_then(|averages| averages.kept().nth(place));
+        let all = names.iter().enumerate();
+        let values = all.map(|(i, name)| broadcast_values(ranks, name, mine.and_then(|kept| kept.get(i))));
+        averages.push(values.collect::<Result<Vec<_>, _>>()?);
+    }
     if ranks.rank() > 0 {
+        for (name, values) in names.iter().zip(values) {
+            store.set(name, values)?;
+        }
         optimizer.restore(store, moments, header.updates)?;
         if let Some(kept) = optimizer.averages_mut() {
             kept.restore(store, averages);
@@ -97,13 +98,11 @@ pub(crate) fn broadcast_state(
     Ok(header.progress)
 }
 
-fn broadcast_values(
-    ranks: &dyn Collective,
-    values: impl FnOnce() -> Result<Vec<f32>, Error>,
-) -> Result<Vec<f32>, Error> {
+/// The values that rank 0 has; nothing where it has no such tensor.
+fn broadcast_values(ranks: &dyn Collective, name: &str, mine: Option<&Tensor<1>>) -> Result<Vec<f32>, Error> {
     let mut bytes = Vec::new();
-    if ranks.rank() == 0 {
-        bytes = values()?.into_iter().flat_map(f32::to_le_bytes).collect();
+    if let Some(mine) = mine.filter(|_| ranks.rank() == 0) {
+        bytes = download(name, mine)?.into_iter().flat_map(f32::to_le_bytes).collect();
     }
     ranks.broadcast(&mut bytes)?;
     let (numbers, _) = bytes.as_chunks();
@@ -117,7 +116,7 @@ pub(crate) fn hash_of(bytes: impl AsRef<[u8]>) -> u64 {
     hasher.finish()
 }
 
-/// Finds a rank whose weights or moments are not those of rank 0, to the bit.
+/// Finds a rank whose weights, moments or averages are not those of rank 0, to the bit.
 ///
 /// # Errors
 /// [`Error::ReplicasDiffer`] on all ranks; [`Error::RankLost`], and failures of the device.
@@ -133,18 +132,13 @@ pub(crate) fn check_replicas(
     let mut mine = Vec::with_capacity(store.len());
     for (i, info) in store.infos().iter().enumerate() {
         let mut hasher = DefaultHasher::new();
-        let mut add = |value: &Tensor<1>| {
+        let averages = optimizer.averages().into_iter().flat_map(Averages::kept);
+        let held = store.values().get(i).into_iter();
+        let held = held.chain(optimizer.moments_at(i).into_iter().flatten());
+        for value in held.chain(averages.filter_map(|kept| kept.get(i))) {
             for number in download(&info.name, value)? {
                 hasher.write_u32(number.to_bits());
             }
-            Ok::<_, Error>(())
-        };
-        add(&store.values()[i])?;
-        for moment in optimizer.moments_at(i).into_iter().flatten() {
-            add(moment)?;
-        }
-        for weights in optimizer.averages().into_iter().flat_map(Averages::kept) {
-            weights.get(i).map_or(Ok(()), &mut add)?;
         }
         mine.push(hasher.finish());
     }

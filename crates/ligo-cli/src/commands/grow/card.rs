@@ -168,7 +168,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::effect::Compared;
+    use ligo_verify::Compared;
     use super::*;
 
     #[test]

@@ -188,23 +188,6 @@ mod tests {
     }
 
     #[test]
-    fn weights_that_are_learned_along_are_no_matrices() {
-        let lines = |config| {
-            let text = shown(&saved(&OperatorSpec::Ligo(config)), None);
-            text.lines().map(str::to_owned).collect::<Vec<_>>()
-        };
-        let find = |lines: &[String], title: &str| lines.iter().find(|line| line.starts_with(title)).cloned();
-        let alone = lines(LigoConfig::default());
-        let along = lines(LigoConfig {
-            tune_residual: true,
-            ..LigoConfig::default()
-        });
-        assert_eq!(find(&alone, "matrices"), find(&along, "matrices"));
-        assert_eq!(find(&alone, "added"), None);
-        assert!(find(&along, "added").is_some(), "{along:?}");
-    }
-
-    #[test]
     fn matrices_of_every_layer_share_a_line() {
         let config = LigoConfig {
             sharing: Sharing::PerLargeLayer,
