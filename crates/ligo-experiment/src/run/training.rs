@@ -5,7 +5,6 @@ use std::path::Path;
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::Card;
 use ligo_cost::format;
-use ligo_ops::with_precision;
 use ligo_pretrained::Beside;
 use ligo_pretrained::Source;
 use ligo_train::{
