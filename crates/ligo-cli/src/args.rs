@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use ligo_device::{Depth, DeviceChoice, Picked};
 use ligo_experiment::Listener;
@@ -13,6 +14,7 @@ use crate::commands::{
     compare, devices, grow, images, inspect, job, learn, methods, plan, push, recipes, run, shell, tokenize, train,
     verify,
 };
+use crate::dashboard::DashboardArgs;
 use crate::ui::Shown;
 use crate::{Failure, Ui};
 
@@ -94,7 +96,7 @@ pub fn command() -> clap::Command {
 /// Runs the program.
 pub fn main() -> ExitCode {
     ligo_ops::tune_allocator();
-    let mut cli = Cli::parse();
+    let mut cli = understood(Cli::parse()).unwrap_or_else(|error| error.exit());
     if let Command::ProbeGpu {
         spec,
         describe,
@@ -113,7 +115,11 @@ pub fn main() -> ExitCode {
         }
         _ => Ui::new(cli.quiet),
     };
-    match fetch(&mut cli.command, ui).and_then(|()| dispatch(&cli, ui)) {
+    let done = dashboard(&cli.command)
+        .check()
+        .and_then(|()| fetch(&mut cli.command, ui))
+        .and_then(|()| dispatch(&cli, ui));
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_interruption() => {
             ui.note(&stop::farewell());
@@ -130,6 +136,28 @@ pub fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "{report:?}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// How a command's training is shown.
+fn dashboard(command: &Command) -> DashboardArgs {
+    match command {
+        Command::Run(args) => args.shown,
+        Command::Compare(args) => args.run.shown,
+        Command::Train(args) => args.shown,
+        Command::Learn(args) => args.shown,
+        _ => DashboardArgs::default(),
+    }
+}
+
+/// Contradictions between options of the program and those of a command, which clap does not see.
+fn understood(cli: Cli) -> Result<Cli, clap::Error> {
+    match cli.quiet && dashboard(&cli.command).dashboard {
+        true => Err(command().error(
+            ErrorKind::ArgumentConflict,
+            "the argument '--dashboard' cannot be used with '--quiet'",
+        )),
+        false => Ok(cli),
     }
 }
 
@@ -302,6 +330,30 @@ mod tests {
             assert!(understood.is_ok(), "{line}: {}", understood.unwrap_err());
         }
         assert!(tried > 30, "only {tried} examples were found");
+    }
+
+    #[test]
+    fn what_trains_has_a_dashboard_unless_it_is_quiet() {
+        let parsed = |line: &str| Cli::try_parse_from(line.split(' ')).and_then(understood);
+        for line in [
+            "ligo run --dashboard",
+            "ligo compare --dashboard --seeds 2",
+            "ligo train --model m.json --tokens t --out o --dashboard",
+            "ligo learn --small s --large l.json --tokens t --out o --dashboard",
+        ] {
+            let cli = parsed(line).unwrap();
+            assert_eq!(
+                dashboard(&cli.command).check().is_ok(),
+                cfg!(feature = "dashboard"),
+                "{line}"
+            );
+            assert!(parsed(&format!("{line} --quiet")).is_err(), "{line}");
+            assert!(parsed(&line.replacen("ligo", "ligo --quiet", 1)).is_err(), "{line}");
+            let without = parsed(&line.replace(" --dashboard", "")).unwrap();
+            assert!(dashboard(&without.command).check().is_ok(), "{line}");
+        }
+        assert!(parsed("ligo compare runs/a --dashboard").is_err());
+        assert!(parsed("ligo grow --small s --out o --dashboard").is_err());
     }
 
     #[test]
