@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Crate, and what it must not reach through any chain of workspace crates. `burn` stands for its whole family.
-const MUST_NOT_DEPEND_ON: [(&str, &[&str]); 18] = [
+const MUST_NOT_DEPEND_ON: [(&str, &[&str]); 19] = [
     (
         "ligo-arch",
         &[
@@ -87,11 +87,15 @@ const MUST_NOT_DEPEND_ON: [(&str, &[&str]); 18] = [
         &["ligo-report", "ligo-device", "ligo-experiment", "ligo-cli"],
     ),
     ("ligo-verify", &["ligo-experiment", "ligo-cli"]),
-    ("ligo-experiment", &["ligo-mpi", "ligo-cli", "indicatif"]),
+    (
+        "ligo-experiment",
+        &["ligo-mpi", "ligo-dashboard", "ligo-cli", "burn-train", "indicatif"],
+    ),
     (
         "ligo-mpi",
         &["ligo-device", "ligo-pretrained", "ligo-experiment", "ligo-cli"],
     ),
+    ("ligo-dashboard", &["ligo-mpi", "ligo-cli", "indicatif"]),
     ("xtask", &["burn", "ligo-"]),
 ];
 
@@ -253,6 +257,32 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
+fn nothing_builds_burn_train_unless_it_is_asked_for() {
+    // It turns on features of burn-core, so that burn and all that is above it would be another build for everyone.
+    let mut ours = 0;
+    for package in workspace().packages {
+        let name = package.name.as_str();
+        for dependency in &package.dependencies {
+            let is_of_dashboard = name == "ligo-dashboard" && dependency.name == "burn-train";
+            if is_of_dashboard || dependency.name == "ligo-dashboard" {
+                assert!(dependency.optional, "{name} always builds {}", dependency.name);
+                ours += 1;
+            } else {
+                assert_ne!(dependency.name, "burn-train", "{name} depends on it");
+            }
+        }
+        let defaults = package.features.get("default").cloned().unwrap_or_default();
+        assert!(
+            !defaults
+                .iter()
+                .any(|feature| feature == "dashboard" || feature == "tui"),
+            "{name}"
+        );
+    }
+    assert_eq!(ours, 2, "ligo-cli may have ligo-dashboard, and that burn-train");
+}
+
+#[test]
 fn the_features_that_xtask_asks_for_exist() {
     let workspace = workspace();
     let features = |name: &str| {
@@ -263,7 +293,7 @@ fn the_features_that_xtask_asks_for_exist() {
             .unwrap();
         package.features.keys().cloned().collect::<BTreeSet<String>>()
     };
-    for feature in ["wgpu", "vulkan", "metal", "cuda", "autotune", "avx512"] {
+    for feature in ["wgpu", "vulkan", "metal", "cuda", "autotune", "avx512", "dashboard"] {
         assert!(
             features("ligo-cli").contains(feature),
             "ligo-cli has no feature {feature}"

@@ -70,7 +70,9 @@ pub fn ligo(ligo: &Ligo, features: Features) -> Vec<CargoCommand> {
     let pushes = ligo.arguments.first().is_some_and(|command| command == "push");
     let asks = pushes || ligo.arguments.iter().any(on_hub);
     let hub = asks.then(|| CargoCommand::new(["build"]).with(HUB));
-    let program = program("ligo".as_ref(), &features.arguments(&[])).with(&ligo.arguments);
+    let watches = ligo.arguments.iter().any(|argument| argument == "--dashboard");
+    let dashboard: &[&str] = if watches { &["ligo-cli/dashboard"] } else { &[] };
+    let program = program("ligo".as_ref(), &features.arguments(dashboard)).with(&ligo.arguments);
     hub.into_iter().chain([program]).collect()
 }
 
@@ -243,6 +245,22 @@ mod tests {
             let hub = "cargo build --release --package ligo-hub --features client";
             assert_eq!(commands, if asks { vec![hub] } else { vec![] }, "{arguments:?}");
         }
+    }
+
+    #[test]
+    fn the_dashboard_is_built_for_who_asks_for_it() {
+        let asked = ligo_with(&["run", "--recipe", "demo", "--dashboard"]);
+        assert_eq!(
+            shown(&ligo(&asked, on(Backend::Vulkan, true))),
+            [
+                "cargo run --release --bin ligo --features ligo-cli/vulkan,ligo-benches/wgpu,ligo-cli/autotune,ligo-cli/avx512,\
+              ligo-cli/dashboard -- run --recipe demo --dashboard"
+            ]
+        );
+        assert_eq!(
+            shown(&ligo(&asked, PLAIN)),
+            ["cargo run --release --bin ligo --features ligo-cli/dashboard -- run --recipe demo --dashboard"]
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use ligo_device::{Depth, DeviceChoice, Picked};
 use ligo_experiment::Listener;
@@ -13,6 +14,7 @@ use crate::commands::{
     compare, devices, grow, images, inspect, job, learn, methods, plan, push, recipes, run, shell, tokenize, train,
     verify,
 };
+use crate::dashboard::DashboardArgs;
 use crate::ui::Shown;
 use crate::{Failure, Ui, world};
 
@@ -94,7 +96,8 @@ pub fn command() -> clap::Command {
 /// Runs the program.
 pub fn main() -> ExitCode {
     ligo_ops::tune_allocator();
-    let mut cli = Cli::try_parse().unwrap_or_else(|error| match world::is_silent() {
+    let parsed = Cli::try_parse().and_then(understood);
+    let mut cli = parsed.unwrap_or_else(|error| match world::is_silent() {
         true => std::process::exit(error.exit_code()),
         false => error.exit(),
     });
@@ -143,6 +146,7 @@ pub fn main() -> ExitCode {
 }
 
 fn work(cli: &mut Cli, ui: &Ui) -> Result<(), Failure> {
+    dashboard(&cli.command).check()?;
     fetch(&mut cli.command, ui)?;
     dispatch(cli, ui)
 }
@@ -166,6 +170,28 @@ fn end(done: Result<(), Failure>, ui: &Ui) -> u8 {
             let _ = writeln!(std::io::stderr(), "{report:?}");
             1
         }
+    }
+}
+
+/// How a command's training is shown.
+fn dashboard(command: &Command) -> DashboardArgs {
+    match command {
+        Command::Run(args) => args.shown,
+        Command::Compare(args) => args.run.shown,
+        Command::Train(args) => args.shown,
+        Command::Learn(args) => args.shown,
+        _ => DashboardArgs::default(),
+    }
+}
+
+/// Contradictions between options of the program and those of a command, which clap does not see.
+fn understood(cli: Cli) -> Result<Cli, clap::Error> {
+    match cli.quiet && dashboard(&cli.command).dashboard {
+        true => Err(command().error(
+            ErrorKind::ArgumentConflict,
+            "the argument '--dashboard' cannot be used with '--quiet'",
+        )),
+        false => Ok(cli),
     }
 }
 
@@ -338,6 +364,30 @@ mod tests {
             assert!(understood.is_ok(), "{line}: {}", understood.unwrap_err());
         }
         assert!(tried > 30, "only {tried} examples were found");
+    }
+
+    #[test]
+    fn what_trains_has_a_dashboard_unless_it_is_quiet() {
+        let parsed = |line: &str| Cli::try_parse_from(line.split(' ')).and_then(understood);
+        for line in [
+            "ligo run --dashboard",
+            "ligo compare --dashboard --seeds 2",
+            "ligo train --model m.json --tokens t --out o --dashboard",
+            "ligo learn --small s --large l.json --tokens t --out o --dashboard",
+        ] {
+            let cli = parsed(line).unwrap();
+            assert_eq!(
+                dashboard(&cli.command).check().is_ok(),
+                cfg!(feature = "dashboard"),
+                "{line}"
+            );
+            assert!(parsed(&format!("{line} --quiet")).is_err(), "{line}");
+            assert!(parsed(&line.replacen("ligo", "ligo --quiet", 1)).is_err(), "{line}");
+            let without = parsed(&line.replace(" --dashboard", "")).unwrap();
+            assert!(dashboard(&without.command).check().is_ok(), "{line}");
+        }
+        assert!(parsed("ligo compare runs/a --dashboard").is_err());
+        assert!(parsed("ligo grow --small s --out o --dashboard").is_err());
     }
 
     #[test]

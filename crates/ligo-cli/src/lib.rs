@@ -7,6 +7,7 @@ mod allocator;
 mod args;
 mod board;
 pub mod commands;
+mod dashboard;
 mod progress;
 mod signals;
 mod ui;

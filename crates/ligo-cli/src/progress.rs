@@ -123,46 +123,9 @@ impl Observer for Steps {
     }
 
     fn on_event(&mut self, event: &Event) {
-        match event {
-            Event::Resumed { step, .. } => {
-                self.line(&format!("  {}: continues at step {step}", self.label));
-            }
-            Event::CheckpointRejected { path, reason } => {
-                self.line(&format!(
-                    "  {}: checkpoint {} is not used: {reason}",
-                    self.label,
-                    path.display()
-                ));
-            }
-            Event::SaveFailed { step, reason } => {
-                self.line(&format!("  {}: step {step} could not be saved: {reason}", self.label));
-            }
-            Event::SkippedNonFinite { step, loss, grad_norm } => {
-                self.line(&format!(
-                    "  {}: step {step} skipped, loss {loss}, gradient norm {grad_norm}",
-                    self.label
-                ));
-            }
-            Event::RolledBack { step, to, reason } => {
-                self.line(&format!(
-                    "  {}: back from step {step} to the checkpoint of step {to}: {reason}",
-                    self.label
-                ));
-            }
-            Event::LossSpike { step, loss, height } => {
-                self.line(&format!(
-                    "  {}: the loss of step {step} stands out: {loss:.4}, {height:.1} standard deviations above those before",
-                    self.label
-                ));
-            }
-            Event::MetricsCut { path, line } => {
-                self.line(&format!(
-                    "  {}: line {line} of {} is damaged; it and what followed are cut off",
-                    self.label,
-                    path.display()
-                ));
-            }
-            Event::Saved { .. } => {}
+        // Nothing that anybody waits for.
+        if !matches!(event, Event::Saved { .. }) {
+            self.line(&format!("  {}: {event}", self.label));
         }
     }
 }

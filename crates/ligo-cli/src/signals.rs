@@ -6,6 +6,7 @@ use ligo_experiment::stop;
 pub fn install() {
     let installed = ctrlc::set_handler(|| {
         if stop::request() {
+            crate::dashboard::restore_terminal();
             std::process::exit(i32::from(stop::INTERRUPTED));
         }
     });

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::EvalPoint;
@@ -109,6 +110,35 @@ pub enum Event {
         /// Standard deviations above the mean of the losses before it.
         height: f64,
     },
+}
+
+/// As people read it, without the run's name.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resumed { step, .. } => write!(f, "continues at step {step}"),
+            Self::CheckpointRejected { path, reason } => {
+                write!(f, "checkpoint {} is not used: {reason}", path.display())
+            }
+            Self::Saved { step, path, .. } => write!(f, "step {step} is saved in {}", path.display()),
+            Self::SaveFailed { step, reason } => write!(f, "step {step} could not be saved: {reason}"),
+            Self::SkippedNonFinite { step, loss, grad_norm } => {
+                write!(f, "step {step} skipped, loss {loss}, gradient norm {grad_norm}")
+            }
+            Self::RolledBack { step, to, reason } => {
+                write!(f, "back from step {step} to the checkpoint of step {to}: {reason}")
+            }
+            Self::LossSpike { step, loss, height } => write!(
+                f,
+                "the loss of step {step} stands out: {loss:.4}, {height:.1} standard deviations above those before"
+            ),
+            Self::MetricsCut { path, line } => write!(
+                f,
+                "line {line} of {} is damaged; it and what followed are cut off",
+                path.display()
+            ),
+        }
+    }
 }
 
 /// Watches a run. Every method does nothing unless it is overridden.

@@ -19,7 +19,7 @@ use crate::{Failure, Ui};
 )]
 pub struct CompareArgs {
     /// A run's folder: only its table, pictures and report are made anew, from what is complete.
-    #[arg(conflicts_with_all = ["methods", "seeds", "search_lr", "lengths", "reuse", "jobs", "data", "small", "precision"])]
+    #[arg(conflicts_with_all = ["methods", "seeds", "search_lr", "lengths", "reuse", "jobs", "data", "small", "precision", "dashboard"])]
     pub finished: Option<PathBuf>,
     /// What is compared and on what.
     #[command(flatten)]
@@ -77,7 +77,14 @@ pub fn run(args: &CompareArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Fail
     let experiment = Experiment::new(recipe)?;
     let folder = args.run.out.clone().unwrap_or_else(|| experiment.default_folder());
     let crew = crew(args.jobs, choice, experiment.recipe(), ui)?;
-    experiment.run(&folder, &args.reuse, crew, ui)?;
+    let listener = match &crew {
+        Crew::SideBySide(_) if args.run.shown.dashboard => {
+            ui.note("--dashboard shows one process that trains (--jobs 1); going on with a line for each");
+            Box::new(*ui)
+        }
+        _ => args.run.shown.listener(ui),
+    };
+    experiment.run(&folder, &args.reuse, crew, &*listener)?;
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::config_file::read_large;
 use super::data_args::DataArgs;
+use crate::dashboard::DashboardArgs;
 use crate::{Failure, Ui};
 
 /// Arguments of `ligo learn`.
@@ -42,6 +43,9 @@ pub struct LearnArgs {
     /// Where the operator is written; metrics and checkpoints go to OUT.learn beside it.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// How it is shown.
+    #[command(flatten)]
+    pub shown: DashboardArgs,
 }
 
 /// Runs the command.
@@ -77,7 +81,8 @@ pub fn run(args: &LearnArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
     name.push(".learn");
     let folder = args.out.with_file_name(name);
     let _lock = claim(&folder)?;
-    let session = Session::new(ui, picked, train.precision);
+    let listener = args.shown.listener(ui);
+    let session = Session::new(&*listener, picked, train.precision);
     let learning = Learning {
         label: "operator".into(),
         folder,

@@ -7,6 +7,7 @@ use ligo_experiment::recipe::{self, CorpusSource};
 use ligo_experiment::{Crew, Experiment, hub};
 use ligo_ops::Precision;
 
+use crate::dashboard::DashboardArgs;
 use crate::{Failure, Ui};
 
 /// Arguments of `ligo run`.
@@ -41,6 +42,9 @@ pub struct RunArgs {
     /// The run's folder; runs/RECIPE-HASH by default.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub shown: DashboardArgs,
 }
 
 /// The recipe with the options applied.
@@ -97,6 +101,6 @@ fn absolute(path: &PathBuf) -> PathBuf {
 pub fn run(args: &RunArgs, picked: Picked, ui: &Ui) -> Result<(), Failure> {
     let experiment = Experiment::new(resolve(args, ui)?)?;
     let folder = args.out.clone().unwrap_or_else(|| experiment.default_folder());
-    experiment.run(&folder, &[], Crew::Here(picked), ui)?;
+    experiment.run(&folder, &[], Crew::Here(picked), &*args.shown.listener(ui))?;
     Ok(())
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::config_file::read_config;
 use super::data_args::DataArgs;
+use crate::dashboard::DashboardArgs;
 use crate::{Failure, Ui};
 
 /// Arguments of `ligo train`.
@@ -40,6 +41,9 @@ pub struct TrainArgs {
     /// The run's folder.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// How it is shown.
+    #[command(flatten)]
+    pub shown: DashboardArgs,
 }
 
 /// Runs the command.
@@ -84,7 +88,8 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
     }
     // All that was given fits: only now the folder is taken.
     let _lock = claim(&args.out)?;
-    let session = Session::new(ui, picked, train.precision);
+    let listener = args.shown.listener(ui);
+    let session = Session::new(&*listener, picked, train.precision);
     let mut start = || -> Result<Start, Failure> {
         let store = match &init {
             Some(source) => ligo_pretrained::read(source, &session.device)?,
