@@ -7,8 +7,8 @@ use burn::tensor::{Device, Tensor};
 use common::grow_all;
 use ligo_arch::{Axis, Gpt2Config, LAYER_PLACEHOLDER, ModelConfig, ParamSpec, ParamTable, Role};
 use ligo_growth::{
-    CloningConfig, CloningForm, Coverage, DepthInit, Factors, FurtherInit, LigoConfig, LinearMap, OperatorSpec, Term,
-    WidthInit, init,
+    CloningConfig, CloningForm, Coverage, DepthInit, Factors, FurtherInit, LemonConfig, LigoConfig, LinearMap,
+    OperatorSpec, Split, Term, WidthInit, init,
 };
 
 type Matrix = Vec<Vec<f64>>;
@@ -125,7 +125,11 @@ fn every_fixed_map_and_several_learned_terms_equal_the_explicit_matrix() {
     let uneven = [
         named("fpi"),
         named("aki"),
-        named("lemon"),
+        // The other split adds what is drawn to what is linear.
+        OperatorSpec::Lemon(LemonConfig {
+            split: Split::Channel,
+            ..LemonConfig::default()
+        }),
         ligo(3, FurtherInit::NearZero, true, WidthInit::Gaussian),
         ligo(2, FurtherInit::NearZero, false, WidthInit::Rand),
         ligo(2, FurtherInit::Above, false, WidthInit::Gaussian),

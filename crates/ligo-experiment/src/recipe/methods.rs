@@ -122,7 +122,8 @@ fn check_settings(recipe: &Recipe, method: &MethodSection, key: &str, faults: &m
     ] {
         let key = format!("{key}.{part}");
         match merged(base, changes, &key) {
-            Ok(_) if changes.is_empty() => {}
+            // What is wrong with all of them is told once.
+            Ok(_) if changes.is_empty() || base.validate().is_err() => {}
             Ok(train) => check_train(&key, &train, faults),
             Err(found) => faults.extend(found),
         }
