@@ -1,6 +1,5 @@
 //! `ligo grow`: apply an operator, from file to file.
 
-mod beside;
 mod card;
 mod choice;
 mod compared;
@@ -14,7 +13,7 @@ use clap::ValueEnum;
 use ligo_arch::{Axis, Change, ModelConfig};
 use ligo_checkpoint::{CARD_FILE, CONFIG_FILE, Card, Dtype, JsonFile, plain};
 use ligo_device::Picked;
-use ligo_experiment::growing::{Text, Vocabulary};
+use ligo_experiment::growing::{Text, Vocabulary, replaced_beside};
 use ligo_experiment::recipe::nearest;
 use ligo_experiment::run::faulty_card;
 use ligo_experiment::{Counted, Listener, stop};
@@ -145,7 +144,7 @@ pub fn run(args: &GrowArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
         max_shard_bytes: args.max_shard_mb.map(|mb| mb.saturating_mul(1_000_000)),
         card: Some(card.clone()),
         tokenizer: tokenizer.as_ref().map(|vocabulary| vocabulary.files.clone()),
-        replaced: beside::replaced(source.dir.path(), &small, &large, tokenizer.as_ref(), ui)?,
+        replaced: replaced_beside(source.dir.path(), &small, &large, tokenizer.as_ref(), ui)?,
         // Devices differ in the last bits: shards of two of them do not belong together.
         identity: Some(json!([identity, picked.name])),
         keep_existing: !args.replace,

@@ -5,11 +5,10 @@ use std::path::Path;
 
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::{JsonFile, read_json};
-use ligo_experiment::Listener;
-use ligo_experiment::growing::Vocabulary;
 use serde_json::Value;
 
-use crate::{Failure, Ui};
+use super::Vocabulary;
+use crate::{Failure, Listener};
 
 const GENERATION: &str = "generation_config.json";
 const TOKENIZER: &str = "tokenizer_config.json";
@@ -18,12 +17,12 @@ const TOKENIZER: &str = "tokenizer_config.json";
 ///
 /// # Errors
 /// One of them cannot be read.
-pub fn replaced(
+pub fn replaced_beside(
     folder: &Path,
     small: &ModelConfig,
     large: &ModelConfig,
     vocabulary: Option<&Vocabulary>,
-    ui: &Ui,
+    listener: &dyn Listener,
 ) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
     let read = |name: &str| -> Result<Option<Value>, Failure> {
         let file = folder.join(name);
@@ -38,7 +37,7 @@ pub fn replaced(
         if let Some(settings) = read(GENERATION)? {
             let (settings, dropped) = vocabulary.generation(settings);
             if !dropped.is_empty() {
-                ui.say(&format!(
+                listener.say(&format!(
                     "{GENERATION}: left out, since the tokens that they name are not there any more: {}",
                     dropped.join(", ")
                 ));
