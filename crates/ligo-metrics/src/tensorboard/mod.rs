@@ -17,9 +17,9 @@ use event::What;
 /// Writes one event file in a folder that TensorBoard watches.
 ///
 /// ```
-/// # fn main() -> Result<(), ligo_report::Error> {
+/// # fn main() -> Result<(), ligo_metrics::Error> {
 /// # let folder = tempfile::tempdir().unwrap();
-/// let mut events = ligo_report::TensorBoardWriter::create(folder.path(), 0)?;
+/// let mut events = ligo_metrics::TensorBoardWriter::create(folder.path(), 0)?;
 /// events.scalar("train/loss", 1, 9.21)?;
 /// # Ok(())
 /// # }
