@@ -9,6 +9,7 @@ use std::fs;
 use common::{Place, assert_says};
 use ligo_cost::hardware::{Hardware, KNOWN, Precision};
 use ligo_cost::plan::{Bill, Plan};
+use ligo_experiment::json::pretty;
 use ligo_experiment::plan::{self, Asked};
 use ligo_experiment::recipe::{self, BUILTIN, DataFacts, Recipe};
 use ligo_train::TrainResult;
@@ -153,7 +154,7 @@ fn a_share_that_nobody_measured_is_called_assumed_in_text_and_json() {
         let plan = priced(&recipe, hardware, &asked);
         let text = plan::text(&plan);
         assert_says(&text, &[&format!("of the peak ({word})")]);
-        let json: serde_json::Value = serde_json::from_str(&plan::json(&plan).unwrap()).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&pretty(&plan).unwrap()).unwrap();
         let known = json["rates"]["utilization_known"]["known"].as_str().unwrap();
         assert_eq!(known, if word == "as asked" { "given" } else { word });
         assert_eq!(json["rates"]["precision"], asked.precision.name());

@@ -107,6 +107,11 @@ impl Failure {
         }
     }
 
+    /// What should never happen, whatever people bring.
+    pub fn fault(message: impl std::fmt::Display) -> Self {
+        Self::other(message.to_string(), "this is a fault of ligo; please report it")
+    }
+
     /// Wraps an I/O error.
     pub fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.display().to_string();

@@ -18,6 +18,7 @@ mod fail;
 pub mod growing;
 pub mod hub;
 pub mod identity;
+pub mod json;
 mod listener;
 pub mod matrices;
 pub mod plan;

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use ligo_cost::format;
 use ligo_device::{Catalog, Description, Listed, catalog};
 use ligo_experiment::Listener;
+use ligo_experiment::json::pretty;
 use ligo_ops::precision::{CooperativeMatrix, Usage};
 
-use super::json::pretty;
 use crate::{Failure, Ui};
 
 /// Arguments of `ligo devices`.

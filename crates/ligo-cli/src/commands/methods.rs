@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use ligo_experiment::Listener;
+use ligo_experiment::json::pretty;
 use ligo_experiment::recipe::PRESETS;
 use ligo_growth::OperatorSpec;
 use serde_json::{Value, json};
 
-use super::json::pretty;
 use crate::{Failure, Ui};
 
 /// Arguments of `ligo methods`.

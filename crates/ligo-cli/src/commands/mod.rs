@@ -8,7 +8,6 @@ pub mod grow;
 pub mod images;
 pub mod inspect;
 pub mod job;
-mod json;
 pub mod learn;
 pub mod methods;
 pub mod plan;

@@ -8,6 +8,7 @@ use ligo_device::DeviceChoice;
 use ligo_experiment::Listener;
 use ligo_experiment::cost;
 use ligo_experiment::hub;
+use ligo_experiment::json::pretty;
 use ligo_experiment::plan::{self, Asked, Machine, Terms, probe};
 use ligo_experiment::recipe::{self, DataFacts, Recipe, nearest};
 use ligo_train::TrainConfig;
@@ -123,7 +124,7 @@ pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Failure
     };
     let plan = plan::plan(&recipe, &facts, terms)?;
     ui.result(&if args.json {
-        plan::json(&plan)?
+        pretty(&plan)?
     } else if args.csv {
         plan::csv(&plan).trim_end().to_owned()
     } else {

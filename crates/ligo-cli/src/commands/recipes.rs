@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
+use ligo_experiment::json::pretty;
 use ligo_experiment::recipe::{self, BUILTIN, Recipe, builtin, nearest};
 use ligo_experiment::{Failure, Listener};
 use serde_json::{Value, json};
 
-use super::json::pretty;
 use crate::Ui;
 
 /// Arguments of `ligo recipes`.

@@ -97,15 +97,6 @@ pub fn write(
     sealed::write(&path, &plan)
 }
 
-/// A plan as JSON.
-///
-/// # Errors
-/// None that a plan can cause.
-pub fn json(plan: &Plan) -> Result<String, Failure> {
-    serde_json::to_string_pretty(plan)
-        .map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))
-}
-
 struct Pricing<'a> {
     recipe: &'a Recipe,
     pair: &'a Pair,

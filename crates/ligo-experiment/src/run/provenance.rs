@@ -75,7 +75,7 @@ impl RunFolder<'_> {
         let noted = noted(self.path);
         let ended = units.iter().filter_map(|unit| written(&self.join(&unit.name))).max();
         let recipe = self.recipe.to_toml();
-        let recipe = recipe.map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
+        let recipe = recipe.map_err(Failure::fault)?;
         Ok(Provenance {
             recipe_hash: fingerprint(&serde_json::to_value(self.recipe).unwrap_or_default()),
             recipe,

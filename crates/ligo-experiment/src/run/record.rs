@@ -87,7 +87,7 @@ pub fn write(recipe: &Recipe, folder: &Path, listener: &dyn Listener) -> Result<
             .ok()
             .and_then(|text| toml::from_str::<Recipe>(text).ok());
         let changes = earlier.as_ref().map(|earlier| changes(earlier, recipe)).transpose();
-        let changes = changes.map_err(fault)?;
+        let changes = changes.map_err(Failure::fault)?;
         match (&earlier, changes) {
             (Some(earlier), Some(changes)) if changes.is_empty() => whole = recipe.with_earlier(earlier),
             (_, changes) if !has_begun(folder) => {
@@ -148,12 +148,8 @@ pub fn settle(run: &RunFolder<'_>, recipe: &Recipe) -> Result<Recipe, Failure> {
 }
 
 fn save(recipe: &Recipe, folder: &Path) -> Result<(), Failure> {
-    let text = recipe.to_toml().map_err(fault)?;
+    let text = recipe.to_toml().map_err(Failure::fault)?;
     write_whole(&folder.join(RECIPE_TOML), text.as_bytes())
-}
-
-fn fault(error: toml::ser::Error) -> Failure {
-    Failure::other(error.to_string(), "this is a fault of ligo; please report it")
 }
 
 /// What tells two recipes apart that cannot share a folder.

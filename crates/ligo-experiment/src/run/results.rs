@@ -156,10 +156,7 @@ impl RunFolder<'_> {
             });
         }
         let (Some(result), Some(last)) = (whole, stages.last()) else {
-            return Err(Failure::other(
-                "a method without stages",
-                "this is a fault of ligo; please report it",
-            ));
+            return Err(Failure::fault("a method without stages"));
         };
         Ok(Run {
             id: method.id(),

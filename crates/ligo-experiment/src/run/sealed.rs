@@ -39,8 +39,7 @@ impl<T> Note<T> {
 /// # Errors
 /// The folder cannot be written.
 pub fn write(path: &Path, note: &impl Serialize) -> Result<(), Failure> {
-    let fault = |e: serde_json::Error| Failure::other(e.to_string(), "this is a fault of ligo; please report it");
-    let mut value = serde_json::to_value(note).map_err(fault)?;
+    let mut value = serde_json::to_value(note).map_err(Failure::fault)?;
     let seal = fingerprint(&value);
     if let Value::Object(fields) = &mut value {
         fields.insert(SEAL.into(), seal.into());

@@ -9,6 +9,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::outputs::{Fault, Outputs};
+use crate::json::pretty;
 use crate::{Failure, Listener, stop};
 
 /// Marks a folder whose stage is complete.
@@ -216,8 +217,7 @@ pub fn written(folder: &Path) -> Option<SystemTime> {
 /// # Errors
 /// The folder cannot be written.
 pub fn write_json(path: &Path, content: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(content)
-        .map_err(|e| Failure::other(e.to_string(), "this is a fault of ligo; please report it"))?;
+    let text = pretty(content)?;
     write_whole(path, text.as_bytes())
 }
 

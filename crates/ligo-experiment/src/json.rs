@@ -1,3 +1,5 @@
+//! JSON that people read.
+
 use serde::Serialize;
 
 use crate::Failure;
@@ -7,6 +9,5 @@ use crate::Failure;
 /// # Errors
 /// It has no JSON.
 pub fn pretty(value: &impl Serialize) -> Result<String, Failure> {
-    serde_json::to_string_pretty(value)
-        .map_err(|error| Failure::other(error.to_string(), "this is a fault of ligo; please report it"))
+    serde_json::to_string_pretty(value).map_err(Failure::fault)
 }
