@@ -2,8 +2,9 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use ligo_arch::{Experts, LlamaConfig};
 
-use super::routing::{Around, Routing, indices};
-use crate::llama::{Attention, FeedForward};
+use super::routing::{Around, Ledger, Routing, indices};
+use crate::llama::{Attention, DecoderLayer, FeedForward};
+use crate::rotation::Surroundings;
 use crate::stack::Stacked;
 use crate::{DropoutStream, Linear, RmsNorm};
 
@@ -33,8 +34,8 @@ pub struct FeedForwards {
     routed: Option<Experts>,
 }
 
-impl Layer {
-    pub(super) fn skeleton(c: &LlamaConfig, layer: usize, window: Option<usize>, device: &Device) -> Self {
+impl DecoderLayer for Layer {
+    fn skeleton(c: &LlamaConfig, layer: usize, window: Option<usize>, device: &Device) -> Self {
         let norm = || RmsNorm::skeleton(c.hidden_size, c.rms_norm_eps, device);
         Self {
             self_attn: Attention::skeleton(c, layer, window, device),
@@ -42,6 +43,10 @@ impl Layer {
             input_layernorm: norm(),
             post_attention_layernorm: norm(),
         }
+    }
+
+    fn context(tokens: Surroundings, ledger: Option<Ledger>) -> Around {
+        Around { tokens, ledger }
     }
 }
 

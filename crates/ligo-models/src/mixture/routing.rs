@@ -27,7 +27,7 @@ impl Context for Around {
 
 /// What the routers of all layers did.
 #[derive(Clone, Default)]
-pub(super) struct Ledger(Arc<Mutex<Option<Entry>>>);
+pub(crate) struct Ledger(Arc<Mutex<Option<Entry>>>);
 
 /// Sums over layers and tokens.
 struct Entry {
@@ -42,7 +42,7 @@ struct Entry {
 impl Ledger {
     /// `E · Σ_e f_e · p_e` with the share `f` of tokens that were sent to an expert and the mean `p` of its probability (Fedus et al.,
     /// arXiv:2101.03961), over the tokens of all layers; nothing where no router ran.
-    pub(super) fn balance(&self) -> Option<Tensor<1>> {
+    pub(crate) fn balance(&self) -> Option<Tensor<1>> {
         let entry = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let [experts] = entry.chosen.dims();
         let products = (entry.chosen * entry.probabilities).sum();

@@ -2,7 +2,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use ligo_arch::LlamaConfig;
 
-use crate::llama::{Attention, FeedForward};
+use crate::llama::{Attention, DecoderLayer, FeedForward};
+use crate::mixture::Ledger;
 use crate::rotation::Surroundings;
 use crate::stack::Stacked;
 use crate::{DropoutStream, RmsNorm};
@@ -20,8 +21,8 @@ pub struct Layer {
     pub post_feedforward_layernorm: RmsNorm,
 }
 
-impl Layer {
-    pub(super) fn skeleton(c: &LlamaConfig, layer: usize, window: Option<usize>, device: &Device) -> Self {
+impl DecoderLayer for Layer {
+    fn skeleton(c: &LlamaConfig, layer: usize, window: Option<usize>, device: &Device) -> Self {
         let norm = || RmsNorm::skeleton(c.hidden_size, c.rms_norm_eps, device);
         Self {
             self_attn: Attention::skeleton(c, layer, window, device),
@@ -29,6 +30,10 @@ impl Layer {
             post_attention_layernorm: norm(),
             post_feedforward_layernorm: norm(),
         }
+    }
+
+    fn context(tokens: Surroundings, _: Option<Ledger>) -> Surroundings {
+        tokens
     }
 }
 
