@@ -21,6 +21,8 @@ const STOP: &str = "LIGO_TEST_STOP";
 const FAULT: &str = "LIGO_TEST_FAULT";
 const PATIENCE: &str = "LIGO_TEST_PATIENCE";
 const PER_MACHINE: &str = "LIGO_TEST_PER_MACHINE";
+/// Whether ranks keep shares of the moments; what they hold then is told by the checkpoint.
+const SHARES: &str = "LIGO_TEST_SHARES";
 
 fn settings() -> TrainConfig {
     TrainConfig {
@@ -74,6 +76,14 @@ impl Collective for Faulty<'_> {
         self.mpi.sum(values)
     }
 
+    fn sum_parts(&self, values: Vec<f32>, parts: &[usize]) -> Result<Vec<f32>, Error> {
+        self.mpi.sum_parts(values, parts)
+    }
+
+    fn gather_parts(&self, mine: Vec<f32>, parts: &[usize]) -> Result<Vec<f32>, Error> {
+        self.mpi.gather_parts(mine, parts)
+    }
+
     fn broadcast(&self, bytes: &mut Vec<u8>) -> Result<(), Error> {
         self.mpi.broadcast(bytes)
     }
@@ -104,6 +114,9 @@ fn rank() {
     let run_dir = dir.join(format!("rank-{}", mpi.rank()));
     let trainer = toy.trainer(&settings(), &loader, &toy.objective, &run_dir);
     let mut trainer = trainer.with_ranks(&ranks).unwrap();
+    if variable(SHARES).is_some() {
+        trainer = trainer.with_optimizer_sharding();
+    }
     let mut watcher = Watcher {
         stop_after_step: number(STOP),
         ..Watcher::default()
@@ -229,6 +242,33 @@ fn two_and_four_processes_come_to_the_bits_of_one_over_shared_memory_and_tcp() {
         );
         let state = |dir: PathBuf| std::fs::read(dir.join("checkpoints/step-24/state.safetensors")).unwrap();
         assert!(state(dir.join("rank-0")) == state(folder.path().join("alone")));
+    }
+}
+
+#[test]
+fn processes_that_keep_shares_of_the_moments_write_the_checkpoint_of_one() {
+    let folder = tempfile::tempdir().unwrap();
+    alone(&folder.path().join("alone"));
+    let state = |dir: PathBuf| std::fs::read(dir.join("checkpoints/step-24/state.safetensors")).unwrap();
+    // The second as if there were two machines; the last goes on without shares.
+    let ways: [&[(usize, &[(&str, &str)])]; 3] = [
+        &[(4, &[(SHARES, "")])],
+        &[(4, &[(SHARES, ""), (PER_MACHINE, "2")])],
+        &[
+            (4, &[(SHARES, ""), (STOP, "9")]),
+            (2, &[(STOP, "17")]),
+            (2, &[(SHARES, "")]),
+        ],
+    ];
+    for (i, runs) in ways.into_iter().enumerate() {
+        let dir = folder.path().join(i.to_string());
+        for (ranks, settings) in runs {
+            let Some(output) = mpirun(*ranks, &dir, &[], settings) else {
+                return;
+            };
+            assert!(output.status.success(), "{}", text(&output));
+        }
+        assert!(state(dir.join("rank-0")) == state(folder.path().join("alone")), "{i}");
     }
 }
 
