@@ -10,6 +10,7 @@ use ligo_experiment::Listener;
 use ligo_experiment::told::Told;
 use ligo_experiment::{hub, stop};
 
+use crate::commands::ranks_args::RanksArgs;
 use crate::commands::{
     compare, devices, grow, images, inspect, job, learn, methods, plan, push, recipes, run, shell, tokenize, train,
     verify,
@@ -126,6 +127,9 @@ pub fn main() -> ExitCode {
             return world.follow(cli.device);
         }
         let ui = &Ui::new(cli.quiet);
+        if ranks_of(&cli.command).optimizer_sharding {
+            world.share_optimizer();
+        }
         let device = world.device(cli.device);
         let done = device.and_then(|device| {
             cli.device = device;
@@ -142,6 +146,9 @@ pub fn main() -> ExitCode {
         }
         _ => Ui::new(cli.quiet),
     };
+    if ranks_of(&cli.command).optimizer_sharding {
+        ui.note("--optimizer-sharding changes nothing where one process trains; docs/DISTRIBUTED.md says how several are started");
+    }
     ExitCode::from(end(work(&mut cli, ui), ui))
 }
 
@@ -181,6 +188,17 @@ fn dashboard(command: &Command) -> DashboardArgs {
         Command::Train(args) => args.shown,
         Command::Learn(args) => args.shown,
         _ => DashboardArgs::default(),
+    }
+}
+
+/// How several ranks share what a command trains.
+fn ranks_of(command: &Command) -> RanksArgs {
+    match command {
+        Command::Run(args) => args.ranks,
+        Command::Compare(args) => args.run.ranks,
+        Command::Train(args) => args.ranks,
+        Command::Learn(args) => args.ranks,
+        _ => RanksArgs::default(),
     }
 }
 

@@ -51,6 +51,10 @@ impl World {
         match *self {}
     }
 
+    pub fn share_optimizer(&self) {
+        match *self {}
+    }
+
     pub fn device(&self, _: ligo_device::DeviceChoice) -> Result<ligo_device::DeviceChoice, Failure> {
         match *self {}
     }
@@ -130,6 +134,11 @@ mod joined {
         /// This process, from 0.
         pub fn rank(&self) -> usize {
             self.mpi.rank()
+        }
+
+        /// Lets each rank keep a share of the optimizer's moments.
+        pub fn share_optimizer(&self) {
+            self.team.share_optimizer();
         }
 
         /// The device of this rank: the ranks of a machine take its GPUs in turn.

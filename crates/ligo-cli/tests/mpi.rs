@@ -267,6 +267,36 @@ fn a_stop_saves_and_another_number_of_ranks_goes_on() {
 }
 
 #[test]
+fn ranks_that_keep_shares_of_the_moments_write_what_one_writes() {
+    let place = with_tokens();
+    place.shown(&to(&TRAIN, "one"));
+    let sharded = |out: &'static str| [&["train", "--optimizer-sharding"], &to(&TRAIN[1..], out)[..]].concat();
+    let Some(mut command) = mpirun(&place, 4, &sharded("four")) else {
+        return;
+    };
+    let shown = ended_well(&command.output().unwrap());
+    assert_says(
+        &shown,
+        &["micro-batches of each step, and the moments of the optimizer"],
+    );
+    assert_eq!(numbers(&place.path("four")), numbers(&place.path("one")));
+    assert!(weights(&place.path("four/model")) == weights(&place.path("one/model")));
+    assert_eq!(names(&place, "four"), names(&place, "one"));
+    let state = |out: &str| std::fs::read(place.path(&format!("{out}/checkpoints/step-12/state.safetensors"))).unwrap();
+    assert!(state("four") == state("one"));
+    // Whoever asks, and however, it is the same run.
+    let Some(mut command) = mpirun(&place, 2, &sharded("one")) else {
+        return;
+    };
+    assert_says(&ended_well(&command.output().unwrap()), &["complete, skipped"]);
+    // One process has nobody to share with, and says so.
+    assert_says(
+        &place.shown(&sharded("four")),
+        &["changes nothing where one process trains"],
+    );
+}
+
+#[test]
 fn what_cannot_be_shared_is_said_once_and_nothing_is_left_running() {
     let place = with_tokens();
     let Some(mut command) = mpirun(&place, 3, &to(&TRAIN, "uneven")) else {

@@ -39,6 +39,7 @@ struct Faulty<'a> {
     fault: Option<String>,
     mark: PathBuf,
     steps: AtomicUsize,
+    gathers: AtomicUsize,
 }
 
 impl Collective for Faulty<'_> {
@@ -56,7 +57,8 @@ impl Collective for Faulty<'_> {
 
     fn sum(&self, values: &mut Vec<f32>) -> Result<(), Error> {
         let step = self.steps.fetch_add(1, Ordering::Relaxed);
-        if let Some(fault) = self.fault.as_deref().filter(|_| (self.rank(), step) == (1, 10)) {
+        let fault = self.fault.as_deref().filter(|fault| *fault != "kill in the gather");
+        if let Some(fault) = fault.filter(|_| (self.rank(), step) == (1, 10)) {
             // The moment is that of the file.
             std::fs::write(&self.mark, fault).unwrap();
             let signal = |name: &str| {
@@ -81,6 +83,12 @@ impl Collective for Faulty<'_> {
     }
 
     fn gather_parts(&self, mine: Vec<f32>, parts: &[usize]) -> Result<Vec<f32>, Error> {
+        let gathers = self.gathers.fetch_add(1, Ordering::Relaxed);
+        if self.fault.as_deref() == Some("kill in the gather") && (self.rank(), gathers) == (1, 60) {
+            std::fs::write(&self.mark, "kill").unwrap();
+            let id = std::process::id().to_string();
+            Command::new("kill").args(["-KILL", &id]).status().unwrap();
+        }
         self.mpi.gather_parts(mine, parts)
     }
 
@@ -107,6 +115,7 @@ fn rank() {
         fault: variable(FAULT),
         mark: dir.join("fault"),
         steps: AtomicUsize::new(0),
+        gathers: AtomicUsize::new(0),
     };
     let toy = Toy::new();
     let loader = toy.loader(true);
@@ -292,7 +301,11 @@ fn ends_with(fault: &str, words: &[&str], patience: u64) {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join(fault);
     let seconds = patience.to_string();
-    let Some(output) = mpirun(2, &dir, &[], &[(FAULT, fault), (PATIENCE, &seconds)]) else {
+    let mut settings = vec![(FAULT, fault), (PATIENCE, &seconds)];
+    if fault == "kill in the gather" {
+        settings.push((SHARES, ""));
+    }
+    let Some(output) = mpirun(2, &dir, &[], &settings) else {
         return;
     };
     let since = std::fs::metadata(dir.join("fault")).unwrap().modified().unwrap();
@@ -322,6 +335,11 @@ fn an_error_of_one_rank_ends_all() {
 #[test]
 fn a_rank_that_is_killed_ends_all() {
     ends_with("kill", &["signal 9"], 60);
+}
+
+#[test]
+fn a_rank_that_is_killed_while_weights_are_gathered_ends_all() {
+    ends_with("kill in the gather", &["signal 9"], 60);
 }
 
 #[test]

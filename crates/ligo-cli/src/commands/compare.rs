@@ -19,7 +19,7 @@ use crate::{Failure, Ui};
 )]
 pub struct CompareArgs {
     /// A run's folder: only its table, pictures and report are made anew, from what is complete.
-    #[arg(conflicts_with_all = ["methods", "seeds", "search_lr", "lengths", "reuse", "jobs", "data", "small", "precision", "dashboard"])]
+    #[arg(conflicts_with_all = ["methods", "seeds", "search_lr", "lengths", "reuse", "jobs", "data", "small", "precision", "dashboard", "optimizer_sharding"])]
     pub finished: Option<PathBuf>,
     /// What is compared and on what.
     #[command(flatten)]

@@ -30,6 +30,8 @@ pub struct Team {
     ranks: Box<dyn Collective + Send + Sync>,
     /// Whether the others wait for something that will never come.
     is_lost: AtomicBool,
+    /// Whether each rank keeps a share of the optimizer's moments.
+    shares_optimizer: AtomicBool,
 }
 
 static TEAM: OnceLock<Team> = OnceLock::new();
@@ -39,6 +41,7 @@ pub fn share_with(ranks: Box<dyn Collective + Send + Sync>) -> &'static Team {
     TEAM.get_or_init(|| Team {
         ranks,
         is_lost: AtomicBool::new(false),
+        shares_optimizer: AtomicBool::new(false),
     })
 }
 
@@ -50,6 +53,11 @@ pub fn team() -> Option<&'static Team> {
 /// How many ranks compute.
 pub fn count() -> usize {
     team().map_or(1, |team| team.ranks.size())
+}
+
+/// How many ranks compute, and whether each keeps a share of the optimizer's moments.
+pub(crate) fn count_and_shares() -> (usize, bool) {
+    (count(), team().is_some_and(Team::shares_optimizer))
 }
 
 /// Refuses a recipe whose steps the ranks cannot share, before anything is made of it.
@@ -104,6 +112,7 @@ pub(super) struct Assignment {
     pub(super) inputs: Value,
     /// Whether it is known which numbers are new.
     pub(super) has_new: bool,
+    pub(super) shares_optimizer: bool,
 }
 
 /// What is minimised.
@@ -154,6 +163,15 @@ impl Team {
     /// The ranks.
     pub fn ranks(&self) -> &dyn Collective {
         self.ranks.as_ref()
+    }
+
+    /// From here on each rank keeps a share of the optimizer's moments. Rank 0 says so for all.
+    pub fn share_optimizer(&self) {
+        self.shares_optimizer.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn shares_optimizer(&self) -> bool {
+        self.shares_optimizer.load(Ordering::Relaxed)
     }
 
     /// Rank 0: the others are to take part in a training run.
@@ -264,6 +282,9 @@ impl Team {
             .with_end(assignment.last)
             .with_identity(identity(&inputs))
             .with_ranks(self.ranks())?;
+        if assignment.shares_optimizer {
+            trainer = trainer.with_optimizer_sharding();
+        }
         if let Some(new) = new {
             trainer = trainer.map_optimizer(|optimizer, store| optimizer.with_new_entries(store, new))?;
         }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use crate::Error;
 
-pub use shares::shares;
 pub(crate) use shares::{AT_A_TIME, Shares};
+pub use shares::{largest_share, shares};
 pub(crate) use state::{broadcast_progress, broadcast_state, check_replicas, hash_of};
 pub use threads::ThreadRank;
 pub use tree::sum_blocks;

@@ -26,6 +26,16 @@ pub fn shares(counts: &[usize], ranks: usize) -> Vec<usize> {
     owners
 }
 
+/// The part of all numbers that the rank with the largest of [`shares`] has.
+pub fn largest_share(counts: &[usize], ranks: usize) -> f64 {
+    let mut dealt = vec![0; ranks.max(1)];
+    for (owner, count) in shares(counts, ranks).into_iter().zip(counts) {
+        dealt[owner] += count;
+    }
+    let most = dealt.into_iter().max().unwrap_or_default();
+    most as f64 / counts.iter().sum::<usize>().max(1) as f64
+}
+
 /// The shares of a run's parameters.
 #[derive(Clone, Debug)]
 pub(crate) struct Shares {
@@ -210,6 +220,9 @@ mod tests {
         assert_eq!(shares(&[1, 10, 2, 3, 4], 2), [1, 0, 1, 1, 1]);
         assert_eq!(shares(&[3, 4], 5), [1, 0]);
         assert!(shares(&[], 3).is_empty());
+        assert_eq!(largest_share(&[5, 5, 5, 5], 2), 0.5);
+        assert_eq!(largest_share(&[6, 1, 1], 4), 0.75);
+        assert_eq!(largest_share(&[6, 2], 1), 1.0);
         let counts: Vec<usize> = (0..97).map(|i| i * 7919 % 1000 + 1).collect();
         for ranks in [1, 2, 3, 8] {
             let mut sums = vec![0; ranks];
