@@ -25,7 +25,7 @@ use crate::{Failure, Ui, world};
     name = "ligo",
     version,
     propagate_version = true,
-    after_help = "Examples:\n  ligo run                                        the demo: text, small model, operator, large model, savings\n  ligo run --recipe bert-mini --data my-texts/    the same with your own text\n  ligo grow --small bert-small --large bert-base.json --method stackbert --out start\n\nExit codes: 0 done, 1 failed, 2 wrong arguments, 130 stopped as asked (what was done is saved)."
+    after_help = "Examples:\n  ligo run                                        the demo: text, small model, operator, large model, savings\n  ligo run --recipe bert-mini --data my-texts/    the same with your own text\n  ligo grow --small bert-small --large bert-base.json --method stackbert --out start\n\nExit codes: 0 done, 1 failed, 2 wrong arguments, 3 waited in vain for another process (compare --unit), 130 stopped as asked (what was done is saved)."
 )]
 struct Cli {
     /// auto, cpu, gpu or gpu:N.
@@ -124,7 +124,7 @@ pub fn main() -> ExitCode {
     };
     if let Some(world) = world {
         if world.rank() > 0 {
-            return world.follow(cli.device);
+            return world.follow(cli.device, &Ui::new(cli.quiet));
         }
         let ui = &Ui::new(cli.quiet);
         if ranks_of(&cli.command).optimizer_sharding {
@@ -158,6 +158,9 @@ fn work(cli: &mut Cli, ui: &Ui) -> Result<(), Failure> {
     dispatch(cli, ui)
 }
 
+/// The exit code of a process that another one has to come before.
+const WAITED_IN_VAIN: u8 = 3;
+
 /// Says how it ended; the exit code.
 fn end(done: Result<(), Failure>, ui: &Ui) -> u8 {
     match done {
@@ -175,7 +178,10 @@ fn end(done: Result<(), Failure>, ui: &Ui) -> u8 {
             let report = miette::Report::new(Shown::of(&failure));
             use std::io::Write;
             let _ = writeln!(std::io::stderr(), "{report:?}");
-            1
+            match failure {
+                Failure::Waiting { .. } => WAITED_IN_VAIN,
+                _ => 1,
+            }
         }
     }
 }

@@ -378,7 +378,7 @@ fn many_devices_are_priced_with_what_their_gradients_cost() {
         let training = text.split("learning the operator").next().unwrap();
         let lines = training
             .lines()
-            .filter(|line| line.contains(" %") && line.contains(" ms"));
+            .filter(|line| line.contains(" %") && line.contains(" ms") && line.contains(" GB"));
         lines
             .map(|line| line.split_whitespace().nth(5).unwrap().parse().unwrap())
             .collect()

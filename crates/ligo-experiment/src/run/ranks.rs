@@ -20,9 +20,10 @@ use super::dataset::{Baselines, Content, Dataset, Images, Tokens};
 use super::faults;
 use super::stage::KERNELS;
 use super::training::identity;
-use crate::Failure;
+use super::units::Unit;
 use crate::recipe::{DataSection, Fault, MethodSection, Recipe};
 use crate::stop::STOP;
+use crate::{Experiment, Failure, Listener};
 
 /// The ranks that share the training runs of this process.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct Team {
     is_lost: AtomicBool,
     /// Whether each rank keeps a share of the optimizer's moments.
     shares_optimizer: AtomicBool,
+    /// Whether each rank does a unit of its own.
+    is_apart: AtomicBool,
 }
 
 static TEAM: OnceLock<Team> = OnceLock::new();
@@ -42,12 +45,13 @@ pub fn share_with(ranks: Box<dyn Collective + Send + Sync>) -> &'static Team {
         ranks,
         is_lost: AtomicBool::new(false),
         shares_optimizer: AtomicBool::new(false),
+        is_apart: AtomicBool::new(false),
     })
 }
 
 /// Those who share the training runs of this process, where there are any.
 pub fn team() -> Option<&'static Team> {
-    TEAM.get()
+    TEAM.get().filter(|team| !team.is_apart.load(Ordering::Relaxed))
 }
 
 /// How many ranks compute.
@@ -94,6 +98,13 @@ fn shares_faults(recipe: &Recipe, ranks: usize) -> Vec<Fault> {
 #[derive(Serialize, Deserialize)]
 enum Call {
     Train(Box<Assignment>),
+    /// Each rank does units of the run in a folder.
+    Units {
+        folder: PathBuf,
+        names: Vec<String>,
+    },
+    /// All have done their units.
+    Gather,
     End,
 }
 
@@ -186,6 +197,22 @@ impl Team {
         Ok(())
     }
 
+    /// Rank 0: from here on each rank does units of its own in a run's folder, until [`Team::gather`].
+    pub(crate) fn part(&self, folder: &Path, units: &[Unit]) -> Result<(), Failure> {
+        let names = units.iter().map(|unit| unit.name.clone()).collect();
+        let folder = whole(folder)?;
+        self.tell(&Call::Units { folder, names })?;
+        self.is_apart.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Rank 0: waits until all have done their units.
+    pub(crate) fn gather(&self) -> Result<(), Failure> {
+        self.tell(&Call::Gather)?;
+        self.is_apart.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Rank 0: there is nothing more to do.
     ///
     /// # Errors
@@ -214,18 +241,31 @@ impl Team {
     ///
     /// # Errors
     /// What this rank alone ends with.
-    pub fn follow(&self, pick: impl Fn() -> Result<Picked, Failure>) -> Result<(), Failure> {
+    pub fn follow(&self, pick: impl Fn() -> Result<Picked, Failure>, listener: &dyn Listener) -> Result<(), Failure> {
         let mut picked = None;
         loop {
             // Rank 0 may be long about something that it does alone.
             self.ranks.meet()?;
             match self.hear()? {
                 Call::End => return Ok(()),
-                Call::Train(assignment) => {
-                    if picked.is_none() {
-                        picked = Some(pick()?);
+                Call::Gather => self.is_apart.store(false, Ordering::Relaxed),
+                Call::Units { folder, names } => {
+                    self.is_apart.store(true, Ordering::Relaxed);
+                    let picked = match &mut picked {
+                        Some(picked) => picked,
+                        none => none.insert(pick()?),
+                    };
+                    match Experiment::of(&folder)?.work_with_others(&folder, &names, picked, listener) {
+                        // Rank 0 was asked to stop as well.
+                        Err(failure) if failure.is_interruption() => {}
+                        done => done?,
                     }
-                    let Some(picked) = &picked else { continue };
+                }
+                Call::Train(assignment) => {
+                    let picked = match &mut picked {
+                        Some(picked) => picked,
+                        none => none.insert(pick()?),
+                    };
                     match self.take_part(*assignment, picked) {
                         Err(Failure::Train(error)) if error.is_of_all_ranks() => {}
                         ended => ended?,
