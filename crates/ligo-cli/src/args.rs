@@ -10,6 +10,7 @@ use ligo_experiment::Listener;
 use ligo_experiment::told::Told;
 use ligo_experiment::{hub, stop};
 
+use crate::commands::ranks_args::RanksArgs;
 use crate::commands::{
     compare, devices, grow, images, inspect, job, learn, methods, plan, push, recipes, run, shell, tokenize, train,
     verify,
@@ -24,7 +25,7 @@ use crate::{Failure, Ui, world};
     name = "ligo",
     version,
     propagate_version = true,
-    after_help = "Examples:\n  ligo run                                        the demo: text, small model, operator, large model, savings\n  ligo run --recipe bert-mini --data my-texts/    the same with your own text\n  ligo grow --small bert-small --large bert-base.json --method stackbert --out start\n\nExit codes: 0 done, 1 failed, 2 wrong arguments, 130 stopped as asked (what was done is saved)."
+    after_help = "Examples:\n  ligo run                                        the demo: text, small model, operator, large model, savings\n  ligo run --recipe bert-mini --data my-texts/    the same with your own text\n  ligo grow --small bert-small --large bert-base.json --method stackbert --out start\n\nExit codes: 0 done, 1 failed, 2 wrong arguments, 3 waited in vain for another process (compare --unit), 130 stopped as asked (what was done is saved)."
 )]
 struct Cli {
     /// auto, cpu, gpu or gpu:N.
@@ -123,9 +124,12 @@ pub fn main() -> ExitCode {
     };
     if let Some(world) = world {
         if world.rank() > 0 {
-            return world.follow(cli.device);
+            return world.follow(cli.device, &Ui::new(cli.quiet));
         }
         let ui = &Ui::new(cli.quiet);
+        if ranks_of(&cli.command).optimizer_sharding {
+            world.share_optimizer();
+        }
         let device = world.device(cli.device);
         let done = device.and_then(|device| {
             cli.device = device;
@@ -142,6 +146,9 @@ pub fn main() -> ExitCode {
         }
         _ => Ui::new(cli.quiet),
     };
+    if ranks_of(&cli.command).optimizer_sharding {
+        ui.note("--optimizer-sharding changes nothing where one process trains; docs/DISTRIBUTED.md says how several are started");
+    }
     ExitCode::from(end(work(&mut cli, ui), ui))
 }
 
@@ -150,6 +157,9 @@ fn work(cli: &mut Cli, ui: &Ui) -> Result<(), Failure> {
     fetch(&mut cli.command, ui)?;
     dispatch(cli, ui)
 }
+
+/// The exit code of a process that another one has to come before.
+const WAITED_IN_VAIN: u8 = 3;
 
 /// Says how it ended; the exit code.
 fn end(done: Result<(), Failure>, ui: &Ui) -> u8 {
@@ -168,7 +178,10 @@ fn end(done: Result<(), Failure>, ui: &Ui) -> u8 {
             let report = miette::Report::new(Shown::of(&failure));
             use std::io::Write;
             let _ = writeln!(std::io::stderr(), "{report:?}");
-            1
+            match failure {
+                Failure::Waiting { .. } => WAITED_IN_VAIN,
+                _ => 1,
+            }
         }
     }
 }
@@ -181,6 +194,17 @@ fn dashboard(command: &Command) -> DashboardArgs {
         Command::Train(args) => args.shown,
         Command::Learn(args) => args.shown,
         _ => DashboardArgs::default(),
+    }
+}
+
+/// How several ranks share what a command trains.
+fn ranks_of(command: &Command) -> RanksArgs {
+    match command {
+        Command::Run(args) => args.ranks,
+        Command::Compare(args) => args.run.ranks,
+        Command::Train(args) => args.ranks,
+        Command::Learn(args) => args.ranks,
+        _ => RanksArgs::default(),
     }
 }
 

@@ -51,11 +51,15 @@ impl World {
         match *self {}
     }
 
+    pub fn share_optimizer(&self) {
+        match *self {}
+    }
+
     pub fn device(&self, _: ligo_device::DeviceChoice) -> Result<ligo_device::DeviceChoice, Failure> {
         match *self {}
     }
 
-    pub fn follow(self, _: ligo_device::DeviceChoice) -> std::process::ExitCode {
+    pub fn follow(self, _: ligo_device::DeviceChoice, _: &crate::Ui) -> std::process::ExitCode {
         match self {}
     }
 
@@ -87,12 +91,12 @@ mod joined {
 
     use ligo_device::DeviceChoice;
     use ligo_experiment::run::ranks::{self, Team};
-    use ligo_experiment::stop;
+    use ligo_experiment::{Listener, stop};
     use ligo_mpi::{Membership, Mpi, Options};
     use ligo_train::Collective;
 
     use super::{PATIENCE_VARIABLE, refused, variable};
-    use crate::Failure;
+    use crate::{Failure, Ui};
 
     /// This process among those that were started together.
     pub struct World {
@@ -100,6 +104,21 @@ mod joined {
         team: &'static Team,
         /// Leaves when it is dropped.
         _membership: Membership,
+    }
+
+    /// What another rank than the first says of its own work.
+    struct Told<'a> {
+        rank: usize,
+        ui: &'a Ui,
+    }
+
+    impl Listener for Told<'_> {
+        fn say(&self, line: &str) {
+            self.ui.say(&format!("rank {}: {line}", self.rank));
+        }
+
+        /// Rank 0 says the like.
+        fn note(&self, _: &str) {}
     }
 
     impl World {
@@ -132,15 +151,21 @@ mod joined {
             self.mpi.rank()
         }
 
+        /// Lets each rank keep a share of the optimizer's moments.
+        pub fn share_optimizer(&self) {
+            self.team.share_optimizer();
+        }
+
         /// The device of this rank: the ranks of a machine take its GPUs in turn.
         pub fn device(&self, choice: DeviceChoice) -> Result<DeviceChoice, Failure> {
             Ok(ligo_device::of_rank(choice, self.mpi.local_rank())?)
         }
 
         /// Another rank than the first: takes part until there is nothing more to do.
-        pub fn follow(self, choice: DeviceChoice) -> ExitCode {
+        pub fn follow(self, choice: DeviceChoice, ui: &Ui) -> ExitCode {
+            let rank = self.rank();
             let pick = || Ok(ligo_device::pick(self.device(choice)?)?);
-            match self.team.follow(pick) {
+            match self.team.follow(pick, &Told { rank, ui }) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(failure) => {
                     // Who was lost, or rank 0, has more to say, and ends this process as well.

@@ -185,6 +185,46 @@ fn a_whole_comparison_runs_on_ranks() {
 }
 
 #[test]
+fn a_comparison_on_ranks_does_a_run_on_each_and_is_that_of_one_process() {
+    let place = Place::new();
+    // Nothing is shared, so any number of micro-batches will do.
+    let compare = |out: &'static str| {
+        let methods = ["--methods", "scratch,ligo,stackbert", "--out", out];
+        [
+            &["compare", "--recipe", "recipe.toml", "--data", "text.txt"],
+            &methods[..],
+        ]
+        .concat()
+    };
+    place.shown(&compare("one"));
+    let Some(mut command) = mpirun(&place, 3, &compare("three")) else {
+        return;
+    };
+    let shown = ended_well(&command.output().unwrap());
+    assert_says(&shown, &["3 ranks, a unit of its own each", "rank 1: ", "saving"]);
+    for method in ["scratch", "ligo", "stackbert"] {
+        let of = |out: &str| place.path(&format!("{out}/methods/{method}"));
+        assert!(
+            weights(&of("three").join("model")) == weights(&of("one").join("model")),
+            "{method}"
+        );
+        assert_eq!(numbers(&of("three")), numbers(&of("one")));
+    }
+    assert_eq!(names(&place, "three"), names(&place, "one"));
+    // One that cannot be done is told with its reason, and the others are done.
+    std::fs::create_dir_all(place.path("bad/methods")).unwrap();
+    place.write("bad/recipe.toml", std::fs::read(place.path("one/recipe.toml")).unwrap());
+    place.write("bad/methods/stackbert", "in the way");
+    let Some(mut command) = mpirun(&place, 2, &compare("bad")) else {
+        return;
+    };
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert_says(&said(&output), &["methods/stackbert: ", "is a file"]);
+    assert!(weights(&place.path("bad/methods/ligo/model")) == weights(&place.path("one/methods/ligo/model")));
+}
+
+#[test]
 fn schedules_teachers_and_new_weights_are_known_to_all_ranks() {
     let place = with_tokens();
     place.shown(&to(&TRAIN, "small"));
@@ -264,6 +304,36 @@ fn a_stop_saves_and_another_number_of_ranks_goes_on() {
     ended_well(&command.output().unwrap());
     assert_eq!(numbers(&place.path("many")), numbers(&place.path("one")));
     assert!(weights(&place.path("many/model")) == weights(&place.path("one/model")));
+}
+
+#[test]
+fn ranks_that_keep_shares_of_the_moments_write_what_one_writes() {
+    let place = with_tokens();
+    place.shown(&to(&TRAIN, "one"));
+    let sharded = |out: &'static str| [&["train", "--optimizer-sharding"], &to(&TRAIN[1..], out)[..]].concat();
+    let Some(mut command) = mpirun(&place, 4, &sharded("four")) else {
+        return;
+    };
+    let shown = ended_well(&command.output().unwrap());
+    assert_says(
+        &shown,
+        &["micro-batches of each step, and the moments of the optimizer"],
+    );
+    assert_eq!(numbers(&place.path("four")), numbers(&place.path("one")));
+    assert!(weights(&place.path("four/model")) == weights(&place.path("one/model")));
+    assert_eq!(names(&place, "four"), names(&place, "one"));
+    let state = |out: &str| std::fs::read(place.path(&format!("{out}/checkpoints/step-12/state.safetensors"))).unwrap();
+    assert!(state("four") == state("one"));
+    // Whoever asks, and however, it is the same run.
+    let Some(mut command) = mpirun(&place, 2, &sharded("one")) else {
+        return;
+    };
+    assert_says(&ended_well(&command.output().unwrap()), &["complete, skipped"]);
+    // One process has nobody to share with, and says so.
+    assert_says(
+        &place.shown(&sharded("four")),
+        &["changes nothing where one process trains"],
+    );
 }
 
 #[test]

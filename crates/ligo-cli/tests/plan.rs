@@ -378,9 +378,9 @@ fn many_devices_are_priced_with_what_their_gradients_cost() {
         let training = text.split("learning the operator").next().unwrap();
         let lines = training
             .lines()
-            .filter(|line| line.trim_end().ends_with(" %") && line.contains(" ms"));
+            .filter(|line| line.contains(" %") && line.contains(" ms") && line.contains(" GB"));
         lines
-            .map(|line| line.split_whitespace().rev().nth(2).unwrap().parse().unwrap())
+            .map(|line| line.split_whitespace().nth(5).unwrap().parse().unwrap())
             .collect()
     };
     let gains = rows(&fast);
@@ -393,6 +393,24 @@ fn many_devices_are_priced_with_what_their_gradients_cost() {
     let slow = plan(&["--network", "1gbit", "--per-machine", "1"]);
     assert!(rows(&slow)[3] < gains[3] / 2.0, "{slow}");
     assert_says(&slow, &["From 4 on it does not pay", "It pays for all of them"]);
+    // Shares of the moments leave more memory on each device.
+    let memory = |text: &str| -> Vec<f64> {
+        let training = text.split("learning the operator").next().unwrap();
+        let rows = training
+            .lines()
+            .filter(|line| line.contains(" %") && line.contains(" GB"));
+        rows.map(|line| line.split_whitespace().rev().nth(1).unwrap().parse().unwrap())
+            .collect()
+    };
+    let (plain, shared) = (
+        memory(&fast),
+        memory(&plan(&["--network", "400gbit", "--optimizer-sharding"])),
+    );
+    assert_eq!((plain.len(), shared.len()), (4, 4), "{fast}");
+    assert!(
+        plain[0] == shared[0] && plain.iter().zip(&shared).skip(1).all(|(a, b)| b < a),
+        "{plain:?} {shared:?}"
+    );
     let wrong = place
         .command(&["plan", "--ranks", "8", "--network", "fast"])
         .output()

@@ -42,6 +42,15 @@ impl Memory {
             + self.logits_bytes
             + self.operator_bytes
     }
+
+    /// The same where only a share of moments of so many bytes is kept here, and other devices keep the rest.
+    #[must_use]
+    pub fn sharing(self, moments_bytes: f64, share: f64) -> Self {
+        Self {
+            moments_bytes: self.moments_bytes - moments_bytes * (1.0 - share),
+            ..self
+        }
+    }
 }
 
 /// How a step goes over its samples.

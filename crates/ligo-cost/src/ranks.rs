@@ -78,13 +78,39 @@ impl Cluster {
     /// A step that one device does in `seconds`, with gradients of so many bytes.
     #[must_use]
     pub fn step(&self, ranks: usize, seconds: f64, gradient_bytes: f64) -> SharedStep {
+        self.timed(ranks, seconds, self.sum_seconds(ranks, gradient_bytes))
+    }
+
+    /// The same where each device updates its share of the parameters and gives the new weights to the others; `largest` is the largest share.
+    ///
+    /// As many bytes are sent as otherwise, and whoever has more than an even share holds up the others.
+    #[must_use]
+    pub fn step_with_shares(&self, ranks: usize, seconds: f64, gradient_bytes: f64, largest: f64) -> SharedStep {
+        let uneven = (largest * ranks as f64).max(1.0);
+        let mut sum_seconds = self.sum_seconds(ranks, gradient_bytes);
+        if ranks > 1 {
+            let copies = self.copy_seconds(gradient_bytes);
+            // Beside gradients that leave and what comes back, the weights of the own share leave.
+            sum_seconds = (sum_seconds - copies) * uneven + copies * (1.0 + largest / 2.0);
+        }
+        self.timed(ranks, seconds, sum_seconds)
+    }
+
+    fn timed(&self, ranks: usize, seconds: f64, sum_seconds: f64) -> SharedStep {
         let compute_seconds = seconds / ranks as f64;
-        let sum_seconds = self.sum_seconds(ranks, gradient_bytes);
         SharedStep {
             ranks,
             compute_seconds,
             sum_seconds,
             times_faster: seconds / (compute_seconds + sum_seconds),
+        }
+    }
+
+    /// From the device to its host and back.
+    fn copy_seconds(&self, bytes: f64) -> f64 {
+        match self.is_gpu {
+            true => 2.0 * bytes / DEVICE_BYTES_PER_SECOND,
+            false => 0.0,
         }
     }
 
@@ -94,11 +120,7 @@ impl Cluster {
         }
         let here = self.per_machine.clamp(1, ranks);
         let machines = ranks.div_ceil(here);
-        let copies = if self.is_gpu {
-            2.0 * bytes / DEVICE_BYTES_PER_SECOND
-        } else {
-            0.0
-        };
+        let copies = self.copy_seconds(bytes);
         // Each rank gives all but its own part away, twice.
         let inside = 2.0 * (here - 1) as f64 * bytes / MEMORY_BYTES_PER_SECOND;
         let across = if here.is_power_of_two() && ranks.is_multiple_of(here) {
@@ -113,9 +135,14 @@ impl Cluster {
     /// The step on 1 device and on as many as divide its micro-batches, up to `most`.
     #[must_use]
     pub fn steps(&self, most: usize, accumulation: usize, seconds: f64, gradient_bytes: f64) -> Vec<SharedStep> {
-        let counts = (1..=most.min(accumulation)).filter(|ranks| accumulation.is_multiple_of(*ranks));
+        let counts = counts(most, accumulation);
         counts.map(|ranks| self.step(ranks, seconds, gradient_bytes)).collect()
     }
+}
+
+/// Numbers of devices, up to `most`, that so many micro-batches can be shared out to evenly.
+pub fn counts(most: usize, accumulation: usize) -> impl Iterator<Item = usize> {
+    (1..=most.min(accumulation)).filter(move |ranks| accumulation.is_multiple_of(*ranks))
 }
 
 /// The largest number of devices up to which all numbers compute for at least half of their time.

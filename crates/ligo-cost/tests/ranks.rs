@@ -58,6 +58,26 @@ fn gradients_cross_the_network_once_for_each_machine() {
 }
 
 #[test]
+fn shares_of_the_update_send_as_much_where_they_are_even() {
+    let plain = cluster(1, "80gbit").step(4, 8.0, 1e9);
+    let even = cluster(1, "80gbit").step_with_shares(4, 8.0, 1e9, 0.25);
+    assert_eq!(even, plain);
+    // One that has half of all makes the others wait twice as long.
+    let uneven = cluster(1, "80gbit").step_with_shares(4, 8.0, 1e9, 0.5);
+    close(uneven.sum_seconds, 2.0 * plain.sum_seconds);
+    let gpu = Cluster {
+        is_gpu: true,
+        ..cluster(1, "80gbit")
+    };
+    let copies = 2.0 / 12.0;
+    close(
+        gpu.step(2, 8.0, 1e9).sum_seconds + copies / 4.0,
+        gpu.step_with_shares(2, 8.0, 1e9, 0.5).sum_seconds,
+    );
+    assert_eq!(gpu.step_with_shares(1, 8.0, 1e9, 1.0).sum_seconds, 0.0);
+}
+
+#[test]
 fn only_numbers_that_divide_the_micro_batches_are_priced_and_more_devices_stop_paying() {
     let steps = cluster(1, "10gbit").steps(16, 12, 1.0, 2e8);
     let counts: Vec<usize> = steps.iter().map(|step| step.ranks).collect();

@@ -8,8 +8,8 @@ use ligo_report::summary::Summary;
 
 use crate::recipe::{self, CorpusSource, DataFacts, Recipe};
 use crate::run::{
-    Dataset, Failed, RECIPE_TOML, RunFolder, Runner, SMALL, Session, Unit, Workers, claim, compare, faults, images,
-    inputs, jobs, provenance, ranks, record, reuse, stage, text, units,
+    Dataset, Failed, RECIPE_TOML, RunFolder, Runner, SMALL, Session, Share, Unit, Workers, array, claim, compare,
+    faults, images, inputs, jobs, provenance, ranks, record, reuse, stage, text, units,
 };
 use crate::{Failure, Listener, check_precisions, stop};
 
@@ -28,6 +28,8 @@ pub enum Crew {
     Here(Picked),
     /// Processes of their own, several at a time.
     SideBySide(Workers),
+    /// The processes that were started together with this one, a unit of its own each.
+    Ranks(Picked),
 }
 
 /// What failed, and how as far as it is known.
@@ -91,6 +93,7 @@ impl Experiment {
         }
         inputs::check(recipe, &self.kind)?;
         let _lock = claim(folder)?;
+        array::forget(folder)?;
         // With the methods of earlier comparisons in this folder, whose results stay in its tables.
         let whole = record::write(recipe, folder, listener)?;
         listener.say(&format!("run: {} in {}", recipe.name, folder.display()));
@@ -107,9 +110,108 @@ impl Experiment {
                 let failed = jobs::run(units, folder, &workers, listener)?;
                 failed.into_iter().map(|failed| (failed, None)).collect()
             }
+            Crew::Ranks(picked) => self.run_on_ranks(folder, &dataset, &picked, listener)?,
         };
         let settled = record::settle(&RunFolder::new(&whole, folder, &dataset)?, recipe)?;
         conclude(&RunFolder::new(&settled, folder, &dataset)?, units, failures, listener)
+    }
+
+    /// Does units side by side with the other ranks.
+    fn run_on_ranks(
+        &self,
+        folder: &Path,
+        dataset: &Dataset,
+        picked: &Picked,
+        listener: &dyn Listener,
+    ) -> Result<Failures, Failure> {
+        let Some(team) = ranks::team() else {
+            return Err(Failure::fault("there are no ranks to do units"));
+        };
+        listener.say(&format!("{} ranks, a unit of its own each", ranks::count()));
+        team.part(folder, &self.units)?;
+        let opened = RunFolder::new(&self.recipe, folder, dataset)?;
+        let session = Session::new(listener, picked, self.recipe.large.train.precision);
+        let run = RunFolder::new(&self.recipe, folder, dataset)?;
+        let done = array::work_any(&self.units, &run, &Runner::new(opened, session), listener);
+        team.gather()?;
+        let mut failures: Failures = Vec::new();
+        // What another rank could not do is known by its reason.
+        for failed in array::failed(&self.units, folder).into_iter().chain(done?) {
+            if failures.iter().all(|(known, _)| known.unit != failed.unit) {
+                failures.push((failed, None));
+            }
+        }
+        array::forget(folder)?;
+        Ok(failures)
+    }
+
+    /// Does the units that no other rank does, in a folder whose data are there.
+    pub(crate) fn work_with_others(
+        &self,
+        folder: &Path,
+        names: &[String],
+        picked: &Picked,
+        listener: &dyn Listener,
+    ) -> Result<(), Failure> {
+        let units = self.units.iter().filter(|unit| names.contains(&unit.name));
+        let units: Vec<Unit> = units.cloned().collect();
+        let dataset = Dataset::reopen(&self.recipe, self.kind.task(), folder)?;
+        let run = RunFolder::new(&self.recipe, folder, &dataset)?;
+        check_precisions(picked, &self.recipe)?;
+        let session = Session::new(listener, picked, self.recipe.large.train.precision);
+        let runner = Runner::new(RunFolder::new(&self.recipe, folder, &dataset)?, session);
+        array::work_any(&units, &run, &runner, listener).map(drop)
+    }
+
+    /// Does a share of the units in a folder that other processes with other shares see as well, each in its own time. Whoever comes first makes
+    /// the data. [`Experiment::run`] gathers what they did.
+    ///
+    /// # Errors
+    /// What failed, after all the rest of the share was done; [`Failure::Waiting`]; [`Failure::Interrupted`] after a stop that was asked for.
+    pub fn run_share(
+        &self,
+        share: Share,
+        folder: &Path,
+        others: &[PathBuf],
+        picked: Picked,
+        listener: &dyn Listener,
+    ) -> Result<(), Failure> {
+        let Self { recipe, units, .. } = self;
+        record::check_is_ours(folder)?;
+        reuse::check(others, folder)?;
+        check_precisions(&picked, recipe)?;
+        inputs::check(recipe, &self.kind)?;
+        let lock = array::wait_for(folder, listener)?;
+        record::write(recipe, folder, listener)?;
+        listener.say(&format!(
+            "run: {} in {}, share {share} of {} units",
+            recipe.name,
+            folder.display(),
+            units.len()
+        ));
+        let dataset = self.prepare(folder, listener)?;
+        let run = RunFolder::new(recipe, folder, &dataset)?;
+        reuse::take_over(&run, units, others, listener)?;
+        let crew = Crew::Here(picked);
+        provenance::note(&run, units, &crew)?;
+        drop(lock);
+        let Crew::Here(picked) = crew else { return Ok(()) };
+        let session = Session::new(listener, &picked, recipe.large.train.precision);
+        let runner = Runner::new(RunFolder::new(recipe, folder, &dataset)?, session);
+        let failed = array::work_share(share, units, &run, &runner, listener)?;
+        let done = units.iter().filter(|unit| run.is_done(unit)).count();
+        if failed.is_empty() {
+            listener.say(&format!(
+                "share {share} is complete; {done} of {} units are. When all are, the same command without --unit makes table and report",
+                units.len()
+            ));
+            return Ok(());
+        }
+        Err(Failure::Units {
+            rest: "the others of this share are complete; ",
+            failed: failed.iter().map(ToString::to_string).collect(),
+            total: units.len(),
+        })
     }
 
     /// Makes the data of a run in its folder.

@@ -73,6 +73,19 @@ pub enum Failure {
         /// What became of the others, as far as there is anything to say: a sentence before the rest.
         rest: &'static str,
     },
+    /// A part of a run that another process has to do before.
+    #[error("{unit} waits for {on}, which is not complete, and no process does it")]
+    #[diagnostic(help(
+        "it is in share {share}: start that one as well (--unit {share}), then this one again; LIGO_UNIT_PATIENCE=SECONDS says how long one waits"
+    ))]
+    Waiting {
+        /// What waits.
+        unit: String,
+        /// What it waits for.
+        on: String,
+        /// Whose that is, as K/N.
+        share: String,
+    },
     /// Anything else that is plainly said.
     #[error("{message}")]
     Other {

@@ -1,7 +1,7 @@
 use ferrompi::Communicator;
 use ligo_train::sum_blocks;
 
-use crate::world::sum_on;
+use crate::world::{gather_parts_on, sum_on, sum_parts_on};
 
 /// Ranks on machines of equally many: what crosses the network is summed within each machine first.
 ///
@@ -43,6 +43,57 @@ impl Machines {
         values.truncate(len);
         Ok(())
     }
+
+    /// As [`sum_parts_on`] all ranks: first those of a machine sum what is for ranks at their place of any machine.
+    pub(crate) fn sum_parts(&self, values: &[f32], parts: &[usize]) -> ferrompi::Result<Vec<f32>> {
+        let (order, inside) = self.by_place(parts);
+        let begins = begins(parts);
+        let mut ordered = Vec::with_capacity(values.len());
+        for rank in order {
+            ordered.extend_from_slice(&values[begins[rank]..begins[rank] + parts[rank]]);
+        }
+        let sums = sum_parts_on(&self.inside, &ordered, &inside)?;
+        sum_parts_on(&self.across, &sums, &self.of_my_place(parts))
+    }
+
+    /// As [`gather_parts_on`] all ranks: each part comes to a machine once.
+    pub(crate) fn gather_parts(&self, mine: &[f32], parts: &[usize]) -> ferrompi::Result<Vec<f32>> {
+        let across = gather_parts_on(&self.across, mine, &self.of_my_place(parts))?;
+        let (order, inside) = self.by_place(parts);
+        let ordered = gather_parts_on(&self.inside, &across, &inside)?;
+        let begins = begins(parts);
+        let mut values = vec![0.0; ordered.len()];
+        let mut rest = ordered.as_slice();
+        for rank in order {
+            let (now, later) = rest.split_at(parts[rank]);
+            values[begins[rank]..begins[rank] + parts[rank]].copy_from_slice(now);
+            rest = later;
+        }
+        Ok(values)
+    }
+
+    /// All ranks, those with the same place in their machines behind one another, and how many numbers all ranks of a place have.
+    fn by_place(&self, parts: &[usize]) -> (Vec<usize>, Vec<usize>) {
+        let count = self.inside.size() as usize;
+        let of = |place: usize| (place..parts.len()).step_by(count);
+        let numbers = |place| of(place).map(|rank| parts[rank]).sum();
+        ((0..count).flat_map(of).collect(), (0..count).map(numbers).collect())
+    }
+
+    fn of_my_place(&self, parts: &[usize]) -> Vec<usize> {
+        let mine = parts.iter().skip(self.inside.rank() as usize);
+        mine.step_by(self.inside.size() as usize).copied().collect()
+    }
+}
+
+/// Where each part begins.
+fn begins(parts: &[usize]) -> Vec<usize> {
+    let mut end = 0;
+    let begin = |len: &usize| {
+        end += len;
+        end - len
+    };
+    parts.iter().map(begin).collect()
 }
 
 /// `places` has for each rank the first rank of its machine and the number of those there.

@@ -148,6 +148,36 @@ pub(crate) fn sum_on(ranks: &Communicator, values: &mut Vec<f32>) -> ferrompi::R
     Ok(())
 }
 
+/// Each rank gets its part of the numbers from all others and adds them up in the fixed order. `parts[r]` numbers are for rank `r`.
+pub(crate) fn sum_parts_on(ranks: &Communicator, values: &[f32], parts: &[usize]) -> ferrompi::Result<Vec<f32>> {
+    let mine = parts.get(ranks.rank() as usize).copied().unwrap_or_default();
+    let (given, taken) = (blocks(parts), blocks(&vec![mine; parts.len()]));
+    let mut sums = vec![0.0; mine * parts.len()];
+    ranks.alltoallv(values, &given.0, &given.1, &mut sums, &taken.0, &taken.1)?;
+    sum_blocks(&mut sums, mine);
+    sums.truncate(mine);
+    Ok(sums)
+}
+
+/// What every rank gave, `parts[r]` numbers by rank `r`.
+pub(crate) fn gather_parts_on(ranks: &Communicator, mine: &[f32], parts: &[usize]) -> ferrompi::Result<Vec<f32>> {
+    let (counts, places) = blocks(parts);
+    let mut all = vec![0.0; parts.iter().sum()];
+    ranks.allgatherv(mine, &mut all, &counts, &places)?;
+    Ok(all)
+}
+
+/// Lengths and beginnings of blocks that follow one another. What is exchanged at a time is far below the end of MPI's numbers.
+fn blocks(lens: &[usize]) -> (Vec<i32>, Vec<i32>) {
+    let mut end = 0;
+    let begin = |len: &usize| {
+        end += len;
+        (end - len) as i32
+    };
+    let places = lens.iter().map(begin).collect();
+    (lens.iter().map(|len| *len as i32).collect(), places)
+}
+
 impl Drop for Membership {
     fn drop(&mut self) {
         // All ranks leave together: one that ended its watch alone would seem to be gone.
@@ -188,6 +218,20 @@ impl Collective for Mpi {
         self.together(|world| match &self.machines {
             Some(machines) => machines.sum(values),
             None => sum_on(world, values),
+        })
+    }
+
+    fn sum_parts(&self, values: Vec<f32>, parts: &[usize]) -> Result<Vec<f32>, TrainError> {
+        self.together(|world| match &self.machines {
+            Some(machines) => machines.sum_parts(&values, parts),
+            None => sum_parts_on(world, &values, parts),
+        })
+    }
+
+    fn gather_parts(&self, mine: Vec<f32>, parts: &[usize]) -> Result<Vec<f32>, TrainError> {
+        self.together(|world| match &self.machines {
+            Some(machines) => machines.gather_parts(&mine, parts),
+            None => gather_parts_on(world, &mine, parts),
         })
     }
 

@@ -21,6 +21,8 @@ const STOP: &str = "LIGO_TEST_STOP";
 const FAULT: &str = "LIGO_TEST_FAULT";
 const PATIENCE: &str = "LIGO_TEST_PATIENCE";
 const PER_MACHINE: &str = "LIGO_TEST_PER_MACHINE";
+/// Whether ranks keep shares of the moments; what they hold then is told by the checkpoint.
+const SHARES: &str = "LIGO_TEST_SHARES";
 
 fn settings() -> TrainConfig {
     TrainConfig {
@@ -37,6 +39,7 @@ struct Faulty<'a> {
     fault: Option<String>,
     mark: PathBuf,
     steps: AtomicUsize,
+    gathers: AtomicUsize,
 }
 
 impl Collective for Faulty<'_> {
@@ -54,7 +57,8 @@ impl Collective for Faulty<'_> {
 
     fn sum(&self, values: &mut Vec<f32>) -> Result<(), Error> {
         let step = self.steps.fetch_add(1, Ordering::Relaxed);
-        if let Some(fault) = self.fault.as_deref().filter(|_| (self.rank(), step) == (1, 10)) {
+        let fault = self.fault.as_deref().filter(|fault| *fault != "kill in the gather");
+        if let Some(fault) = fault.filter(|_| (self.rank(), step) == (1, 10)) {
             // The moment is that of the file.
             std::fs::write(&self.mark, fault).unwrap();
             let signal = |name: &str| {
@@ -72,6 +76,20 @@ impl Collective for Faulty<'_> {
             }
         }
         self.mpi.sum(values)
+    }
+
+    fn sum_parts(&self, values: Vec<f32>, parts: &[usize]) -> Result<Vec<f32>, Error> {
+        self.mpi.sum_parts(values, parts)
+    }
+
+    fn gather_parts(&self, mine: Vec<f32>, parts: &[usize]) -> Result<Vec<f32>, Error> {
+        let gathers = self.gathers.fetch_add(1, Ordering::Relaxed);
+        if self.fault.as_deref() == Some("kill in the gather") && (self.rank(), gathers) == (1, 60) {
+            std::fs::write(&self.mark, "kill").unwrap();
+            let id = std::process::id().to_string();
+            Command::new("kill").args(["-KILL", &id]).status().unwrap();
+        }
+        self.mpi.gather_parts(mine, parts)
     }
 
     fn broadcast(&self, bytes: &mut Vec<u8>) -> Result<(), Error> {
@@ -97,6 +115,7 @@ fn rank() {
         fault: variable(FAULT),
         mark: dir.join("fault"),
         steps: AtomicUsize::new(0),
+        gathers: AtomicUsize::new(0),
     };
     let toy = Toy::new();
     let loader = toy.loader(true);
@@ -104,6 +123,9 @@ fn rank() {
     let run_dir = dir.join(format!("rank-{}", mpi.rank()));
     let trainer = toy.trainer(&settings(), &loader, &toy.objective, &run_dir);
     let mut trainer = trainer.with_ranks(&ranks).unwrap();
+    if variable(SHARES).is_some() {
+        trainer = trainer.with_optimizer_sharding();
+    }
     let mut watcher = Watcher {
         stop_after_step: number(STOP),
         ..Watcher::default()
@@ -233,6 +255,33 @@ fn two_and_four_processes_come_to_the_bits_of_one_over_shared_memory_and_tcp() {
 }
 
 #[test]
+fn processes_that_keep_shares_of_the_moments_write_the_checkpoint_of_one() {
+    let folder = tempfile::tempdir().unwrap();
+    alone(&folder.path().join("alone"));
+    let state = |dir: PathBuf| std::fs::read(dir.join("checkpoints/step-24/state.safetensors")).unwrap();
+    // The second as if there were two machines; the last goes on without shares.
+    let ways: [&[(usize, &[(&str, &str)])]; 3] = [
+        &[(4, &[(SHARES, "")])],
+        &[(4, &[(SHARES, ""), (PER_MACHINE, "2")])],
+        &[
+            (4, &[(SHARES, ""), (STOP, "9")]),
+            (2, &[(STOP, "17")]),
+            (2, &[(SHARES, "")]),
+        ],
+    ];
+    for (i, runs) in ways.into_iter().enumerate() {
+        let dir = folder.path().join(i.to_string());
+        for (ranks, settings) in runs {
+            let Some(output) = mpirun(*ranks, &dir, &[], settings) else {
+                return;
+            };
+            assert!(output.status.success(), "{}", text(&output));
+        }
+        assert!(state(dir.join("rank-0")) == state(folder.path().join("alone")), "{i}");
+    }
+}
+
+#[test]
 fn a_run_of_four_processes_goes_on_with_two_and_ends_with_one() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("run");
@@ -252,7 +301,11 @@ fn ends_with(fault: &str, words: &[&str], patience: u64) {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join(fault);
     let seconds = patience.to_string();
-    let Some(output) = mpirun(2, &dir, &[], &[(FAULT, fault), (PATIENCE, &seconds)]) else {
+    let mut settings = vec![(FAULT, fault), (PATIENCE, &seconds)];
+    if fault == "kill in the gather" {
+        settings.push((SHARES, ""));
+    }
+    let Some(output) = mpirun(2, &dir, &[], &settings) else {
         return;
     };
     let since = std::fs::metadata(dir.join("fault")).unwrap().modified().unwrap();
@@ -282,6 +335,11 @@ fn an_error_of_one_rank_ends_all() {
 #[test]
 fn a_rank_that_is_killed_ends_all() {
     ends_with("kill", &["signal 9"], 60);
+}
+
+#[test]
+fn a_rank_that_is_killed_while_weights_are_gathered_ends_all() {
+    ends_with("kill in the gather", &["signal 9"], 60);
 }
 
 #[test]

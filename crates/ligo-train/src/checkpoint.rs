@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::average::Averages;
+use crate::collective::Shares;
 use crate::progress::Progress;
 use crate::store::download;
 use crate::{CostPerStep, Error, Event, Optimizer, ParamStore, TrainConfig};
@@ -21,6 +22,8 @@ const COUNTERS: &str = "state.json";
 pub(crate) const WEIGHT: &str = "weight/";
 pub(crate) const FIRST_MOMENT: &str = "m/";
 pub(crate) const SECOND_MOMENT: &str = "v/";
+/// By their number.
+const MOMENTS: [&str; 2] = [FIRST_MOMENT, SECOND_MOMENT];
 const AVERAGE: &str = "average/";
 
 /// What makes two runs the same run.
@@ -124,13 +127,14 @@ impl Checkpoints {
         })
     }
 
-    /// Writes the state after `progress.step` steps, then removes the oldest checkpoints.
+    /// Writes the state after `progress.step` steps, then removes the oldest checkpoints. `elsewhere` has the moments that are not here, in the
+    /// order of [`moments_elsewhere`].
     pub(crate) fn save(
         &self,
         run: &RunIdentity,
         progress: &Progress,
-        store: &ParamStore,
-        optimizer: &Optimizer,
+        (store, optimizer): (&ParamStore, &Optimizer),
+        mut elsewhere: impl FnMut() -> Result<Vec<f32>, Error>,
     ) -> Result<PathBuf, Error> {
         let path = self.folder.join(format!("{PREFIX}{}", progress.step));
         let dir = AtomicDir::begin_on(&self.disk, &path)?;
@@ -139,7 +143,11 @@ impl Checkpoints {
         let declared = tensors.iter().map(|t| (t.name.clone(), t.shape.clone()));
         let mut writer = state::begin(&dir, TENSORS, &json!({"format": FORMAT}), declared)?;
         for tensor in &tensors {
-            writer.write_f32(&tensor.name, &download(&tensor.name, tensor.value)?)?;
+            let values = match tensor.value {
+                Some(value) => download(&tensor.name, value)?,
+                None => elsewhere()?,
+            };
+            writer.write_f32(&tensor.name, &values)?;
         }
         writer.finish()?;
         let counters = Counters {
@@ -164,15 +172,15 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Restores the newest checkpoint whose hashes hold; `None` when there is none. Damaged ones are set aside under another name,
+    /// Restores the newest checkpoint whose hashes hold, and of its moments those that are kept here; `None` when there is none. Damaged ones are set aside under another name,
     /// so that they are neither used nor counted, and reported.
     pub(crate) fn restore(
         &self,
         run: &RunIdentity,
-        store: &mut ParamStore,
-        optimizer: &mut Optimizer,
+        (store, optimizer): (&mut ParamStore, &mut Optimizer),
+        shares: Option<&Shares>,
         report: &mut dyn FnMut(Event),
-    ) -> Result<Option<(Progress, PathBuf)>, Error> {
+    ) -> Result<Option<Restored>, Error> {
         let latest = latest_valid(&self.folder, PREFIX)?;
         for rejected in latest.rejected {
             let aside = self.set_aside(&rejected.step.path)?;
@@ -182,8 +190,7 @@ impl Checkpoints {
             });
         }
         let Some(step) = latest.step else { return Ok(None) };
-        let progress = read(&step.path, &self.folder, run, store, optimizer)?;
-        Ok(Some((progress, step.path)))
+        read(&step.path, &self.folder, run, (store, optimizer), shares).map(Some)
     }
 
     fn set_aside(&self, path: &Path) -> Result<PathBuf, Error> {
@@ -201,17 +208,32 @@ impl Checkpoints {
     }
 }
 
-/// One tensor of the state on its device.
+/// A checkpoint that was taken.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    pub(crate) progress: Progress,
+    pub(crate) path: PathBuf,
+    tensors: TensorFile,
+}
+
+impl Restored {
+    /// The first or second moment of a parameter.
+    pub(crate) fn moment(&self, name: &str, which: usize) -> Result<Vec<f32>, Error> {
+        Ok(self.tensors.read_f32(&format!("{}{name}", MOMENTS[which]))?)
+    }
+}
+
+/// One tensor of the state on its device; none where another rank has it.
 struct StateTensor<'a> {
     name: String,
     shape: Vec<usize>,
-    value: &'a burn::tensor::Tensor<1>,
+    value: Option<&'a burn::tensor::Tensor<1>>,
 }
 
 fn tensors_of<'a>(store: &'a ParamStore, optimizer: &'a Optimizer) -> Vec<StateTensor<'a>> {
     let mut tensors = Vec::new();
     for (i, (info, value)) in store.infos().iter().zip(store.values()).enumerate() {
-        let mut push = |prefix: &str, value: &'a _| {
+        let mut push = |prefix: &str, value| {
             let name = format!("{prefix}{}", info.name);
             tensors.push(StateTensor {
                 name,
@@ -219,15 +241,22 @@ fn tensors_of<'a>(store: &'a ParamStore, optimizer: &'a Optimizer) -> Vec<StateT
                 value,
             });
         };
-        push(WEIGHT, value);
-        let moments = [FIRST_MOMENT, SECOND_MOMENT].into_iter().zip(optimizer.moments_at(i));
-        for (prefix, moment) in moments {
-            if let Some(moment) = moment {
-                push(prefix, moment);
-            }
+        push(WEIGHT, Some(value));
+        let moments = MOMENTS.into_iter().zip(optimizer.moments_at(i));
+        for (prefix, moment) in moments.take(optimizer.moment_count(i)) {
+            push(prefix, moment);
         }
     }
     tensors
+}
+
+/// The parameter of each moment that rank 0 does not keep, in the order in which they are saved, and which one of its moments it is.
+pub(crate) fn moments_elsewhere<'a>(
+    shares: &'a Shares,
+    optimizer: &'a Optimizer,
+) -> impl Iterator<Item = (usize, usize)> + 'a {
+    let places = (0..shares.len()).filter(|i| shares.owner(*i) > 0);
+    places.flat_map(|i| (0..optimizer.moment_count(i)).map(move |which| (i, which)))
 }
 
 /// The weights that an average is made of.
@@ -237,7 +266,7 @@ fn averages_of<'a>(store: &'a ParamStore, optimizer: &'a Optimizer) -> Vec<State
         store.infos().iter().zip(values).map(move |(info, value)| StateTensor {
             name: format!("{AVERAGE}{i}/{}", info.name),
             shape: info.shape.clone(),
-            value,
+            value: Some(value),
         })
     });
     tensors.collect()
@@ -268,9 +297,9 @@ fn read(
     path: &Path,
     folder: &Path,
     run: &RunIdentity,
-    store: &mut ParamStore,
-    optimizer: &mut Optimizer,
-) -> Result<Progress, Error> {
+    (store, optimizer): (&mut ParamStore, &mut Optimizer),
+    shares: Option<&Shares>,
+) -> Result<Restored, Error> {
     let bad = |reason: String| Error::BadCheckpoint {
         path: path.to_path_buf(),
         reason,
@@ -286,20 +315,21 @@ fn read(
 
     let (_, tensors) = state::open(path.join(TENSORS))?;
     let averages = check_tensors(&tensors, store, optimizer).map_err(bad)?;
-    let mut moments = Vec::new();
-    for (i, info) in store.infos().to_vec().into_iter().enumerate() {
-        store.set(&info.name, tensors.read_f32(&format!("{WEIGHT}{}", info.name))?)?;
-        let read = |prefix: &str, moment: Option<&burn::tensor::Tensor<1>>| match moment {
-            Some(_) => tensors.read_f32(&format!("{prefix}{}", info.name)),
-            None => Ok(Vec::new()),
-        };
-        let [first, second] = optimizer.moments_at(i);
-        if first.is_some() {
-            let (m, v) = (read(FIRST_MOMENT, first)?, read(SECOND_MOMENT, second)?);
-            moments.push((info.name, m, v));
-        }
+    if let Some(shares) = shares {
+        optimizer.keep_share(shares);
     }
-    optimizer.restore(store, moments, counters.optimizer_updates)?;
+    for (i, info) in store.infos().to_vec().into_iter().enumerate() {
+        let name = &info.name;
+        store.set(name, tensors.read_f32(&format!("{WEIGHT}{name}"))?)?;
+        let here = optimizer.moments_at(i).map(|moment| moment.is_some());
+        let read = |which: usize| match here[which] {
+            true => tensors.read_f32(&format!("{}{name}", MOMENTS[which])),
+            false => Ok(Vec::new()),
+        };
+        let (m, v) = (read(0)?, read(1)?);
+        optimizer.put_moments(store, i, m, v)?;
+    }
+    optimizer.set_updates(counters.optimizer_updates);
     if let Some(kept) = optimizer.averages_mut() {
         let names = || store.infos().iter().map(|info| &info.name);
         let read = |i: usize| {
@@ -310,7 +340,11 @@ fn read(
         let values: Result<Vec<Vec<Vec<f32>>>, _> = (0..averages).map(read).collect();
         kept.restore(store, values?);
     }
-    Ok(counters.progress)
+    Ok(Restored {
+        progress: counters.progress,
+        path: path.to_path_buf(),
+        tensors,
+    })
 }
 
 /// Compares names and shapes before anything is changed, and counts the weights that an average is made of.

@@ -1,6 +1,6 @@
 use burn::tensor::Tensor;
 
-use crate::collective::{Collective, Tree, absent};
+use crate::collective::{AT_A_TIME, Collective, Shares, Tree, absent};
 use crate::store::{download, upload};
 use crate::unfolded::WayBack;
 use crate::{Error, GradientList, Leaves, ParamStore};
@@ -39,9 +39,6 @@ impl MicroGradients {
 pub(crate) struct StepGradients {
     sums: GradientList,
 }
-
-/// Numbers that are summed over the ranks at a time, unless one tensor has more: as many are on the host beside the gradients.
-const AT_A_TIME: usize = 1 << 24;
 
 impl StepGradients {
     /// Adds what the other ranks found.
@@ -84,6 +81,37 @@ impl StepGradients {
             }
         }
         Ok(self)
+    }
+
+    /// Adds what the other ranks found, each tensor on the rank that keeps its moments; the others let go of it. Also the places of the tensors
+    /// that some rank has a gradient for.
+    ///
+    /// # Errors
+    /// [`Error::RankLost`], and failures of the device.
+    pub(crate) fn sum_to_owners(
+        mut self,
+        ranks: &dyn Collective,
+        store: &ParamStore,
+        shares: &Shares,
+    ) -> Result<(Self, Vec<usize>), Error> {
+        let found = self.found_anywhere(ranks)?;
+        let (mut given, mut taken) = (shares.lanes(&found), shares.lane(ranks.rank(), &found));
+        let mut sums = vec![None; self.sums.len()];
+        for parts in shares.rounds(&found) {
+            let mut values = Vec::with_capacity(parts.iter().sum());
+            for (lane, part) in given.iter_mut().zip(&parts) {
+                lane.read(*part, &mut values, |i| match self.sums[i].take() {
+                    Some(mine) => download(&store.infos()[i].name, &mine),
+                    None => Ok(absent(shares.count(i)).collect()),
+                })?;
+            }
+            let mine = ranks.sum_parts(values, &parts)?;
+            taken.write(&mine, shares, |i, sum| {
+                sums[i] = Some(upload(sum, store.device()));
+                Ok(())
+            })?;
+        }
+        Ok((Self { sums }, found))
     }
 
     /// The places of gradients that some rank has.

@@ -76,7 +76,7 @@ mod work;
 pub use average::Average;
 pub use batch::{BatchSource, inputs_on};
 pub use checkpoint::check_same_run;
-pub use collective::{Alone, Collective, ThreadRank, sum_blocks};
+pub use collective::{Alone, Collective, ThreadRank, largest_share, shares, sum_blocks};
 pub use config::{FailedSavePolicy, MOST_SEQUENCES, MOST_STEPS, NonFinitePolicy, TrainConfig};
 pub use context::StepContext;
 pub use distillation::{DistillObjective, Distillation};

@@ -1,3 +1,5 @@
+mod state;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -5,11 +7,13 @@ use burn::tensor::Tensor;
 use ligo_ops::{AdamwStep, AdamwUpdate, StepNumbers, StepStatistics};
 use serde::{Deserialize, Serialize};
 
+use self::state::{Moment, State};
 use crate::average::Averages;
+use crate::collective::Shares;
 use crate::muon::Matrix;
 use crate::new_entries::{NewEntries, NewPart};
-use crate::store::{download, unreadable, upload};
-use crate::{Average, Error, Muon, NewMasks, ParamStore};
+use crate::store::{download, unreadable};
+use crate::{Average, Error, Muon, NewMasks, ParamInfo, ParamStore};
 
 /// The update rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,27 +89,6 @@ impl OptimizerConfig {
     }
 }
 
-/// What the rule keeps of one parameter.
-#[derive(Clone, Debug)]
-enum State {
-    /// Nothing.
-    Plain,
-    /// First and second moment.
-    Adam(Tensor<1>, Tensor<1>),
-    /// The momentum of a matrix of this shape.
-    Muon(Tensor<1>, [usize; 2]),
-}
-
-impl State {
-    fn moments(&self) -> [Option<&Tensor<1>>; 2] {
-        match self {
-            Self::Plain => [None, None],
-            Self::Adam(m, v) => [Some(m), Some(v)],
-            Self::Muon(m, _) => [Some(m), None],
-        }
-    }
-}
-
 /// Moments on the host: parameter name, first moment, second moment. Muon's momentum is a first moment, and there is no second one.
 pub type HostMoments = Vec<(String, Vec<f32>, Vec<f32>)>;
 
@@ -140,13 +123,15 @@ pub struct Optimizer {
 impl Optimizer {
     /// A fresh optimizer for the parameters of a store. With Muon, [`Optimizer::with_matrices`] says what it updates.
     pub fn new(config: OptimizerConfig, store: &ParamStore) -> Self {
-        let zeros = |value: &Tensor<1>| match config.kind {
-            OptimizerKind::Adamw | OptimizerKind::Muon => State::Adam(value.zeros_like(), value.zeros_like()),
+        let zeros = |info: &ParamInfo| match config.kind {
+            OptimizerKind::Adamw | OptimizerKind::Muon => {
+                State::Adam(Moment::zeros(info, store), Moment::zeros(info, store))
+            }
             OptimizerKind::Sgd => State::Plain,
         };
         Self {
             config,
-            states: store.values().iter().map(zeros).collect(),
+            states: store.infos().iter().map(zeros).collect(),
             averages: None,
             lr_multipliers: vec![1.0; store.len()],
             new: None,
@@ -159,11 +144,11 @@ impl Optimizer {
         if self.config.kind != OptimizerKind::Muon {
             return self;
         }
-        for ((info, value), state) in store.infos().iter().zip(store.values()).zip(&mut self.states) {
+        for (info, state) in store.infos().iter().zip(&mut self.states) {
             if let [rows, columns] = *info.shape
                 && is_matrix(&info.name)
             {
-                *state = State::Muon(value.zeros_like(), [rows, columns]);
+                *state = State::Muon(Moment::zeros(info, store), [rows, columns]);
             }
         }
         self
@@ -224,9 +209,33 @@ impl Optimizer {
         self.updates
     }
 
-    /// First and second moment of the parameter at this place, as far as the rule has them.
+    /// First and second moment of the parameter at this place, as far as the rule has them and they are here.
     pub(crate) fn moments_at(&self, i: usize) -> [Option<&Tensor<1>>; 2] {
         self.states.get(i).map_or([None, None], State::moments)
+    }
+
+    /// How many moments the rule has of the parameter at this place, wherever they are.
+    pub(crate) fn moment_count(&self, i: usize) -> usize {
+        self.states.get(i).map_or(0, State::count)
+    }
+
+    /// Lets go of the moments that other ranks keep.
+    pub(crate) fn keep_share(&mut self, shares: &Shares) {
+        for (i, state) in self.states.iter_mut().enumerate() {
+            if !shares.is_mine(i) {
+                *state = State::Elsewhere(state.count());
+            }
+        }
+    }
+
+    /// Whether other ranks keep some of the moments.
+    pub(crate) fn has_share(&self) -> bool {
+        self.states.iter().any(|state| matches!(state, State::Elsewhere(_)))
+    }
+
+    /// Whether all moments that are here are still those of a fresh optimizer.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.states.iter().all(State::is_fresh)
     }
 
     /// One update of every parameter that has a gradient; returns the step's numbers, which on a GPU waits for the update.
@@ -244,31 +253,50 @@ impl Optimizer {
         rate: impl Into<Rate>,
         statistics: impl Into<StepStatistics>,
     ) -> Result<StepNumbers, Error> {
+        let numbers = self.advance(store, gradients, rate.into(), &statistics.into())?;
+        if numbers.is_finite() {
+            self.average(store);
+        }
+        Ok(numbers)
+    }
+
+    /// Takes note of the weights after an update.
+    pub(crate) fn average(&mut self, store: &ParamStore) {
+        if let Some(averages) = &mut self.averages {
+            averages.take(store, self.updates);
+        }
+    }
+
+    /// [`Optimizer::update`] without what an average is made of.
+    pub(crate) fn advance(
+        &mut self,
+        store: &mut ParamStore,
+        gradients: Vec<Option<Tensor<1>>>,
+        rate: Rate,
+        statistics: &StepStatistics,
+    ) -> Result<StepNumbers, Error> {
         let read = |statistics: &StepStatistics| {
             let numbers = statistics.read();
             numbers.map_err(|fault| unreadable("loss and gradient norm", fault))
         };
-        let statistics = statistics.into();
         // Only AdamW leaves it to the device whether anything changes.
         let known = match (self.config.kind, statistics.on_host()) {
             (OptimizerKind::Adamw, known) | (_, known @ Some(_)) => known,
-            (OptimizerKind::Muon | OptimizerKind::Sgd, None) => Some(read(&statistics)?),
+            (OptimizerKind::Muon | OptimizerKind::Sgd, None) => Some(read(statistics)?),
         };
         if let Some(numbers) = known.filter(|numbers| !numbers.is_finite()) {
             return Ok(numbers);
         }
         self.updates += 1;
         let scale = known.map_or(1.0, |numbers| numbers.scale);
-        self.apply(store, gradients, rate.into(), &statistics, scale)?;
+        self.apply(store, gradients, rate, statistics, scale)?;
         let numbers = match known {
             Some(numbers) => numbers,
-            None => read(&statistics)?,
+            None => read(statistics)?,
         };
         if !numbers.is_finite() {
             // The device has found this out, too, and changed nothing.
             self.updates -= 1;
-        } else if let Some(averages) = &mut self.averages {
-            averages.take(store, self.updates);
         }
         Ok(numbers)
     }
@@ -319,8 +347,8 @@ impl Optimizer {
                     updates.push(AdamwUpdate {
                         param: value,
                         grad: gradient,
-                        m,
-                        v,
+                        m: m.take(),
+                        v: v.take(),
                         step,
                     });
                 }
@@ -328,12 +356,17 @@ impl Optimizer {
                     let matrix = Matrix {
                         value,
                         gradient: gradient.mul_scalar(scale),
-                        momentum,
+                        momentum: momentum.take(),
                         shape,
                     };
                     let [value, momentum] = config.muon.update(matrix, lr, weight_decay);
                     values[i] = Some(value);
-                    self.states[i] = State::Muon(momentum, shape);
+                    self.states[i] = State::Muon(momentum.into(), shape);
+                }
+                State::Elsewhere(count) => {
+                    // Its new values come from the rank that has the moments.
+                    self.states[i] = State::Elsewhere(count);
+                    values[i] = Some(value);
                 }
                 State::Plain => {
                     let step = gradient.mul_scalar(lr * scale);
@@ -345,7 +378,7 @@ impl Optimizer {
             ligo_ops::adamw_all(updates, statistics).map_err(|fault| unreadable("loss and gradient norm", fault))?;
         for (i, [value, m, v]) in places.into_iter().zip(updated) {
             values[i] = Some(value);
-            self.states[i] = State::Adam(m, v);
+            self.states[i] = State::Adam(m.into(), v.into());
         }
         for (i, mask, before) in mixed {
             // A rate is a factor on the whole update, decay included.
@@ -358,7 +391,7 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Copies the moments to the host; empty for SGD.
+    /// Copies the moments to the host, those that are kept here; empty for SGD.
     ///
     /// # Errors
     /// The device cannot be read.
@@ -382,27 +415,39 @@ impl Optimizer {
     pub fn restore(&mut self, store: &ParamStore, moments: HostMoments, updates: u64) -> Result<(), Error> {
         let mut by_name: HashMap<String, (Vec<f32>, Vec<f32>)> =
             moments.into_iter().map(|(name, m, v)| (name, (m, v))).collect();
-        for (info, state) in store.infos().iter().zip(&mut self.states) {
-            let count = info.num_elements();
+        for (i, info) in store.infos().iter().enumerate() {
             let (m, v) = by_name.remove(&info.name).unwrap_or_default();
-            let expected = state.moments().map(|moment| moment.map_or(0, |_| count));
-            if [m.len(), v.len()] != expected {
-                return Err(Error::WrongNumberOfValues {
-                    name: format!("moments of {}", info.name),
-                    shape: info.shape.clone(),
-                    expected: expected.iter().sum(),
-                    found: m.len() + v.len(),
-                });
-            }
-            let device = store.device();
-            *state = match state {
-                State::Plain => State::Plain,
-                State::Adam(..) => State::Adam(upload(m, device), upload(v, device)),
-                State::Muon(_, shape) => State::Muon(upload(m, device), *shape),
-            };
+            self.put_moments(store, i, m, v)?;
         }
         self.updates = updates;
         Ok(())
+    }
+
+    /// Puts the moments of one parameter back, where they are kept here; empty where the rule has none.
+    pub(crate) fn put_moments(&mut self, store: &ParamStore, i: usize, m: Vec<f32>, v: Vec<f32>) -> Result<(), Error> {
+        let (Some(info), Some(state)) = (store.infos().get(i), self.states.get_mut(i)) else {
+            return Ok(());
+        };
+        if matches!(state, State::Elsewhere(_)) {
+            return Ok(());
+        }
+        let count = info.num_elements();
+        let expected = [0, 1].map(|which| if which < state.count() { count } else { 0 });
+        if [m.len(), v.len()] != expected {
+            return Err(Error::WrongNumberOfValues {
+                name: format!("moments of {}", info.name),
+                shape: info.shape.clone(),
+                expected: expected.iter().sum(),
+                found: m.len() + v.len(),
+            });
+        }
+        state.set(m, v, store.device());
+        Ok(())
+    }
+
+    /// Sets the number of updates done.
+    pub(crate) fn set_updates(&mut self, updates: u64) {
+        self.updates = updates;
     }
 }
 

@@ -3,10 +3,10 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 use ligo_data::{Batch, Cursor};
-use ligo_ops::{StepStatistics, with_precision};
+use ligo_ops::{StepNumbers, StepStatistics, clip_scale, with_precision};
 
 use crate::batch::{BatchSource, inputs_on};
-use crate::collective::{Alone, Collective, share};
+use crate::collective::{Alone, Collective, Shares, share};
 use crate::gradients::MicroGradients;
 use crate::store::{download, unreadable, upload};
 use crate::{Error, Objective, Optimizer, ParamStore, StepContext, TrainConfig, Work};
@@ -23,6 +23,8 @@ pub(crate) struct Step {
     pub(crate) work: Vec<Work>,
     /// Seconds that each rank computed for; nothing where one is alone.
     pub(crate) rank_seconds: Vec<f64>,
+    /// The places of the parameters that are learned, where each rank updates its share of them.
+    pub(crate) shared: Vec<usize>,
 }
 
 /// The micro-batches of a step that this rank computes.
@@ -86,7 +88,7 @@ pub(crate) fn gradients(
     store: &ParamStore,
     mine: &StepBatches,
     step: u64,
-    ranks: &dyn Collective,
+    (ranks, shares): (&dyn Collective, Option<&Shares>),
 ) -> Result<Step, Error> {
     let counts = mine.counts(ranks)?;
     let labels: usize = counts.iter().map(|(labels, _)| labels).sum();
@@ -127,16 +129,58 @@ pub(crate) fn gradients(
     }
     let found = sum.pull_back(way_back)?;
     let (losses, rank_seconds) = gather_losses(ranks, losses, started, store)?;
-    let gradients = found.sum_over(ranks, store)?.into_inner();
-    // Where one is alone, nothing was read of a device so far, so that one that computes ahead is not held up.
-    let statistics = StepStatistics::of(&losses, &gradients, config.clip_norm)
-        .map_err(|fault| unreadable("loss and gradient norm", fault))?;
+    let (found, shared) = match shares {
+        None => (found.sum_over(ranks, store)?, Vec::new()),
+        Some(shares) => found.sum_to_owners(ranks, store, shares)?,
+    };
+    let gradients = found.into_inner();
+    let statistics = match shares {
+        // Where one is alone, nothing was read of a device so far, so that one that computes ahead is not held up.
+        None => StepStatistics::of(&losses, &gradients, config.clip_norm)
+            .map_err(|fault| unreadable("loss and gradient norm", fault))?,
+        Some(shares) => {
+            let squares = gather_squares(ranks, shares, &gradients, &shared)?;
+            statistics_of(&losses, squares, config.clip_norm)?.into()
+        }
+    };
     Ok(Step {
         statistics,
         gradients,
         tokens: counts.iter().map(|(_, tokens)| tokens).sum(),
         work,
         rank_seconds,
+        shared,
+    })
+}
+
+/// The sum of the squares of all gradients, of which each rank has some, added in the order of the store as one rank adds them.
+fn gather_squares(
+    ranks: &dyn Collective,
+    shares: &Shares,
+    gradients: &[Option<Tensor<1>>],
+    places: &[usize],
+) -> Result<f64, Error> {
+    let mine = |i: &usize| {
+        gradients[*i]
+            .as_ref()
+            .map_or(0, |g| ligo_ops::sum_of_squares(g).to_bits())
+    };
+    let all = ranks.all_gather(&places.iter().map(mine).collect::<Vec<u64>>())?;
+    let squares = places.iter().enumerate();
+    let squares = squares.map(|(k, i)| f64::from_bits(all[shares.owner(*i) * places.len() + k]));
+    Ok(squares.sum())
+}
+
+fn statistics_of(losses: &[Tensor<1>], squares: f64, clip_norm: f64) -> Result<StepNumbers, Error> {
+    let mut loss = 0.0;
+    for part in losses {
+        loss += read_loss(part)?;
+    }
+    let grad_norm = squares.sqrt();
+    Ok(StepNumbers {
+        loss,
+        grad_norm,
+        scale: clip_scale(grad_norm, clip_norm),
     })
 }
 
@@ -187,7 +231,7 @@ pub fn train_step(
     cursor: Cursor,
 ) -> Result<(f64, Cursor), Error> {
     let batches = StepBatches::at(config, source, cursor, &share(&Alone, config.accumulation))?;
-    let found = gradients(config, objective, store, &batches, step, &Alone)?;
+    let found = gradients(config, objective, store, &batches, step, (&Alone, None))?;
     let numbers = optimizer.update(store, found.gradients, config.rate(step), found.statistics)?;
     Ok((numbers.loss, batches.next))
 }

@@ -1,5 +1,6 @@
 mod rollback;
 mod save;
+mod sharded;
 mod start;
 
 use std::path::{Path, PathBuf};
@@ -13,13 +14,13 @@ use serde_json::Value;
 
 use self::start::Start;
 use crate::checkpoint::{Checkpoints, RunIdentity};
-use crate::collective::{self, Alone, Collective};
+use crate::collective::{self, Alone, Collective, Shares};
 use crate::evaluate::evaluate_on;
 use crate::log::Log;
 use crate::meter::Gauge;
 use crate::prefetch::Prefetch;
 use crate::progress::Progress;
-use crate::step::{self, Step, StepBatches};
+use crate::step::{self, StepBatches};
 use crate::{
     BatchSource, CostPerStep, Error, Event, HostMoments, Meter, NonFinitePolicy, Objective, Observer, Optimizer,
     Outcome, ParamStore, Silent, Spent, StepCost, StepReport, TrainConfig, TrainResult, check_precision,
@@ -55,6 +56,8 @@ pub struct Trainer<'a> {
     /// Steps after which the run ends.
     end: u64,
     ranks: &'a dyn Collective,
+    /// Who keeps the moments of which parameters, where each rank keeps some.
+    shares: Option<Shares>,
 }
 
 impl<'a> Trainer<'a> {
@@ -101,6 +104,7 @@ impl<'a> Trainer<'a> {
             store,
             earlier_updates: 0,
             ranks: &Alone,
+            shares: None,
         })
     }
 
@@ -385,14 +389,11 @@ impl Session<'_, '_> {
         let log_every = config.log_every;
         let batches = self.batches(prefetch)?;
         let t = &mut *self.trainer;
-        let Step {
-            statistics,
-            gradients,
-            tokens,
-            work,
-            rank_seconds,
-        } = step::gradients(&t.config, t.objective, &t.store, &batches, number, t.ranks)?;
-        let numbers = t.optimizer.update(&mut t.store, gradients, rate, statistics)?;
+        let ranks = (t.ranks, t.shares.as_ref());
+        let mut found = step::gradients(&t.config, t.objective, &t.store, &batches, number, ranks)?;
+        let (tokens, work) = (found.tokens, std::mem::take(&mut found.work));
+        let rank_seconds = std::mem::take(&mut found.rank_seconds);
+        let numbers = t.update(found, rate)?;
         let StepNumbers {
             loss,
             grad_norm,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ligo_device::DeviceChoice;
 use ligo_experiment::Listener;
 use ligo_experiment::recipe::Recipe;
-use ligo_experiment::run::{Workers, ranks};
+use ligo_experiment::run::{Share, Workers, ranks};
 use ligo_experiment::{Crew, Experiment};
 use ligo_report::summary::Summary;
 
@@ -15,11 +15,11 @@ use crate::{Failure, Ui};
 /// Arguments of `ligo compare`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  ligo compare --recipe bert-micro --data texts/ --methods ligo,stackbert,interpose --seeds 3\n  ligo compare --recipe bert-mini --small bert-small/ --tokenizer bert-small/ --data texts/\n  ligo compare --recipe bert-micro --data texts/ --seeds 3 --search-lr 1e-3,2e-3,4e-3 --jobs 14 --device cpu\n  ligo compare --recipe bert-micro --data texts/ --methods ligo,stackbert --lengths 0.4,0.5,0.6\n  ligo compare --recipe bert-micro --data texts/ --small other-small/ --tokenizer other-small/ --reuse runs/bert-micro-1a2b3c4d\n  ligo compare runs/demo-1a2b3c4d                    table, pictures and report of a run, again\n\nscratch is among the methods with every seed. What is complete is not run again, so methods and seeds can be added later; Ctrl-C saves,\nand the same command continues."
+    after_help = "Examples:\n  ligo compare --recipe bert-micro --data texts/ --methods ligo,stackbert,interpose --seeds 3\n  ligo compare --recipe bert-mini --small bert-small/ --tokenizer bert-small/ --data texts/\n  ligo compare --recipe bert-micro --data texts/ --seeds 3 --search-lr 1e-3,2e-3,4e-3 --jobs 14 --device cpu\n  ligo compare --recipe bert-micro --data texts/ --seeds 3 --unit 2/8       one of eight jobs of an array\n  ligo compare --recipe bert-micro --data texts/ --methods ligo,stackbert --lengths 0.4,0.5,0.6\n  ligo compare --recipe bert-micro --data texts/ --small other-small/ --tokenizer other-small/ --reuse runs/bert-micro-1a2b3c4d\n  ligo compare runs/demo-1a2b3c4d                    table, pictures and report of a run, again\n\nscratch is among the methods with every seed. What is complete is not run again, so methods and seeds can be added later; Ctrl-C saves,\nand the same command continues."
 )]
 pub struct CompareArgs {
     /// A run's folder: only its table, pictures and report are made anew, from what is complete.
-    #[arg(conflicts_with_all = ["methods", "seeds", "search_lr", "lengths", "reuse", "jobs", "data", "small", "precision", "dashboard"])]
+    #[arg(conflicts_with_all = ["methods", "seeds", "search_lr", "lengths", "reuse", "jobs", "data", "small", "precision", "dashboard", "optimizer_sharding", "unit"])]
     pub finished: Option<PathBuf>,
     /// What is compared and on what.
     #[command(flatten)]
@@ -46,6 +46,10 @@ pub struct CompareArgs {
     /// as there are GPUs.
     #[arg(long, value_name = "N", value_parser = jobs)]
     pub jobs: Option<usize>,
+    /// Do only the K-th of N shares of the runs, as one of N jobs that see the same folder (Slurm's job arrays: assets/launch). A run waits for
+    /// those that it needs. When all shares are done, the same command without --unit makes table and report.
+    #[arg(long, value_name = "K/N", conflicts_with_all = ["jobs", "dashboard"])]
+    pub unit: Option<Share>,
 }
 
 /// More than this is a slip of the pen.
@@ -76,9 +80,19 @@ pub fn run(args: &CompareArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Fail
     let recipe = resolve_with(&args.run, &more, ui)?.comparing(&args.methods, args.seeds)?;
     let experiment = Experiment::new(recipe)?;
     let folder = args.run.out.clone().unwrap_or_else(|| experiment.default_folder());
-    let crew = crew(args.jobs, choice, experiment.recipe(), ui)?;
+    if let Some(share) = args.unit {
+        if ranks::team().is_some() {
+            return Err(Failure::other(
+                "--unit and several ranks exclude each other",
+                "several ranks do a run of its own each without it; a job array starts one process for each share",
+            ));
+        }
+        let picked = ligo_device::pick(choice)?;
+        return experiment.run_share(share, &folder, &args.reuse, picked, ui);
+    }
+    let crew = crew(args, choice, experiment.recipe(), ui)?;
     let listener = match &crew {
-        Crew::SideBySide(_) if args.run.shown.dashboard => {
+        Crew::SideBySide(_) | Crew::Ranks(_) if args.run.shown.dashboard => {
             ui.note("--dashboard shows one process that trains (--jobs 1); going on with a line for each");
             Box::new(*ui)
         }
@@ -88,21 +102,22 @@ pub fn run(args: &CompareArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Fail
     Ok(())
 }
 
-/// As many processes as were asked for, else one for each GPU where there are several, else this one.
-fn crew(jobs: Option<usize>, choice: DeviceChoice, recipe: &Recipe, ui: &Ui) -> Result<Crew, Failure> {
+/// As many processes as were asked for, else all ranks where there are several, else one for each GPU where there are several, else this one.
+fn crew(args: &CompareArgs, choice: DeviceChoice, recipe: &Recipe, ui: &Ui) -> Result<Crew, Failure> {
     if ranks::team().is_some() {
-        // All of them work on one training run after the other.
-        return match jobs {
-            None | Some(1) => Ok(Crew::Here(ligo_device::pick(choice)?)),
+        let picked = ligo_device::pick(choice)?;
+        return match args.jobs {
+            None if !args.run.ranks.optimizer_sharding => Ok(Crew::Ranks(picked)),
+            None | Some(1) => Ok(Crew::Here(picked)),
             Some(_) => Err(Failure::other(
                 "--jobs and several ranks exclude each other",
-                "start one process with --jobs N for runs side by side, or several ranks that share each run",
+                "several ranks do a run of its own each, or share each run with --jobs 1; --jobs N is for one process",
             )),
         };
     }
-    if jobs != Some(1) {
+    if args.jobs != Some(1) {
         let gpus = ligo_device::gpus(choice)?;
-        let jobs = jobs.unwrap_or(gpus.len());
+        let jobs = args.jobs.unwrap_or(gpus.len());
         if jobs > 1 {
             match gpus.is_empty() {
                 true => ligo_experiment::check_precisions(&ligo_device::pick(DeviceChoice::Cpu)?, recipe)?,

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::config_file::read_large;
 use super::data_args::DataArgs;
+use super::ranks_args::RanksArgs;
 use crate::dashboard::DashboardArgs;
 use crate::{Failure, Ui};
 
@@ -43,6 +44,9 @@ pub struct LearnArgs {
     /// Where the operator is written; metrics and checkpoints go to OUT.learn beside it.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// How it is shared.
+    #[command(flatten)]
+    pub ranks: RanksArgs,
     /// How it is shown.
     #[command(flatten)]
     pub shown: DashboardArgs,

@@ -12,6 +12,7 @@ pub mod learn;
 pub mod methods;
 pub mod plan;
 pub mod push;
+pub mod ranks_args;
 pub mod recipes;
 pub mod run;
 pub mod shell;

@@ -27,7 +27,7 @@ const MOST_RANKS: usize = 1 << 16;
 /// Arguments of `ligo plan`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  ligo plan --recipe bert-small-to-base --hardware h100\n  ligo plan --recipe bert-mini                          on this machine, with a probe of some seconds\n  ligo plan --recipe bert-small-to-base --hardware h100 --ranks 8 --network 100gbit\n  ligo plan --recipe gpt2-base-to-medium --hardware rtx4090 --price-per-hour 0.35 --carbon-intensity 56 --json\n\nNothing is trained and no data are read. Beneath the tables stands what each figure rests on."
+    after_help = "Examples:\n  ligo plan --recipe bert-small-to-base --hardware h100\n  ligo plan --recipe bert-mini                          on this machine, with a probe of some seconds\n  ligo plan --recipe bert-small-to-base --hardware h100 --ranks 8 --network 100gbit\n  ligo plan --recipe bert-small-to-base --hardware h100 --ranks 8 --optimizer-sharding\n  ligo plan --recipe gpt2-base-to-medium --hardware rtx4090 --price-per-hour 0.35 --carbon-intensity 56 --json\n\nNothing is trained and no data are read. Beneath the tables stands what each figure rests on."
 )]
 pub struct PlanArgs {
     /// A built-in recipe or a TOML file.
@@ -75,6 +75,9 @@ pub struct PlanArgs {
     /// Devices of a machine, where several share a run.
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = ranks, requires = "ranks")]
     pub per_machine: usize,
+    /// Where several share a run: each keeps a share of the optimizer's moments.
+    #[arg(long, requires = "ranks")]
+    pub optimizer_sharding: bool,
     /// Print JSON, as in a run's plan.json.
     #[arg(long, conflicts_with = "csv")]
     pub json: bool,
@@ -136,10 +139,12 @@ pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Failure
             network: args.network,
             is_gpu: !WITHOUT_OWN_MEMORY.contains(&args.hardware.as_str()),
         };
-        ui.result(&format!(
-            "\n{}",
-            plan::on_ranks(&recipe, &facts, &plan, &cluster, most)?
-        ));
+        let devices = plan::Devices {
+            cluster,
+            most,
+            shares: args.optimizer_sharding,
+        };
+        ui.result(&format!("\n{}", plan::on_ranks(&recipe, &facts, &plan, devices)?));
     }
     Ok(())
 }

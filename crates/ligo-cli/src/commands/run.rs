@@ -7,6 +7,7 @@ use ligo_experiment::recipe::{self, CorpusSource};
 use ligo_experiment::{Crew, Experiment, hub};
 use ligo_ops::Precision;
 
+use super::ranks_args::RanksArgs;
 use crate::dashboard::DashboardArgs;
 use crate::{Failure, Ui};
 
@@ -42,6 +43,9 @@ pub struct RunArgs {
     /// The run's folder; runs/RECIPE-HASH by default.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// How it is shared.
+    #[command(flatten)]
+    pub ranks: RanksArgs,
     /// How it is shown.
     #[command(flatten)]
     pub shown: DashboardArgs,

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::config_file::read_config;
 use super::data_args::DataArgs;
+use super::ranks_args::RanksArgs;
 use crate::dashboard::DashboardArgs;
 use crate::{Failure, Ui};
 
@@ -41,6 +42,9 @@ pub struct TrainArgs {
     /// The run's folder.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// How it is shared.
+    #[command(flatten)]
+    pub ranks: RanksArgs,
     /// How it is shown.
     #[command(flatten)]
     pub shown: DashboardArgs,

@@ -15,7 +15,7 @@ use ligo_cost::{TransformerDims, exact, format};
 use ligo_growth::{LigoConfig, LigoOperator, OperatorSpec};
 use ligo_train::{CostPerStep, TrainConfig};
 
-pub use ranks::on_ranks;
+pub use ranks::{Devices, on_ranks};
 pub use rates::{Asked, Machine, Terms, of_known, of_this};
 pub use table::{csv, text};
 
@@ -300,6 +300,39 @@ pub(crate) fn training_memory(config: &ModelConfig, train: &TrainConfig, data: &
     let dims = cost::dims(config, data.seq_len, data.mask_probability);
     let table = config.table();
     memory::training(table.num_parameters(), &dims, batch(train, train.numbers_kept(&table)))
+}
+
+/// The same on each of so many ranks, the one with the largest share where they share the optimizer's moments.
+pub(crate) fn training_memory_on(
+    (ranks, shares): (usize, bool),
+    config: &ModelConfig,
+    train: &TrainConfig,
+    data: &DataSection,
+) -> Memory {
+    let of_rank = TrainConfig {
+        accumulation: (train.accumulation / ranks).max(1),
+        ..train.clone()
+    };
+    let memory = training_memory(config, &of_rank, data);
+    let table = config.table();
+    // Averages of weights are whole everywhere.
+    let unaveraged = TrainConfig {
+        average: None,
+        ..of_rank
+    };
+    let moments = 4.0 * table.num_parameters() as f64 * unaveraged.numbers_kept(&table);
+    match shares {
+        true => memory.sharing(moments, largest_share(config, ranks)),
+        false => memory,
+    }
+}
+
+/// The largest of the ranks' shares of a model's parameters.
+pub(crate) fn largest_share(config: &ModelConfig, ranks: usize) -> f64 {
+    let table = config.table();
+    let params = table.params().filter(|param| param.spec.required);
+    let counts: Vec<usize> = params.map(|param| param.num_elements()).collect();
+    ligo_train::largest_share(&counts, ranks)
 }
 
 /// What a step of learning an operator between two models keeps in memory.

@@ -1,5 +1,6 @@
 //! The parts of a run: data, small model, learned operator, grown large models, and the table of what was saved.
 
+pub(crate) mod array;
 mod compare;
 pub mod dataset;
 mod folder;
@@ -36,6 +37,7 @@ mod units;
 
 use ligo_train::TrainConfig;
 
+pub use array::Share;
 pub use compare::compare;
 pub use dataset::Dataset;
 pub use folder::RunFolder;

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use ligo_report::summary::Provenance;
 
 use super::stage::{fingerprint, written};
-use super::{RunFolder, Unit, sealed};
+use super::{RunFolder, Unit, ranks, sealed};
 use crate::Crew;
 use crate::Failure;
 use crate::recipe::Recipe;
@@ -56,6 +56,10 @@ fn here(crew: &Crew, recipe: &Recipe) -> Provenance {
             Crew::Here(picked) if picked.is_gpu => picked.name.clone(),
             Crew::Here(_) => "CPU".into(),
             Crew::SideBySide(workers) => workers.device(),
+            Crew::Ranks(picked) => {
+                let device = if picked.is_gpu { picked.name.as_str() } else { "CPU" };
+                format!("{device}, {} runs at a time", ranks::count())
+            }
         },
         precision: recipe.precision_in_words(),
         cpu: ligo_device::cpu_model(),

@@ -20,9 +20,10 @@ use super::dataset::{Baselines, Content, Dataset, Images, Tokens};
 use super::faults;
 use super::stage::KERNELS;
 use super::training::identity;
-use crate::Failure;
+use super::units::Unit;
 use crate::recipe::{DataSection, Fault, MethodSection, Recipe};
 use crate::stop::STOP;
+use crate::{Experiment, Failure, Listener};
 
 /// The ranks that share the training runs of this process.
 #[derive(Debug)]
@@ -30,6 +31,10 @@ pub struct Team {
     ranks: Box<dyn Collective + Send + Sync>,
     /// Whether the others wait for something that will never come.
     is_lost: AtomicBool,
+    /// Whether each rank keeps a share of the optimizer's moments.
+    shares_optimizer: AtomicBool,
+    /// Whether each rank does a unit of its own.
+    is_apart: AtomicBool,
 }
 
 static TEAM: OnceLock<Team> = OnceLock::new();
@@ -39,17 +44,24 @@ pub fn share_with(ranks: Box<dyn Collective + Send + Sync>) -> &'static Team {
     TEAM.get_or_init(|| Team {
         ranks,
         is_lost: AtomicBool::new(false),
+        shares_optimizer: AtomicBool::new(false),
+        is_apart: AtomicBool::new(false),
     })
 }
 
 /// Those who share the training runs of this process, where there are any.
 pub fn team() -> Option<&'static Team> {
-    TEAM.get()
+    TEAM.get().filter(|team| !team.is_apart.load(Ordering::Relaxed))
 }
 
 /// How many ranks compute.
 pub fn count() -> usize {
     team().map_or(1, |team| team.ranks.size())
+}
+
+/// How many ranks compute, and whether each keeps a share of the optimizer's moments.
+pub(crate) fn count_and_shares() -> (usize, bool) {
+    (count(), team().is_some_and(Team::shares_optimizer))
 }
 
 /// Refuses a recipe whose steps the ranks cannot share, before anything is made of it.
@@ -86,6 +98,13 @@ fn shares_faults(recipe: &Recipe, ranks: usize) -> Vec<Fault> {
 #[derive(Serialize, Deserialize)]
 enum Call {
     Train(Box<Assignment>),
+    /// Each rank does units of the run in a folder.
+    Units {
+        folder: PathBuf,
+        names: Vec<String>,
+    },
+    /// All have done their units.
+    Gather,
     End,
 }
 
@@ -104,6 +123,7 @@ pub(super) struct Assignment {
     pub(super) inputs: Value,
     /// Whether it is known which numbers are new.
     pub(super) has_new: bool,
+    pub(super) shares_optimizer: bool,
 }
 
 /// What is minimised.
@@ -156,6 +176,15 @@ impl Team {
         self.ranks.as_ref()
     }
 
+    /// From here on each rank keeps a share of the optimizer's moments. Rank 0 says so for all.
+    pub fn share_optimizer(&self) {
+        self.shares_optimizer.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn shares_optimizer(&self) -> bool {
+        self.shares_optimizer.load(Ordering::Relaxed)
+    }
+
     /// Rank 0: the others are to take part in a training run.
     pub(super) fn call(&self, assignment: Assignment, new: Option<&NewMasks>) -> Result<(), Failure> {
         self.tell(&Call::Train(Box::new(assignment)))?;
@@ -165,6 +194,22 @@ impl Team {
         for name in names {
             self.ranks.broadcast(&mut packed(&new[name]))?;
         }
+        Ok(())
+    }
+
+    /// Rank 0: from here on each rank does units of its own in a run's folder, until [`Team::gather`].
+    pub(crate) fn part(&self, folder: &Path, units: &[Unit]) -> Result<(), Failure> {
+        let names = units.iter().map(|unit| unit.name.clone()).collect();
+        let folder = whole(folder)?;
+        self.tell(&Call::Units { folder, names })?;
+        self.is_apart.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Rank 0: waits until all have done their units.
+    pub(crate) fn gather(&self) -> Result<(), Failure> {
+        self.tell(&Call::Gather)?;
+        self.is_apart.store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -196,18 +241,31 @@ impl Team {
     ///
     /// # Errors
     /// What this rank alone ends with.
-    pub fn follow(&self, pick: impl Fn() -> Result<Picked, Failure>) -> Result<(), Failure> {
+    pub fn follow(&self, pick: impl Fn() -> Result<Picked, Failure>, listener: &dyn Listener) -> Result<(), Failure> {
         let mut picked = None;
         loop {
             // Rank 0 may be long about something that it does alone.
             self.ranks.meet()?;
             match self.hear()? {
                 Call::End => return Ok(()),
-                Call::Train(assignment) => {
-                    if picked.is_none() {
-                        picked = Some(pick()?);
+                Call::Gather => self.is_apart.store(false, Ordering::Relaxed),
+                Call::Units { folder, names } => {
+                    self.is_apart.store(true, Ordering::Relaxed);
+                    let picked = match &mut picked {
+                        Some(picked) => picked,
+                        none => none.insert(pick()?),
+                    };
+                    match Experiment::of(&folder)?.work_with_others(&folder, &names, picked, listener) {
+                        // Rank 0 was asked to stop as well.
+                        Err(failure) if failure.is_interruption() => {}
+                        done => done?,
                     }
-                    let Some(picked) = &picked else { continue };
+                }
+                Call::Train(assignment) => {
+                    let picked = match &mut picked {
+                        Some(picked) => picked,
+                        none => none.insert(pick()?),
+                    };
                     match self.take_part(*assignment, picked) {
                         Err(Failure::Train(error)) if error.is_of_all_ranks() => {}
                         ended => ended?,
@@ -264,6 +322,9 @@ impl Team {
             .with_end(assignment.last)
             .with_identity(identity(&inputs))
             .with_ranks(self.ranks())?;
+        if assignment.shares_optimizer {
+            trainer = trainer.with_optimizer_sharding();
+        }
         if let Some(new) = new {
             trainer = trainer.map_optimizer(|optimizer, store| optimizer.with_new_entries(store, new))?;
         }

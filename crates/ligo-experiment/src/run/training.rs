@@ -186,7 +186,7 @@ impl Session<'_> {
             if let Some(until) = extras.until.filter(|_| extras.goes_on && !has_checkpoint(folder)) {
                 trunk::go_on_from_another(self.listener, label, folder, &inputs, until)?;
             }
-            let memory = crate::plan::training_memory(config, train, data);
+            let memory = crate::plan::training_memory_on(ranks::count_and_shares(), config, train, data);
             self.check_memory(label, &memory)?;
             let names: Vec<&str> = optional.iter().map(String::as_str).collect();
             let objective = PretrainObjective::new(config, &names, &self.device)?;
@@ -296,6 +296,7 @@ impl Session<'_> {
                 last,
                 inputs: steps.inputs.clone(),
                 has_new: new.is_some(),
+                shares_optimizer: ranks::count_and_shares().1,
             }),
         };
         let new_everywhere = new.clone().filter(|_| team.is_some());
@@ -306,8 +307,13 @@ impl Session<'_> {
             .with_identity(identity(steps.inputs));
         if let Some(team) = team {
             trainer = trainer.with_ranks(team.ranks())?;
+            let mut divided = String::new();
+            if team.shares_optimizer() {
+                trainer = trainer.with_optimizer_sharding();
+                divided = ", and the moments of the optimizer".into();
+            }
             self.listener.note(&format!(
-                "{} ranks share the {} micro-batches of each step",
+                "{} ranks share the {} micro-batches of each step{divided}",
                 ranks::count(),
                 train.accumulation
             ));

@@ -1,5 +1,6 @@
 //! The processes that share one run.
 
+mod shares;
 mod state;
 mod threads;
 mod tree;
@@ -10,6 +11,8 @@ use std::sync::Arc;
 
 use crate::Error;
 
+pub(crate) use shares::{AT_A_TIME, Shares};
+pub use shares::{largest_share, shares};
 pub(crate) use state::{broadcast_progress, broadcast_state, check_replicas, hash_of};
 pub use threads::ThreadRank;
 pub use tree::sum_blocks;
@@ -38,6 +41,34 @@ pub trait Collective: Debug {
     /// # Errors
     /// [`Error::RankLost`].
     fn sum(&self, values: &mut Vec<f32>) -> Result<(), Error>;
+
+    /// The sums over the ranks of one part of the numbers, with the additions in the order of [`sum_blocks`]. Part `r` has `parts[r]` numbers
+    /// and is for rank `r`; all ranks give all parts, one after the other.
+    ///
+    /// # Errors
+    /// [`Error::RankLost`].
+    fn sum_parts(&self, mut values: Vec<f32>, parts: &[usize]) -> Result<Vec<f32>, Error> {
+        self.sum(&mut values)?;
+        let first = parts.iter().take(self.rank()).sum();
+        Ok(values
+            .into_iter()
+            .skip(first)
+            .take(part_of(parts, self.rank()))
+            .collect())
+    }
+
+    /// What every rank gave, in the order of the ranks: `parts[r]` numbers by rank `r`.
+    ///
+    /// # Errors
+    /// [`Error::RankLost`].
+    fn gather_parts(&self, mine: Vec<f32>, parts: &[usize]) -> Result<Vec<f32>, Error> {
+        let before: usize = parts.iter().take(self.rank()).sum();
+        let all: usize = parts.iter().sum();
+        let mut values: Vec<f32> = absent(before).chain(mine).collect();
+        values.extend(absent(all.saturating_sub(values.len())));
+        self.sum(&mut values)?;
+        Ok(values)
+    }
 
     /// Replaces the bytes by those of rank 0, however many those are.
     ///
@@ -71,6 +102,14 @@ impl<T: Collective + ?Sized> Collective for Arc<T> {
         self.as_ref().sum(values)
     }
 
+    fn sum_parts(&self, values: Vec<f32>, parts: &[usize]) -> Result<Vec<f32>, Error> {
+        self.as_ref().sum_parts(values, parts)
+    }
+
+    fn gather_parts(&self, mine: Vec<f32>, parts: &[usize]) -> Result<Vec<f32>, Error> {
+        self.as_ref().gather_parts(mine, parts)
+    }
+
     fn broadcast(&self, bytes: &mut Vec<u8>) -> Result<(), Error> {
         self.as_ref().broadcast(bytes)
     }
@@ -78,6 +117,11 @@ impl<T: Collective + ?Sized> Collective for Arc<T> {
     fn meet(&self) -> Result<(), Error> {
         self.as_ref().meet()
     }
+}
+
+/// How many numbers are for a rank.
+fn part_of(parts: &[usize], rank: usize) -> usize {
+    parts.get(rank).copied().unwrap_or_default()
 }
 
 /// A run of one rank.

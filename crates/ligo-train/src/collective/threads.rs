@@ -1,8 +1,8 @@
 use std::fmt::{self, Debug};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::Collective;
 use super::tree::{absent, sum_blocks};
+use super::{Collective, part_of};
 use crate::Error;
 
 /// One of several ranks within a process, each of which runs in a thread of its own: for the GPUs of one machine, and for tests.
@@ -168,6 +168,33 @@ impl Collective for ThreadRank {
         Ok(())
     }
 
+    fn sum_parts(&self, values: Vec<f32>, parts: &[usize]) -> Result<Vec<f32>, Error> {
+        let begin = parts.iter().take(self.rank).sum();
+        let part = part_of(parts, self.rank);
+        let all = self.exchange_values(values)?;
+        let mut mine = Vec::with_capacity(part * all.len());
+        for given in all.iter() {
+            if let Given::Values(theirs) = given {
+                mine.extend(theirs.iter().skip(begin).take(part));
+            }
+        }
+        sum_blocks(&mut mine, part);
+        mine.truncate(part);
+        Ok(mine)
+    }
+
+    fn gather_parts(&self, mine: Vec<f32>, parts: &[usize]) -> Result<Vec<f32>, Error> {
+        let all = self.exchange(Given::Values(mine))?;
+        let mut values = Vec::with_capacity(parts.iter().sum());
+        for (rank, given) in all.iter().enumerate() {
+            match given {
+                Given::Values(theirs) if theirs.len() == part_of(parts, rank) => values.extend(theirs),
+                _ => return Err(Self::out_of_step(rank)),
+            }
+        }
+        Ok(values)
+    }
+
     fn broadcast(&self, bytes: &mut Vec<u8>) -> Result<(), Error> {
         let mine = if self.rank == 0 {
             std::mem::take(bytes)
@@ -208,7 +235,15 @@ mod tests {
                     let mine = rank.rank() as u64;
                     let gathered = rank.all_gather(&[mine, 10 * mine]).unwrap();
                     let mut values: Vec<f32> = (0..len).map(|i| (i as f32 + 0.1) * (mine as f32 - 1.3)).collect();
+                    let given = values.clone();
                     rank.sum(&mut values).unwrap();
+                    let parts: Vec<usize> = (0..size).map(|r| len * (r + 1) / size - len * r / size).collect();
+                    let part = rank.sum_parts(given, &parts).unwrap();
+                    assert_eq!(part.len(), parts[rank.rank()]);
+                    // Summed in parts and put together it is the same.
+                    let again = rank.gather_parts(part, &parts).unwrap();
+                    assert!(again.iter().zip(&values).all(|(a, b)| a.to_bits() == b.to_bits()));
+                    assert_eq!(again.len(), len);
                     let mut bytes = vec![7; 3 * (mine as usize + 1)];
                     rank.broadcast(&mut bytes).unwrap();
                     (gathered, values, bytes)

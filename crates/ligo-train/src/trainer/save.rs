@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Session;
+use super::sharded::Elsewhere;
 use crate::collective::{as_first_says, check_replicas};
 use crate::log::Log;
 use crate::{Error, Event, FailedSavePolicy, NonFinitePolicy};
@@ -46,19 +47,24 @@ impl Session<'_, '_> {
     fn save(&mut self) -> Result<(), Error> {
         self.pause_meter();
         let started = Instant::now();
-        if let Some(log) = &mut self.log {
-            log.sync()?;
-        }
         if self.trainer.config.on_non_finite == NonFinitePolicy::Rollback {
             // Whatever led back to the checkpoint before is overcome.
             self.progress.skipped_in_a_row = 0;
         }
-        let step = self.progress.step;
         let t = &*self.trainer;
-        let Some(checkpoints) = &self.checkpoints else {
+        let mut elsewhere = Elsewhere::of(t);
+        let log = &mut self.log;
+        let saved = self.checkpoints.as_ref().map(|checkpoints| {
+            log.as_mut().map_or(Ok(()), Log::sync)?;
+            let state = (&t.store, &t.optimizer);
+            checkpoints.save(&self.run, &self.progress, state, || elsewhere.next())
+        });
+        // Whatever became of the file, the other ranks give all that they have for it.
+        elsewhere.finish()?;
+        let Some(path) = saved.transpose()? else {
             return Ok(());
         };
-        let path = checkpoints.save(&self.run, &self.progress, &t.store, &t.optimizer)?;
+        let step = self.progress.step;
         let seconds = started.elapsed().as_secs_f64();
         self.progress.save_seconds += seconds;
         self.saved_at = Some(step);

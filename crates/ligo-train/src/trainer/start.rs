@@ -29,7 +29,8 @@ impl Trainer<'_> {
             )?),
             _ => None,
         };
-        check_agreement(self.ranks, hash_of(format!("{} {}", run.text(), self.end)))?;
+        let is_shared = self.shares.is_some();
+        check_agreement(self.ranks, hash_of(format!("{} {} {is_shared}", run.text(), self.end)))?;
         let mut events = Vec::new();
         let restored = self.restore(checkpoints.as_ref(), run, &mut events)?;
         events.iter().for_each(|event| observer.on_event(event));
@@ -73,12 +74,14 @@ impl Trainer<'_> {
         let restored = match checkpoints {
             Some(checkpoints) => {
                 let report = &mut |event| events.push(event);
-                checkpoints.restore(run, &mut self.store, &mut self.optimizer, report)?
+                let state = (&mut self.store, &mut self.optimizer);
+                checkpoints.restore(run, state, self.shares.as_ref(), report)?
             }
             None => None,
         };
-        let (progress, path) = restored.unzip();
-        let progress = broadcast_state(self.ranks, progress, &mut self.store, &mut self.optimizer)?;
+        let ranks = (self.ranks, self.shares.as_ref());
+        let progress = broadcast_state(ranks, restored.as_ref(), &mut self.store, &mut self.optimizer)?;
+        let path = restored.map(|restored| restored.path);
         Ok(progress.map(|progress| (progress, path.unwrap_or_default())))
     }
 
@@ -120,6 +123,12 @@ impl Session<'_, '_> {
                 "ranks",
                 format!("{size} ranks compute {each} of {all} micro-batches each"),
             )?;
+            if self.trainer.shares.is_some() {
+                self.note(
+                    "optimizer_sharding",
+                    format!("each of {size} ranks keeps its share of the moments"),
+                )?;
+            }
         }
         Ok(())
     }
