@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Asks `transformers` (of a CaiT, `timm`) what a model directory computes and compares it with what ligo computed.
+"""Asks `transformers` (of a CaiT, and of what `timm` describes, `timm`) what a model directory computes and compares it with what ligo computed.
 
     python verify_hf.py MODEL_DIR DUMP.safetensors [--tolerance 1e-4] [--class BertForMaskedLM]
 
@@ -64,8 +64,22 @@ def load_cait(model_dir, _):
     return model.eval(), {"missing_keys": keys.missing_keys, "unexpected_keys": keys.unexpected_keys, "mismatched_keys": []}
 
 
+def load_timm(model_dir, _):
+    """What `timm` makes of its own `config.json`."""
+    import timm
+
+    model = timm.create_model(f"local-dir:{model_dir}")
+    weights = load_file(os.path.join(model_dir, "model.safetensors"))
+    shapes = {name: weight.shape for name, weight in model.state_dict().items()}
+    mismatched = [name for name, weight in weights.items() if name in shapes and weight.shape != shapes[name]]
+    weights = {name: weight.float() for name, weight in weights.items() if name not in mismatched}
+    keys = model.load_state_dict(weights, strict=False)
+    missing = [name for name in keys.missing_keys if name not in mismatched]
+    return model.eval(), {"missing_keys": missing, "unexpected_keys": keys.unexpected_keys, "mismatched_keys": mismatched}
+
+
 @torch.no_grad()
-def compute_cait(model, inputs):
+def compute_timm(model, inputs):
     hidden = []
     handles = [block.register_forward_pre_hook(lambda _, args: hidden.append(args[0])) for block in model.blocks[:1]]
     handles += [block.register_forward_hook(lambda _, args, out: hidden.append(out)) for block in model.blocks]
@@ -77,9 +91,13 @@ def compute_cait(model, inputs):
     return tensors
 
 
-def is_cait(model_dir):
+def loader_of_timm(model_dir):
+    """How a model is loaded that `transformers` does not have; nothing for all others."""
     with open(os.path.join(model_dir, "config.json")) as file:
-        return json.load(file).get("model_type") == "cait"
+        config = json.load(file)
+    if "model_type" not in config and "architecture" in config:
+        return load_timm
+    return load_cait if config.get("model_type") == "cait" else None
 
 
 def load(model_dir, class_name):
@@ -104,6 +122,8 @@ def logits_of(output):
         return torch.stack([output.start_logits, output.end_logits], dim=-1)
     if hasattr(output, "last_hidden_state"):  # no head
         return output.last_hidden_state
+    if type(output).__name__ == "ElectraForPreTrainingOutput":  # a number for each token
+        return output.logits.unsqueeze(-1)
     logits = output.logits if hasattr(output, "logits") else output.prediction_logits
     return logits.unsqueeze(1) if logits.dim() == 2 else logits  # classes: one row for each text or image
 
@@ -141,8 +161,9 @@ def names(keys):
 
 def verify(model_dir, dump_file, tolerance, class_name):
     dump = load_file(dump_file)
-    reference, loaded = (compute_cait, load_cait) if is_cait(model_dir) else (compute, load)
-    model, info = loaded(model_dir, class_name)
+    of_timm = loader_of_timm(model_dir)
+    reference = compute_timm if of_timm else compute
+    model, info = (of_timm or load)(model_dir, class_name)
     report = {
         "missing": names(info["missing_keys"]),
         "unexpected": names(info["unexpected_keys"]),
@@ -153,7 +174,7 @@ def verify(model_dir, dump_file, tolerance, class_name):
         "transformers": transformers.__version__,
         "torch": torch.__version__,
     }
-    if is_cait(model_dir):
+    if of_timm:
         report["timm"] = sys.modules["timm"].__version__
     keys_agree = not (report["missing"] or report["unexpected"] or report["mismatched"])
     inputs = {name: dump[name] for name in INPUTS if name in dump}

@@ -8,13 +8,14 @@ use crate::settings::Setting;
 use crate::unit::head_units;
 use crate::{
     Axis, Error, Extent, HiddenAct, Init, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Patches, PositionGrid,
-    Resample, Role, Sides, Unit, limits,
+    Resample, Role, Sides, Unit, limits, timm,
 };
 
 /// `config.json` of a CaiT (Touvron et al., arXiv:2103.17239) as `timm`'s `Cait` computes it.
 ///
-/// `timm` describes a model by the name of an architecture and arguments of a Python function, so the fields here are our own, in the
-/// words of `transformers`. Tensors are called and shaped exactly as in `timm`: put its `model.safetensors` beside a `config.json` such as
+/// `timm` describes a model by the name of an architecture and arguments of a Python function; its own `config.json` is read, and written again. The
+/// fields here are ours, in the words of `transformers`. Tensors are called and shaped exactly as in `timm`: its `model.safetensors` may also lie beside
+/// a `config.json` such as
 ///
 /// ```json
 /// {"model_type": "cait", "hidden_size": 192, "num_hidden_layers": 24, "num_attention_heads": 4, "intermediate_size": 768,
@@ -148,6 +149,29 @@ impl CaitConfig {
         self.intermediate_size_token_only.unwrap_or(self.intermediate_size)
     }
 
+    /// What a file of `timm`'s says of this model.
+    pub(crate) fn timm_arguments(&self) -> timm::Arguments {
+        timm::Arguments {
+            embed_dim: self.hidden_size,
+            depth: self.num_hidden_layers,
+            num_heads: self.num_attention_heads,
+            neurons: self.intermediate_size,
+            patch_size: self.patch_size.both(),
+            img_size: self.image_size.both(),
+            in_chans: self.num_channels,
+            num_classes: self.labels(),
+            qkv_bias: self.qkv_bias,
+            act: self.hidden_act,
+            attn_drop_rate: self.attention_probs_dropout_prob,
+            drop_path_rate: self.drop_path_rate,
+            class_attention: Some(timm::ClassAttention {
+                depth: self.depth_token_only,
+                neurons: self.class_ffn(),
+                init_values: self.init_values,
+            }),
+        }
+    }
+
     /// How an image is cut into tokens.
     pub fn patches(&self) -> Patches {
         Patches {
@@ -178,7 +202,10 @@ impl FamilyConfig for CaitConfig {
         limits::deviation("init_values", self.init_values)?;
         check_labels(&self.extra)?;
         self.patches().validate()?;
-        limits::heads_divide(self.num_attention_heads, self.hidden_size)
+        limits::heads_divide(self.num_attention_heads, self.hidden_size)?;
+        timm::check(&self.extra, self.layer_norm_eps, self.hidden_dropout_prob, || {
+            self.timm_arguments()
+        })
     }
 
     /// The parameters of `timm`'s `Cait`.
@@ -275,7 +302,7 @@ impl FamilyConfig for CaitConfig {
         };
         let class_axes = [Axis::CLASS_QUERY, Axis::CLASS_KEY, Axis::CLASS_VALUE];
         let mixed = Unit { set: "heads", block: 1 };
-        ParamTable::new("cait", rows.0, sizes, depths, Vec::new())
+        let table = ParamTable::new("cait", rows.0, sizes, depths, Vec::new())
             .with_units(head_units(width, 1))
             .with_activation(self.hidden_act)
             .with_norm(Norm {
@@ -283,7 +310,11 @@ impl FamilyConfig for CaitConfig {
                 place: NormPlace::Before,
             })
             .with_units([(Axis::HEADS, mixed)])
-            .with_units(class_axes.map(|axis| (axis, in_class_attention)))
+            .with_units(class_axes.map(|axis| (axis, in_class_attention)));
+        match timm::is_kept(&self.extra) {
+            true => table.with_fixed_epsilon(),
+            false => table,
+        }
     }
 
     fn task(&self) -> Task {

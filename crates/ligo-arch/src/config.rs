@@ -4,10 +4,10 @@ use crate::family::FamilyConfig;
 use crate::settings::Setting;
 use crate::words::in_words;
 use crate::{
-    BertConfig, CaitConfig, DistilBertConfig, Error, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig,
-    ModernBertConfig, OptConfig, ParamTable, Patches, PositionGrid, Sides, Sizes, Task, VitConfig,
+    BertConfig, CaitConfig, DistilBertConfig, ElectraConfig, Error, GemmaConfig, Gpt2Config, GptNeoxConfig,
+    LlamaConfig, ModernBertConfig, OptConfig, ParamTable, Patches, PositionGrid, Sides, Sizes, Task, VitConfig,
 };
-use crate::{LayerType, gemma, layer_types, llama};
+use crate::{LayerType, gemma, layer_types, llama, timm};
 
 /// The families: variant, type of the configuration, `model_type`s that it reads.
 macro_rules! families {
@@ -67,6 +67,8 @@ families! {
     ModernBert(ModernBertConfig) = "modernbert",
     /// DistilBERT.
     DistilBert(DistilBertConfig) = "distilbert",
+    /// ELECTRA, under the head of its discriminator or its generator.
+    Electra(ElectraConfig) = "electra",
     /// ViT, and DeiT, which is a ViT with a distillation token.
     Vit(VitConfig) = "vit" | "deit",
     /// CaiT.
@@ -84,12 +86,15 @@ families! {
 }
 
 impl ModelConfig {
-    /// Reads the content of a Hugging Face `config.json`.
+    /// Reads the content of a Hugging Face `config.json`, or of one of `timm`'s, which names an `architecture` and no `model_type`.
     ///
     /// # Errors
     /// The family is missing or unknown, a field has the wrong type, sizes contradict each other, or a
     /// feature is asked for that is not supported.
     pub fn from_json(json: &Value) -> Result<Self, Error> {
+        if timm::is_one(json) {
+            return Self::from_json(&timm::translated(json)?);
+        }
         let model_type = json.get("model_type").and_then(Value::as_str);
         let model_type = model_type.ok_or_else(|| Error::NoModelType {
             known: Self::MODEL_TYPES.join(", "),
@@ -101,6 +106,20 @@ impl ModelConfig {
         let config = Self::parse(model_type, &json)?;
         config.validate()?;
         Ok(config)
+    }
+
+    /// The content of `config.json` beside weights: [`ModelConfig::to_json`], or `timm`'s own where the model came from a folder of `timm`'s.
+    pub fn to_file(&self) -> Value {
+        timm::written(self).unwrap_or_else(|| self.to_json())
+    }
+
+    /// Whether files of this model are `timm`'s: `config.json` and the names of tensors.
+    pub fn is_of_timm(&self) -> bool {
+        match self {
+            Self::Vit(c) => timm::is_kept(&c.extra),
+            Self::Cait(c) => timm::is_kept(&c.extra),
+            _ => false,
+        }
     }
 
     /// The same model of images with these names for its classes, where it has as many and none of them has a name.

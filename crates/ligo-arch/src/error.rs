@@ -27,6 +27,29 @@ pub enum Error {
         /// The families that can be read.
         known: String,
     },
+    /// An architecture of `timm` that `ligo` does not know: neither its heads nor its settings can be told from its tensors.
+    #[error(
+        "timm's architecture {found:?} is not one that ligo computes; known are {known}; the nearest is {nearest}. Where the model is one of these in \
+         other sizes, name it in `architecture` and say embed_dim, depth and num_heads in `model_args`"
+    )]
+    TimmArchitecture {
+        /// What the file says.
+        found: String,
+        /// The name that is most like it.
+        nearest: String,
+        /// How the known names are made.
+        known: &'static str,
+    },
+    /// An argument in a `config.json` of `timm` that cannot be computed with.
+    #[error("timm's argument {argument} = {} is not supported; supported: {expected}", found.escape_debug())]
+    TimmArgument {
+        /// Its name.
+        argument: String,
+        /// What the file says.
+        found: String,
+        /// What can be used instead.
+        expected: String,
+    },
     /// `layer_types` says different things of the layers, and not of each one.
     #[error("layer_types has {found} entries, but num_hidden_layers is {layers}; write down one for each layer")]
     LayerTypes {

@@ -1,8 +1,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    BertConfig, CaitConfig, DistilBertConfig, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig, ModelConfig,
-    ModernBertConfig, OptConfig, VitConfig,
+    BertConfig, CaitConfig, DistilBertConfig, ElectraConfig, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig,
+    ModelConfig, ModernBertConfig, OptConfig, VitConfig,
 };
 
 /// Fields that are read, but are no field of a configuration's struct.
@@ -28,6 +28,7 @@ impl ModelConfig {
             "camembert" => Self::Bert(like_roberta("camembert", "CamembertForMaskedLM")),
             "modernbert" => Self::ModernBert(ModernBertConfig::new(64, 8, 2, 1, 16)),
             "distilbert" => Self::DistilBert(DistilBertConfig::new(64, 8, 1, 1)),
+            "electra" => Self::Electra(ElectraConfig::new(64, 8, 1, 1)),
             "gpt2" => Self::Gpt2(Gpt2Config::new(64, 8, 1, 1)),
             "gpt_neox" => Self::GptNeox(GptNeoxConfig::new(64, 8, 1, 1)),
             "opt" => Self::Opt(OptConfig::new(64, 8, 1, 1)),
@@ -143,7 +144,7 @@ const OPTIONAL: [(&[&str], &[&str]); 11] = [
     ),
     (&["smollm3"], &["no_rope_layer_interval"]),
     (&["phi3"], &["partial_rotary_factor"]),
-    (&["vit", "deit", "cait"], &["drop_path_rate"]),
+    (&["vit", "deit", "cait"], &["drop_path_rate", "timm"]),
     (&["gpt2"], &["n_inner", "n_ctx"]),
     (
         &["opt"],

@@ -18,6 +18,8 @@ pub enum Task {
     },
     /// Where an answer begins and ends.
     QuestionAnswering,
+    /// Of each token whether it was replaced.
+    ReplacedTokens,
     /// Nothing: there is no head, and what comes out are hidden states.
     HiddenStates,
     /// The class of an image.
@@ -34,6 +36,7 @@ impl fmt::Display for Task {
             Self::CausalLm => f.write_str("next tokens"),
             Self::SequenceClassification { labels } => write!(f, "{labels} classes of texts"),
             Self::QuestionAnswering => f.write_str("where an answer begins and ends"),
+            Self::ReplacedTokens => f.write_str("which tokens were replaced"),
             Self::HiddenStates => f.write_str("nothing (hidden states, without a head)"),
             Self::ImageClassification { labels } => write!(f, "{labels} classes of images"),
         }

@@ -1,5 +1,7 @@
 use std::collections::HashSet;
 
+use serde_json::json;
+
 use crate::{ModelConfig, Param};
 
 /// A file belongs to a family when at least this share of its tensors does.
@@ -7,23 +9,34 @@ const LEAST_SHARE: f64 = 0.5;
 
 impl ModelConfig {
     /// The `model_type` to whose tensors these names belong, whatever the number of layers; of several that share their
-    /// names (Llama and Mistral) the first. `None` when no family has even half of them.
+    /// names (Llama and Mistral) the first. Vision transformers under `timm`'s names are `timm's ViT` and `timm's DeiT`. `None` when no family has
+    /// even half of them.
     pub fn recognise<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<&'static str> {
         let names: Vec<String> = names.into_iter().map(without_numbers).collect();
         let mut best = (LEAST_SHARE, None);
-        for model_type in Self::MODEL_TYPES {
-            let Some(example) = Self::example(model_type) else {
-                continue;
-            };
+        // A CaiT has all tensors of timm's ViT and more, so it comes behind.
+        let of_timm = [
+            ("timm's ViT", timm_example("vit_tiny_patch16_224")),
+            ("timm's DeiT", timm_example("deit_tiny_distilled_patch16_224")),
+        ];
+        let others = Self::MODEL_TYPES
+            .iter()
+            .map(|model_type| (*model_type, Self::example(model_type)));
+        for (name, example) in of_timm.into_iter().chain(others) {
+            let Some(example) = example else { continue };
             let known = names_of(&example);
             let count = names.iter().filter(|name| known.contains(*name)).count();
             let share = count as f64 / names.len().max(1) as f64;
             if share > best.0 {
-                best = (share, Some(*model_type));
+                best = (share, Some(name));
             }
         }
         best.1
     }
+}
+
+fn timm_example(architecture: &str) -> Option<ModelConfig> {
+    ModelConfig::from_json(&json!({ "architecture": architecture })).ok()
 }
 
 /// What files call the tensors of such a model, with and without its head.
@@ -66,6 +79,19 @@ mod tests {
                 other => other,
             };
             assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn the_names_of_timm_are_told_from_those_of_transformers() {
+        for (architecture, expected) in [
+            ("vit_base_patch16_224", "timm's ViT"),
+            ("deit_base_patch16_224", "timm's ViT"),
+            ("deit_base_distilled_patch16_224", "timm's DeiT"),
+            ("cait_s24_224", "cait"),
+        ] {
+            let names = names_of(&timm_example(architecture).unwrap());
+            assert_eq!(ModelConfig::recognise(names.iter().map(String::as_str)), Some(expected));
         }
     }
 

@@ -117,9 +117,6 @@ const USUAL: Fields = Fields {
     positions: "max_position_embeddings",
 };
 
-/// The width of an OPT's token table, which is that of the residual stream where nothing projects.
-const WORDS: &str = "word_embed_proj_dim";
-
 impl ModelConfig {
     /// What the family calls its sizes in `config.json`.
     pub fn fields(&self) -> Fields {
@@ -168,8 +165,14 @@ impl ModelConfig {
             None => sizes.hidden,
         };
         object.insert(fields.width.into(), width.into());
-        if object.get(WORDS) == Some(&Value::from(sizes.hidden)) {
-            object.insert(WORDS.into(), width.into());
+        // The width of a token table is that of the residual stream where nothing projects.
+        let words = match self {
+            Self::Opt(_) => Some("word_embed_proj_dim"),
+            Self::Electra(_) => Some("embedding_size"),
+            _ => None,
+        };
+        if let Some(words) = words.filter(|words| object.get(*words) == Some(&Value::from(sizes.hidden))) {
+            object.insert(words.into(), width.into());
         }
         let factor = width as f64 / sizes.hidden as f64;
 

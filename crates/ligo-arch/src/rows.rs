@@ -66,7 +66,12 @@ impl Stack {
     }
 }
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    /// A row that is there already.
+    pub(crate) fn of(spec: &'a mut ParamSpec) -> Self {
+        Self(spec)
+    }
+
     /// Not every checkpoint of the family has it.
     pub(crate) fn optional(self) -> Self {
         self.0.required = false;

@@ -8,13 +8,14 @@ use crate::settings::Setting;
 use crate::unit::head_units;
 use crate::{
     Axis, Error, Extent, HiddenAct, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Patches, PositionGrid,
-    Resample, Role, Sides, limits,
+    Resample, Role, Sides, limits, timm,
 };
 
 /// `config.json` of a ViT or a DeiT, with the names of `transformers`' `ViTConfig` and `DeiTConfig`.
 ///
 /// A DeiT (Touvron et al., arXiv:2012.12877) is a ViT (Dosovitskiy et al., arXiv:2010.11929) with a distillation token behind the class
 /// token. The DeiT-S and DeiT-B that were trained without a teacher have no such token; they are `vit` models.
+/// What came from a `config.json` of `timm`'s is written as one again, and its tensors are stored under `timm`'s names.
 /// Fields that are not listed are kept in [`VitConfig::extra`] and written back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VitConfig {
@@ -141,10 +142,35 @@ impl VitConfig {
         self.model_type == "deit"
     }
 
-    /// Whether class token and distillation token have a head each (`DeiTForImageClassificationWithTeacher`).
+    /// Whether class token and distillation token have a head each (`DeiTForImageClassificationWithTeacher`, and all of `timm`'s).
     pub fn has_distillation_head(&self) -> bool {
         let named = self.extra.get("architectures").and_then(Value::as_array);
-        self.is_deit() && named.is_some_and(|names| names.iter().any(|name| name == WITH_TEACHER))
+        let is_named = named.is_some_and(|names| names.iter().any(|name| name == WITH_TEACHER));
+        self.is_deit() && (is_named || self.is_of_timm())
+    }
+
+    /// Whether files of this model are `timm`'s.
+    fn is_of_timm(&self) -> bool {
+        timm::is_kept(&self.extra)
+    }
+
+    /// What a file of `timm`'s says of this model.
+    pub(crate) fn timm_arguments(&self) -> timm::Arguments {
+        timm::Arguments {
+            embed_dim: self.hidden_size,
+            depth: self.num_hidden_layers,
+            num_heads: self.num_attention_heads,
+            neurons: self.intermediate_size,
+            patch_size: self.patch_size.both(),
+            img_size: self.image_size.both(),
+            in_chans: self.num_channels,
+            num_classes: self.labels(),
+            qkv_bias: self.qkv_bias,
+            act: self.hidden_act,
+            attn_drop_rate: self.attention_probs_dropout_prob,
+            drop_path_rate: self.drop_path_rate,
+            class_attention: None,
+        }
     }
 
     /// The number of classes.
@@ -214,7 +240,10 @@ impl FamilyConfig for VitConfig {
         limits::deviation("initializer_range", self.initializer_range)?;
         check_labels(&self.extra)?;
         self.patches().validate()?;
-        limits::heads_divide(self.num_attention_heads, self.hidden_size)
+        limits::heads_divide(self.num_attention_heads, self.hidden_size)?;
+        timm::check(&self.extra, self.layer_norm_eps, self.hidden_dropout_prob, || {
+            self.timm_arguments()
+        })
     }
 
     /// The parameters of `ViTForImageClassification`, `DeiTForImageClassification` or `…WithTeacher`; the pooler is optional.
@@ -283,6 +312,10 @@ impl FamilyConfig for VitConfig {
         rows.one(format!("{pooler}.bias"), &[Axis::POOLER], "pooler", Bias)
             .optional();
 
+        if self.is_of_timm() {
+            timm::stored_as_in_timm(&mut rows, base, layers);
+        }
+
         let d = self.hidden_size;
         let patches = self.patches();
         let sizes = [
@@ -299,14 +332,17 @@ impl FamilyConfig for VitConfig {
         let depths = [(layers.name, self.num_hidden_layers)];
         let prefix = if self.is_deit() { "deit." } else { "vit." };
         let width = d.checked_div(self.num_attention_heads).unwrap_or(1);
-        ParamTable::new(base, rows.0, sizes, depths, Vec::new())
+        let table = ParamTable::new(base, rows.0, sizes, depths, Vec::new())
             .with_units(head_units(width, 1))
             .with_activation(self.hidden_act)
             .with_norm(Norm {
                 kind: NormKind::Layer,
                 place: NormPlace::Before,
-            })
-            .with_base_prefix(prefix)
+            });
+        match self.is_of_timm() {
+            true => table.with_fixed_epsilon(),
+            false => table.with_base_prefix(prefix),
+        }
     }
 
     fn task(&self) -> Task {
@@ -341,6 +377,9 @@ impl FamilyConfig for VitConfig {
     }
 
     fn architecture(&self) -> Option<String> {
+        if self.is_of_timm() {
+            return None;
+        }
         let class = match (self.is_deit(), self.has_distillation_head()) {
             (false, _) => "ViTForImageClassification",
             (true, false) => "DeiTForImageClassification",
@@ -385,7 +424,10 @@ impl FamilyConfig for VitConfig {
             tensor: format!("{}.embeddings.position_embeddings", self.base()),
             prefix: self.prefix_tokens(),
             grid: self.patches().grid(),
-            filter: Resample::Bicubic,
+            filter: match self.is_of_timm() {
+                true => Resample::Antialiased,
+                false => Resample::Bicubic,
+            },
         })
     }
 

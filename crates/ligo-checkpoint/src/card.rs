@@ -34,6 +34,8 @@ pub struct Card {
     pub recipe: Option<String>,
     /// The class of `transformers` that loads it.
     pub class: Option<String>,
+    /// Whether `timm` loads it, by a `config.json` of its own.
+    pub is_of_timm: bool,
     /// The command that makes it again.
     pub command: Option<String>,
     /// What the card of the model that this one was made from says of license, language, task and data: see [`Card::inherited`].
@@ -76,7 +78,8 @@ impl Card {
 
     /// The card as Markdown with the hub's YAML header.
     pub fn to_markdown(&self) -> String {
-        let mut text = format!("{FENCE}\nlibrary_name: transformers\n{}", self.inherited);
+        let library = if self.is_of_timm { "timm" } else { "transformers" };
+        let mut text = format!("{FENCE}\nlibrary_name: {library}\n{}", self.inherited);
         if let Some(base) = self.base_model.as_deref().filter(|base| is_on_hub(base)) {
             text += &format!("base_model: {}\n", quoted(base));
         }
@@ -106,6 +109,9 @@ impl Card {
             text += &format!(
                 "\n## Load it\n\n```python\nfrom transformers import {class}\n\nmodel = {class}.from_pretrained(\"this folder, or its name on the hub\")\n```\n"
             );
+        }
+        if self.is_of_timm {
+            text += "\n## Load it\n\n```python\nimport timm\n\nmodel = timm.create_model(\"local-dir:this folder\", pretrained=True)  # hf-hub: and its name on the hub\n```\n";
         }
         if let Some(command) = &self.command {
             text += &format!("\n## Make it again\n\n```sh\n{}\n```\n", code(command));
@@ -332,6 +338,16 @@ mod tests {
         assert!(
             text.contains("model = LlamaForCausalLM.from_pretrained(") && text.contains("\nligo grow --layers 2x\n")
         );
+    }
+
+    #[test]
+    fn a_card_says_that_timm_loads_a_model_of_timms() {
+        let card = Card {
+            is_of_timm: true,
+            ..Default::default()
+        };
+        let text = card.to_markdown();
+        assert!(text.starts_with("---\nlibrary_name: timm\n") && text.contains("timm.create_model("));
     }
 
     #[test]

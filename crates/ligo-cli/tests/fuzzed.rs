@@ -156,6 +156,7 @@ fn configurations(count: usize) {
         "bert",
         "roberta",
         "distilbert",
+        "electra",
         "modernbert",
         "gpt2",
         "opt",

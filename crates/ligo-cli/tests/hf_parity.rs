@@ -51,6 +51,10 @@ fn grown_models_of_every_family_compute_the_same_in_transformers() {
         "llama/qwen2_tied",
         "llama/qwen3",
         "llama/rope_llama3",
+        "electra/discriminator",
+        "electra/discriminator_projected_padding",
+        "electra/generator_projected",
+        "electra/generator_untied",
         "vit/vit_3_heads",
         "vit/deit_with_teacher",
     ]

@@ -37,7 +37,7 @@ pub fn dims(config: &ModelConfig, seq_len: usize, mask_probability: f64) -> Tran
             Task::MaskedLm => Predicted::Masked {
                 fraction: mask_probability * (seq_len as f64 - 2.0) / seq_len as f64,
             },
-            Task::CausalLm | Task::QuestionAnswering => Predicted::EveryToken,
+            Task::CausalLm | Task::QuestionAnswering | Task::ReplacedTokens => Predicted::EveryToken,
             Task::SequenceClassification { .. } | Task::ImageClassification { .. } | Task::HiddenStates => {
                 Predicted::EverySequence
             }

@@ -60,12 +60,15 @@ pub fn at_resolution(
     wanted: &ModelConfig,
 ) -> Result<(ModelDir, ModelConfig), Error> {
     let resized = config.at_resolution_of(wanted)?;
-    let (Some(table), Some(to)) = (config.position_grid(), resized.position_grid()) else {
+    let (Some(grid), Some(to)) = (config.position_grid(), resized.position_grid()) else {
         return Ok((dir, config));
     };
-    let name = table.tensor.clone();
-    let extract: Extract = Box::new(move |values| table.resample(values, to.grid));
-    Ok((dir.with_computed([(name.clone(), name, extract)]), resized))
+    let (name, table) = (grid.tensor.clone(), config.table());
+    let stored = table
+        .get(&name)
+        .map_or_else(|| name.clone(), |param| table.file_part(&param).0);
+    let extract: Extract = Box::new(move |values| grid.resample(values, to.grid));
+    Ok((dir.with_computed([(name, stored, extract)]), resized))
 }
 
 /// The tensors of a file that the table has no place for: no parameters, no second names of tied ones, no buffers of older files.

@@ -130,7 +130,7 @@ fn stays_as_it_is(name: &str, small: &ParamTable, large: &ParamTable) -> bool {
 
 /// Where tensors are left out, the class that had a use for them does not describe the model any more.
 fn config(large: &ModelConfig, something_is_left_out: bool) -> Value {
-    let mut config = large.to_json();
+    let mut config = large.to_file();
     if let (true, Some(class), Some(fields)) = (something_is_left_out, large.architecture(), config.as_object_mut()) {
         fields.insert(ARCHITECTURES.into(), json!([class]));
     }

@@ -51,6 +51,8 @@ pub enum Inputs {
     Sequences(SequenceInputs),
     /// Where answers begin and end.
     Spans(SpanInputs),
+    /// Which tokens were replaced.
+    Replaced(ReplacedInputs),
 }
 
 impl Inputs {
@@ -62,6 +64,7 @@ impl Inputs {
             Self::Images(_) => "images",
             Self::Sequences(_) => "classes of texts",
             Self::Spans(_) => "answer spans",
+            Self::Replaced(_) => "replaced tokens",
         }
     }
 }
@@ -149,4 +152,13 @@ pub struct SpanInputs {
     pub starts: Tensor<1, Int>,
     /// Its last token, `[B]`; counted in the same way.
     pub ends: Tensor<1, Int>,
+}
+
+/// One batch of texts in which a generator has replaced tokens. `B` sequences of `L` tokens.
+#[derive(Clone, Debug)]
+pub struct ReplacedInputs {
+    /// The texts with replaced tokens; padding does not count.
+    pub text: TextFeatures,
+    /// 1 where a token was replaced and 0 where it is the original one, `[B, L]`; a negative label is not counted.
+    pub labels: Tensor<2, Int>,
 }

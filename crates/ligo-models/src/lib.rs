@@ -36,6 +36,7 @@ mod causal;
 mod decoder;
 pub mod distilbert;
 mod dropout;
+pub mod electra;
 mod embedding;
 mod error;
 pub mod gemma;
@@ -74,7 +75,9 @@ pub use bert::{
 pub use dropout::DropoutStream;
 pub use embedding::Embedding;
 pub use error::Error;
-pub use inputs::{CausalInputs, Features, ImageInputs, Inputs, MlmInputs, SequenceInputs, SpanInputs, TextFeatures};
+pub use inputs::{
+    CausalInputs, Features, ImageInputs, Inputs, MlmInputs, ReplacedInputs, SequenceInputs, SpanInputs, TextFeatures,
+};
 pub use linear::Linear;
 pub use model::Model;
 pub use norm::LayerNorm;

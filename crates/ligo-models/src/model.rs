@@ -6,6 +6,7 @@ use ligo_arch::{BertConfig, ModelConfig, Task};
 use crate::bert::{BareBert, BareRoberta, BertForMaskedLm, BertForQuestionAnswering, BertForSequenceClassification};
 use crate::cait::Cait;
 use crate::distilbert::DistilBertForMaskedLm;
+use crate::electra::{ElectraForMaskedLm, ElectraForPreTraining};
 use crate::gemma::GemmaForCausalLm;
 use crate::gpt_neox::GptNeoxForCausalLm;
 use crate::gpt2::Gpt2LmHeadModel;
@@ -85,6 +86,10 @@ networks! {
     DistilBert(DistilBertForMaskedLm),
     /// ModernBERT.
     ModernBert(ModernBertForMaskedLm),
+    /// ELECTRA's discriminator.
+    ElectraForPreTraining(ElectraForPreTraining),
+    /// ELECTRA's generator.
+    ElectraForMaskedLm(ElectraForMaskedLm),
     /// ViT with a classifier.
     Vit(VitForImageClassification),
     /// DeiT with a classifier.
@@ -144,6 +149,10 @@ impl Model {
             }
             ModelConfig::ModernBert(c) => Self::ModernBert(ModernBertForMaskedLm::skeleton(c, device)),
             ModelConfig::DistilBert(c) => Self::DistilBert(DistilBertForMaskedLm::skeleton(c, device)),
+            ModelConfig::Electra(c) if c.is_generator() => {
+                Self::ElectraForMaskedLm(ElectraForMaskedLm::skeleton(c, device))
+            }
+            ModelConfig::Electra(c) => Self::ElectraForPreTraining(ElectraForPreTraining::skeleton(c, device)),
             ModelConfig::Vit(c) if c.has_distillation_head() => {
                 Self::DeitWithTeacher(DeitWithTeacher::skeleton(c, has("deit.pooler."), device))
             }
@@ -207,7 +216,7 @@ impl Model {
     }
 
     /// The mean loss over all labels that count: cross entropy of masked or next tokens, of classes, or of the ends of
-    /// answers. Heads run only where a label is.
+    /// answers, or of tokens that were replaced. Heads run only where a label is.
     ///
     /// # Shapes
     /// See [`Inputs`]; the result has one element, 0 when no label counts.
@@ -256,7 +265,7 @@ impl Model {
     /// hidden states.
     ///
     /// # Shapes
-    /// See [`Features`]; the result is `[B, L, V]`, `[B, 1, K]` for `K` classes, `[B, L, 2]` for the ends of answers, or `[B, L, D]` without a head.
+    /// See [`Features`]; the result is `[B, L, V]`, `[B, 1, K]` for `K` classes, `[B, L, 2]` for the ends of answers, `[B, L, 1]` for tokens that were replaced, or `[B, L, D]` without a head.
     ///
     /// # Errors
     /// [`Error::WrongFeatures`] when the model reads something else.

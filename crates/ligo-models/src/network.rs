@@ -1,6 +1,9 @@
 use burn::tensor::Tensor;
 
-use crate::{Error, Features, ImageInputs, Inputs, MlmInputs, Pass, Scores, SequenceInputs, SpanInputs, TextFeatures};
+use crate::{
+    Error, Features, ImageInputs, Inputs, MlmInputs, Pass, ReplacedInputs, Scores, SequenceInputs, SpanInputs,
+    TextFeatures,
+};
 
 /// What every family's module can do; see the methods of [`Model`](crate::Model).
 pub(crate) trait Network {
@@ -60,6 +63,14 @@ pub(crate) fn spans(inputs: &Inputs) -> Result<&SpanInputs, Error> {
     match inputs {
         Inputs::Spans(inputs) => Ok(inputs),
         other => Err(wrong("answer spans", other)),
+    }
+}
+
+/// A batch of texts with replaced tokens.
+pub(crate) fn replaced(inputs: &Inputs) -> Result<&ReplacedInputs, Error> {
+    match inputs {
+        Inputs::Replaced(inputs) => Ok(inputs),
+        other => Err(wrong("replaced tokens", other)),
     }
 }
 

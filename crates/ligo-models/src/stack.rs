@@ -111,7 +111,7 @@ mod tests {
     use ligo_arch::{ModelConfig, Task};
 
     use super::*;
-    use crate::{CausalInputs, ImageInputs, Inputs, Layers, MlmInputs, Model, TokenDrop};
+    use crate::{CausalInputs, ImageInputs, Inputs, Layers, MlmInputs, Model, ReplacedInputs, TextFeatures, TokenDrop};
 
     /// Adds its number to every state, and notes how many tokens it saw and the marks that belong to them.
     #[derive(Module, Debug)]
@@ -275,6 +275,10 @@ mod tests {
                 labels: ids,
                 documents: None,
                 position_ids: None,
+            }),
+            Task::ReplacedTokens => Inputs::Replaced(ReplacedInputs {
+                text: TextFeatures::new(ids.clone()),
+                labels: ids.greater_elem(3).int(),
             }),
             _ => {
                 let [channels, height, width] = config.image_shape().unwrap_or_default();

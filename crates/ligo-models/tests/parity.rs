@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use half::{bf16, f16};
 use ligo_arch::{ModelConfig, ParamTable, Task};
-use ligo_models::{CausalInputs, DropoutStream, Features, Inputs, Model, SequenceInputs, SpanInputs, TextFeatures};
+use ligo_models::{
+    CausalInputs, DropoutStream, Features, Inputs, Model, ReplacedInputs, SequenceInputs, SpanInputs, TextFeatures,
+};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 /// Largest allowed difference of a logit or a hidden state from what `transformers` computed.
@@ -139,6 +141,10 @@ fn labelled(task: Task, features: &Features, reference: &SafeTensors, device: &D
             starts: column(0, 2),
             ends: column(1, 2),
         }),
+        Task::ReplacedTokens => Inputs::Replaced(ReplacedInputs {
+            text,
+            labels: integers(reference, "labels", device).unwrap(),
+        }),
         Task::CausalLm => Inputs::Causal(CausalInputs {
             input_ids: text.input_ids.clone(),
             labels: integers(reference, "labels", device).unwrap(),
@@ -160,10 +166,12 @@ fn integers(reference: &SafeTensors, name: &str, device: &Device) -> Option<Tens
 fn largest_difference(found: &Tensor<3>, reference: &SafeTensors, name: &str) -> f64 {
     let view = reference.tensor(name).unwrap();
     let shape: Vec<usize> = view.shape().to_vec();
-    // One row for each image or text where classes are predicted.
+    // One row for each image or text where classes are predicted, and one number for each token of a discriminator.
     let [batch, rows, columns] = found.dims();
     assert!(
-        shape == [batch, rows, columns] || (rows == 1 && shape == [batch, columns]),
+        shape == [batch, rows, columns]
+            || (rows == 1 && shape == [batch, columns])
+            || (columns == 1 && shape == [batch, rows]),
         "{name}: {shape:?}"
     );
     let found = found.to_data();
@@ -307,6 +315,11 @@ fn models_that_find_answers_compute_what_transformers_computes() {
 }
 
 #[test]
+fn electra_computes_and_learns_what_transformers_does() {
+    check_family("electra", 5);
+}
+
+#[test]
 fn vit_and_deit_compute_what_transformers_computes() {
     check_family("vit", 6);
 }
@@ -314,6 +327,11 @@ fn vit_and_deit_compute_what_transformers_computes() {
 #[test]
 fn cait_computes_what_timm_computes() {
     check_family("cait", 3);
+}
+
+#[test]
+fn folders_of_timm_compute_what_timm_computes() {
+    check_family("timm", 5);
 }
 
 #[test]

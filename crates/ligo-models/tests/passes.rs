@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use common::{
-    answers, any, batch, classes, decoders, images, number, texts, tiny, tiny_distilbert, tiny_modernbert,
-    tiny_roberta, values,
+    answers, any, batch, classes, decoders, images, number, replaced, texts, tiny, tiny_distilbert, tiny_electra,
+    tiny_modernbert, tiny_roberta, values,
 };
 use ligo_arch::{ModelConfig, Task};
 use ligo_models::{
@@ -25,6 +25,7 @@ fn kinds() -> Vec<ModelConfig> {
     let mut kinds: Vec<_> = heads.collect();
     kinds.extend(encoders);
     kinds.extend([tiny_distilbert(), tiny_modernbert()]);
+    kinds.extend(tiny_electra());
     kinds.extend(decoders::kinds());
     kinds.extend(images::dropping(0.1, 0.1, 0.2));
     kinds
@@ -48,6 +49,7 @@ fn with_layers(config: &ModelConfig, layers: usize) -> ModelConfig {
     match &mut config {
         ModelConfig::Bert(c) => c.num_hidden_layers = layers,
         ModelConfig::DistilBert(c) => c.n_layers = layers,
+        ModelConfig::Electra(c) => c.num_hidden_layers = layers,
         ModelConfig::ModernBert(c) => c.num_hidden_layers = layers,
         ModelConfig::Vit(c) => c.num_hidden_layers = layers,
         ModelConfig::Cait(c) => c.num_hidden_layers = layers,
@@ -72,6 +74,7 @@ fn inputs(config: &ModelConfig, device: &Device) -> Inputs {
         Task::SequenceClassification { .. } => Inputs::Sequences(classes(device)),
         Task::QuestionAnswering => Inputs::Spans(answers(device)),
         Task::MaskedLm => batch(device).into(),
+        Task::ReplacedTokens => Inputs::Replaced(replaced(device)),
         Task::CausalLm => Inputs::Causal(decoders::next_tokens(device)),
         _ => Inputs::Images(images::labelled(device)),
     }

@@ -95,6 +95,6 @@ pub fn save_model(
         card: beside.card,
         ..WriteOptions::default()
     };
-    ligo_checkpoint::write_model(target, &config.to_json(), tensors, &options)?;
+    ligo_checkpoint::write_model(target, &config.to_file(), tensors, &options)?;
     Ok(())
 }

@@ -147,6 +147,16 @@ pub fn families() -> Vec<Family> {
     let neurons = encoder
         .each_ref()
         .map(|change| renamed(change, "intermediate_size", "ffn_dim"));
+    let electra = with(
+        &bert,
+        &json!({"model_type": "electra", "architectures": ["ElectraForPreTraining"], "embedding_size": 8}),
+    );
+    // Where nothing projects, tables widen with the layers.
+    let mut tables = encoder.clone();
+    tables[2]["embedding_size"] = 16.into();
+    tables[3]["embedding_size"] = 12.into();
+    let projected = json!({"embedding_size": 6});
+    let generator = json!({"architectures": ["ElectraForMaskedLM"]});
     let vit = json!({"model_type": "vit", "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12,
         "image_size": 8, "patch_size": 4, "num_labels": 3});
     let deit = json!({"model_type": "deit", "architectures": ["DeiTForImageClassificationWithTeacher"]});
@@ -189,6 +199,14 @@ pub fn families() -> Vec<Family> {
         family("qwen3_moe", &with(&llama, &mixture), &grown),
         family("opt", &opt, &neurons),
         family("opt, post-norm", &with(&opt, &projected), &neurons),
+        family("electra", &electra, &tables),
+        family("electra, projected", &with(&electra, &projected), &encoder),
+        family("electra, generator", &with(&electra, &generator), &tables),
+        family(
+            "electra, generator, projected",
+            &with(&with(&electra, &generator), &projected),
+            &encoder,
+        ),
         family("vit", &vit, &encoder),
         family("deit", &with(&vit, &deit), &encoder),
         family("cait", &cait, &class_attention),

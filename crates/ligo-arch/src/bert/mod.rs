@@ -10,6 +10,7 @@ use crate::settings::{Setting, padding};
 use crate::{Error, HiddenAct, ModelConfig, ParamTable, limits};
 
 use names::Names;
+pub(crate) use table::{embeddings, layers, linear, norm};
 
 /// `config.json` of a BERT or of a RoBERTa, XLM-RoBERTa or CamemBERT, with the names of `transformers`' `BertConfig` and `RobertaConfig`.
 ///
@@ -94,7 +95,7 @@ impl BertConfig {
             hidden_size,
             num_hidden_layers,
             num_attention_heads,
-            intermediate_size: 4 * hidden_size,
+            intermediate_size: hidden_size.saturating_mul(4),
             hidden_act: HiddenAct::Gelu,
             hidden_dropout_prob: dropout(),
             attention_probs_dropout_prob: dropout(),

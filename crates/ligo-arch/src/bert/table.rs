@@ -1,7 +1,7 @@
 use super::BertConfig;
 use super::names::Names;
 use crate::family::Task;
-use crate::rows::Rows;
+use crate::rows::{Rows, Stack};
 use crate::unit::head_units;
 use crate::{Axis, Extent, Norm, NormKind, NormPlace, ParamSpec, ParamTable, Repeat, Role, Stored, Unit};
 
@@ -15,7 +15,8 @@ type Ties = Vec<(String, String)>;
 pub(super) fn table(c: &BertConfig) -> ParamTable {
     let names = c.names();
     let mut rows = Rows::default();
-    encoder(&mut rows, names);
+    embeddings(&mut rows, names.base_prefix, Axis::HIDDEN);
+    layers(&mut rows, names.layers);
     let mut ties = Ties::new();
     let mut classes = 2;
     match c.head() {
@@ -95,10 +96,9 @@ pub(super) fn table(c: &BertConfig) -> ParamTable {
         .with_base_prefix(names.base_prefix)
 }
 
-/// Embeddings and layers.
-fn encoder(rows: &mut Rows, names: &Names) {
-    let h = Axis::HIDDEN;
-    let emb = format!("{}embeddings", names.base_prefix);
+/// Tables of tokens, positions and types, and the normalisation of their sum; `base` is what their names begin with.
+pub(crate) fn embeddings(rows: &mut Rows, base: &str, h: Axis) {
+    let emb = format!("{base}embeddings");
     for (path, entries) in [
         ("word_embeddings", Axis::VOCAB),
         ("position_embeddings", Axis::POSITION),
@@ -108,6 +108,11 @@ fn encoder(rows: &mut Rows, names: &Names) {
         rows.one(name, &[entries, h], "embeddings", Role::Embedding);
     }
     norm(rows, &format!("{emb}.LayerNorm"), h, "embeddings");
+}
+
+/// What each layer holds.
+pub(crate) fn layers(rows: &mut Rows, layers: Stack) {
+    let h = Axis::HIDDEN;
     for (path, out, input, module) in [
         ("attention.self.query", Axis::QUERY, h, "query"),
         ("attention.self.key", Axis::KEY, h, "key"),
@@ -117,16 +122,16 @@ fn encoder(rows: &mut Rows, names: &Names) {
         ("output.dense", h, Axis::FFN, "ffn_out"),
     ] {
         let weight = format!("{path}.weight");
-        rows.layered(names.layers, &weight, &[out, input], module, Role::Weight);
-        rows.layered(names.layers, &format!("{path}.bias"), &[out], module, Role::Bias);
+        rows.layered(layers, &weight, &[out, input], module, Role::Weight);
+        rows.layered(layers, &format!("{path}.bias"), &[out], module, Role::Bias);
     }
     for (path, module) in [
         ("attention.output.LayerNorm", "attention_norm"),
         ("output.LayerNorm", "ffn_norm"),
     ] {
         let weight = format!("{path}.weight");
-        rows.layered(names.layers, &weight, &[h], module, Role::NormWeight);
-        rows.layered(names.layers, &format!("{path}.bias"), &[h], module, Role::NormBias);
+        rows.layered(layers, &weight, &[h], module, Role::NormWeight);
+        rows.layered(layers, &format!("{path}.bias"), &[h], module, Role::NormBias);
     }
 }
 
@@ -180,12 +185,12 @@ fn without_prefix(row: &ParamSpec, names: &Names) -> Stored {
     }
 }
 
-fn linear(rows: &mut Rows, path: &str, out: Axis, input: Axis, module: &'static str) {
+pub(crate) fn linear(rows: &mut Rows, path: &str, out: Axis, input: Axis, module: &'static str) {
     rows.one(format!("{path}.weight"), &[out, input], module, Role::Weight);
     rows.one(format!("{path}.bias"), &[out], module, Role::Bias);
 }
 
-fn norm(rows: &mut Rows, path: &str, axis: Axis, module: &'static str) {
+pub(crate) fn norm(rows: &mut Rows, path: &str, axis: Axis, module: &'static str) {
     rows.one(format!("{path}.weight"), &[axis], module, Role::NormWeight);
     rows.one(format!("{path}.bias"), &[axis], module, Role::NormBias);
 }

@@ -42,7 +42,7 @@ impl BertConfig {
                 config.extra.insert("id2label".into(), names.into());
                 config.extra.insert("label2id".into(), ids.into());
             }
-            Task::CausalLm | Task::ImageClassification { .. } => return Ok(None),
+            Task::CausalLm | Task::ReplacedTokens | Task::ImageClassification { .. } => return Ok(None),
         }
         let architecture = self.class_for(task);
         config.extra.insert("architectures".into(), json!([architecture]));

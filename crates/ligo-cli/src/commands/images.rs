@@ -65,7 +65,7 @@ pub fn run(args: &ImagesArgs, ui: &Ui) -> Result<(), Failure> {
         (None, Some(size)) => Preprocessor::imagenet(size),
         (None, None) => {
             return Err(Failure::other(
-                "the model of --like has no preprocessor_config.json",
+                "the model of --like has no preprocessor_config.json, nor a config.json of timm's",
                 "--size PIXELS says how large images are; mean and standard deviation are then ImageNet's",
             ));
         }

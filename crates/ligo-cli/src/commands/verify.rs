@@ -20,7 +20,7 @@ Examples:
   ligo verify model --device gpu --against cpu.safetensors --tolerance 1e-3
 
 The token ids are always the same for models of the same vocabulary and length, so two runs can be compared.
-`transformers` (of a CaiT, `timm`) is asked when --python, LIGO_PYTHON, python3 or python has it.";
+`transformers` (of a CaiT and of folders of timm's, `timm`) is asked when --python, LIGO_PYTHON, python3 or python has it.";
 
 /// Run a model on fixed inputs and compare it with `transformers`.
 ///
@@ -224,7 +224,7 @@ fn ask_reference(
     let table = source.config.table();
     let beyond = ligo_growth::files::beyond(&source.dir, &table);
     let class = source.config.architecture();
-    // A CaiT is none of the models of `transformers`.
+    // Neither a CaiT nor what `timm` writes is a model of `transformers`.
     let library = if class.is_some() { "transformers" } else { "timm" };
     let question = Question {
         model: &args.dir,

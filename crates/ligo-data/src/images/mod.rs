@@ -12,6 +12,7 @@ mod preprocessor;
 mod resize;
 mod source;
 mod store;
+mod timm;
 
 pub use augment::{
     Augmentation, AugmentationPreset, Crop, Mixing, PaddedCrop, RandAugment, RandomErasing, RandomResizedCrop,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::augment::SMALL_SIDE;
 use super::image::Image;
 use super::resize::{Filter, resize_shorter};
+use super::timm;
 use crate::{Error, Result, input};
 
 /// The file of a model directory that says how its pictures are prepared.
@@ -73,7 +74,8 @@ impl Preprocessor {
         }
     }
 
-    /// Reads a `preprocessor_config.json`, or the one in a model directory. `None` when the directory has none.
+    /// Reads a `preprocessor_config.json`, or the one in a model directory; else what `timm` says in its `config.json`. `None` when the directory has
+    /// neither.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::BadPreprocessor`].
@@ -84,11 +86,23 @@ impl Preprocessor {
             path.to_path_buf()
         };
         if path.is_dir() && !file.exists() {
-            return Ok(None);
+            return Self::of_timm(&path.join("config.json"));
         }
         Self::from_json(&input::read_text(&file, input::CONFIG)?)
             .map(Some)
             .map_err(|reason| Error::BadPreprocessor { path: file, reason })
+    }
+
+    /// What a `config.json` of `timm`'s says; `None` where there is no file, or another one.
+    fn of_timm(file: &Path) -> Result<Option<Self>> {
+        if !file.is_file() {
+            return Ok(None);
+        }
+        let said = timm::preprocessor(&input::read_text(file, input::CONFIG)?).transpose();
+        said.map_err(|reason| Error::BadPreprocessor {
+            path: file.to_path_buf(),
+            reason,
+        })
     }
 
     /// The file's keys as `transformers` defines them for `ViTImageProcessor` and `DeiTImageProcessor`.

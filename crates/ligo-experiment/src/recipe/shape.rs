@@ -212,9 +212,12 @@ pub fn inherit(fields: &mut Map<String, Value>, small: &Value) {
         .copied()
         .collect();
     ligo_arch::repeat_layers(fields, small);
+    // The width of a token table is that of the residual stream where nothing projects.
+    let is_electra = small.get("model_type").and_then(Value::as_str) == Some("electra");
+    let is_table = |key: &str| key == "word_embed_proj_dim" || (is_electra && key == "embedding_size");
     for (key, value) in small.as_object().into_iter().flatten() {
         let follows_width = ["intermediate_size", "n_inner", "ffn_dim", "hidden_dim"].contains(&key.as_str())
-            || (key == "word_embed_proj_dim" && small.get("hidden_size") == Some(value));
+            || (is_table(key) && small.get("hidden_size") == Some(value));
         let left_out = (follows_width && widened) || given.contains(&key.as_str());
         if !left_out && !fields.contains_key(key) {
             fields.insert(key.clone(), value.clone());

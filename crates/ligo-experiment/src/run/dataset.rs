@@ -203,6 +203,7 @@ impl Dataset {
             (Content::Text(tokens), Task::CausalLm) => tokens.causal(data, train),
             (Content::Images(images), Task::ImageClassification { .. }) => images.batches(model, data, train),
             (Content::Text(_), Task::HiddenStates) => Err(headless(model)),
+            (Content::Text(_), Task::ReplacedTokens) => Err(discriminator(model)),
             (Content::Text(_), task) => Err(cannot("text files", task)),
             (Content::Images(_), task) => Err(cannot("images", task)),
         }
@@ -232,6 +233,21 @@ fn headless(model: &ModelConfig) -> Failure {
     Failure::other(
         "the model has no head, so that there is nothing that it could learn to predict",
         format!("transformers can add a fresh one: {class}.from_pretrained(DIR).save_pretrained(NEW)"),
+    )
+}
+
+/// Refuses a discriminator: nothing here replaces the tokens that it would have to find.
+fn discriminator(model: &ModelConfig) -> Failure {
+    let generator = model.with_task(Task::MaskedLm).ok();
+    let class = generator.and_then(|model| model.architecture()).unwrap_or_default();
+    Failure::other(
+        format!(
+            "{} that tells replaced tokens learns from a generator beside it, which ligo does not train it with",
+            model.display_name()
+        ),
+        format!(
+            "grow it all the same, and train the result with a program that has a generator; \"architectures\": [\"{class}\"] in config.json makes it a masked language model"
+        ),
     )
 }
 
@@ -381,6 +397,7 @@ pub fn task_name(task: Task) -> &'static str {
         Task::CausalLm => "causal language modelling",
         Task::SequenceClassification { .. } => "classification of texts",
         Task::QuestionAnswering => "question answering",
+        Task::ReplacedTokens => "detection of replaced tokens",
         Task::HiddenStates => "hidden states",
         Task::ImageClassification { .. } => "classification of images",
     }

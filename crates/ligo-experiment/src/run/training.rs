@@ -59,6 +59,7 @@ pub struct Training<'a> {
 /// A card with what came of the training.
 fn of_trained(mut card: Card, config: &ModelConfig, result: &TrainResult) -> Card {
     card.class = config.architecture();
+    card.is_of_timm = config.is_of_timm();
     let loss = result.final_loss().map(|loss| format!("{loss:.4}"));
     card.numbers
         .extend(loss.map(|loss| ("validation loss".to_owned(), loss)));

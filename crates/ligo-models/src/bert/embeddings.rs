@@ -24,7 +24,7 @@ pub struct Embeddings {
 }
 
 impl Embeddings {
-    pub(super) fn skeleton(c: &BertConfig, device: &Device) -> Self {
+    pub(crate) fn skeleton(c: &BertConfig, device: &Device) -> Self {
         let d = c.hidden_size;
         Self {
             word_embeddings: Embedding::skeleton(c.vocab_size, d, device),

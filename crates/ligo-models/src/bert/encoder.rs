@@ -16,7 +16,7 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn skeleton(c: &BertConfig, device: &Device) -> Self {
+    pub(crate) fn skeleton(c: &BertConfig, device: &Device) -> Self {
         Self {
             layer: (0..c.num_hidden_layers).map(|_| Layer::skeleton(c, device)).collect(),
         }

@@ -5,8 +5,8 @@ pub mod decoders;
 pub mod images;
 
 use burn::tensor::{Device, Int, Tensor};
-use ligo_arch::{BertConfig, DistilBertConfig, ModelConfig, ModernBertConfig};
-use ligo_models::{MlmInputs, SequenceInputs, SpanInputs, TextFeatures};
+use ligo_arch::{BertConfig, DistilBertConfig, ElectraConfig, ModelConfig, ModernBertConfig, Task};
+use ligo_models::{MlmInputs, ReplacedInputs, SequenceInputs, SpanInputs, TextFeatures};
 
 /// The same values for the same name, spread over ±0.4, gains of normalisations around 1.
 pub fn values(name: &str, shape: &[usize]) -> Vec<f64> {
@@ -58,6 +58,18 @@ pub fn tiny_distilbert() -> ModelConfig {
     })
 }
 
+/// The same sizes as an ELECTRA with narrower tables: its discriminator and its generator.
+pub fn tiny_electra() -> [ModelConfig; 2] {
+    let discriminator = ModelConfig::Electra(ElectraConfig {
+        embedding_size: 6,
+        intermediate_size: 12,
+        max_position_embeddings: 6,
+        ..ElectraConfig::new(13, 8, 2, 2)
+    });
+    let generator = discriminator.with_task(Task::MaskedLm).unwrap();
+    [discriminator, generator]
+}
+
 /// A ModernBERT of such sizes, whose second layer sees two tokens to either side.
 pub fn tiny_modernbert() -> ModelConfig {
     ModelConfig::ModernBert(ModernBertConfig {
@@ -107,6 +119,14 @@ pub fn answers(device: &Device) -> SpanInputs {
         text: texts(device),
         starts: Tensor::<1, Int>::from_data([1, 2], device),
         ends: Tensor::<1, Int>::from_data([3, 9], device),
+    }
+}
+
+/// The texts of [`batch`], of which two tokens were replaced.
+pub fn replaced(device: &Device) -> ReplacedInputs {
+    ReplacedInputs {
+        text: texts(device),
+        labels: Tensor::from_data([[0, 1, 0, 0, 0], [1, 0, 0, 0, 0]], device),
     }
 }
 

@@ -52,6 +52,7 @@ fn no_head(report: &Report, dir: &ModelDir, config: &ModelConfig, table: &ParamT
         head: match config.task() {
             Task::MaskedLm | Task::CausalLm => "language-model".into(),
             Task::QuestionAnswering => "question-answering".into(),
+            Task::ReplacedTokens => "discriminator".into(),
             Task::HiddenStates => return None,
             Task::SequenceClassification { .. } | Task::ImageClassification { .. } => "classification".into(),
         },

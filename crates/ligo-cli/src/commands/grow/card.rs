@@ -31,6 +31,7 @@ pub fn of(dir: &Path, small: &ModelConfig, large: &ModelConfig, method: &str) ->
         base_model: Some(base),
         method: Some(method.to_owned()),
         class: large.architecture(),
+        is_of_timm: large.is_of_timm(),
         command: Some(command(std::env::args_os().skip(1))),
         inherited: Card::inherited(dir),
         facts: sizes(small, large),
