@@ -22,4 +22,18 @@ pub enum Error {
         /// The cost of the evaluation before it.
         previous: f64,
     },
+    /// A law of the loss needs a model that was trained from scratch at two lengths.
+    #[error("a law of the loss needs training from scratch at two lengths or more, found {found}")]
+    TooFewLengths {
+        /// The most lengths of one model.
+        found: usize,
+    },
+    /// Losses that no law of this form can be fitted to.
+    #[error("{points} losses cannot decide a law with {needed} numbers")]
+    NoFit {
+        /// The losses that there were.
+        points: usize,
+        /// The numbers of the law.
+        needed: usize,
+    },
 }

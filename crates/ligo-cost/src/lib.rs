@@ -4,6 +4,7 @@
 //! * [`exact`] counts the multiplications that really happen, so that our numbers stand beside a machine's peak.
 //! * [`PartialPass`] counts, in both ways, a step that leaves layers or tokens out or does not train everything.
 //! * [`savings`] compares two loss curves: what did each method pay to reach the same loss?
+//! * [`law`] fits the final loss over size, tokens and the small model's tokens, and says what a training that nobody made would end with.
 //! * [`seeds`] sums up runs that differ in their seed: means with intervals, mean curves.
 //! * [`mod@format`] writes FLOPs, durations and token counts for people.
 //! * [`plan`] prices a run before it starts: time, energy, carbon dioxide and money from FLOPs and from what is assumed of the
@@ -46,6 +47,7 @@ pub mod exact;
 pub mod format;
 mod frontier;
 pub mod hardware;
+pub mod law;
 pub mod memory;
 mod partial;
 pub mod plan;
