@@ -12,8 +12,8 @@ use ligo_experiment::{hub, stop};
 
 use crate::commands::ranks_args::RanksArgs;
 use crate::commands::{
-    compare, devices, grow, images, inspect, job, learn, methods, plan, push, recipes, run, shell, tokenize, train,
-    verify,
+    compare, devices, export, grow, images, inspect, job, learn, methods, plan, push, recipes, run, shell, tokenize,
+    train, verify,
 };
 use crate::dashboard::DashboardArgs;
 use crate::ui::Shown;
@@ -60,6 +60,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Show what a model directory, operator or checkpoint holds.
     Inspect(inspect::InspectArgs),
+    /// Write a script and settings with which another program trains a model further.
+    Export(export::ExportArgs),
     /// Upload a model to the Hugging Face hub.
     Push(push::PushArgs),
     /// What can compute here, what it can do, and which of it is taken.
@@ -239,6 +241,7 @@ fn fetch(command: &mut Command, ui: &Ui) -> Result<(), Failure> {
             config(&mut args.large)?;
             model(&mut args.small)
         }
+        Command::Export(args) => model(&mut args.init),
         Command::Train(args) => {
             args.model.as_mut().map_or(Ok(()), config)?;
             args.init.as_mut().map_or(Ok(()), model)?;
@@ -275,6 +278,7 @@ fn dispatch(cli: &Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Plan(args) => plan::run(args, cli.device, ui),
         Command::Verify(args) => Ok(verify::run(args, &pick()?.device)?),
         Command::Inspect(args) => Ok(inspect::run(args)?),
+        Command::Export(args) => export::run(args, ui),
         Command::Push(args) => push::run(args, ui),
         Command::Devices(args) => devices::run(args, ui),
         Command::Methods(args) => methods::run(args, ui),

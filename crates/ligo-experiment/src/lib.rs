@@ -14,6 +14,7 @@
 
 pub mod cost;
 mod experiment;
+pub mod export;
 mod fail;
 pub mod growing;
 pub mod hub;

@@ -4,6 +4,7 @@ pub mod compare;
 mod config_file;
 pub mod data_args;
 pub mod devices;
+pub mod export;
 pub mod grow;
 pub mod images;
 pub mod inspect;

@@ -1,0 +1,150 @@
+//! Handing a model over to another program that trains it further, with the same tokens, masks, schedule and update rule.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ligo_arch::{ModelConfig, Task};
+use ligo_checkpoint::AtomicDir;
+use ligo_data::{Masking, TokenStore};
+use ligo_train::{OptimizerKind, TrainConfig};
+use serde_json::{Value, json};
+
+use crate::Failure;
+use crate::json::pretty;
+use crate::recipe::DataSection;
+
+const TRAIN_PY: &str = include_str!("train.py");
+const LAUNCH_SH: &str = include_str!("launch.sh");
+/// Settings that the script reads.
+const SETTINGS: &str = "ligo.json";
+/// The learning rate of each step, as little-endian doubles.
+const RATES: &str = "rates.f64";
+const FORMAT: u32 = 1;
+
+/// A training run as `ligo train` would do it.
+#[derive(Clone, Copy, Debug)]
+pub struct Exported<'a> {
+    /// The directory of the model that it starts from.
+    pub model: &'a Path,
+    /// Its configuration.
+    pub config: &'a ModelConfig,
+    /// The settings, with the seeds of the run.
+    pub train: &'a TrainConfig,
+    /// How tokens become samples.
+    pub data: &'a DataSection,
+    /// The training tokens, of which batches can be made for the model.
+    pub tokens: &'a TokenStore,
+}
+
+/// Writes a directory with a script for Hugging Face Accelerate that does the run: `train.py`, how it is started, and its settings.
+///
+/// # Errors
+/// The run asks for something that the script cannot do; the directory cannot be written.
+pub fn accelerate(run: &Exported<'_>, out: &Path) -> Result<(), Failure> {
+    refuse(run)?;
+    let dir = AtomicDir::begin(out)?;
+    dir.write(SETTINGS, pretty(&settings(run)?)?.as_bytes())?;
+    let rates = (0..run.train.steps).flat_map(|step| run.train.lr(step).to_le_bytes());
+    dir.write(RATES, &rates.collect::<Vec<u8>>())?;
+    dir.write("train.py", TRAIN_PY.as_bytes())?;
+    dir.write("launch.sh", LAUNCH_SH.as_bytes())?;
+    dir.commit()?;
+    let launch = out.join("launch.sh");
+    make_executable(&launch).map_err(Failure::io("make executable", &launch))
+}
+
+#[cfg(unix)]
+fn make_executable(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
+}
+
+#[cfg(not(unix))]
+fn make_executable(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// What the script has no counterpart of.
+fn refuse(run: &Exported<'_>) -> Result<(), Failure> {
+    let train = run.train;
+    let mut asked: Vec<String> = train.special_passes().into_iter().map(str::to_owned).collect();
+    if train.optimizer.kind != OptimizerKind::Adamw {
+        asked.push("optimizer.kind other than adamw".into());
+    }
+    if train.average.is_some() {
+        asked.push("average".into());
+    }
+    if train.tells_new_entries_apart() {
+        asked.push("rates of their own for new weights".into());
+    }
+    if run.data.stay_in_document {
+        asked.push("--stay-in-document".into());
+    }
+    if !matches!(run.config.task(), Task::MaskedLm | Task::CausalLm) {
+        asked.push("a model that is no language model".into());
+    }
+    if asked.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::other(
+        format!("what is written for Accelerate cannot do this: {}", asked.join(", ")),
+        "leave it out, or train with `ligo train`, which has it",
+    ))
+}
+
+fn settings(run: &Exported<'_>) -> Result<Value, Failure> {
+    let Exported {
+        config,
+        train,
+        data,
+        tokens,
+        ..
+    } = *run;
+    let info = tokens.info();
+    let table = config.table();
+    let decay: BTreeMap<String, bool> = table
+        .params()
+        .map(|param| (param.name.clone(), param.spec.role.decays()))
+        .collect();
+    let absolute = |path: &Path| std::path::absolute(path).map_err(Failure::io("find", path));
+    let mut settings = json!({
+        "format": FORMAT,
+        "model": absolute(run.model)?,
+        "tokens": absolute(&tokens.path().join("tokens.bin"))?,
+        "tokens_sha256": info.tokens_sha256,
+        "dtype": info.dtype,
+        "vocab_size": info.vocab_size,
+        "special_ids": info.special.ids().collect::<Vec<u32>>(),
+        "seq_len": data.seq_len,
+        "data_seed": train.data_order_seed,
+        "seed": train.seed,
+        "steps": train.steps,
+        "batch_size": train.batch_size,
+        "accumulation": train.accumulation,
+        "clip_norm": train.clip_norm,
+        "log_every": train.log_every,
+        "checkpoint_every": train.checkpoint_every,
+        "precision": train.precision.name(),
+        "optimizer": {
+            "beta1": train.optimizer.beta1,
+            "beta2": train.optimizer.beta2,
+            "eps": train.optimizer.eps,
+            "weight_decay": train.optimizer.weight_decay,
+        },
+        "decay": decay,
+    });
+    if config.task() == Task::MaskedLm {
+        // All three are there, or there would be no batches.
+        let special = info.special;
+        let masking = Masking::default();
+        settings["masking"] = json!({
+            "rate": data.mask_probability,
+            "mask_share": masking.mask_share,
+            "random_share": masking.random_share,
+            "cls": special.cls,
+            "sep": special.sep,
+            "mask": special.mask,
+        });
+    }
+    Ok(settings)
+}
