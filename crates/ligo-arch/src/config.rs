@@ -4,8 +4,9 @@ use crate::family::FamilyConfig;
 use crate::settings::Setting;
 use crate::words::in_words;
 use crate::{
-    BertConfig, CaitConfig, DistilBertConfig, ElectraConfig, Error, GemmaConfig, Gpt2Config, GptNeoxConfig,
-    LlamaConfig, ModernBertConfig, OptConfig, ParamTable, Patches, PositionGrid, Sides, Sizes, Task, VitConfig,
+    AlbertConfig, BertConfig, CaitConfig, DistilBertConfig, ElectraConfig, Error, GemmaConfig, Gpt2Config,
+    GptNeoxConfig, LlamaConfig, ModernBertConfig, OptConfig, ParamTable, Patches, PositionGrid, Sides, Sizes, Task,
+    VitConfig,
 };
 use crate::{LayerType, gemma, layer_types, llama, timm};
 
@@ -67,6 +68,8 @@ families! {
     ModernBert(ModernBertConfig) = "modernbert",
     /// DistilBERT.
     DistilBert(DistilBertConfig) = "distilbert",
+    /// ALBERT.
+    Albert(AlbertConfig) = "albert",
     /// ELECTRA, under the head of its discriminator or its generator.
     Electra(ElectraConfig) = "electra",
     /// ViT, and DeiT, which is a ViT with a distillation token.

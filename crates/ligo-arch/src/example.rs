@@ -1,8 +1,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    BertConfig, CaitConfig, DistilBertConfig, ElectraConfig, GemmaConfig, Gpt2Config, GptNeoxConfig, LlamaConfig,
-    ModelConfig, ModernBertConfig, OptConfig, VitConfig,
+    AlbertConfig, BertConfig, CaitConfig, DistilBertConfig, ElectraConfig, GemmaConfig, Gpt2Config, GptNeoxConfig,
+    LlamaConfig, ModelConfig, ModernBertConfig, OptConfig, VitConfig,
 };
 
 /// Fields that are read, but are no field of a configuration's struct.
@@ -28,6 +28,7 @@ impl ModelConfig {
             "camembert" => Self::Bert(like_roberta("camembert", "CamembertForMaskedLM")),
             "modernbert" => Self::ModernBert(ModernBertConfig::new(64, 8, 2, 1, 16)),
             "distilbert" => Self::DistilBert(DistilBertConfig::new(64, 8, 1, 1)),
+            "albert" => Self::Albert(AlbertConfig::new(64, 8, 1, 1)),
             "electra" => Self::Electra(ElectraConfig::new(64, 8, 1, 1)),
             "gpt2" => Self::Gpt2(Gpt2Config::new(64, 8, 1, 1)),
             "gpt_neox" => Self::GptNeox(GptNeoxConfig::new(64, 8, 1, 1)),

@@ -40,6 +40,7 @@ const KNOWN: &[Known] = &[
     known("camembert", "CamemBERT", RobertaBpe),
     known("modernbert", "ModernBERT", WordPiece),
     known("distilbert", "DistilBERT", WordPiece),
+    known("albert", "ALBERT", WordPiece),
     known("electra", "ELECTRA", WordPiece),
     known("gpt2", "GPT-2", Gpt2Bpe),
     known("gpt_neox", "GPT-NeoX", Gpt2Bpe),

@@ -20,6 +20,7 @@
 //! ```
 
 mod activation;
+mod albert;
 mod axis;
 mod bert;
 mod cait;
@@ -60,6 +61,7 @@ mod windows;
 mod words;
 
 pub use activation::HiddenAct;
+pub use albert::AlbertConfig;
 pub use axis::Axis;
 pub use bert::BertConfig;
 pub use cait::CaitConfig;

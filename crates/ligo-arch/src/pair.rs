@@ -66,6 +66,14 @@ pub fn check_growable(small: &ParamTable, large: &ParamTable) -> Result<(), Erro
                 large: large_depth,
             });
         }
+        let (few, many) = (small.runs(stack), large.runs(stack));
+        if many < few {
+            return Err(Error::Shrinks {
+                axis: format!("runs of {stack}"),
+                small: few,
+                large: many,
+            });
+        }
     }
     Ok(())
 }

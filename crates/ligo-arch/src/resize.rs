@@ -156,8 +156,15 @@ impl ModelConfig {
             return Ok(self.clone());
         };
         if let Some(layers) = resize.layers {
-            let layers = asked("layers", layers, sizes.layers)?;
+            // An ALBERT's layers may be several each.
+            let now = object.get(fields.layers).and_then(Value::as_u64);
+            let now = now.and_then(|now| usize::try_from(now).ok()).unwrap_or(sizes.layers);
+            let layers = asked("layers", layers, now)?;
             object.insert(fields.layers.into(), layers.into());
+            // Where no two layers share their parameters, none do in the larger model.
+            if matches!(self, Self::Albert(c) if c.is_unshared() && c.num_hidden_groups > 1) {
+                object.insert("num_hidden_groups".into(), layers.into());
+            }
             layer_lists::stack(object, layers);
         }
         let width = match resize.width {

@@ -149,6 +149,7 @@ pub struct ParamTable {
     specs: Vec<ParamSpec>,
     sizes: BTreeMap<Axis, usize>,
     depths: BTreeMap<StackName, usize>,
+    runs: BTreeMap<StackName, usize>,
     ties: Vec<(String, String)>,
     stored_aliases: Vec<(String, String)>,
     repeats: BTreeMap<Axis, Repeat>,
@@ -175,6 +176,7 @@ impl ParamTable {
             specs,
             sizes: sizes.into_iter().collect(),
             depths: depths.into_iter().collect(),
+            runs: BTreeMap::new(),
             ties,
             stored_aliases: Vec::new(),
             repeats: BTreeMap::new(),
@@ -197,6 +199,22 @@ impl ParamTable {
     pub fn is_buffer(&self, name: &str) -> bool {
         let mut endings = self.buffers.iter().chain(&BUFFERS);
         endings.any(|ending| name.ends_with(ending))
+    }
+
+    /// Says that the layers of a stack run so many times in all, since each may run more often than once.
+    pub fn with_runs(mut self, stack: StackName, times: usize) -> Self {
+        self.runs.insert(stack, times);
+        self
+    }
+
+    /// How often layers of a stack run in all; once each in most families.
+    pub fn runs(&self, stack: &str) -> usize {
+        self.runs.get(stack).copied().unwrap_or_else(|| self.depth(stack))
+    }
+
+    /// Whether a layer runs more often than once.
+    pub fn shares_layers(&self) -> bool {
+        self.depths().any(|(stack, depth)| self.runs(stack) != depth)
     }
 
     /// The prefix that checkpoints of the bare model, without a head, lack: `transformer.` for GPT-2.

@@ -83,7 +83,7 @@ fn every_family_says_how_it_normalises() {
     for model in models() {
         let norm = model.table().norm().unwrap();
         let place = match model.model_type() {
-            "bert" | "roberta" | "xlm-roberta" | "camembert" | "distilbert" | "electra" => NormPlace::After,
+            "bert" | "roberta" | "xlm-roberta" | "camembert" | "distilbert" | "electra" | "albert" => NormPlace::After,
             "olmo2" => NormPlace::Output,
             _ => NormPlace::Before,
         };

@@ -156,6 +156,7 @@ fn configurations(count: usize) {
         "bert",
         "roberta",
         "distilbert",
+        "albert",
         "electra",
         "modernbert",
         "gpt2",

@@ -34,6 +34,30 @@ fn grown(place: &Place, small: &Path, sizes: &[&str], out: &str) -> String {
 }
 
 #[test]
+fn shared_layers_widen_and_run_more_often() {
+    let place = Place::new();
+    for name in ["albert/shared", "albert/two_groups_padding", "albert/pretraining"] {
+        let said = grown(&place, &fixture(name), &["--width", "2x"], "out");
+        assert!(said.contains(SAME), "{name}: {said}");
+    }
+    let said = grown(&place, &fixture("albert/shared"), &["--layers", "2x"], "out");
+    assert_says(
+        &said,
+        &["adds no parameter", "run 6 times instead of 3", "has to be trained"],
+    );
+    assert!(!said.contains(SAME), "{said}");
+    let said = config(&place, "out");
+    assert_eq!(
+        (&said["num_hidden_layers"], &said["num_hidden_groups"]),
+        (&json!(6), &json!(1))
+    );
+    place.write("large.json", r#"{"num_hidden_layers": 6, "num_hidden_groups": 2}"#);
+    let method = ["--large", "large.json", "--method", "stackbert"];
+    grown(&place, &fixture("albert/shared"), &method, "out");
+    assert_eq!(config(&place, "out")["num_hidden_groups"], 2);
+}
+
+#[test]
 fn families_grow_to_what_they_compute() {
     let place = Place::new();
     for name in [
@@ -48,6 +72,7 @@ fn families_grow_to_what_they_compute() {
         "electra/generator",
         "electra/generator_projected",
         "electra/generator_untied",
+        "albert/untied",
         "modernbert/windows",
         "modernbert/biases_untied",
         "moe/mixtral",

@@ -30,6 +30,7 @@
 //! ```
 
 mod activation;
+pub mod albert;
 mod bert;
 pub mod cait;
 mod causal;

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use burn::tensor::{Device, Tensor};
 use ligo_arch::{BertConfig, ModelConfig, Task};
 
+use crate::albert::AlbertForMaskedLm;
 use crate::bert::{BareBert, BareRoberta, BertForMaskedLm, BertForQuestionAnswering, BertForSequenceClassification};
 use crate::cait::Cait;
 use crate::distilbert::DistilBertForMaskedLm;
@@ -86,6 +87,8 @@ networks! {
     DistilBert(DistilBertForMaskedLm),
     /// ModernBERT.
     ModernBert(ModernBertForMaskedLm),
+    /// ALBERT.
+    Albert(AlbertForMaskedLm),
     /// ELECTRA's discriminator.
     ElectraForPreTraining(ElectraForPreTraining),
     /// ELECTRA's generator.
@@ -149,6 +152,10 @@ impl Model {
             }
             ModelConfig::ModernBert(c) => Self::ModernBert(ModernBertForMaskedLm::skeleton(c, device)),
             ModelConfig::DistilBert(c) => Self::DistilBert(DistilBertForMaskedLm::skeleton(c, device)),
+            ModelConfig::Albert(c) => {
+                let (pooler, order) = (has("albert.pooler."), has("sop_classifier."));
+                Self::Albert(AlbertForMaskedLm::skeleton(c, pooler, order, device))
+            }
             ModelConfig::Electra(c) if c.is_generator() => {
                 Self::ElectraForMaskedLm(ElectraForMaskedLm::skeleton(c, device))
             }

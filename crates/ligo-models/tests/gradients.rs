@@ -11,8 +11,11 @@ use std::sync::Once;
 use burn::tensor::{Device, FloatDType, IntDType, Tensor, TensorData};
 use common::decoders::{balanced, kinds, next_tokens};
 use common::images::{dropping, labelled};
-use common::{answers, any, batch, classes, number, tiny, tiny_distilbert, tiny_modernbert, tiny_roberta, values};
-use ligo_arch::{BertConfig, HiddenAct, ModelConfig, Task};
+use common::{
+    answers, any, batch, classes, number, replaced, tiny, tiny_albert, tiny_distilbert, tiny_electra, tiny_modernbert,
+    tiny_roberta, values,
+};
+use ligo_arch::{AlbertConfig, BertConfig, HiddenAct, ModelConfig, Task};
 use ligo_models::{DropoutStream, Error, Inputs, Model};
 
 type Leaves = BTreeMap<String, Vec<f64>>;
@@ -133,6 +136,28 @@ fn classifiers_of_texts_pass_gradients_to_the_leaves_behind_installed_tensors() 
         check(&any(encoder).with_task(task).unwrap(), |device| {
             Inputs::Sequences(classes(device))
         });
+    }
+}
+
+#[test]
+fn discriminators_and_generators_pass_gradients_to_the_leaves_behind_installed_tensors() {
+    let [discriminator, generator] = tiny_electra();
+    check(&discriminator, |device| Inputs::Replaced(replaced(device)));
+    check(&generator, masked);
+}
+
+#[test]
+fn layers_that_run_several_times_get_the_sum_of_their_gradients() {
+    let ModelConfig::Albert(unshared) = tiny_albert() else {
+        panic!("an ALBERT")
+    };
+    for (layers, groups) in [(2, 2), (3, 1), (4, 2)] {
+        let config = ModelConfig::Albert(AlbertConfig {
+            num_hidden_layers: layers,
+            num_hidden_groups: groups,
+            ..unshared.clone()
+        });
+        check(&config, masked);
     }
 }
 

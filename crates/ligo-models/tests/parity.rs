@@ -315,6 +315,11 @@ fn models_that_find_answers_compute_what_transformers_computes() {
 }
 
 #[test]
+fn albert_computes_what_transformers_computes() {
+    check_family("albert", 4);
+}
+
+#[test]
 fn electra_computes_and_learns_what_transformers_does() {
     check_family("electra", 5);
 }

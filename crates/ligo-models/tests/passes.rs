@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use common::{
-    answers, any, batch, classes, decoders, images, number, replaced, texts, tiny, tiny_distilbert, tiny_electra,
-    tiny_modernbert, tiny_roberta, values,
+    answers, any, batch, classes, decoders, images, number, replaced, texts, tiny, tiny_albert, tiny_distilbert,
+    tiny_electra, tiny_modernbert, tiny_roberta, values,
 };
 use ligo_arch::{ModelConfig, Task};
 use ligo_models::{
@@ -26,6 +26,7 @@ fn kinds() -> Vec<ModelConfig> {
     kinds.extend(encoders);
     kinds.extend([tiny_distilbert(), tiny_modernbert()]);
     kinds.extend(tiny_electra());
+    kinds.push(tiny_albert());
     kinds.extend(decoders::kinds());
     kinds.extend(images::dropping(0.1, 0.1, 0.2));
     kinds
@@ -50,6 +51,7 @@ fn with_layers(config: &ModelConfig, layers: usize) -> ModelConfig {
         ModelConfig::Bert(c) => c.num_hidden_layers = layers,
         ModelConfig::DistilBert(c) => c.n_layers = layers,
         ModelConfig::Electra(c) => c.num_hidden_layers = layers,
+        ModelConfig::Albert(c) => (c.num_hidden_layers, c.num_hidden_groups) = (layers, layers),
         ModelConfig::ModernBert(c) => c.num_hidden_layers = layers,
         ModelConfig::Vit(c) => c.num_hidden_layers = layers,
         ModelConfig::Cait(c) => c.num_hidden_layers = layers,

@@ -157,6 +157,13 @@ pub fn families() -> Vec<Family> {
     tables[3]["embedding_size"] = 12.into();
     let projected = json!({"embedding_size": 6});
     let generator = json!({"architectures": ["ElectraForMaskedLM"]});
+    // No two layers share anything, so that they grow as others do; tests/shared_layers.rs has those that do.
+    let albert = with(
+        &bert,
+        &json!({"model_type": "albert", "embedding_size": 6, "num_hidden_groups": 2}),
+    );
+    let mut groups = encoder.clone();
+    groups[0]["num_hidden_groups"] = 4.into();
     let vit = json!({"model_type": "vit", "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12,
         "image_size": 8, "patch_size": 4, "num_labels": 3});
     let deit = json!({"model_type": "deit", "architectures": ["DeiTForImageClassificationWithTeacher"]});
@@ -207,6 +214,7 @@ pub fn families() -> Vec<Family> {
             &with(&with(&electra, &generator), &projected),
             &encoder,
         ),
+        family("albert", &albert, &groups),
         family("vit", &vit, &encoder),
         family("deit", &with(&vit, &deit), &encoder),
         family("cait", &cait, &class_attention),

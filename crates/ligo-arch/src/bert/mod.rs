@@ -10,7 +10,7 @@ use crate::settings::{Setting, padding};
 use crate::{Error, HiddenAct, ModelConfig, ParamTable, limits};
 
 use names::Names;
-pub(crate) use table::{embeddings, layers, linear, norm};
+pub(crate) use table::{embeddings, layers, linear, norm, optional};
 
 /// `config.json` of a BERT or of a RoBERTa, XLM-RoBERTa or CamemBERT, with the names of `transformers`' `BertConfig` and `RobertaConfig`.
 ///

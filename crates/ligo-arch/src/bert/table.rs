@@ -164,7 +164,7 @@ fn masked_lm(rows: &mut Rows, c: &BertConfig, names: &Names) -> Ties {
 }
 
 /// A layer that not every checkpoint has.
-fn optional(rows: &mut Rows, path: &str, out: Axis, input: Axis) {
+pub(crate) fn optional(rows: &mut Rows, path: &str, out: Axis, input: Axis) {
     let weight = format!("{path}.weight");
     rows.one(weight, &[out, input], "pooler", Role::Weight).optional();
     rows.one(format!("{path}.bias"), &[out], "pooler", Role::Bias)

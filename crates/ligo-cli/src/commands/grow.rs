@@ -262,6 +262,9 @@ fn fixed(
             "ask for more, such as --layers 2x or --width 1.5x; `ligo inspect` shows the small model's sizes",
         ));
     }
+    if let Some(told) = choice::run_more_often(&source.config.table(), &large.table()) {
+        ui.say(&told);
+    }
     changes
         .iter()
         .for_each(|change| ui.say(&format!("changed as asked: {change}")));

@@ -43,7 +43,7 @@ impl Scope {
                 .iter()
                 .all(|axis| small.size(*axis) == large.size(*axis))
         };
-        self.holds(small) || (self == Self::HeadsApart && heads_stay())
+        runs_alike(small, large) && (self.holds(small) || (self == Self::HeadsApart && heads_stay()))
     }
 
     fn text(self) -> &'static str {
@@ -55,6 +55,16 @@ impl Scope {
             Self::Everywhere => "all",
         }
     }
+}
+
+/// Whether layers that run more often than once do so in both models, equally often. What copies a layer, or adds one that does nothing, does so once.
+fn runs_alike(small: &ParamTable, large: &ParamTable) -> bool {
+    let unchanged = || {
+        large
+            .depths()
+            .all(|(stack, depth)| small.depth(stack) == depth && small.runs(stack) == large.runs(stack))
+    };
+    (!small.shares_layers() && !large.shares_layers()) || unchanged()
 }
 
 /// A kind of growth.

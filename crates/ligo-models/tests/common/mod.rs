@@ -5,7 +5,7 @@ pub mod decoders;
 pub mod images;
 
 use burn::tensor::{Device, Int, Tensor};
-use ligo_arch::{BertConfig, DistilBertConfig, ElectraConfig, ModelConfig, ModernBertConfig, Task};
+use ligo_arch::{AlbertConfig, BertConfig, DistilBertConfig, ElectraConfig, ModelConfig, ModernBertConfig, Task};
 use ligo_models::{MlmInputs, ReplacedInputs, SequenceInputs, SpanInputs, TextFeatures};
 
 /// The same values for the same name, spread over ±0.4, gains of normalisations around 1.
@@ -68,6 +68,19 @@ pub fn tiny_electra() -> [ModelConfig; 2] {
     });
     let generator = discriminator.with_task(Task::MaskedLm).unwrap();
     [discriminator, generator]
+}
+
+/// The same sizes as an ALBERT whose two layers share nothing.
+pub fn tiny_albert() -> ModelConfig {
+    ModelConfig::Albert(AlbertConfig {
+        embedding_size: 6,
+        num_hidden_groups: 2,
+        intermediate_size: 12,
+        max_position_embeddings: 6,
+        hidden_dropout_prob: 0.1,
+        attention_probs_dropout_prob: 0.1,
+        ..AlbertConfig::new(13, 8, 2, 2)
+    })
 }
 
 /// A ModernBERT of such sizes, whose second layer sees two tokens to either side.

@@ -66,6 +66,23 @@ pub fn propose(small: &ModelConfig, large: &ModelConfig, builds: impl Fn(&Operat
     }
 }
 
+/// What more layers are where they share their parameters.
+pub fn run_more_often(small: &ParamTable, large: &ParamTable) -> Option<String> {
+    let mut stacks = large.depths().filter(|(stack, depth)| small.depth(stack) == *depth);
+    let (stack, depth) = stacks.find(|(stack, _)| large.runs(stack) > small.runs(stack))?;
+    let shared = if depth == 1 {
+        "one layer".into()
+    } else {
+        format!("{depth} layers")
+    };
+    Some(format!(
+        "layers share their parameters: the same {shared} run {} times instead of {}, which adds no parameter and changes what the model computes; \
+         num_hidden_groups in --large config.json adds some",
+        large.runs(stack),
+        small.runs(stack)
+    ))
+}
+
 /// What adds experts, where that is all that is asked for: nothing else does.
 fn upcycled(small: &ParamTable, large: &ParamTable, builds: impl Fn(&OperatorSpec) -> bool) -> Option<Proposal> {
     let spec = OperatorSpec::Upcycle(UpcycleConfig::default());
@@ -88,7 +105,10 @@ fn upcycled(small: &ParamTable, large: &ParamTable, builds: impl Fn(&OperatorSpe
 /// The kinds of growth that lead from one model to the other.
 fn kinds(small: &ParamTable, large: &ParamTable) -> Vec<Growth> {
     let mut kinds = Vec::new();
-    if large.depths().any(|(stack, depth)| depth > small.depth(stack)) {
+    if large
+        .depths()
+        .any(|(stack, depth)| depth > small.depth(stack) || large.runs(stack) > small.runs(stack))
+    {
         kinds.push(Growth::Layers);
     }
     let grown: Vec<(usize, usize)> = large
