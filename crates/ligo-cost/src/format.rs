@@ -4,6 +4,8 @@ use std::time::Duration;
 
 const PREFIXES: [&str; 8] = ["", "k", "M", "G", "T", "P", "E", "Z"];
 const COUNTS: [&str; 5] = ["", "k", "M", "B", "T"];
+/// In place of a number that there is not.
+const NONE: &str = "–";
 
 /// FLOPs: `3.6 PFLOP`.
 #[must_use]
@@ -83,15 +85,95 @@ pub fn usd(usd: f64) -> String {
 /// A share as a percentage: 0.447 is `44.7 %`.
 #[must_use]
 pub fn percent(share: f64) -> String {
-    let percent = format!("{:.1}", share * 100.0);
-    // A tiny loss rounds to "-0.0".
-    let percent = if percent == "-0.0" { "0.0" } else { &percent };
-    format!("{} %", percent.replace('-', "−"))
+    fixed(100.0 * share, None, 1, "%")
 }
 
-/// As [`duration`], of seconds; what is no time is none.
+/// A loss in nats: `2.143`.
+#[must_use]
+pub fn loss(nats: f64) -> String {
+    fixed(nats, None, 3, "")
+}
+
+/// A whole number in groups of three digits: `30,522`.
+#[must_use]
+pub fn whole(count: u64) -> String {
+    let digits = count.to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A mean with half the width of its interval where there is one, in one unit of which there are `size` in 1 and with the
+/// digits that suit the mean: `1.32 ± 0.04 TFLOP`.
+#[must_use]
+pub fn with_interval(mean: f64, half: Option<f64>, size: f64, unit: &str) -> String {
+    let digits = match (mean / size).abs() {
+        a if a >= 99.95 => 0,
+        a if a >= 9.995 => 1,
+        _ => 2,
+    };
+    fixed(mean / size, half.map(|half| half / size), digits, unit)
+}
+
+/// The same with a number of digits that the caller gives: `2.143 ± 0.012`.
+#[must_use]
+pub fn fixed(mean: f64, half: Option<f64>, digits: usize, unit: &str) -> String {
+    if !mean.is_finite() {
+        return NONE.into();
+    }
+    let half = half.map_or(String::new(), |half| format!(" ± {half:.digits$}"));
+    let space = if unit.is_empty() { "" } else { " " };
+    format!("{}{half}{space}{unit}", minus(format!("{mean:.digits$}")))
+}
+
+/// A true minus sign, and none before a zero.
+fn minus(number: String) -> String {
+    match number.strip_prefix('-') {
+        Some(rest) if rest.bytes().all(|byte| b"0.".contains(&byte)) => rest.to_string(),
+        Some(rest) => format!("−{rest}"),
+        None => number,
+    }
+}
+
+/// The unit in which `largest` FLOPs and all below them read well, and its size; for a column of a table.
+#[must_use]
+pub fn flops_unit(largest: f64) -> (&'static str, f64) {
+    const UNITS: [(&str, f64); 6] = [
+        ("EFLOP", 1e18),
+        ("PFLOP", 1e15),
+        ("TFLOP", 1e12),
+        ("GFLOP", 1e9),
+        ("MFLOP", 1e6),
+        ("kFLOP", 1e3),
+    ];
+    UNITS
+        .into_iter()
+        .find(|&(_, size)| largest.abs() >= size)
+        .unwrap_or(("FLOP", 1.0))
+}
+
+/// The unit in which `largest` seconds and all below them read well, and its size; for a column of a table.
+#[must_use]
+pub fn seconds_unit(largest: f64) -> (&'static str, f64) {
+    match largest {
+        l if l >= 3.0 * 86_400.0 => ("days", 86_400.0),
+        l if l >= 3.0 * 3_600.0 => ("h", 3_600.0),
+        l if l >= 180.0 => ("min", 60.0),
+        _ => ("s", 1.0),
+    }
+}
+
+/// As [`duration`], of seconds; a dash for what is no number, and none for what is below zero.
 #[must_use]
 pub fn seconds(seconds: f64) -> String {
+    if !seconds.is_finite() {
+        return NONE.into();
+    }
     duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
 }
 
@@ -132,11 +214,14 @@ fn scaled_count(value: f64, unit: &str) -> String {
 
 /// The number with one decimal (none below 1000, unless it has a fraction) and its prefix.
 fn scale<'a>(value: f64, prefixes: &[&'a str]) -> (String, &'a str) {
+    if !value.is_finite() {
+        return (NONE.into(), "");
+    }
     let mut scaled = value;
     let mut rest = prefixes;
     // 999.96 would be printed as 1000.0, so the prefix is chosen after rounding.
     while let [_, next @ ..] = rest {
-        if next.is_empty() || (scaled.abs() * 10.0).round() < 10_000.0 || !scaled.is_finite() {
+        if next.is_empty() || (scaled.abs() * 10.0).round() < 10_000.0 {
             break;
         }
         scaled /= 1e3;

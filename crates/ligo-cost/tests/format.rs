@@ -57,9 +57,32 @@ fn a_share_becomes_a_percentage_with_a_real_minus_and_no_minus_zero() {
 }
 
 #[test]
-fn numbers_that_are_not_finite_do_not_hang_the_formatter() {
-    assert_eq!(format::flops(f64::INFINITY), "inf FLOP");
-    assert_eq!(format::tokens(f64::NAN), "NaN tokens");
+fn what_is_no_number_is_a_dash() {
+    assert_eq!(format::flops(f64::INFINITY), "– FLOP");
+    assert_eq!(format::tokens(f64::NAN), "– tokens");
+    assert_eq!(format::seconds(f64::NAN), "–");
+    assert_eq!(format::loss(f64::NAN), "–");
+    assert_eq!(format::fixed(f64::NAN, Some(1.0), 3, ""), "–");
+}
+
+#[test]
+fn whole_numbers_are_grouped() {
+    assert_eq!(format::whole(30_522), "30,522");
+    assert_eq!(format::whole(1_000_000), "1,000,000");
+    assert_eq!(format::whole(999), "999");
+}
+
+#[test]
+fn a_mean_and_its_interval_have_one_unit_and_the_same_digits() {
+    assert_eq!(
+        format::with_interval(1.316e12, Some(4e10), 1e12, "TFLOP"),
+        "1.32 ± 0.04 TFLOP"
+    );
+    assert_eq!(format::with_interval(123.4, Some(20.25), 1.0, "s"), "123 ± 20 s");
+    assert_eq!(format::fixed(-2.0, Some(0.5), 1, "%"), "−2.0 ± 0.5 %");
+    assert_eq!(format::fixed(2.1434, None, 3, ""), "2.143");
+    assert_eq!(format::flops_unit(2.13e12), ("TFLOP", 1e12));
+    assert_eq!(format::seconds_unit(200.0), ("min", 60.0));
 }
 
 #[test]

@@ -23,7 +23,6 @@ pub mod html;
 pub mod plot;
 pub mod summary;
 mod table;
-pub mod units;
 mod verdict;
 
 pub use error::{Error, Result};

@@ -1,10 +1,10 @@
 //! What a comparison says in a sentence, and what speaks against believing it.
 
+use ligo_cost::format;
 use std::collections::BTreeMap;
 
 use crate::summary::{Corpus, Counter, Estimate, Group, MethodSummary, Summary};
 use crate::table::{labels, share};
-use crate::units;
 
 /// The answer to "what did it save?", worded no stronger than the runs allow.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,7 +73,7 @@ fn nothing(summary: &Summary) -> &'static str {
 }
 
 fn headline(best: &str, saving: Estimate, untrusted: bool) -> String {
-    let percent = units::percent(saving.mean.abs());
+    let percent = format::percent(saving.mean.abs());
     if untrusted {
         return format!("{best} is ahead by {percent}, but these savings say nothing yet");
     }
@@ -99,9 +99,9 @@ fn details(counter: Counter, best: &str, saving: Estimate, group: &Group) -> Vec
         details.push(format!(
             "Over {} seeds the mean saving of {best} is {} (95 % interval {} to {}).",
             saving.seeds,
-            units::percent(saving.mean),
-            units::percent(saving.mean - half),
-            units::percent(saving.mean + half)
+            format::percent(saving.mean),
+            format::percent(saving.mean - half),
+            format::percent(saving.mean + half)
         ));
     }
     if let Some(time) = group.saving.seconds {
@@ -175,10 +175,10 @@ pub(crate) fn cautions(summary: &Summary) -> Vec<String> {
         .as_ref()
         .map_or(&[][..], |reference| &reference.losses);
     let ended = match losses {
-        [] | [_] => units::loss(summary.target_loss),
-        _ => losses.iter().copied().map(units::loss).collect::<Vec<_>>().join(", "),
+        [] | [_] => format::loss(summary.target_loss),
+        _ => losses.iter().copied().map(format::loss).collect::<Vec<_>>().join(", "),
     };
-    let small = units::loss(summary.small.loss);
+    let small = format::loss(summary.small.loss);
     if !summary.flags.scratch_passed_unigram {
         return vec![format!(
             "Scratch ended at {ended} and never left the corpus's {}: these savings mean nothing. Train longer.",
@@ -217,8 +217,8 @@ pub(crate) fn uneven_times(summary: &Summary) -> Option<String> {
     (longest > 1.2 * shortest).then(|| {
         format!(
             "Runs with the same work took {} to {}: other work shared the machine, so savings of wall time say little.",
-            units::seconds(shortest),
-            units::seconds(longest)
+            format::seconds(shortest),
+            format::seconds(longest)
         )
     })
 }
@@ -229,9 +229,9 @@ pub(crate) fn floor(corpus: &Corpus) -> String {
     if !corpus.unigram_loss.is_finite() {
         return "unigram loss not known".to_string();
     }
-    let unigram = units::loss(corpus.unigram_loss);
+    let unigram = format::loss(corpus.unigram_loss);
     match corpus.context_free_loss {
-        Some(loss) => format!("context-free loss of {} (unigram {unigram})", units::loss(loss)),
+        Some(loss) => format!("context-free loss of {} (unigram {unigram})", format::loss(loss)),
         None => format!("unigram loss of {unigram}"),
     }
 }

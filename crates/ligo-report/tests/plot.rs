@@ -37,7 +37,7 @@ fn the_comparison_names_every_method_and_every_line() {
         "unigram loss 6.370",
         "small model 4.490",
         "scratch’s final loss 4.343",
-        "operator: 990 GFLOP",
+        "operator: 990.0 GFLOP",
     ] {
         assert!(svg.contains(text), "{text} is missing");
     }

@@ -6,7 +6,6 @@ use ligo_cost::format;
 use ligo_device::power;
 use ligo_models::{Features, Model};
 use ligo_pretrained::{LoadError, Source};
-use ligo_report::units;
 
 use crate::{Error, Inputs, Values};
 
@@ -85,9 +84,9 @@ impl Effect {
             }
             false => format!(
                 "computes something else than the small model: {what} differ by {} at most and {} in the mean, where the largest is {}; train it",
-                units::loss(self.largest),
-                units::loss(self.mean),
-                units::loss(self.scale)
+                format::loss(self.largest),
+                format::loss(self.mean),
+                format::loss(self.scale)
             ),
         }
     }

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ligo_checkpoint::{CONFIG_FILE, MANIFEST_FILE, Manifest, Plain, TensorInfo, plain};
+use ligo_cost::format::whole;
 use ligo_growth::OPERATOR_JSON;
 use ligo_pretrained::LoadError;
-use ligo_report::units::count;
 use serde_json::Value;
 
 use crate::Failure;
@@ -230,7 +230,7 @@ fn summary<'a>(tensors: impl Iterator<Item = &'a TensorInfo>) -> String {
             .map(|(name, number)| format!("{number} {name}"))
             .collect(),
     };
-    let (elements, size, dtypes) = (count(elements), bytes(size), dtypes.join(", "));
+    let (elements, size, dtypes) = (whole(elements), bytes(size), dtypes.join(", "));
     format!("{number}, {elements} elements, {size}, {dtypes}")
 }
 

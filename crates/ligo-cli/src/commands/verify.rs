@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use burn::tensor::Device;
 use clap::Args;
 use ligo_checkpoint::{Plain, plain};
+use ligo_cost::format::whole;
 use ligo_pretrained::{LoadError, Source, describe, open_model};
-use ligo_report::units::count;
 use ligo_verify::{Answer, Comparison, Dump, Inputs, Question, Values};
 use sha2::{Digest, Sha256};
 
@@ -116,7 +116,7 @@ fn run_to(args: &VerifyArgs, device: &Device, out: &mut dyn Write) -> Result<(),
     writeln!(
         out,
         "{} parameters in {} tensors",
-        count(parameters as u64),
+        whole(parameters as u64),
         shapes.len()
     )?;
 

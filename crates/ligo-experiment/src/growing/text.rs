@@ -7,7 +7,6 @@ use ligo_cost::format;
 use ligo_data::{Corpus, TextSettings, TrainValid};
 use ligo_device::Picked;
 use ligo_pretrained::Source;
-use ligo_report::units;
 use ligo_train::{ParamStore, TrainConfig};
 use tempfile::TempDir;
 
@@ -41,7 +40,7 @@ pub struct Losses {
 impl Losses {
     /// For people.
     pub fn text(&self) -> String {
-        let [small, large] = [self.small, self.large].map(units::loss);
+        let [small, large] = [self.small, self.large].map(format::loss);
         let of = format!("on {}", format::tokens(self.tokens as f64));
         match (self.large - self.small).abs() <= SAME * self.small.abs() {
             true => format!("starts at the small model's loss: {large} {of}"),

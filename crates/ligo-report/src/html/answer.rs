@@ -2,8 +2,9 @@
 
 use super::page::{escaped, prose};
 use crate::summary::{Counter, Estimate, Group, Summary};
+use crate::verdict;
 use crate::verdict::Verdict;
-use crate::{units, verdict};
+use ligo_cost::format;
 
 pub(super) fn about(summary: &Summary) -> String {
     let corpus = &summary.corpus;
@@ -14,13 +15,13 @@ pub(super) fn about(summary: &Summary) -> String {
         corpus.name.clone(),
         format!(
             "{} training {}",
-            units::count(corpus.train_tokens),
+            format::whole(corpus.train_tokens),
             corpus.unit.samples()
         ),
         format!(
             "small model {} at a loss of {}",
             summary.small.name,
-            units::loss(summary.small.loss)
+            format::loss(summary.small.loss)
         ),
         format!("{}, {}", plural(methods, "method"), plural(seeds, "seed")),
     ];
@@ -71,28 +72,28 @@ pub(super) fn tiles(summary: &Summary, verdict: &Verdict) -> String {
     let figure = best.loss_final.map_or(f64::NAN, |loss| loss.mean);
     let more = format!(
         "scratch {}, after growing {}",
-        units::loss(scratch.map_or(summary.target_loss, |loss| loss.mean)),
-        units::loss(start.map_or(f64::NAN, |loss| loss.mean))
+        format::loss(scratch.map_or(summary.target_loss, |loss| loss.mean)),
+        format::loss(start.map_or(f64::NAN, |loss| loss.mean))
     );
-    tiles.push(tile("final loss", &units::loss(figure), &more));
+    tiles.push(tile("final loss", &format::loss(figure), &more));
     format!("<dl class=\"tiles\">\n{}</dl>\n", tiles.concat())
 }
 
 fn electra(best: &Group) -> String {
     let saving = best.saving.flops(Counter::Electra);
     saving.map_or(String::new(), |saving| {
-        format!("{} by ELECTRA’s count", units::percent(saving.mean))
+        format!("{} by ELECTRA’s count", format::percent(saving.mean))
     })
 }
 
 fn saving(what: &str, saving: Option<Estimate>, more: String) -> String {
-    let figure = saving.map_or("–".to_string(), |saving| units::percent(saving.mean));
+    let figure = saving.map_or("–".to_string(), |saving| format::percent(saving.mean));
     let interval = saving.and_then(|saving| {
         let half = saving.half_width?;
         Some(format!(
             "{} to {}",
-            units::percent(saving.mean - half),
-            units::percent(saving.mean + half)
+            format::percent(saving.mean - half),
+            format::percent(saving.mean + half)
         ))
     });
     let more = match interval {

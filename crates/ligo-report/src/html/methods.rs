@@ -5,7 +5,7 @@ use super::page::{escaped, prose};
 use crate::plot::colour::{Style, styles};
 use crate::summary::{CostEstimate, Counter, Estimate, Group, Saving, Summary};
 use crate::table::{NONE, Table, energy, flops, loss, seconds, share};
-use crate::units;
+use ligo_cost::format;
 
 /// A cell: what is shown, what it is sorted by, and whether it is the best of its column.
 pub(super) struct Cell {
@@ -245,7 +245,7 @@ fn columns(summary: &Summary) -> Vec<Column<'_>> {
             Box::new(move |group| {
                 let cost = pick(&group.operator_cost).filter(|cost| cost.mean > 0.0);
                 (
-                    cost.map(|cost| units::flops(cost.mean)),
+                    cost.map(|cost| format::flops(cost.mean)),
                     mean(pick(&group.operator_cost)),
                 )
             }),
@@ -283,7 +283,7 @@ fn columns(summary: &Summary) -> Vec<Column<'_>> {
         Box::new(|group| {
             let cost = group.operator_cost.seconds.filter(|cost| cost.mean > 0.0);
             (
-                cost.map(|cost| units::seconds(cost.mean)),
+                cost.map(|cost| format::seconds(cost.mean)),
                 mean(group.operator_cost.seconds),
             )
         }),
@@ -297,7 +297,7 @@ fn columns(summary: &Summary) -> Vec<Column<'_>> {
             false,
             Box::new(|group| {
                 (
-                    group.peak_memory_bytes.map(|memory| units::bytes(memory.mean)),
+                    group.peak_memory_bytes.map(|memory| format::bytes(memory.mean)),
                     mean(group.peak_memory_bytes),
                 )
             }),
@@ -336,6 +336,6 @@ fn saving(pick: impl Fn(&Group) -> Option<Estimate> + 'static) -> Cells {
 fn by_mean(pick: impl Fn(&Saving) -> f64 + 'static) -> Cells {
     Box::new(move |group| {
         let saving = group.mean_curve.saving.as_ref().map(&pick);
-        (saving.map(units::percent), saving)
+        (saving.map(format::percent), saving)
     })
 }

@@ -4,7 +4,7 @@ use super::Section;
 use super::page::escaped;
 use crate::summary::{Figures, Prediction, Provenance, Summary};
 use crate::table::NONE;
-use crate::units;
+use ligo_cost::format;
 
 pub(super) fn section(summary: &Summary) -> Section {
     let unknown = Provenance::default();
@@ -47,8 +47,8 @@ fn machine(summary: &Summary, origin: &Provenance) -> Vec<(String, String)> {
             format!("{} to train, to validate", corpus.unit.samples()),
             format!(
                 "{}, {}",
-                units::count(corpus.train_tokens),
-                units::count(corpus.valid_tokens)
+                format::whole(corpus.train_tokens),
+                format::whole(corpus.valid_tokens)
             ),
         ),
         ("hash of the recipe".to_string(), origin.recipe_hash.clone()),
@@ -65,7 +65,7 @@ fn machine(summary: &Summary, origin: &Provenance) -> Vec<(String, String)> {
     };
     let memory = origin
         .memory_bytes
-        .map_or(String::new(), |bytes| units::bytes(bytes as f64));
+        .map_or(String::new(), |bytes| format::bytes(bytes as f64));
     let machine = [
         ("device", origin.device.clone()),
         ("precision of products", origin.precision.clone()),
@@ -126,10 +126,10 @@ pub(super) fn prediction(summary: &Summary) -> Option<Section> {
 type Figure = (&'static str, fn(f64) -> String, fn(&Figures) -> Option<f64>);
 
 const FIGURES: [Figure; 4] = [
-    ("FLOPs", units::flops, |figures| figures.flops_exact),
-    ("time", units::seconds, |figures| figures.seconds),
-    ("memory", units::bytes, |figures| figures.memory_bytes),
-    ("energy", units::energy, |figures| figures.energy_kwh),
+    ("FLOPs", format::flops, |figures| figures.flops_exact),
+    ("time", format::seconds, |figures| figures.seconds),
+    ("memory", format::bytes, |figures| figures.memory_bytes),
+    ("energy", format::energy, |figures| figures.energy_kwh),
 ];
 
 fn planned(prediction: &Prediction) -> String {
@@ -145,7 +145,7 @@ fn planned(prediction: &Prediction) -> String {
             let shown = |value: Option<f64>| value.map_or(NONE.to_string(), text);
             let off = match (said, was) {
                 (Some(said), Some(was)) if said.is_finite() && was > 0.0 => {
-                    let share = units::percent(said / was - 1.0);
+                    let share = format::percent(said / was - 1.0);
                     if said > was { format!("+{share}") } else { share }
                 }
                 _ => NONE.to_string(),

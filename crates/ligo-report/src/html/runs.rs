@@ -5,7 +5,7 @@ use super::methods::{Cell, head};
 use super::page::escaped;
 use crate::summary::{Counter, MethodSummary, Summary};
 use crate::table::NONE;
-use crate::units;
+use ligo_cost::format;
 
 /// Heading, whether more is better, and the cell with what it is sorted by.
 type Column = (&'static str, bool, fn(&MethodSummary) -> (Option<String>, Option<f64>));
@@ -16,39 +16,39 @@ const COLUMNS: [Column; 11] = [
         (run.learning_rate.map(|rate| format!("{rate:e}")), run.learning_rate)
     }),
     ("steps", false, |run| {
-        (Some(units::count(run.steps)), Some(run.steps as f64))
+        (Some(format::whole(run.steps)), Some(run.steps as f64))
     }),
     ("loss at start", false, |run| {
-        (Some(units::loss(run.loss_start)), Some(run.loss_start))
+        (Some(format::loss(run.loss_start)), Some(run.loss_start))
     }),
     ("final loss", false, |run| {
-        (Some(units::loss(run.loss_final)), Some(run.loss_final))
+        (Some(format::loss(run.loss_final)), Some(run.loss_final))
     }),
     ("steps to target", false, |run| {
         let step = run.to_target.map(|target| target.step);
         (
-            Some(step.map_or("never".into(), |step| units::count(step.max(0.0).round() as u64))),
+            Some(step.map_or("never".into(), |step| format::whole(step.max(0.0).round() as u64))),
             step,
         )
     }),
     ("FLOPs saved", true, |run| {
         let saving = run.saving.map(|saving| saving.flops(Counter::Exact));
-        (saving.map(units::percent), saving)
+        (saving.map(format::percent), saving)
     }),
     ("time saved", true, |run| {
         let saving = run.saving.map(|saving| saving.seconds);
-        (saving.map(units::percent), saving)
+        (saving.map(format::percent), saving)
     }),
     ("time", false, |run| {
-        (Some(units::seconds(run.cost.seconds)), Some(run.cost.seconds))
+        (Some(format::seconds(run.cost.seconds)), Some(run.cost.seconds))
     }),
     ("peak memory", false, |run| {
         let bytes = run.peak_memory_bytes.map(|bytes| bytes as f64);
-        (bytes.map(units::bytes), bytes)
+        (bytes.map(format::bytes), bytes)
     }),
     ("energy", false, |run| {
         let text = run.energy.map(|energy| {
-            let text = units::energy(energy.kwh);
+            let text = format::energy(energy.kwh);
             if energy.measured { text } else { format!("≈ {text}") }
         });
         (text, run.energy.map(|energy| energy.kwh))
@@ -119,7 +119,7 @@ fn notes(run: &MethodSummary) -> String {
     let stages = run
         .stages
         .iter()
-        .map(|stage| format!("{} from step {}", stage.label, units::count(stage.first_step)));
+        .map(|stage| format!("{} from step {}", stage.label, format::whole(stage.first_step)));
     let all: Vec<String> = stages.chain(run.notes.iter().cloned()).collect();
     all.join("; ")
 }

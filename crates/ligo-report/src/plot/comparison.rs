@@ -7,7 +7,7 @@ use super::panel::{Panel, spread};
 use super::series::{self, Axis, Series};
 use super::svg::{Stroke, Svg, Text};
 use crate::summary::{Counter, Summary, Unit};
-use crate::units;
+use ligo_cost::format;
 
 const WIDTH: f64 = 1240.0;
 const MARGIN: f64 = 70.0;
@@ -132,7 +132,7 @@ fn heading(svg: &mut Svg, summary: &Summary) {
     let about = format!(
         "{}, {} training {samples}",
         corpus.name,
-        units::count(corpus.train_tokens)
+        format::whole(corpus.train_tokens)
     );
     let most = summary.groups.iter().map(|group| group.seeds.len()).max().unwrap_or(0);
     let about = if most > 1 {
@@ -227,7 +227,7 @@ fn line_labels(svg: &mut Svg, panel: &Panel, summary: &Summary, losses: Losses, 
     ];
     for (what, loss) in lines {
         if (panel.y.0..=panel.y.1).contains(&loss) {
-            let text = format!("{what} {}", units::loss(loss));
+            let text = format!("{what} {}", format::loss(loss));
             svg.text(right, panel.at(0.0, loss).1 - 6.0, &text, &look);
         }
     }
@@ -267,7 +267,7 @@ fn unigram_strip(svg: &mut Svg, whole: &Panel, unigram: f64) {
     svg.text(
         whole.right() - 6.0,
         line - 5.0,
-        &format!("unigram loss {}", units::loss(unigram)),
+        &format!("unigram loss {}", format::loss(unigram)),
         &look,
     );
 }
@@ -331,6 +331,6 @@ fn ends(svg: &mut Svg, panel: &Panel, series: &[Series<'_>], content: &Content) 
             fill: colour,
             ..Text::default()
         };
-        svg.text(panel.right() + 11.0, y + 4.5, &units::loss(end.1), &look);
+        svg.text(panel.right() + 11.0, y + 4.5, &format::loss(end.1), &look);
     }
 }

@@ -4,7 +4,7 @@ use super::font;
 use super::series::Series;
 use super::svg::{Stroke, Svg, Text};
 use crate::summary::Counter;
-use crate::units;
+use ligo_cost::format;
 
 const SIZE: f64 = 14.0;
 const ROW: f64 = 24.0;
@@ -31,7 +31,7 @@ impl Legend {
         for series in series {
             let operator = series.operator.flops(counter);
             let text = if operator > 0.0 {
-                format!("{} (operator: {})", series.label, units::flops(operator))
+                format!("{} (operator: {})", series.label, format::flops(operator))
             } else {
                 series.label.clone()
             };

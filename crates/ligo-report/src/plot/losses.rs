@@ -1,7 +1,7 @@
 //! The losses that a comparison is judged by, and the part of the loss axis that is worth showing.
 
 use crate::summary::Summary;
-use crate::units;
+use ligo_cost::format;
 
 /// Horizontal lines across the picture. A loss that is not known is NaN.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,7 +37,7 @@ impl Losses {
         } else {
             "target: scratch’s final loss"
         };
-        format!("{what} {}", units::loss(self.target))
+        format!("{what} {}", format::loss(self.target))
     }
 }
 

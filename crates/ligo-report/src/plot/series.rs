@@ -1,12 +1,12 @@
 //! The lines of a picture: a method's runs and their mean, along one of four axes.
 
 use ligo_cost::Curve;
+use ligo_cost::format;
 use ligo_cost::seeds::{Evaluation, mean_curve};
 
 use super::colour::{self, Style};
 use crate::summary::{Cost, Counter, CurvePoint, MethodSummary, Summary, Unit};
 use crate::table::labels;
-use crate::units;
 
 /// What lies along the horizontal axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Axis {
         };
         let (title, (label, size)) = match self {
             Self::Flops(counter) => {
-                let (unit, size) = units::flops_unit(largest);
+                let (unit, size) = format::flops_unit(largest);
                 let count = match counter {
                     Counter::Exact => "exact count",
                     Counter::Electra => "ELECTRA’s count",
@@ -64,7 +64,7 @@ impl Axis {
                 )
             }
             Self::Time => {
-                let (unit, size) = units::seconds_unit(largest);
+                let (unit, size) = format::seconds_unit(largest);
                 (
                     "wall time",
                     (format!("training time in {unit}, operator included"), size),

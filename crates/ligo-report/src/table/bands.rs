@@ -2,7 +2,7 @@
 
 use super::{Band, Column, NEVER, NONE, flops, loss, seconds, share};
 use crate::summary::{CostEstimate, Counter, Estimate, Group, Saving, Summary};
-use crate::units;
+use ligo_cost::format;
 
 /// The columns of a comparison. With one seed they are those of a single run of each method; several seeds add how many
 /// reached the target, the saving by mean curves and what the operator cost, and memory and energy are there when somebody
@@ -41,7 +41,7 @@ pub(super) fn bands(summary: &Summary, counter: Counter) -> Vec<Band> {
                     group
                         .mean_curve
                         .saving
-                        .map(|saving| units::percent(mean(&saving, counter))),
+                        .map(|saving| format::percent(mean(&saving, counter))),
                 )
             }));
         }
@@ -66,7 +66,7 @@ pub(super) fn bands(summary: &Summary, counter: Counter) -> Vec<Band> {
     }
     if groups.iter().any(|group| group.peak_memory_bytes.is_some()) {
         whole.push(column("peak memory", "peak memory", &|group| {
-            none(group.peak_memory_bytes.map(|memory| units::bytes(memory.mean)))
+            none(group.peak_memory_bytes.map(|memory| format::bytes(memory.mean)))
         }));
     }
     if groups.iter().any(|group| group.energy_kwh.is_some()) {
@@ -91,12 +91,12 @@ fn band(title: &'static str, columns: Vec<Column>) -> Band {
 /// FLOPs of learning the operator, where there was something to learn.
 fn operator(group: &Group, counter: Counter) -> Option<String> {
     let cost = group.operator_cost.flops(counter).filter(|cost| cost.mean > 0.0)?;
-    Some(units::flops(cost.mean))
+    Some(format::flops(cost.mean))
 }
 
 /// The energy of a run; `≈` before what nobody measured.
 pub(crate) fn energy(group: &Group) -> Option<String> {
-    let text = units::energy(group.energy_kwh?.mean);
+    let text = format::energy(group.energy_kwh?.mean);
     Some(if group.energy_measured {
         text
     } else {

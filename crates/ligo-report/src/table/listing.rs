@@ -1,5 +1,6 @@
 //! Small tables beside the one of the comparison: the searches for learning rates, and a sweep's ranking.
 
+use ligo_cost::format;
 use std::fmt::Write as _;
 
 use super::csv::quoted;
@@ -7,7 +8,6 @@ use super::markdown::{escaped, plain};
 use super::text::ascii;
 use super::{NEVER, NONE, one_line};
 use crate::summary::{Cost, Search, Sweep, Trial};
-use crate::units;
 
 /// A plain table with a heading and remarks.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -96,8 +96,8 @@ impl Listing {
         }
         listing.notes.push(format!(
             "All trials together took {} and {}; no method is charged for them.",
-            units::flops(whole.flops_exact),
-            units::seconds(whole.seconds)
+            format::flops(whole.flops_exact),
+            format::seconds(whole.seconds)
         ));
         Some(listing)
     }
@@ -115,7 +115,7 @@ impl Listing {
         for (i, variant) in sweep.variants.iter().enumerate() {
             let has_ended = variant.loss_final.is_finite();
             let saving = match variant.saving {
-                Some(saving) => units::percent(saving),
+                Some(saving) => format::percent(saving),
                 None if has_ended => NEVER.to_owned(),
                 None => DIVERGED.to_owned(),
             };
@@ -123,9 +123,9 @@ impl Listing {
                 variant.id.clone(),
                 (i + 1).to_string(),
                 saving,
-                units::loss(variant.loss_start),
-                units::loss(variant.loss_final),
-                units::flops(variant.operator_cost.flops_exact),
+                format::loss(variant.loss_start),
+                format::loss(variant.loss_final),
+                format::flops(variant.operator_cost.flops_exact),
             ]);
             let _ = writeln!(
                 csv,
@@ -218,7 +218,7 @@ fn edge(search: &Search) -> Option<String> {
 
 fn loss(trial: &Trial) -> String {
     if trial.loss.is_finite() {
-        units::loss(trial.loss)
+        format::loss(trial.loss)
     } else {
         DIVERGED.to_owned()
     }

@@ -8,13 +8,14 @@ mod markdown;
 mod notes;
 mod text;
 
+use ligo_cost::format;
 use std::collections::BTreeMap;
 
 pub(crate) use bands::energy;
 pub use listing::Listing;
 
 use crate::summary::{Counter, Estimate, Group, Summary};
-use crate::{Error, Result, units};
+use crate::{Error, Result};
 
 /// What stands where there is nothing to say.
 pub(crate) const NONE: &str = "–";
@@ -163,21 +164,23 @@ pub(crate) fn one_line(name: &str) -> String {
 
 /// A loss over seeds.
 pub(crate) fn loss(loss: Option<Estimate>) -> String {
-    loss.map_or(NONE.to_string(), |loss| units::fixed(loss.mean, loss.half_width, 3, ""))
+    loss.map_or(NONE.to_string(), |loss| {
+        format::fixed(loss.mean, loss.half_width, 3, "")
+    })
 }
 
 /// A share over seeds.
 pub(crate) fn share(share: Option<Estimate>) -> String {
     share.map_or(NONE.to_string(), |share| {
-        units::fixed(100.0 * share.mean, share.half_width.map(|half| 100.0 * half), 1, "%")
+        format::fixed(100.0 * share.mean, share.half_width.map(|half| 100.0 * half), 1, "%")
     })
 }
 
 /// FLOPs over seeds.
 pub(crate) fn flops(flops: Option<Estimate>) -> Option<String> {
     let flops = flops?;
-    let (unit, size) = units::flops_unit(flops.mean);
-    Some(units::with_interval(flops.mean, flops.half_width, size, unit))
+    let (unit, size) = format::flops_unit(flops.mean);
+    Some(format::with_interval(flops.mean, flops.half_width, size, unit))
 }
 
 /// Seconds over seeds.
@@ -185,8 +188,8 @@ pub(crate) fn seconds(seconds: Option<Estimate>) -> Option<String> {
     let seconds = seconds?;
     // One number reads best as people say it, `2 min 05 s`; an interval needs one unit.
     if seconds.half_width.is_none() {
-        return Some(units::seconds(seconds.mean));
+        return Some(format::seconds(seconds.mean));
     }
-    let (unit, size) = units::seconds_unit(seconds.mean);
-    Some(units::with_interval(seconds.mean, seconds.half_width, size, unit))
+    let (unit, size) = format::seconds_unit(seconds.mean);
+    Some(format::with_interval(seconds.mean, seconds.half_width, size, unit))
 }

@@ -2,7 +2,8 @@
 
 use super::{labels, loss, share};
 use crate::summary::{Counter, Estimate, Group, Provenance, Summary};
-use crate::{units, verdict};
+use crate::verdict;
+use ligo_cost::format;
 
 pub(super) fn notes(summary: &Summary, counter: Counter) -> Vec<String> {
     let names = labels(&summary.groups);
@@ -25,8 +26,8 @@ pub(super) fn notes(summary: &Summary, counter: Counter) -> Vec<String> {
     notes.push(match &summary.small.cost {
         Some(cost) => format!(
             "“incl. small” charges the small model too: {} and {}.",
-            units::flops(cost.flops(counter)),
-            units::seconds(cost.seconds)
+            format::flops(cost.flops(counter)),
+            format::seconds(cost.seconds)
         ),
         None => "What the small model cost is not known, so it is not charged.".to_string(),
     });
@@ -46,13 +47,13 @@ pub(super) fn notes(summary: &Summary, counter: Counter) -> Vec<String> {
 /// What all had to reach, with the losses that it must be judged by.
 fn target(summary: &Summary) -> String {
     let floor = verdict::floor(&summary.corpus);
-    let small = units::loss(summary.small.loss);
+    let small = format::loss(summary.small.loss);
     if !verdict::has_scratch(summary) {
         return format!("No run from scratch, so there is no target and no saving (small model {small}; {floor}).");
     }
     match &summary.reference {
         Some(reference) if reference.losses.len() > 1 => {
-            let each: Vec<String> = reference.losses.iter().copied().map(units::loss).collect();
+            let each: Vec<String> = reference.losses.iter().copied().map(format::loss).collect();
             format!(
                 "Target: the final validation loss of the scratch run of the same seed, {} (mean {}; small model {small}; \
                  {floor}).",
@@ -62,7 +63,7 @@ fn target(summary: &Summary) -> String {
         }
         _ => format!(
             "Target: scratch's final validation loss, {} (small model {small}; {floor}).",
-            units::loss(summary.target_loss)
+            format::loss(summary.target_loss)
         ),
     }
 }
@@ -156,7 +157,7 @@ fn operators(named: &[(&String, &Group)], counter: Counter) -> Option<String> {
         .filter_map(|(name, group)| {
             let flops = group.operator_cost.flops(counter).filter(|cost| cost.mean > 0.0)?;
             let seconds = group.operator_cost.seconds?;
-            let cost = format!("{} and {}", units::flops(flops.mean), units::seconds(seconds.mean));
+            let cost = format!("{} and {}", format::flops(flops.mean), format::seconds(seconds.mean));
             Some((name.as_str(), cost))
         })
         .collect();

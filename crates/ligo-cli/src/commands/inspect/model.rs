@@ -4,8 +4,8 @@ use std::path::Path;
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::plain;
 use ligo_checkpoint::{ModelDir, Report};
+use ligo_cost::format::whole;
 use ligo_pretrained::{describe, fit, read_config};
-use ligo_report::units::count;
 
 use super::{Error, bytes, field, list, manifest, summary};
 
@@ -19,7 +19,7 @@ pub fn inspect(path: &Path, tensors: bool, out: &mut dyn Write) -> Result<(), Er
         field(
             out,
             "parameters",
-            format!("{}, optional tensors not counted", count(parameters)),
+            format!("{}, optional tensors not counted", whole(parameters)),
         )?;
     }
     for file in dir.files() {
