@@ -140,14 +140,15 @@ fn losses(path: &Path) -> Vec<f64> {
 #[test]
 fn accelerate_goes_on_as_ligo_does_on_two_processes() {
     let Some(python) = python() else { return };
-    for (config, kind) in [(BERT, "word-piece"), (GPT2, "gpt2")] {
+    // The first in two pieces: the second goes on from the checkpoint of the first.
+    let pieces: [&[&[&str]]; 2] = [&[&["--steps", "8"], &[]], &[&[]]];
+    for ((config, kind), pieces) in [(BERT, "word-piece"), (GPT2, "gpt2")].into_iter().zip(pieces) {
         let place = with_model(config, kind);
         place.shown(&[&["train", "--init", "start/model", "--out", "here"], &SETTINGS[..]].concat());
         export(&place, &[]);
-        // In two pieces: the second goes on from the checkpoint of the first.
-        for more in [&["--steps", "8"][..], &[]] {
+        for more in pieces {
             let mut command = Command::new(place.path("there/launch.sh"));
-            command.args(["--out", "run"]).args(more).current_dir(place.path("."));
+            command.args(["--out", "run"]).args(*more).current_dir(place.path("."));
             command.envs([
                 ("PYTHON", python.as_str()),
                 ("PROCESSES", "2"),

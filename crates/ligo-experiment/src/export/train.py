@@ -89,7 +89,7 @@ class Batches:
 
     def __init__(self, settings):
         self.settings = settings
-        self.tokens = np.memmap(settings["tokens"], dtype=settings["dtype"], mode="r")
+        self.tokens = np.memmap(settings["tokens"], dtype={"u16": "<u2", "u32": "<u4"}[settings["dtype"]], mode="r")
         self.length, self.seed = settings["seq_len"], settings["data_seed"]
         self.masked = settings.get("masking")
         special = set(settings["special_ids"])
@@ -127,10 +127,19 @@ class Batches:
         return ids, labels
 
 
+def decay_of(name, known):
+    """Whether a parameter decays; `ligo` has the parts of a fused one, such as c_attn's query, key and value, by names below its own."""
+    if name in known:
+        return known[name]
+    module, _, kind = name.rpartition(".")
+    parts = {decay for part, decay in known.items() if part.startswith(f"{module}.") and part.endswith(f".{kind}")}
+    return parts.pop() if len(parts) == 1 else None
+
+
 def optimizer_of(model, settings):
     """AdamW, with weight decay for the parameters that decay in `ligo`."""
-    decays = settings["decay"]
-    unknown = [name for name, _ in model.named_parameters() if name not in decays]
+    decays = {name: decay_of(name, settings["decay"]) for name, _ in model.named_parameters()}
+    unknown = [name for name, decay in decays.items() if decay is None]
     if unknown:
         raise SystemExit(f"ligo.json does not know the parameters {unknown}: is this the model that was exported?")
     numbers = settings["optimizer"]
