@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use super::{MethodSection, Recipe, RecipeError, parse, tau};
+use super::{MethodSection, Recipe, RecipeError, RunKey, parse, tau};
 
 /// The method that all others are measured against.
 const REFERENCE: &str = "scratch";
@@ -58,7 +58,8 @@ impl Recipe {
     /// method gives way to one of the same id, and to another one of which it would be taken for a seed.
     pub(crate) fn with_earlier(&self, earlier: &Self) -> Self {
         let mut own: HashMap<String, &MethodSection> = self.methods.iter().map(|m| (m.id(), m)).collect();
-        let by_base: HashMap<String, &MethodSection> = self.methods.iter().map(|m| (m.base_id(), m)).collect();
+        let group = |method: &MethodSection| method.key().group().to_string();
+        let by_group: HashMap<String, &MethodSection> = self.methods.iter().map(|m| (group(m), m)).collect();
         let mut whole = Self {
             sweep: match self.sweep.is_off() {
                 true => earlier.sweep.clone(),
@@ -68,7 +69,7 @@ impl Recipe {
             ..self.clone()
         };
         for method in &earlier.methods {
-            let same = by_base.get(&method.base_id());
+            let same = by_group.get(&group(method));
             match own.remove(&method.id()) {
                 Some(now) => whole.methods.push(now.clone()),
                 None if same.is_none_or(|same| self.differ_in_seeds_only(same, method)) => {
@@ -103,8 +104,7 @@ impl Recipe {
     /// The recipe's entry of this id or name, or a new one.
     pub(super) fn method(&self, name: &str) -> MethodSection {
         let by_id = self.methods.iter().find(|m| m.id() == name);
-        let is_variant = |m: &MethodSection| m.id().contains('/');
-        let by_name = || self.methods.iter().find(|m| m.name == name && !is_variant(m));
+        let by_name = || self.methods.iter().find(|m| m.name == name && m.key().is_whole());
         let of_sweep = || self.sweep.base.as_ref().filter(|_| self.sweep.method == name);
         by_id
             .or_else(of_sweep)
@@ -127,12 +127,15 @@ impl Recipe {
     /// A method with this seed. The id of an entry holds for the recipe's own; folders must differ.
     pub(crate) fn with_seed(&self, method: &MethodSection, seed: u64) -> MethodSection {
         let is_own = seed == self.seed;
+        let seed = (!is_own).then_some(seed);
+        // Without an id an entry is named by its seed anyway.
+        let has_name = method.id.is_some() || method.run.is_some();
         MethodSection {
-            id: method.id.as_ref().map(|_| match is_own {
-                true => method.base_id(),
-                false => format!("{}-seed{seed}", method.base_id()),
+            run: has_name.then(|| RunKey {
+                seed,
+                ..method.key().group()
             }),
-            seed: (!is_own).then_some(seed),
+            seed,
             ..method.clone()
         }
     }
@@ -157,7 +160,7 @@ impl Recipe {
             .iter()
             .flat_map(|seed| lengths.iter().map(|length| self.with_seed(length, *seed)));
         let is_there = |new: &MethodSection| {
-            let is_whole = |m: &MethodSection| is_reference(m) && !m.id().contains('/');
+            let is_whole = |m: &MethodSection| is_reference(m) && m.key().is_whole();
             let same = |m: &MethodSection| self.seed_of(m) == self.seed_of(new) && is_whole(m) && is_whole(new);
             methods.iter().any(|m| m.id() == new.id() || same(m))
         };
@@ -260,7 +263,7 @@ mod tests {
         let best = own.comparing(&["ligo-best".into()], None).unwrap();
         assert_eq!(best.variants().unwrap(), own.variants().unwrap());
         assert!(
-            best.trials("ligo")
+            best.trials(&RunKey::of_entry("ligo"))
                 .iter()
                 .all(|trial| trial.train.contains_key("clip_norm"))
         );

@@ -1,4 +1,4 @@
-use super::{MethodSection, PRESETS, Recipe};
+use super::{MethodSection, PRESETS, Recipe, RunKey};
 
 impl Recipe {
     /// A method for people, the same for all its seeds: its label, the usual name of what it is called after, or else its id.
@@ -6,15 +6,17 @@ impl Recipe {
         if let Some(label) = &method.label {
             return label.clone();
         }
-        let id = method.base_id();
         if self.is_best_variant(method) {
             return format!("{}, best", self.usual_name(&self.sweep.method));
         }
-        if let Some((family, settings)) = id.split_once('/') {
-            let own = self.methods.iter().find(|m| m.base_id() == family);
-            let family = own.map_or_else(|| self.usual_name(family), |own| self.label_of(own));
-            return format!("{family} {}", settings.replace(',', ", "));
+        let key = method.key();
+        if let Some(variant) = &key.variant {
+            let entry = RunKey::of_entry(&key.entry);
+            let own = self.methods.iter().find(|m| m.key().group() == entry);
+            let entry = own.map_or_else(|| self.usual_name(&key.entry), |own| self.label_of(own));
+            return format!("{entry} {}", variant.to_string().replace(',', ", "));
         }
+        let id = key.group().to_string();
         if id == method.name && method.operator.is_none() {
             return self.usual_name(&id);
         }

@@ -1,16 +1,7 @@
 use ligo_train::TrainConfig;
 use toml::Value;
 
-use super::{Fault, MethodSection, Recipe, merged};
-
-/// Whether a method of this id is a shorter one.
-pub(super) fn is_length(id: &str) -> bool {
-    let settings = id.split_once('/').map_or("", |(_, settings)| settings);
-    settings.split(',').any(|setting| setting.starts_with(MARK))
-}
-
-/// Begins what is said of the length in an id.
-const MARK: &str = "steps=";
+use super::{Fault, MethodSection, Recipe, RunKey, merged};
 
 impl Recipe {
     /// A method, and after it the same with every shorter schedule, as `METHOD/steps=N`. Its steps are whole ones of the method's own
@@ -24,9 +15,10 @@ impl Recipe {
         let shorter = |share: &f64| {
             let mut shorter = method.clone();
             let steps = (steps as f64 * share).round() as u64;
-            let id = method.base_id();
-            let mark = if id.contains('/') { ',' } else { '/' };
-            shorter.id = Some(format!("{id}{mark}{MARK}{steps}"));
+            shorter.run = Some(RunKey {
+                steps: Some(steps),
+                ..method.key().group()
+            });
             shorter.label = Some(format!("{} ({steps} steps)", self.label_of(method)));
             shorter.train.insert("steps".into(), Value::Integer(steps as i64));
             shorter
@@ -98,7 +90,11 @@ mod tests {
             [1000, 250, 500, 1000, 250, 500]
         );
         // One search for all lengths of a method.
-        assert!(compared.methods[6..].iter().all(|m| compared.searched_as(m) == "ligo"));
+        assert!(
+            compared.methods[6..]
+                .iter()
+                .all(|m| compared.searched_as(m) == RunKey::of_entry("ligo"))
+        );
         // They are methods now, and a second comparison of them adds none.
         assert_eq!(compared.comparing(&[], None).unwrap().methods.len(), 12);
         // Scratch has all lengths, whether it was named or not.

@@ -5,10 +5,11 @@ use std::collections::{HashMap, HashSet};
 
 use ligo_growth::OperatorSpec;
 
+use super::key::{self, BEST};
 use super::limits::operator_fault;
 use super::parse::{check_train, is_folder_name};
 use super::stages::unknown_method;
-use super::{DataFacts, Fault, MethodSection, Pair, Recipe, merged};
+use super::{DataFacts, Fault, MethodSection, Pair, Recipe, Variant, merged};
 
 /// Collects the faults of all methods. With a pair that can be grown, every stage is looked at too.
 pub(super) fn check(recipe: &Recipe, pair: Option<&Pair>, faults: &mut Vec<Fault>) {
@@ -49,6 +50,7 @@ pub(super) fn check(recipe: &Recipe, pair: Option<&Pair>, faults: &mut Vec<Fault
 fn settings_of(method: &MethodSection) -> String {
     let settings = MethodSection {
         id: None,
+        run: None,
         label: None,
         seed: None,
         ..method.clone()
@@ -66,9 +68,24 @@ struct Names<'a> {
 impl<'a> Names<'a> {
     fn check(&mut self, recipe: &Recipe, method: &'a MethodSection, key: &str, faults: &mut Vec<Fault>) {
         let mut fault = |key: String, message: String| faults.push(Fault { key, message });
-        let id = method.id();
-        if !is_folder_name(&id) {
-            fault(format!("{key}.id"), format!("`{id}` is no name for a folder"));
+        let run = method.key();
+        let id = run.to_string();
+        let named = match method.id {
+            Some(_) => format!("{key}.id"),
+            None => format!("{key}.name"),
+        };
+        let is_path = |name: &str| name.split('/').all(is_folder_name);
+        if !is_path(&run.entry) || !is_variant_name(run.variant.as_ref()) {
+            fault(named, format!("`{id}` is no name for a folder"));
+        } else if let Some(message) = key::taken(&run.entry) {
+            fault(named, message);
+        } else if recipe
+            .sweep
+            .best()
+            .is_some_and(|best| best == run.entry && best != method.name)
+        {
+            let message = format!("`{id}` is what the best variant of the sweep is called; take another id");
+            fault(named, message);
         }
         let label = method.label.as_deref().unwrap_or_default();
         if label.contains(char::is_control) {
@@ -80,7 +97,7 @@ impl<'a> Names<'a> {
             fault(format!("{key}.id"), message);
         }
         // Runs that differ in their seed only are shown as one method; others would be mixed up with them.
-        match self.first_of.entry(method.base_id()) {
+        match self.first_of.entry(run.group().to_string()) {
             Entry::Vacant(place) => {
                 place.insert(method);
             }
@@ -95,11 +112,18 @@ impl<'a> Names<'a> {
     }
 }
 
+fn is_variant_name(variant: Option<&Variant>) -> bool {
+    match variant {
+        Some(Variant::Settings(name)) => is_folder_name(name),
+        Some(Variant::Tau(_)) | None => true,
+    }
+}
+
 fn check_settings(recipe: &Recipe, method: &MethodSection, key: &str, faults: &mut Vec<Fault>) {
     match recipe.operator_of(method) {
         None => faults.push(Fault {
             key: format!("{key}.name"),
-            message: match method.name.ends_with("-best") {
+            message: match method.name.ends_with(BEST) {
                 true => format!(
                     "`{}` is known only in a recipe with a [sweep] of that method",
                     method.name

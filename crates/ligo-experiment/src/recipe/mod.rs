@@ -3,6 +3,7 @@
 mod compare;
 mod everywhere;
 mod faults;
+mod key;
 mod label;
 mod lengths;
 mod limits;
@@ -30,14 +31,16 @@ use ligo_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
 pub use faults::{Fault, RecipeError, nearest};
+pub use key::{RunKey, Tried, Variant};
 pub use ligo_assets::{RECIPES as BUILTIN, recipe as builtin};
 pub use limits::check_operator;
 pub use moments::KeepMoments;
 pub use pair::Pair;
+pub(crate) use parse::recorded;
 pub use parse::{differences, load, load_with, merged, overrides, parse};
 pub use precision::precision_overrides;
 pub use presets::{PRESETS, Preset};
-pub use search::{SearchSection, Tried};
+pub use search::SearchSection;
 pub use select::{Candidate, SelectSection, Selection};
 pub use shape::{DataFacts, ModelSection, inherit};
 pub use stages::{Stage, StageSchedule, StageSection, use_small_model};
@@ -309,6 +312,9 @@ pub struct MethodSection {
     pub name: String,
     /// Folder name when two entries have the same `name`.
     pub id: Option<String>,
+    /// Which run of an entry it is, in the recipe of a run's folder, where each run has an entry of its own. Not for recipes of your own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunKey>,
     /// What tables and pictures call it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
@@ -332,17 +338,6 @@ pub struct MethodSection {
     /// in a recipe stands for as many methods, whose small models are one run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tau: Option<f64>,
-}
-
-impl MethodSection {
-    /// The name of the method's folder.
-    pub fn id(&self) -> String {
-        match (&self.id, self.seed) {
-            (Some(id), _) => id.clone(),
-            (None, Some(seed)) => format!("{}-seed{seed}", self.name),
-            (None, None) => self.name.clone(),
-        }
-    }
 }
 
 impl Recipe {

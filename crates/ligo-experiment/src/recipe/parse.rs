@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::faults::{Fault, RecipeError, nearest};
 use super::limits::{MOST_FAULTS, MOST_TOKENS, operator_fault};
 use super::shape::unknown_key;
-use super::{BUILTIN, CorpusSource, DataFacts, Pair, Recipe, builtin, everywhere, methods, tau};
+use super::{BUILTIN, CorpusSource, DataFacts, Pair, Recipe, builtin, everywhere, key, methods, tau};
 use crate::hub::is_address;
 
 /// Reads a recipe file or a built-in recipe, applies `--set key=value` overrides and checks everything.
@@ -75,6 +75,9 @@ fn parse_with<E: From<RecipeError>>(
     };
     overlay(&mut whole, &table);
     let mut recipe: Option<Recipe> = collect(whole, "", &mut faults);
+    if let Some(recipe) = &mut recipe {
+        key::read_earlier(recipe);
+    }
     if let Some(recipe) = recipe.as_mut().filter(|_| faults.is_empty()) {
         prepare(recipe)?;
     }
@@ -312,6 +315,13 @@ pub fn differences(before: &Table, now: &Table) -> Vec<String> {
     each.flatten().collect()
 }
 
+/// The recipe of a run's folder, unchecked; nothing where it is none.
+pub(crate) fn recorded(text: &str) -> Option<Recipe> {
+    let mut recipe = toml::from_str(text).ok()?;
+    key::read_earlier(&mut recipe);
+    Some(recipe)
+}
+
 pub(super) fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
     let mut fault = |key: &str, message: String| {
         faults.push(Fault {
@@ -319,7 +329,7 @@ pub(super) fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
             message,
         });
     };
-    if !is_folder_name(&recipe.name) || recipe.name.contains('/') {
+    if !is_folder_name(&recipe.name) {
         fault(
             "name",
             format!(
@@ -429,11 +439,8 @@ pub(super) fn check_train(key: &str, train: &TrainConfig, faults: &mut Vec<Fault
     }
 }
 
-/// Whether an id is a path inside a folder on every system; `a/b` is a variant of `a`.
-pub(super) fn is_folder_name(id: &str) -> bool {
-    let is_plain = |part: &str| {
-        let odd = |c: char| c.is_control() || "\\:*?\"<>|".contains(c);
-        !part.is_empty() && !part.starts_with(['.', ' ']) && !part.ends_with(['.', ' ']) && !part.contains(odd)
-    };
-    id.split('/').all(is_plain)
+/// Whether a name is one of a folder on every system.
+pub(super) fn is_folder_name(name: &str) -> bool {
+    let odd = |c: char| c.is_control() || "/\\:*?\"<>|".contains(c);
+    !name.is_empty() && !name.starts_with(['.', ' ']) && !name.ends_with(['.', ' ']) && !name.contains(odd)
 }

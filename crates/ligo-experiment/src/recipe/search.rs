@@ -2,8 +2,7 @@ use ligo_train::ScheduleKind;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::lengths::is_length;
-use super::{Fault, MethodSection, Recipe};
+use super::{Fault, MethodSection, Recipe, RunKey, Tried};
 
 /// The search for each method's learning rate: the same small one for all, so that nobody wins by tuning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,26 +21,6 @@ pub struct SearchSection {
     /// Whether each of `lengths` has a search of its own, with trials as much shorter, instead of what its method's whole length found.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub each_length: bool,
-}
-
-/// What a trial tries.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tried {
-    /// The peak learning rate.
-    pub rate: f64,
-    /// The kind of schedule, where it is not the method's own.
-    pub schedule: Option<ScheduleKind>,
-}
-
-impl Tried {
-    /// As it stands in the names of folders: `lr2e-3`, `wsd-lr2e-3`.
-    pub fn name(&self) -> String {
-        let rate = format!("lr{}", rate_name(self.rate));
-        match self.schedule {
-            None => rate,
-            Some(kind) => format!("{}-{rate}", kind.name()),
-        }
-    }
 }
 
 impl Default for SearchSection {
@@ -108,21 +87,7 @@ impl SearchSection {
     }
 }
 
-/// How a learning rate is written in the names of folders: `2e-3`.
-pub fn rate_name(rate: f64) -> String {
-    format!("{rate:e}")
-}
-
 impl MethodSection {
-    /// The id without the seed: what the runs of one method over seeds have in common.
-    pub fn base_id(&self) -> String {
-        let id = self.id();
-        match self.seed.and_then(|seed| id.strip_suffix(&format!("-seed{seed}"))) {
-            Some(base) => base.to_owned(),
-            None => id,
-        }
-    }
-
     /// The method with what a trial tries.
     #[must_use]
     pub fn trying(mut self, tried: Tried) -> Self {
@@ -141,48 +106,48 @@ impl MethodSection {
 }
 
 impl Recipe {
-    /// The id of the method whose search decides this one's rate: its own over all seeds, and for a variant `a/b` that of `a`, unless it is a length
+    /// The method whose search decides this one's rate: itself over all seeds, and for a variant the entry that it is one of, unless it is a length
     /// that has a search of its own.
-    pub fn searched_as(&self, method: &MethodSection) -> String {
+    pub fn searched_as(&self, method: &MethodSection) -> RunKey {
         if self.is_best_variant(method) {
-            return self.sweep.method.clone();
+            return RunKey::of_entry(&self.sweep.method);
         }
-        let base = method.base_id();
-        let has_own = self.search.each_length && !self.is_variant(method) && is_length(&base);
-        match base.split_once('/') {
-            Some((family, _)) if !has_own => family.to_owned(),
-            Some(_) => base,
-            None => base,
+        let key = method.key().group();
+        let has_own = self.search.each_length && !self.is_variant(method) && key.steps.is_some();
+        match has_own {
+            true => key,
+            false => RunKey::of_entry(key.entry),
         }
     }
 
-    /// The method that a search of this id is made for.
-    pub fn searched(&self, id: &str) -> MethodSection {
-        self.with_seed(&self.method(id), self.seed)
+    /// The method that a search is made for.
+    pub fn searched(&self, key: &RunKey) -> MethodSection {
+        self.with_seed(&self.method(&key.to_string()), self.seed)
     }
 
     /// The trial that is this method's run, where trials are whole runs of its seed and settings.
     pub fn trial_of(&self, method: &MethodSection, tried: Tried) -> Option<MethodSection> {
         let search = &self.search;
-        let is_own = self.searched_as(method) == method.base_id();
+        let key = method.key().group();
+        let is_own = self.searched_as(method) == key;
         let is_whole = search.share == 1.0 && self.seed_of(method) == search.seed.unwrap_or(self.seed);
         if !(is_own && is_whole) {
             return None;
         }
-        let trials = search.tried().into_iter().zip(self.trials(&method.base_id()));
+        let trials = search.tried().into_iter().zip(self.trials(&key));
         let mut found = trials.filter(|(other, _)| *other == tried);
         found.next().map(|(_, trial)| trial)
     }
 
-    /// A method of this id, as the search tries it with each rate and schedule.
-    pub fn trials(&self, id: &str) -> Vec<MethodSection> {
+    /// A method, as its search tries it with each rate and schedule.
+    pub fn trials(&self, key: &RunKey) -> Vec<MethodSection> {
         let search = &self.search;
-        let method = self.searched(id);
+        let method = self.searched(key);
         let own = method.train.get("steps").and_then(Value::as_integer);
         let steps = own.map_or(self.large.train.steps, |steps| steps.max(0) as u64);
         let trial = |tried: Tried| {
             let mut trial = method.clone().trying(tried);
-            trial.id = Some(format!("{id}-{}", tried.name()));
+            trial.run = Some(key.trying(tried));
             trial.seed = Some(search.seed.unwrap_or(self.seed));
             trial
                 .train
@@ -196,7 +161,7 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::{RecipeError, load, merged};
+    use super::super::{RecipeError, Variant, load, merged};
     use super::*;
 
     fn demo(overrides: &[&str]) -> Result<Recipe, RecipeError> {
@@ -213,9 +178,13 @@ mod tests {
         ])
         .unwrap();
         let recipe = recipe.comparing(&["ligo".into()], Some(2)).unwrap();
-        let groups: Vec<String> = recipe.methods.iter().map(|m| recipe.searched_as(m)).collect();
+        let groups: Vec<String> = recipe
+            .methods
+            .iter()
+            .map(|m| recipe.searched_as(m).to_string())
+            .collect();
         assert_eq!(groups, ["scratch", "scratch", "ligo", "ligo"]);
-        let trials = recipe.trials("ligo");
+        let trials = recipe.trials(&RunKey::of_entry("ligo"));
         let ids: Vec<String> = trials.iter().map(MethodSection::id).collect();
         assert_eq!(ids, ["ligo-lr1e-3", "ligo-lr2.5e-3"]);
         let train = merged(&recipe.large.train, &trials[1].train, "train").unwrap();
@@ -229,12 +198,16 @@ mod tests {
         let recipe = demo(&[]).unwrap();
         let variant = MethodSection {
             name: "ligo".into(),
-            id: Some("ligo/lr=1e-3,init=rand-seed2".into()),
+            run: Some(RunKey {
+                variant: Some(Variant::Settings("lr=1e-3,init=rand".into())),
+                seed: Some(2),
+                ..RunKey::of_entry("ligo")
+            }),
             seed: Some(2),
             ..MethodSection::default()
         };
-        assert_eq!(variant.base_id(), "ligo/lr=1e-3,init=rand");
-        assert_eq!(recipe.searched_as(&variant), "ligo");
+        assert_eq!(variant.key().group().to_string(), "ligo/lr=1e-3,init=rand");
+        assert_eq!(recipe.searched_as(&variant), RunKey::of_entry("ligo"));
     }
 
     #[test]
@@ -277,19 +250,25 @@ mod tests {
         };
         let together = of(&[]);
         let own = of(&["search.each_length=true"]);
-        let names =
-            |recipe: &Recipe, id: &str| -> Vec<String> { recipe.trials(id).iter().map(MethodSection::id).collect() };
+        let names = |recipe: &Recipe, key: &RunKey| -> Vec<String> {
+            recipe.trials(key).iter().map(MethodSection::id).collect()
+        };
         for id in ["scratch", "ligo"] {
             let whole = ["linear-lr1e-3", "linear-lr2e-3", "wsd-lr1e-3", "wsd-lr2e-3"];
-            assert_eq!(names(&own, id), whole.map(|tried| format!("{id}-{tried}")));
-            let length = format!("{id}/steps=500");
-            for (recipe, searched) in [(&together, id), (&own, length.as_str())] {
+            let entry = RunKey::of_entry(id);
+            assert_eq!(names(&own, &entry), whole.map(|tried| format!("{id}-{tried}")));
+            let key = RunKey {
+                steps: Some(500),
+                ..entry.clone()
+            };
+            let length = key.to_string();
+            for (recipe, searched) in [(&together, &entry), (&own, &key)] {
                 for seeded in [length.clone(), format!("{length}-seed{}", recipe.seed + 1)] {
                     let method = recipe.methods.iter().find(|m| m.id() == seeded).unwrap();
-                    assert_eq!(recipe.searched_as(method), searched);
+                    assert_eq!(recipe.searched_as(method), *searched);
                 }
             }
-            let trials = own.trials(&length);
+            let trials = own.trials(&key);
             let train: ligo_train::TrainConfig = merged(&own.large.train, &trials[3].train, "train").unwrap();
             assert_eq!(
                 (train.steps, train.schedule.peak_lr, train.schedule.kind),

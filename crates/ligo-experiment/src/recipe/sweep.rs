@@ -2,9 +2,10 @@ use ligo_growth::OperatorSpec;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::key::BEST;
 use super::limits::operator_fault;
 use super::parse::{is_folder_name, overlay};
-use super::{Fault, MethodSection, Recipe, merged};
+use super::{Fault, MethodSection, Recipe, RunKey, Variant, merged};
 
 /// Settings of one method that are tried against each other: every array is a list of values to try.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,7 +95,7 @@ impl SweepSection {
 
     /// The name of the method that takes the settings of the best variant.
     pub fn best(&self) -> Option<String> {
-        (!self.is_off()).then(|| format!("{}-best", self.method))
+        (!self.is_off()).then(|| format!("{}{BEST}", self.method))
     }
 
     fn factors(&self) -> Result<Vec<Factor>, Vec<Fault>> {
@@ -250,8 +251,8 @@ impl Recipe {
             match self.variant(&base, &settings) {
                 // A value that the method has anyway is the method itself.
                 Ok(variant) if sweep.mode == SweepMode::OneAtATime && self.same_settings(&variants[0], &variant) => {}
-                Ok(variant) if variants.iter().any(|v| v.id == variant.id) => {
-                    let id = variant.id.unwrap_or_default();
+                Ok(variant) if variants.iter().any(|v| v.run == variant.run) => {
+                    let id = variant.id();
                     faults.push(Fault {
                         key: "sweep".into(),
                         message: format!("`{id}` is there twice"),
@@ -287,22 +288,23 @@ impl Recipe {
             let train = merged(base, changes, key)?;
             train.validate().map_err(|error| fault(key, error.to_string()))?;
         }
-        let id = format!("{}/{}", self.sweep.method, settings.name);
-        if !is_folder_name(&id) || settings.name.contains('/') {
+        if !is_folder_name(&settings.name) {
             return Err(fault(
                 "sweep.also",
                 format!("`{}` is no name for a folder", settings.name),
             ));
         }
-        variant.id = Some(id);
+        variant.run = Some(RunKey {
+            variant: Some(Variant::Settings(settings.name.clone())),
+            ..RunKey::of_entry(&self.sweep.method)
+        });
         Ok(variant)
     }
 
     /// Whether a method is one of the sweep, which goes to where things break.
     pub fn is_variant(&self, method: &MethodSection) -> bool {
-        let family = method.base_id();
-        let family = family.split_once('/').map(|(family, _)| family);
-        !self.sweep.is_off() && family == Some(self.sweep.method.as_str())
+        let key = method.key();
+        !self.sweep.is_off() && matches!(key.variant, Some(Variant::Settings(_))) && key.entry == self.sweep.method
     }
 
     /// Whether two entries are one method with different seeds.

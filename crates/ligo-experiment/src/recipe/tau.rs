@@ -6,15 +6,12 @@ use toml::{Table, Value};
 
 use super::presets::Plan;
 use super::stages::{StageSchedule, StageSection};
-use super::{Fault, MethodSection, Recipe};
+use super::{Fault, MethodSection, Recipe, RunKey, Variant};
 
 /// The share of `one-schedule` where a recipe gives none.
 pub(super) const USUAL: f64 = 0.45;
 
 const KEY: &str = "tau";
-
-/// What a list of shares adds to a method's id.
-const MARK: &str = "/tau=";
 
 impl Recipe {
     /// The share of the steps after which a method grows its large model, if both models have one schedule.
@@ -31,6 +28,7 @@ impl Recipe {
         let own = self.tau_of(method)?;
         let settings = |m: &MethodSection| MethodSection {
             id: None,
+            run: None,
             label: None,
             tau: None,
             ..m.clone()
@@ -46,9 +44,8 @@ impl Recipe {
 
 /// Whether a method stands in a list of shares under this name.
 pub(super) fn is_of_list(method: &MethodSection, name: &str) -> bool {
-    let id = method.base_id();
-    let rest = id.strip_prefix(name).and_then(|rest| rest.strip_prefix(MARK));
-    rest.is_some_and(|rest| !rest.contains(','))
+    let key = method.key();
+    key.entry == name && matches!(key.variant, Some(Variant::Tau(_))) && key.steps.is_none()
 }
 
 /// Makes one method for each share of a list, as `NAME/tau=SHARE`.
@@ -84,7 +81,11 @@ fn listed(method: &Value) -> Option<Result<Vec<Value>, String>> {
             .ok_or_else(|| format!("a share is a number, found {share}"))?;
         let mut table = table.clone();
         table.insert(KEY.into(), share.clone());
-        table.insert("id".into(), format!("{called}{MARK}{number}").into());
+        let key = RunKey {
+            variant: Some(Variant::Tau(number)),
+            ..RunKey::of_entry(&called)
+        };
+        table.insert("run".into(), Value::try_from(key).map_err(|error| error.to_string())?);
         if let Some(Value::String(label)) = table.get("label") {
             let label = format!("{label}, tau = {number}");
             table.insert("label".into(), label.into());

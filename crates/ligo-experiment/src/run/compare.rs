@@ -46,9 +46,10 @@ impl RunFolder<'_> {
         let target_loss = scratch.map_or(f64::NAN, Run::final_loss);
         let mut searches = Vec::new();
         for method in &recipe.methods {
-            let id = recipe.searched_as(method);
+            let key = recipe.searched_as(method);
+            let id = key.to_string();
             if !recipe.search.is_off() && searches.iter().all(|s: &summary::Search| s.method != id) {
-                searches.push(self.search(&id)?);
+                searches.push(self.search(&key)?);
             }
         }
         let measured: Result<Vec<MethodSummary>, Failure> = runs
@@ -114,8 +115,8 @@ impl RunFolder<'_> {
             saving_with_small,
         } = measure(run, scratch_for(runs, run.seed), small)?;
         Ok(MethodSummary {
-            id: run.id.clone(),
-            group: run.group.clone(),
+            id: run.id(),
+            group: run.key.group().to_string(),
             name: run.name.clone(),
             label: run.label.clone(),
             seed: run.seed,
@@ -147,7 +148,7 @@ impl RunFolder<'_> {
                 self.best_variant()?.id()
             ));
         }
-        let id = self.recipe.searched_as(method);
+        let id = self.recipe.searched_as(method).to_string();
         let search = searches.iter().find(|search| search.method == id);
         notes.extend(
             search
@@ -187,7 +188,7 @@ impl RunFolder<'_> {
     ) -> Result<Vec<summary::OperatorSummary>, Failure> {
         let mut operators = Vec::new();
         for (i, (run, method)) in runs.iter().zip(methods).enumerate() {
-            if runs[..i].iter().all(|before| before.group != run.group) {
+            if !runs[..i].iter().any(|before| before.is_of(run)) {
                 operators.extend(self.operators(method, &run.label)?);
             }
         }

@@ -16,13 +16,13 @@ use super::dataset::Dataset;
 use super::ranks::{self, Task};
 use super::training::{Extras, RESULT_JSON, Start, Steps, Training, read_result, save_result};
 use super::{Small, faults, moments, seeded, stage};
-use crate::recipe::{DataSection, KeepMoments, MethodSection, Pair, Recipe, Stage, merged};
+use crate::recipe::{DataSection, KeepMoments, MethodSection, Pair, Recipe, RunKey, Stage, merged};
 use crate::stop;
 use crate::{Failure, cost};
 
 /// The folder of a method inside the run's own.
-pub fn folder_of(method: &MethodSection) -> String {
-    format!("methods/{}", method.id())
+pub fn folder_of(key: &RunKey) -> String {
+    format!("methods/{key}")
 }
 
 /// Runs one method from the small model to the trained large one, in this folder.

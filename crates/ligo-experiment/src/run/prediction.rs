@@ -23,11 +23,12 @@ impl RunFolder<'_> {
             compared.push(beside(planned, planned.label.clone(), measured));
         }
         for (i, run) in runs.iter().enumerate() {
-            if runs[..i].iter().any(|before| before.group == run.group) {
+            if runs[..i].iter().any(|before| before.is_of(run)) {
                 continue;
             }
-            if let Some(planned) = plan.methods.iter().find(|planned| planned.id == run.id) {
-                let seeds: Vec<&Run> = runs.iter().filter(|other| other.group == run.group).collect();
+            let id = run.id();
+            if let Some(planned) = plan.methods.iter().find(|planned| planned.id == id) {
+                let seeds: Vec<&Run> = runs.iter().filter(|other| other.is_of(run)).collect();
                 compared.push(beside(planned, run.label.clone(), means(&seeds)));
             }
         }

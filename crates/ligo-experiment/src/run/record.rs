@@ -83,9 +83,7 @@ pub fn write(recipe: &Recipe, folder: &Path, listener: &dyn Listener) -> Result<
     let path = folder.join(RECIPE_TOML);
     let mut whole = recipe.clone();
     if let Ok(text) = std::fs::read(&path) {
-        let earlier = std::str::from_utf8(&text)
-            .ok()
-            .and_then(|text| toml::from_str::<Recipe>(text).ok());
+        let earlier = std::str::from_utf8(&text).ok().and_then(recipe::recorded);
         let changes = earlier.as_ref().map(|earlier| changes(earlier, recipe)).transpose();
         let changes = changes.map_err(Failure::fault)?;
         match (&earlier, changes) {

@@ -11,14 +11,12 @@ use super::reuse::{Origin, origin_of};
 use super::training::read_result;
 use super::{RunFolder, stage};
 use crate::Failure;
-use crate::recipe::{MethodSection, use_small_model};
+use crate::recipe::{MethodSection, RunKey, use_small_model};
 
 /// One run of a method, all its stages together.
 pub struct Run {
-    /// Its id, `ligo-seed2`.
-    pub id: String,
-    /// The id without the seed.
-    pub group: String,
+    /// Which one it is.
+    pub key: RunKey,
     /// The method's name.
     pub name: String,
     /// For tables.
@@ -47,6 +45,16 @@ impl Run {
     /// The last validation loss.
     pub fn final_loss(&self) -> f64 {
         self.result.final_loss().unwrap_or(f64::NAN)
+    }
+
+    /// Its id, `ligo-seed2`.
+    pub fn id(&self) -> String {
+        self.key.to_string()
+    }
+
+    /// Whether it is the same method with another seed, or itself.
+    pub fn is_of(&self, other: &Self) -> bool {
+        self.key.group() == other.key.group()
     }
 
     /// All that it cost.
@@ -113,8 +121,7 @@ impl RunFolder<'_> {
             return Ok(None);
         }
         Ok(Some(Run {
-            id: method.id(),
-            group: method.base_id(),
+            key: method.key(),
             name: method.name.clone(),
             label: self.recipe.label_of(method),
             ..self.read(&resolved, &folder)?
@@ -159,8 +166,7 @@ impl RunFolder<'_> {
             return Err(Failure::fault("a method without stages"));
         };
         Ok(Run {
-            id: method.id(),
-            group: method.base_id(),
+            key: method.key(),
             name: method.name.clone(),
             label: self.recipe.label_of(method),
             seed: self.recipe.seed_of(method),

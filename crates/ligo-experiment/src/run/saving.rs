@@ -25,7 +25,7 @@ pub struct Measured {
 /// The scratch run of a seed, or else the first one.
 pub fn scratch_for(runs: &[Run], seed: u64) -> Option<&Run> {
     // What it is trained for less is held against methods at their own last loss, and is no target.
-    let is_whole = |run: &&Run| run.name == ligo_report::summary::SCRATCH && !run.group.contains('/');
+    let is_whole = |run: &&Run| run.name == ligo_report::summary::SCRATCH && run.key.is_whole();
     let scratch = || runs.iter().filter(is_whole);
     scratch().find(|r| r.seed == seed).or_else(|| scratch().next())
 }

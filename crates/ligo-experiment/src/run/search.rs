@@ -7,7 +7,7 @@ use ligo_report::summary::{self, Cost, Search};
 use super::stage::{self, write_whole};
 use super::{RunFolder, results};
 use crate::Failure;
-use crate::recipe::{MethodSection, Tried};
+use crate::recipe::{MethodSection, RunKey, Tried};
 
 /// Instead of a result, where a run diverged: that is what too high a rate does, and no fault.
 const DIVERGED: &str = "diverged.txt";
@@ -41,13 +41,13 @@ pub fn has_diverged(folder: &Path) -> bool {
 }
 
 impl RunFolder<'_> {
-    /// The search for a method's rate, as far as it is complete; `id` is [`Recipe::searched_as`](crate::recipe::Recipe::searched_as).
+    /// The search for a method's rate, as far as it is complete; `key` is [`Recipe::searched_as`](crate::recipe::Recipe::searched_as).
     ///
     /// # Errors
     /// A result is damaged.
-    pub fn search(&self, id: &str) -> Result<Search, Failure> {
+    pub fn search(&self, key: &RunKey) -> Result<Search, Failure> {
         let mut trials = Vec::new();
-        for (tried, trial) in self.recipe.search.tried().into_iter().zip(self.recipe.trials(id)) {
+        for (tried, trial) in self.recipe.search.tried().into_iter().zip(self.recipe.trials(key)) {
             let folder = self.join(folder_of(&trial));
             let (loss, cost) = if has_diverged(&folder) {
                 (f64::NAN, Cost::default())
@@ -70,8 +70,8 @@ impl RunFolder<'_> {
         let ends = [trials.first(), trials.last()].map(|trial| trial.map(|trial| trial.learning_rate));
         let at_edge = chosen.is_some() && ends.contains(&chosen);
         Ok(Search {
-            method: id.to_owned(),
-            label: self.recipe.label_of(&self.recipe.searched(id)),
+            method: key.to_string(),
+            label: self.recipe.label_of(&self.recipe.searched(key)),
             trials,
             chosen,
             chosen_schedule,
@@ -91,26 +91,26 @@ impl RunFolder<'_> {
                 .recipe
                 .with_seed(&self.best_variant()?, self.recipe.seed_of(method));
         }
-        let folder = super::method::folder_of(&resolved);
         if self.recipe.search.is_off() {
-            return Ok((resolved, self.join(&folder)));
+            let folder = super::method::folder_of(&resolved.key());
+            return Ok((resolved, self.join(folder)));
         }
         // Another rate is another run: one that a longer list of rates comes to leaves what ran before as it is.
         let tried = self.found(&self.recipe.searched_as(method))?;
         let folder = match self.recipe.trial_of(method, tried) {
             Some(trial) => folder_of(&trial),
-            None => format!("{folder}-{}", tried.name()),
+            None => super::method::folder_of(&resolved.key().trying(tried)),
         };
         Ok((resolved.trying(tried), self.join(&folder)))
     }
 
     /// What came out of a search.
-    fn found(&self, id: &str) -> Result<Tried, Failure> {
-        let search = self.search(id)?;
+    fn found(&self, key: &RunKey) -> Result<Tried, Failure> {
+        let search = self.search(key)?;
         let all = self.recipe.search.tried();
         if search.trials.len() < all.len() {
             return Err(Failure::other(
-                format!("the search for the learning rate of {id} is not complete"),
+                format!("the search for the learning rate of {key} is not complete"),
                 "the same command as before completes it",
             ));
         }
@@ -120,7 +120,7 @@ impl RunFolder<'_> {
         };
         all.into_iter().find(is_chosen).ok_or_else(|| {
             Failure::other(
-                format!("{id} diverged at every learning rate of the search"),
+                format!("{key} diverged at every learning rate of the search"),
                 "lower the rates of search.peak_lr",
             )
         })

@@ -66,7 +66,7 @@ impl RunFolder<'_> {
             } else if let Some(run) = self.run_of(&method)? {
                 let saving = measure(&run, scratch.as_ref(), None)?.saving;
                 Variant {
-                    id: run.id.clone(),
+                    id: run.id(),
                     saving: saving.map(|saving| saving.flops_exact),
                     loss_start: run.result.curve.first().map_or(f64::NAN, |p| p.loss),
                     loss_final: run.final_loss(),

@@ -76,13 +76,14 @@ pub fn units(recipe: &Recipe) -> Result<Vec<Unit>, Failure> {
         after: Vec::new(),
         work: Work::Small,
     }];
+    let folder_of = |method: &MethodSection| method::folder_of(&method.key());
     let mut methods = recipe.methods.clone();
     let mut ranked = Vec::new();
     if methods.iter().any(|m| recipe.is_best_variant(m)) {
         // The best of a sweep is known when all of it and scratch have run, whether they are compared or not.
         let mut needed = recipe.variants().map_err(faults)?;
         needed.push(recipe.with_seed(&recipe.reference(), recipe.seed));
-        ranked = needed.iter().map(method::folder_of).collect();
+        ranked = needed.iter().map(folder_of).collect();
         let known: Vec<String> = methods.iter().map(MethodSection::id).collect();
         methods.extend(needed.into_iter().filter(|m| !known.contains(&m.id())));
     }
@@ -106,15 +107,15 @@ pub fn units(recipe: &Recipe) -> Result<Vec<Unit>, Failure> {
             }
         }
         // Its small model goes on where that one's is left.
-        after.extend(recipe.trunk_before(&methods, method).map(method::folder_of));
+        after.extend(recipe.trunk_before(&methods, method).map(folder_of));
         if recipe.is_best_variant(method) {
             after.extend(ranked.iter().cloned());
             // It runs where a variant of the same seed would.
-            let same_folder = methods.iter().filter(|m| recipe.is_variant(m)).map(method::folder_of);
+            let same_folder = methods.iter().filter(|m| recipe.is_variant(m)).map(folder_of);
             after.extend(same_folder.filter(|name| !ranked.contains(name)));
         }
         units.push(Unit {
-            name: method::folder_of(method),
+            name: folder_of(method),
             after,
             work: Work::Method(Box::new(method.clone())),
         });
