@@ -1,5 +1,4 @@
 //! A tiny pair of every family and kind of growth, and what its models compute.
-#![allow(dead_code, reason = "each test program uses what it needs")]
 
 use std::collections::HashMap;
 
