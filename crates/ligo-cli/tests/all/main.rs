@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod bad_input;
+mod bad_models;
 mod common;
 mod compare;
 mod compare_jobs;

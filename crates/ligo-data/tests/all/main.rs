@@ -4,9 +4,12 @@
 mod causal;
 mod clip_processor;
 mod corpus;
+mod damaged_images;
 mod document_start;
+mod image_files;
 mod image_loader;
 mod image_parquet;
+mod image_set;
 mod image_sources;
 mod loader;
 mod parquet;
