@@ -2,6 +2,7 @@
 //! since a stop is asked of the whole process.
 #![allow(clippy::unwrap_used)]
 
+#[allow(dead_code, reason = "the other program uses the rest")]
 mod common;
 
 use burn_train::LearnerSummary;

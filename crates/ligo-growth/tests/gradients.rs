@@ -3,6 +3,7 @@
 //! A test binary of its own: a device's number type is fixed once per process.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[allow(dead_code, reason = "the other program uses the rest")]
 mod common;
 
 use std::sync::Once;

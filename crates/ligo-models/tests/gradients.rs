@@ -3,6 +3,7 @@
 //! A device's number type is set once per process: these tests need a program of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+#[allow(dead_code, reason = "the other program uses the rest")]
 mod common;
 
 use std::collections::BTreeMap;

@@ -3,7 +3,8 @@
 //! The tests start this program again, through `mpirun`, with the ignored test [`rank`] alone. Where there is no `mpirun` they say so and pass.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
-#[path = "../../ligo-train/tests/toy/mod.rs"]
+#[allow(dead_code, reason = "the tests of ligo-train use the rest")]
+#[path = "../../ligo-train/tests/all/toy/mod.rs"]
 mod toy;
 
 use std::path::{Path, PathBuf};

@@ -12,7 +12,7 @@
 //! ```
 //! use ligo_report::{Counter, Summary, Table};
 //!
-//! # let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sample/format-1.json");
+//! # let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/all/sample/format-1.json");
 //! let summary = Summary::read(sample)?;
 //! println!("{}", Table::new(&summary, Counter::Exact).text(false));
 //! # Ok::<(), ligo_report::Error>(())

@@ -1,5 +1,4 @@
 //! A tiny pair of every family and kind of growth, and what its models compute.
-#![allow(dead_code, reason = "each test program uses what it needs")]
 
 use std::collections::HashMap;
 
@@ -157,7 +156,7 @@ pub fn families() -> Vec<Family> {
     tables[3]["embedding_size"] = 12.into();
     let projected = json!({"embedding_size": 6});
     let generator = json!({"architectures": ["ElectraForMaskedLM"]});
-    // No two layers share anything, so that they grow as others do; tests/shared_layers.rs has those that do.
+    // No two layers share anything, so that they grow as others do; tests/all/shared_layers.rs has those that do.
     let albert = with(
         &bert,
         &json!({"model_type": "albert", "embedding_size": 6, "num_hidden_groups": 2}),

@@ -1,5 +1,4 @@
 //! A renderer that writes down what it is told.
-#![allow(clippy::unwrap_used, dead_code)] // each test binary uses a part
 
 use std::sync::{Arc, Mutex};
 

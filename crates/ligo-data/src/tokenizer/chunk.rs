@@ -7,7 +7,7 @@
 //! * GPT-2's expression takes a single space between two other characters together with what follows it. None of its alternatives reaches
 //!   over such a space from the left, and none looks back. So a text can be cut before these spaces.
 //!
-//! `tests/tokenizer.rs` compares with the plain way.
+//! `tests/all/tokenizer.rs` compares with the plain way.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,4 @@
 //! Tiny decoders, and growing them in memory.
-#![allow(clippy::unwrap_used, dead_code, reason = "each test program uses what it needs")]
 
 pub mod reference;
 

@@ -1,5 +1,4 @@
 //! The learned map written out tensor by tensor under autodiff, to compare with.
-#![allow(clippy::unwrap_used, dead_code, reason = "each test program uses what it needs")]
 
 use std::collections::HashMap;
 

@@ -1,5 +1,4 @@
 //! Values for models that come from no file.
-#![allow(dead_code, reason = "not every test program uses all of it")]
 
 pub mod decoders;
 pub mod images;
