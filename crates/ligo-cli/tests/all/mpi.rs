@@ -188,7 +188,7 @@ fn a_comparison_on_ranks_does_a_run_on_each_and_is_that_of_one_process() {
         );
         assert_eq!(numbers(&of("three")), numbers(&of("one")));
     }
-    assert_eq!(names(&place, "three"), names(&place, "one"));
+    assert_eq!(place.listing("three"), place.listing("one"));
     // One that cannot be done is told with its reason, and the others are done.
     std::fs::create_dir_all(place.path("bad/methods")).unwrap();
     place.write("bad/recipe.toml", std::fs::read(place.path("one/recipe.toml")).unwrap());
@@ -298,7 +298,7 @@ fn ranks_that_keep_shares_of_the_moments_write_what_one_writes() {
     );
     assert_eq!(numbers(&place.path("four")), numbers(&place.path("one")));
     assert!(weights(&place.path("four/model")) == weights(&place.path("one/model")));
-    assert_eq!(names(&place, "four"), names(&place, "one"));
+    assert_eq!(place.listing("four"), place.listing("one"));
     let state = |out: &str| std::fs::read(place.path(&format!("{out}/checkpoints/step-12/state.safetensors"))).unwrap();
     assert!(state("four") == state("one"));
     // Whoever asks, and however, it is the same run.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::{Place, assert_says};
+use crate::common::{self, Place, assert_says};
 use ligo_checkpoint::ModelDir;
 use serde_json::{Value, json};
 
