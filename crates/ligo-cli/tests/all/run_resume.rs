@@ -296,7 +296,7 @@ fn methods_add_up_in_one_folder_and_a_bad_start_takes_none() {
 
 #[cfg(unix)]
 mod stopping {
-    use std::process::{Child, Command, Stdio};
+    use std::process::{Command, Output, Stdio};
     use std::time::{Duration, Instant};
 
     use super::*;
@@ -317,12 +317,14 @@ mod stopping {
     /// What a user's patience and a scheduler's grace allow between the signal and the end.
     const GRACE: Duration = Duration::from_secs(30);
 
-    /// Waits until a run has logged some steps, then asks the program to stop.
-    fn stop_after(child: &mut Child, metrics: &Path, steps: usize, signal: &str) {
-        let start = Instant::now();
-        while lines(metrics) < steps {
-            let ended = child.try_wait().unwrap();
-            assert!(ended.is_none(), "ended with {ended:?} before {}", metrics.display());
+    /// Starts the run and asks it to stop when a part of it has logged some steps; what it said. `None` where it was through with the part
+    /// before the signal came, as on a busy machine.
+    fn stopped(place: &Place, part: &str, steps: usize, signal: &str) -> Option<Output> {
+        let mut command = place.command(&RUN);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let folder = place.path("run").join(part);
+        let (start, metrics) = (Instant::now(), folder.join("metrics.jsonl"));
+        while lines(&metrics) < steps && child.try_wait().unwrap().is_none() {
             assert!(
                 start.elapsed() < Duration::from_secs(60),
                 "{} does not grow",
@@ -330,8 +332,28 @@ mod stopping {
             );
             std::thread::sleep(Duration::from_millis(1));
         }
-        let id = child.id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        // Where it has ended already there is nothing to ask.
+        let _ = Command::new("kill").args([signal, &child.id().to_string()]).status();
+        let asked = Instant::now();
+        let output = child.wait_with_output().unwrap();
+        assert!(asked.elapsed() < GRACE, "{part}: {:?}", asked.elapsed());
+        (!folder.join("result.json").exists()).then_some(output)
+    }
+
+    /// The same, from the state before again until it meets the part on its way.
+    fn stopped_on_its_way(place: &Place, part: &str, steps: usize, signal: &str) -> Output {
+        let (run, before) = (place.path("run"), tempfile::tempdir().unwrap());
+        if run.exists() {
+            common::copy_folder(&run, before.path());
+        }
+        for _ in 0..10 {
+            if let Some(output) = stopped(place, part, steps, signal) {
+                return output;
+            }
+            fs::remove_dir_all(&run).unwrap();
+            common::copy_folder(before.path(), &run);
+        }
+        panic!("{part} was never stopped on its way");
     }
 
     #[test]
@@ -353,18 +375,10 @@ mod stopping {
             ("methods/ligo", 5, "-TERM"),
             ("methods/ligo", 170, "-INT"),
         ] {
-            let mut command = place.command(&RUN);
-            let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-            let metrics = place.path("run").join(folder).join("metrics.jsonl");
-            stop_after(&mut child, &metrics, steps, signal);
-            let asked = Instant::now();
-            let output = child.wait_with_output().unwrap();
-            assert!(asked.elapsed() < GRACE, "{folder}: {:?}", asked.elapsed());
+            let output = stopped_on_its_way(&place, folder, steps, signal);
             let said = common::said(&output);
             assert_eq!(output.status.code(), Some(130), "{folder}: {said}");
             assert_says(&said, &["stopped as asked", "the same command again continues"]);
-            assert!(lines(&metrics) < 300, "{folder} was not stopped on its way");
-            assert!(!place.path("run").join(folder).join("result.json").exists(), "{folder}");
         }
         let said = place.shown(&RUN);
         assert_says(
