@@ -15,6 +15,7 @@
 pub mod cost;
 mod experiment;
 mod fail;
+mod files;
 pub mod growing;
 pub mod hub;
 pub mod identity;
@@ -25,10 +26,12 @@ pub mod plan;
 mod precision;
 pub mod recipe;
 pub mod run;
+mod sealed;
 pub mod stop;
 pub mod told;
 
-pub use experiment::{Crew, Experiment};
+pub use experiment::Experiment;
 pub use fail::Failure;
 pub use listener::{Board, Counted, Listener, Progress, Silent, Watched};
 pub use precision::{check_precision, check_precisions};
+pub use run::Crew;

@@ -10,7 +10,6 @@ use ligo_train::TrainConfig;
 
 use crate::Failure;
 use crate::recipe::{DataFacts, Recipe};
-use crate::run::faults;
 
 /// The steps of a plan on 1 device and on as many as can share them, up to `most`: of training the large model, and of learning an operator
 /// where a method does.
@@ -50,7 +49,7 @@ pub fn on_ranks(
         Some((config, run.operator?))
     });
     if let Some((config, bill)) = learning {
-        let pair = recipe.pair(facts).map_err(faults)?;
+        let pair = recipe.pair(facts)?;
         let operator = LigoOperator::new(&pair.small.table(), &pair.large.table(), &config, recipe.seed)?;
         let seconds = a_step(&bill, recipe.operator.train.steps);
         let gradients = 4.0 * operator.num_parameters() as f64;
