@@ -6,10 +6,11 @@ use ligo_arch::ModelConfig;
 use ligo_device::Picked;
 use ligo_report::summary::Summary;
 
+use crate::identity::fingerprint;
 use crate::recipe::{self, CorpusSource, DataFacts, Recipe};
 use crate::run::{
-    Dataset, Failed, RECIPE_TOML, RunFolder, Runner, SMALL, Session, Share, Unit, Workers, array, claim, compare,
-    faults, images, inputs, jobs, provenance, ranks, record, reuse, stage, text, units,
+    Crew, Dataset, Failed, RECIPE_TOML, RunFolder, Runner, SMALL, Session, Share, Unit, array, claim, compare, images,
+    inputs, jobs, provenance, ranks, record, reuse, text, units,
 };
 use crate::{Failure, Listener, check_precisions, stop};
 
@@ -22,16 +23,6 @@ pub struct Experiment {
     units: Vec<Unit>,
 }
 
-/// Who does the work of a run.
-pub enum Crew {
-    /// This process, on this device, one piece after the other.
-    Here(Picked),
-    /// Processes of their own, several at a time.
-    SideBySide(Workers),
-    /// The processes that were started together with this one, a unit of its own each.
-    Ranks(Picked),
-}
-
 /// What failed, and how as far as it is known.
 type Failures = Vec<(Failed, Option<Failure>)>;
 
@@ -41,7 +32,7 @@ impl Experiment {
     /// # Errors
     /// Its models do not fit each other, a given one cannot be read, or its sweep contradicts itself.
     pub fn new(recipe: Recipe) -> Result<Self, Failure> {
-        let kind = recipe.pair(&DataFacts::expected(&recipe)).map_err(faults)?.small;
+        let kind = recipe.pair(&DataFacts::expected(&recipe))?.small;
         let units = units(&recipe)?;
         Ok(Self { recipe, kind, units })
     }
@@ -68,7 +59,7 @@ impl Experiment {
     /// decides a number, so that another setting never meets another run's files, and another method finds what can be used again.
     pub fn default_folder(&self) -> PathBuf {
         let settings = serde_json::to_value(record::without_methods(&self.recipe)).unwrap_or_default();
-        let hash = stage::fingerprint(&settings);
+        let hash = fingerprint(&settings);
         Path::new("runs").join(format!("{}-{}", self.recipe.name, &hash[..8]))
     }
 

@@ -2,7 +2,7 @@ use ligo_pretrained::StoreError;
 use miette::Diagnostic;
 use thiserror::Error;
 
-use crate::recipe::RecipeError;
+use crate::recipe::{Fault, MomentsError, RecipeError};
 
 /// What ends the program, with what to do about it.
 #[derive(Debug, Error, Diagnostic)]
@@ -11,6 +11,12 @@ pub enum Failure {
     #[error(transparent)]
     #[diagnostic(help("`ligo run --help` lists the built-in recipes; `assets/recipes/` holds them to copy from"))]
     Recipe(#[from] RecipeError),
+    /// The optimizer's state of a finished model.
+    #[error(transparent)]
+    #[diagnostic(help(
+        "a run of ligo leaves one beside the model that it trained; for any other model leave keep_moments out"
+    ))]
+    Moments(#[from] MomentsError),
     /// The text.
     #[error(transparent)]
     Data(#[from] ligo_data::Error),
@@ -108,6 +114,16 @@ impl From<StoreError> for Failure {
             StoreError::Growth(error) => error.into(),
             StoreError::Train(error) => error.into(),
         }
+    }
+}
+
+/// The faults of a recipe as one.
+impl From<Vec<Fault>> for Failure {
+    fn from(faults: Vec<Fault>) -> Self {
+        Self::Recipe(RecipeError::Faults {
+            origin: "the recipe".into(),
+            faults,
+        })
     }
 }
 

@@ -6,13 +6,10 @@ use ligo_checkpoint::plain;
 use ligo_data::{CorpusFile, TOKENIZER_FILES};
 use ligo_hub::{Hub, HubAddress};
 
+pub use ligo_hub::is_address;
+
 use crate::recipe::Recipe;
 use crate::{Counted, Failure, Listener, stop};
-
-/// Whether a path is an address.
-pub fn is_address(path: &Path) -> bool {
-    path.to_string_lossy().starts_with("hf://")
-}
 
 /// The folder of a model: of `hf://OWNER/NAME` the downloaded one, of a model's folder in the hub's cache its snapshot. Any other path stays as it is.
 ///

@@ -68,6 +68,12 @@ pub fn of_files(paths: &[PathBuf]) -> Result<Vec<String>, Failure> {
         .collect()
 }
 
+/// A hash of all that decides something: of the inputs of a stage, of settings.
+pub fn fingerprint(inputs: &Value) -> String {
+    let hash = Sha256::digest(inputs.to_string().as_bytes());
+    hash.iter().map(|b| format!("{b:02x}")).collect()
+}
+
 /// What decides what an opened model computes: its configuration and its weights. Where a manifest vouches for the weights, which opening
 /// has checked, they are not read once more.
 ///

@@ -7,6 +7,11 @@ use crate::Error;
 const SCHEME: &str = "hf://";
 const DEFAULT_REVISION: &str = "main";
 
+/// Whether a path is an address.
+pub fn is_address(path: &Path) -> bool {
+    path.to_string_lossy().starts_with(SCHEME)
+}
+
 /// The two kinds of repositories that matter here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HubRepo {

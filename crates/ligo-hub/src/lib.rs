@@ -15,7 +15,7 @@ mod hub;
 pub mod message;
 mod wanted;
 
-pub use address::{HubAddress, HubRepo};
+pub use address::{HubAddress, HubRepo, is_address};
 pub use cache::{model_of, snapshot_in};
 pub use error::{Error, Missing};
 pub use helper::Helper;

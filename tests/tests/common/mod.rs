@@ -154,7 +154,7 @@ pub fn families() -> Vec<Family> {
     let mut tables = encoder.clone();
     tables[2]["embedding_size"] = 16.into();
     tables[3]["embedding_size"] = 12.into();
-    let projected = json!({"embedding_size": 6});
+    let narrow = json!({"embedding_size": 6});
     let generator = json!({"architectures": ["ElectraForMaskedLM"]});
     // No two layers share anything, so that they grow as others do; tests/all/shared_layers.rs has those that do.
     let albert = with(
@@ -206,11 +206,11 @@ pub fn families() -> Vec<Family> {
         family("opt", &opt, &neurons),
         family("opt, post-norm", &with(&opt, &projected), &neurons),
         family("electra", &electra, &tables),
-        family("electra, projected", &with(&electra, &projected), &encoder),
+        family("electra, projected", &with(&electra, &narrow), &encoder),
         family("electra, generator", &with(&electra, &generator), &tables),
         family(
             "electra, generator, projected",
-            &with(&with(&electra, &generator), &projected),
+            &with(&with(&electra, &generator), &narrow),
             &encoder,
         ),
         family("albert", &albert, &groups),

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use ligo_arch::{ModelConfig, Task};
+use ligo_experiment::identity;
 use ligo_experiment::recipe::{DataSection, merged};
 use ligo_experiment::run::dataset::{Content, Tokens};
-use ligo_experiment::run::{Dataset, images, stage};
+use ligo_experiment::run::{Dataset, images};
 use ligo_ops::Precision;
 use ligo_train::TrainConfig;
 use serde_json::json;
@@ -81,7 +82,7 @@ impl DataArgs {
     /// All faults at once.
     pub fn settings(&self, base: &TrainConfig) -> Result<TrainConfig, Failure> {
         let changes = ligo_experiment::recipe::overrides(&self.overrides)?;
-        let mut settings = merged(base, &changes, "--set").map_err(ligo_experiment::run::faults)?;
+        let mut settings = merged(base, &changes, "--set")?;
         if let Some(precision) = self.precision {
             settings.precision = precision;
         }
@@ -142,7 +143,7 @@ impl OpenedData {
         let fingerprint = match &self.content {
             Content::Text(tokens) => {
                 let hashes = [&tokens.train, &tokens.valid].map(|store| store.info().tokens_sha256.clone());
-                stage::fingerprint(&json!(hashes))
+                identity::fingerprint(&json!(hashes))
             }
             Content::Images(images) => images.fingerprint(),
         };

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use ligo_experiment::Listener;
 use ligo_experiment::export::{Exported, accelerate};
 use ligo_experiment::run::dataset::Content;
-use ligo_experiment::run::{faults, seeded};
+use ligo_experiment::recipe::seeded;
 use ligo_train::TrainConfig;
 
 use super::data_args::DataArgs;
@@ -51,7 +51,7 @@ pub fn run(args: &ExportArgs, ui: &Ui) -> Result<(), Failure> {
     let train = seeded(&args.data.settings(&TrainConfig::default())?, args.seed);
     train.validate()?;
     let samples = args.data.data();
-    samples.check().map_err(faults)?;
+    samples.check()?;
     let source = ligo_pretrained::open_model(&args.init)?;
     let dataset = args.data.open()?.dataset(source.config.task());
     dataset.check_pretrained(&source.config, &args.init)?;

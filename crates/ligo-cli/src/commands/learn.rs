@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use ligo_device::Picked;
 use ligo_experiment::Listener;
 use ligo_experiment::identity;
-use ligo_experiment::recipe::{OperatorSection, merged};
-use ligo_experiment::run::{Learning, Session, claim, seeded};
+use ligo_experiment::recipe::{OperatorSection, merged, seeded};
+use ligo_experiment::run::{Learning, Session, claim};
 use ligo_growth::{LigoOperator, OperatorSpec};
 use serde_json::json;
 
@@ -59,7 +59,7 @@ pub struct LearnArgs {
 pub fn run(args: &LearnArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
     let defaults = OperatorSection::default();
     let samples = args.data.data();
-    samples.check().map_err(ligo_experiment::run::faults)?;
+    samples.check()?;
     let source = ligo_pretrained::open_model(&args.small)?;
     let identity = identity::of_model(&source)?;
     let small = source.config;
@@ -71,7 +71,7 @@ pub fn run(args: &LearnArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
     let small = small.at_resolution_of(&large)?;
     let dataset = data.dataset(small.task());
     let changes = ligo_experiment::recipe::overrides(&args.operator)?;
-    let ligo = merged(&defaults.ligo, &changes, "--operator").map_err(ligo_experiment::run::faults)?;
+    let ligo = merged(&defaults.ligo, &changes, "--operator")?;
     ligo_experiment::recipe::check_operator(&ligo)?;
     // Layers see as far as those that they begin as.
     let large = OperatorSpec::Ligo(ligo.clone()).adjust(&small, &large);

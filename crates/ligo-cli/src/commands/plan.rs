@@ -195,7 +195,7 @@ fn this(recipe: &Recipe, facts: &DataFacts, asked: &Asked, choice: DeviceChoice,
         return Ok(plan::of_this(&machine, asked, None));
     }
     ui.say(&format!("measuring some steps of the large model on {}", picked.name));
-    let large = recipe.pair(facts).map_err(ligo_experiment::run::faults)?.large;
+    let large = recipe.pair(facts)?.large;
     let dims = cost::dims(&large, recipe.data.seq_len, recipe.data.mask_probability);
     let train = TrainConfig {
         precision,

@@ -55,13 +55,13 @@ pub struct TrainArgs {
 /// # Errors
 /// Whatever training ends with.
 pub fn run(args: &TrainArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
-    let mut train = ligo_experiment::run::seeded(&args.data.settings(&TrainConfig::default())?, args.seed);
+    let mut train = ligo_experiment::recipe::seeded(&args.data.settings(&TrainConfig::default())?, args.seed);
     if args.teacher.is_some() {
         train.distillation.get_or_insert_default();
     }
     ligo_experiment::check_precision(picked, train.precision)?;
     let samples = args.data.data();
-    samples.check().map_err(ligo_experiment::run::faults)?;
+    samples.check()?;
     let data = args.data.open()?;
     let (config, init, upstream) = match (&args.init, &args.model) {
         (Some(dir), _) => {

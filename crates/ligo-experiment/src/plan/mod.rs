@@ -20,9 +20,10 @@ pub use rates::{Asked, Machine, Terms, of_known, of_this};
 pub use table::{csv, text};
 
 use crate::cost::TrainingCost;
-use crate::recipe::{CorpusSource, DataFacts, DataSection, MethodSection, Pair, Recipe, Selection, Stage, merged};
-use crate::run::sealed::{self, Note};
-use crate::run::{faults, seeded};
+use crate::recipe::{
+    CorpusSource, DataFacts, DataSection, MethodSection, Pair, Recipe, Selection, Stage, merged, seeded,
+};
+use crate::sealed::{self, Note};
 use crate::{Failure, Listener, cost};
 
 /// The file in a run's folder.
@@ -33,7 +34,7 @@ pub const PLAN_JSON: &str = "plan.json";
 /// # Errors
 /// A model, stage or setting is not valid for these data.
 pub fn plan(recipe: &Recipe, facts: &DataFacts, terms: Terms) -> Result<Plan, Failure> {
-    let pair = recipe.pair(facts).map_err(faults)?;
+    let pair = recipe.pair(facts)?;
     let pricing = Pricing {
         recipe,
         pair: &pair,
@@ -232,7 +233,7 @@ impl Pricing<'_> {
     /// All stages of a method.
     fn run(&self, method: &MethodSection) -> Result<PlannedRun, Failure> {
         let id = method.id();
-        let stages = self.recipe.stages_of(method, self.pair, self.facts).map_err(faults)?;
+        let stages = self.recipe.stages_of(method, self.pair, self.facts)?;
         let mut run = PlannedRun {
             method: method.name.clone(),
             label: self.recipe.label_of(method),
@@ -274,7 +275,7 @@ impl Pricing<'_> {
         });
         for config in learned {
             let base = &self.recipe.operator.train;
-            let learn: TrainConfig = merged(base, &method.learn, &format!("{}.learn", run.id)).map_err(faults)?;
+            let learn: TrainConfig = merged(base, &method.learn, &format!("{}.learn", run.id))?;
             let memory = self.learning_memory(before, &stage.model, &learn, config)?;
             run.operator_memory = Some(larger(memory, run.operator_memory.unwrap_or_default()));
             let bill = self.rates.bill(self.learning(before, &stage.model, &learn, config));

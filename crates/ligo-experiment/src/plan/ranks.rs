@@ -11,7 +11,6 @@ use ligo_train::TrainConfig;
 use super::{largest_share, learning_memory, training_memory_on};
 use crate::Failure;
 use crate::recipe::{DataFacts, Recipe};
-use crate::run::faults;
 
 /// Devices that a plan is to be shared among.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +53,7 @@ pub fn on_ranks(recipe: &Recipe, facts: &DataFacts, plan: &Plan, devices: Device
             ""
         }
     );
-    let pair = recipe.pair(facts).map_err(faults)?;
+    let pair = recipe.pair(facts)?;
     let scratch = plan.methods.iter().find(|run| run.method == "scratch");
     if let Some(run) = scratch.or_else(|| plan.methods.first()) {
         let train = &recipe.large.train;

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use super::{MethodSection, Recipe, RecipeError, RunKey, parse, tau};
+use super::{MethodSection, Recipe, RecipeError, RunKey, check, tau};
 
 /// The method that all others are measured against.
 const REFERENCE: &str = "scratch";
@@ -44,7 +44,7 @@ impl Recipe {
             recipe.sweep.base = Some(self.method(&self.sweep.method));
         }
         let mut faults = Vec::new();
-        parse::check(&recipe, &mut faults);
+        check::check(&recipe, &mut faults);
         if faults.is_empty() {
             return Ok(recipe);
         }

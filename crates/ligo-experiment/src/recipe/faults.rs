@@ -1,6 +1,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use ligo_train::TrainConfig;
 use thiserror::Error;
 
 use super::limits::MOST_FAULTS;
@@ -95,4 +96,19 @@ pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .filter(|(distance, k)| *distance <= 2.max(k.len() / 3))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, k)| k)
+}
+
+/// Collects what is wrong with the settings of a training run.
+pub(super) fn check_train(key: &str, train: &TrainConfig, faults: &mut Vec<Fault>) {
+    match train.validate() {
+        Ok(()) => {}
+        Err(ligo_train::Error::Config { faults: found }) => faults.extend(found.into_iter().map(|message| Fault {
+            key: key.into(),
+            message,
+        })),
+        Err(other) => faults.push(Fault {
+            key: key.into(),
+            message: other.to_string(),
+        }),
+    }
 }

@@ -150,6 +150,12 @@ impl MethodSection {
     }
 }
 
+/// Whether a name is one of a folder on every system.
+pub(super) fn is_folder_name(name: &str) -> bool {
+    let odd = |c: char| c.is_control() || "/\\:*?\"<>|".contains(c);
+    !name.is_empty() && !name.starts_with(['.', ' ']) && !name.ends_with(['.', ' ']) && !name.contains(odd)
+}
+
 /// Why a user's own name could be taken for one that the program makes; nothing when it cannot.
 pub(super) fn taken(entry: &str) -> Option<String> {
     let number_after = |mark: &str, is_number: fn(&str) -> bool| {

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use ligo_growth::OperatorSpec;
 
-use super::key::{self, BEST};
+use super::faults::check_train;
+use super::key::{self, BEST, is_folder_name};
 use super::limits::operator_fault;
-use super::parse::{check_train, is_folder_name};
 use super::stages::unknown_method;
 use super::{DataFacts, Fault, MethodSection, Pair, Recipe, Variant, merged};
 

@@ -1,7 +1,7 @@
 use ligo_arch::{ModelConfig, check_growable};
 use ligo_checkpoint::ModelDir;
 
-use super::{BUILTIN, DataFacts, Fault, Recipe};
+use super::{BUILTIN, DataFacts, Fault, Recipe, merge};
 
 /// The two models of a recipe.
 #[derive(Clone, Debug)]
@@ -58,9 +58,9 @@ impl Recipe {
 
 /// What to do about a recipe for models of another family than the small one.
 fn for_family(family: &str) -> String {
-    let of_family = BUILTIN.iter().filter(|(name, _)| {
-        let recipe = super::load(name, &["corpus.paths=[\"data\"]".to_owned()]);
-        recipe.is_ok_and(|recipe| recipe.large.model_type(&DataFacts::expected(&recipe)) == family)
+    let of_family = BUILTIN.iter().filter(|(name, text)| {
+        let recipe = merge::read(text, name, &[], &mut Vec::new()).ok().flatten();
+        recipe.is_some_and(|recipe| recipe.large.model_type(&DataFacts::expected(&recipe)) == family)
     });
     let names: Vec<&str> = of_family.map(|(name, _)| *name).collect();
     match names.as_slice() {

@@ -3,8 +3,10 @@
 use ligo_growth::{LigoConfig, OperatorSpec};
 use toml::{Table, Value, toml};
 
-use super::stages::{StageSchedule, StageSection};
-use super::{KeepMoments, SelectSection, tau};
+use super::{KeepMoments, SelectSection, StageSchedule, StageSection};
+
+/// The share of `one-schedule` where a recipe gives none.
+const USUAL_TAU: f64 = 0.45;
 
 /// A method as it is meant, whatever it was called.
 #[derive(Clone, Debug)]
@@ -179,7 +181,7 @@ pub(super) fn preset(name: &str, ligo: &LigoConfig) -> Option<Plan> {
             .keeping(KeepMoments::All)
             .with_train(toml! { schedule = { kind = "wsd", decay_share = 0.1 } }),
         "one-schedule" => Plan {
-            tau: Some(tau::USUAL),
+            tau: Some(USUAL_TAU),
             ..Plan::new(OperatorSpec::Stackbert)
                 .keeping(KeepMoments::All)
                 .with_train(toml! { schedule = { kind = "wsd" } })

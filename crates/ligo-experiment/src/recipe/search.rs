@@ -1,39 +1,7 @@
 use ligo_train::ScheduleKind;
-use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::{Fault, MethodSection, Recipe, RunKey, Tried};
-
-/// The search for each method's learning rate: the same small one for all, so that nobody wins by tuning.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SearchSection {
-    /// The rates that every method is tried with; without any there is no search.
-    pub peak_lr: Vec<f64>,
-    /// Length of a trial, as a share of `large.train.steps`; its schedule is as much shorter. The best rate of a short run is too high for a
-    /// long one; with 1 the trials are whole runs, and the best of them is the method's own run.
-    pub share: f64,
-    /// Seed of all trials; by default the recipe's.
-    pub seed: Option<u64>,
-    /// Kinds of schedule that every rate is tried with; without any the method's own.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub schedule: Vec<ScheduleKind>,
-    /// Whether each of `lengths` has a search of its own, with trials as much shorter, instead of what its method's whole length found.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub each_length: bool,
-}
-
-impl Default for SearchSection {
-    fn default() -> Self {
-        Self {
-            peak_lr: Vec::new(),
-            share: 0.5,
-            seed: None,
-            schedule: Vec::new(),
-            each_length: false,
-        }
-    }
-}
+use super::{Fault, MethodSection, Recipe, RunKey, SearchSection, Tried};
 
 impl SearchSection {
     /// Whether there is nothing to search.

@@ -1,93 +1,12 @@
 use ligo_arch::ModelConfig;
 use ligo_growth::OperatorSpec;
 use ligo_train::{ScheduleKind, TrainConfig};
-use serde::{Deserialize, Serialize};
-use toml::Table;
 
 use super::presets::{Plan, known_names, preset};
 use super::{
-    Candidate, DataFacts, Fault, KeepMoments, MethodSection, ModelSection, Pair, Recipe, SelectSection, Selection,
-    merged, nearest, tau,
+    Candidate, DataFacts, Fault, KeepMoments, MethodSection, ModelSection, Pair, Recipe, SavedMoments, SelectSection,
+    Selection, Stage, StageSchedule, StageSection, merged, nearest, tau,
 };
-
-/// One stretch of a method that trains several models one after the other; the last one is the large model.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct StageSection {
-    /// Fields of `[large.model]` that differ, such as the number of layers. Nothing in the last stage.
-    pub model: Table,
-    /// Whether it is the small model, whatever `model` and `layers` say.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub small: bool,
-    /// The number of layers, whatever the family calls it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub layers: Option<usize>,
-    /// What makes this model of the one before. By default the method's operator in the first stage, and StackBERT's
-    /// layers in the others; between models of one size that is a copy.
-    pub operator: Option<OperatorSpec>,
-    /// Share of the large model's steps; the last stage takes what the others leave.
-    pub share: f64,
-    /// Where its learning rate begins.
-    #[serde(skip_serializing_if = "StageSchedule::is_anew")]
-    pub schedule: StageSchedule,
-    /// What becomes of the optimizer's state, where it is not what the method says.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub keep_moments: Option<KeepMoments>,
-    /// Settings that differ from `[large.train]`.
-    pub train: Table,
-}
-
-/// The learning rate of a stage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StageSchedule {
-    /// A schedule of its own, from warm-up to end.
-    #[default]
-    Anew,
-    /// One schedule over all steps of the method, which this stage goes on with.
-    Continued,
-}
-
-impl StageSchedule {
-    fn is_anew(&self) -> bool {
-        *self == Self::Anew
-    }
-}
-
-/// One stretch of a method's training, ready to run.
-#[derive(Clone, Debug)]
-pub struct Stage {
-    /// The folder inside the method's own; the last stage has none.
-    pub folder: Option<String>,
-    /// The model that is trained, with the ε that the operator asks for unless that is still to be chosen.
-    pub model: ModelConfig,
-    /// What makes it of the one before; a fixed one of those that are tried, where there are several.
-    pub operator: OperatorSpec,
-    /// Operators of which the best is taken.
-    pub select: Option<Selection>,
-    /// What becomes of the optimizer's state.
-    pub keep_moments: KeepMoments,
-    /// How it is trained, but for the seed.
-    pub train: TrainConfig,
-    /// Where it is left, if it is the beginning of a run of all `train.steps`, which others go on with.
-    pub until: Option<u64>,
-}
-
-impl Stage {
-    /// The steps that are made.
-    pub fn steps(&self) -> u64 {
-        self.until.unwrap_or(self.train.steps)
-    }
-}
-
-/// Whether a method of these stages makes use of the small model: its weights or its knowledge. Methods that train a model of growing
-/// size from scratch do not, and owe nothing for its training.
-pub fn use_small_model(stages: &[Stage]) -> bool {
-    let starts_fresh = stages
-        .first()
-        .is_some_and(|stage| stage.operator == OperatorSpec::Scratch);
-    !starts_fresh || stages.iter().any(|stage| stage.train.distillation.is_some())
-}
 
 impl Recipe {
     /// What a method does, in order. A plain method is one stage: grow, then train the large model.
@@ -191,6 +110,16 @@ impl Recipe {
         Ok(stages)
     }
 
+    /// The operator of a method.
+    pub fn operator_of(&self, method: &MethodSection) -> Option<OperatorSpec> {
+        match &method.operator {
+            Some(spec) => Some(spec.clone()),
+            // Until the best variant is known.
+            None if self.is_best_variant(method) => self.operator_of(&self.method(&self.sweep.method)),
+            None => preset(&method.name, &self.operator.ligo).map(|plan| plan.operator),
+        }
+    }
+
     /// What a method is meant to be, its own words first.
     pub(super) fn plan(&self, method: &MethodSection) -> Option<Plan> {
         // Until the best variant is known.
@@ -282,7 +211,8 @@ impl Recipe {
         // Scratch takes nothing from the model before.
         let takes_moments = stage.keep_moments != KeepMoments::No && stage.operator != OperatorSpec::Scratch;
         if takes_moments && index == 0 {
-            faults.extend(self.small.path.as_deref().and_then(crate::run::lacks_moments));
+            let given = self.small.path.as_deref();
+            faults.extend(given.and_then(|path| SavedMoments::beside(path).fault()));
         }
         if let Some(before) = before.filter(|_| takes_moments) {
             faults.extend(moments_fault(before, &stage.train));

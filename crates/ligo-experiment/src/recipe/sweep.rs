@@ -1,72 +1,10 @@
 use ligo_growth::OperatorSpec;
-use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::key::BEST;
+use super::key::{BEST, is_folder_name};
 use super::limits::operator_fault;
-use super::parse::{is_folder_name, overlay};
-use super::{Fault, MethodSection, Recipe, RunKey, Variant, merged};
-
-/// Settings of one method that are tried against each other: every array is a list of values to try.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SweepSection {
-    /// The method.
-    pub method: String,
-    /// Every combination, or every value alone.
-    pub mode: SweepMode,
-    /// Values for settings of the operator, such as `width_init = ["rand", "select"]`.
-    pub operator: Table,
-    /// Values for settings of how the operator is learned, such as `schedule.peak_lr` or `steps`.
-    pub learn: Table,
-    /// Values for settings of how the large model is trained.
-    pub train: Table,
-    /// Settings that are tried together, whatever the mode.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub also: Vec<Settings>,
-    /// What the recipe says of the method, where it is not compared itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base: Option<MethodSection>,
-}
-
-/// What is combined with what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SweepMode {
-    /// Every combination of all values.
-    #[default]
-    Grid,
-    /// The method as it is, and each value alone in place of its own.
-    OneAtATime,
-}
-
-impl Default for SweepSection {
-    fn default() -> Self {
-        Self {
-            method: "ligo".into(),
-            mode: SweepMode::default(),
-            operator: Table::new(),
-            learn: Table::new(),
-            train: Table::new(),
-            also: Vec::new(),
-            base: None,
-        }
-    }
-}
-
-/// Settings that differ from the method's own.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// What the variant is called behind the method's name.
-    pub name: String,
-    /// Of the operator.
-    pub operator: Table,
-    /// Of how the operator is learned.
-    pub learn: Table,
-    /// Of how the large model is trained.
-    pub train: Table,
-}
+use super::merge::overlay;
+use super::{Fault, MethodSection, Recipe, RunKey, Settings, SweepMode, SweepSection, Variant, merged};
 
 /// More runs than anyone means to start.
 const MOST_VARIANTS: usize = 1000;

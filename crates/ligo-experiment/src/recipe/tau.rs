@@ -5,11 +5,7 @@ use ligo_train::TrainConfig;
 use toml::{Table, Value};
 
 use super::presets::Plan;
-use super::stages::{StageSchedule, StageSection};
-use super::{Fault, MethodSection, Recipe, RunKey, Variant};
-
-/// The share of `one-schedule` where a recipe gives none.
-pub(super) const USUAL: f64 = 0.45;
+use super::{Fault, MethodSection, Recipe, RunKey, StageSchedule, StageSection, Variant};
 
 const KEY: &str = "tau";
 

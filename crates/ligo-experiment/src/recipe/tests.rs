@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use ligo_data::Augmentation;
+use ligo_growth::OperatorSpec;
+
 use super::*;
 
 fn own(overrides: &[&str]) -> Result<Recipe, RecipeError> {

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant, SystemTime};
 use ligo_checkpoint::RunLock;
 
 use super::leftovers::LOCK;
-use super::stage::write_whole;
 use super::{Failed, RunFolder, Runner, Unit};
+use crate::files::write_whole;
 use crate::{Failure, Listener, stop};
 
 /// Everything that these processes tell each other.

@@ -13,9 +13,9 @@ use ligo_report::summary::Unit;
 use ligo_train::{BatchSource, TrainConfig};
 use serde_json::json;
 
-use super::stage::fingerprint;
 use super::text::damaged;
 use crate::Failure;
+use crate::identity::fingerprint;
 use crate::recipe::{DataFacts, DataSection};
 
 /// What a run trains on and validates on.
@@ -376,7 +376,7 @@ impl Images {
         let settings = ImageLoaderSettings {
             seed: train.data_order_seed,
             shuffle: true,
-            augmentation: data.augmentation().map_err(super::faults)?,
+            augmentation: data.augmentation()?,
             preprocessor: self.preprocessor.clone(),
             channels: model.image_shape().map(|[channels, ..]| channels),
             upscale: true,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::dataset::Dataset;
-use super::{Small, faults, small};
+use super::{Small, small};
 use crate::Failure;
 use crate::recipe::{MethodSection, Pair, Recipe, Stage};
 
@@ -25,7 +25,7 @@ impl<'a> RunFolder<'a> {
     /// # Errors
     /// The models do not fit the data.
     pub fn new(recipe: &'a Recipe, path: &'a Path, dataset: &'a Dataset) -> Result<Self, Failure> {
-        let pair = recipe.pair(&dataset.facts(&recipe.data)).map_err(faults)?;
+        let pair = recipe.pair(&dataset.facts(&recipe.data))?;
         Ok(Self {
             recipe,
             path,
@@ -48,7 +48,7 @@ impl<'a> RunFolder<'a> {
     /// A setting does not fit.
     pub fn stages_of(&self, method: &MethodSection) -> Result<Vec<Stage>, Failure> {
         let facts = self.dataset.facts(&self.recipe.data);
-        self.recipe.stages_of(method, &self.pair, &facts).map_err(faults)
+        Ok(self.recipe.stages_of(method, &self.pair, &facts)?)
     }
 
     /// A folder inside.

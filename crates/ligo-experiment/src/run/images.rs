@@ -11,8 +11,9 @@ use ligo_data::{
 use serde_json::json;
 
 use super::dataset::{Content, Dataset, Images};
-use super::stage::{STAGE_JSON, stage, write_whole};
+use super::stage::{STAGE_JSON, stage};
 use super::text::{damaged, listed, remove, remove_file};
+use crate::files::write_whole;
 use crate::recipe::Recipe;
 use crate::stop::STOP;
 use crate::{Counted, Failure, Listener, identity};

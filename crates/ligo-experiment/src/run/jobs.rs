@@ -8,12 +8,22 @@ use std::process::ExitStatus;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
-use ligo_device::{DeviceChoice, Gpu};
+use ligo_device::{DeviceChoice, Gpu, Picked};
 
 use super::units::{Failed, Unit};
 use crate::told::Told;
 use crate::{Board, Failure, Listener, stop};
 use child::Child;
+
+/// Who does the work of a run.
+pub enum Crew {
+    /// This process, on this device, one piece after the other.
+    Here(Picked),
+    /// Processes of their own, several at a time.
+    SideBySide(Workers),
+    /// The processes that were started together with this one, a unit of its own each.
+    Ranks(Picked),
+}
 
 /// Where jobs run, as many at a time as there are places.
 #[derive(Debug, PartialEq)]

@@ -6,11 +6,18 @@ use std::path::Path;
 
 use ligo_checkpoint::RunLock;
 
-use super::reuse;
 use crate::Failure;
 
 /// The file that a folder is locked by.
 pub const LOCK: &str = ".lock";
+
+/// Begins the name of a folder in which a copy is made, before it is moved to where it belongs.
+pub const STAGING: &str = ".taking-over-";
+
+/// Whether a folder of this name is what a process left that was killed while it copied.
+fn is_staging(name: &OsStr) -> bool {
+    name.to_string_lossy().starts_with(STAGING)
+}
 
 /// Takes a folder for this process, and removes what a killed one left in it.
 ///
@@ -24,7 +31,7 @@ pub fn claim(folder: &Path) -> Result<RunLock, Failure> {
 
 /// Whether a file or folder of this name is what a killed process left.
 pub fn is_leftover(name: &OsStr) -> bool {
-    ligo_metrics::files::is_leftover(name) || reuse::is_staging(name) || is_of_an_earlier_version(name)
+    ligo_metrics::files::is_leftover(name) || is_staging(name) || is_of_an_earlier_version(name)
 }
 
 /// `.tmpXXXXXX`, as temporary files were called once.

@@ -13,10 +13,11 @@ use serde_json::json;
 
 use super::Session;
 use super::dataset::Dataset;
+use super::outcome::{RESULT_JSON, read_result, save_result};
 use super::ranks::{self, Task};
-use super::training::{Extras, RESULT_JSON, Start, Steps, Training, read_result, save_result};
-use super::{Small, faults, moments, seeded, stage};
-use crate::recipe::{DataSection, KeepMoments, MethodSection, Pair, Recipe, RunKey, Stage, merged};
+use super::training::{Extras, Start, Steps, Training};
+use super::{Small, moments, stage};
+use crate::recipe::{DataSection, KeepMoments, MethodSection, Pair, Recipe, RunKey, Stage, merged, seeded};
 use crate::stop;
 use crate::{Failure, cost};
 
@@ -39,9 +40,7 @@ pub fn run(
     session: &Session,
 ) -> Result<(), Failure> {
     let id = method.id();
-    let stages = recipe
-        .stages_of(method, pair, &dataset.facts(&recipe.data))
-        .map_err(faults)?;
+    let stages = recipe.stages_of(method, pair, &dataset.facts(&recipe.data))?;
     let teacher = Before {
         dir: small.model.clone(),
         config: small.config.clone(),
@@ -282,7 +281,7 @@ impl Growing<'_> {
         };
         let small = &before.config;
         let learn = &self.method.learn;
-        let learn: TrainConfig = merged(&self.recipe.operator.train, learn, &format!("{id}.learn")).map_err(faults)?;
+        let learn: TrainConfig = merged(&self.recipe.operator.train, learn, &format!("{id}.learn"))?;
         let learning = Learning {
             label,
             folder: self.folder.join("learn"),

@@ -2,6 +2,7 @@
 
 pub(crate) mod array;
 mod compare;
+mod copying;
 pub mod dataset;
 mod folder;
 mod guard;
@@ -12,6 +13,8 @@ mod leftovers;
 mod method;
 mod moments;
 mod operators;
+mod origin;
+mod outcome;
 mod outputs;
 mod prediction;
 mod prepared;
@@ -22,7 +25,6 @@ mod results;
 pub(crate) mod reuse;
 mod room;
 mod saving;
-pub(crate) mod sealed;
 mod search;
 mod select;
 mod session;
@@ -35,16 +37,13 @@ mod training;
 mod trunk;
 mod units;
 
-use ligo_train::TrainConfig;
-
 pub use array::Share;
 pub use compare::compare;
 pub use dataset::Dataset;
 pub use folder::RunFolder;
-pub use jobs::Workers;
+pub use jobs::{Crew, Workers};
 pub use leftovers::claim;
 pub use method::Learning;
-pub use moments::lacks_moments;
 pub use record::RECIPE_TOML;
 pub use session::Session;
 pub use show::show;
@@ -52,29 +51,9 @@ pub use small::{FOLDER as SMALL, Small};
 pub use training::{Extras, Start, Training};
 pub use units::{Failed, Runner, Unit, units};
 
-use crate::Failure;
-use crate::recipe;
-
-/// Settings with the seeds of one run: its dropout and its order of data.
-pub fn seeded(train: &TrainConfig, seed: u64) -> TrainConfig {
-    TrainConfig {
-        seed: train.seed.wrapping_add(seed),
-        data_order_seed: train.data_order_seed.wrapping_add(seed),
-        ..train.clone()
-    }
-}
-
 /// What a [fault](ligo_checkpoint::Card::fault) of a given model's card costs, for people.
 pub fn faulty_card(fault: &str) -> String {
     format!(
         "{fault}; license and language are taken over as far as they could be read: look at the card that is written"
     )
-}
-
-/// The faults of a recipe as one.
-pub fn faults(faults: Vec<recipe::Fault>) -> Failure {
-    Failure::Recipe(recipe::RecipeError::Faults {
-        origin: "the recipe".into(),
-        faults,
-    })
 }

@@ -1,7 +1,5 @@
 //! The optimizer's state of one model, grown for the next.
 
-use std::path::Path;
-
 use burn::tensor::Device;
 use ligo_arch::{ModelConfig, Param};
 use ligo_growth::stream::target_params;
@@ -10,33 +8,7 @@ use ligo_pretrained::Source;
 use ligo_train::{HostMoments, NewMasks, SavedPart, SavedState};
 
 use crate::Failure;
-use crate::recipe::KeepMoments;
-
-/// Why the optimizer's state of a finished model cannot be had, if so. The run that trained it left it in `checkpoints` beside the model.
-pub fn lacks_moments(model: &Path) -> Option<String> {
-    match open(model) {
-        Ok(state) if state.has_moments() => None,
-        Ok(_) => Some(format!(
-            "keep_moments needs the moments of {}, but it was trained by an optimizer without any",
-            model.display()
-        )),
-        Err(failure) => Some(failure.to_string()),
-    }
-}
-
-fn open(model: &Path) -> Result<SavedState, Failure> {
-    let folder = model.parent().unwrap_or(Path::new("."));
-    SavedState::open(folder)?.ok_or_else(|| {
-        Failure::other(
-            format!(
-                "keep_moments needs the optimizer's state of {}, and there is no valid checkpoint in {}",
-                model.display(),
-                folder.join("checkpoints").display()
-            ),
-            "a run of ligo leaves one beside the model that it trained; for any other model leave keep_moments out",
-        )
-    })
-}
+use crate::recipe::{KeepMoments, SavedMoments};
 
 /// The moments of `before`, whose weights `map` makes the larger model of, and how many updates they have seen.
 ///
@@ -52,7 +24,7 @@ pub fn grown(
     if keep == KeepMoments::No {
         return Ok(None);
     }
-    let state = open(before.dir.path())?;
+    let state = SavedMoments::beside(before.dir.path()).open()?;
     check_weights(&state, before)?;
     let (first_map, second_map) = (map.for_first_moments()?, map.for_second_moments()?);
     let mut first = state.source(SavedPart::FirstMoments);

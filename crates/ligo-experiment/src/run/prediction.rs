@@ -4,8 +4,9 @@ use ligo_cost::plan::{Plan, PlannedRun};
 use ligo_report::summary::{Energy, Estimate, Figures, PredictedRun, Prediction};
 
 use super::results::{JOULES_PER_KWH, Run, cost_of, energy_of};
-use super::{RunFolder, Small, sealed};
+use super::{RunFolder, Small};
 use crate::plan::PLAN_JSON;
+use crate::sealed;
 
 impl RunFolder<'_> {
     /// Plan and measurement of everything that was planned and has run; nothing without a plan.

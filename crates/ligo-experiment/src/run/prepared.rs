@@ -9,9 +9,9 @@ use serde_json::json;
 
 use super::dataset::{Content, Dataset, Tokens};
 use super::images;
-use super::stage::{self, write_whole};
-use super::training::read_json;
+use super::stage::{self, read_json};
 use crate::Failure;
+use crate::files::write_whole;
 use crate::recipe::{CorpusSource, Recipe};
 
 const FILE: &str = "data.json";

@@ -5,11 +5,12 @@ use std::time::SystemTime;
 
 use ligo_report::summary::Provenance;
 
-use super::stage::{fingerprint, written};
-use super::{RunFolder, Unit, ranks, sealed};
-use crate::Crew;
-use crate::Failure;
+use super::jobs::Crew;
+use super::stage::written;
+use super::{RunFolder, Unit, ranks};
+use crate::identity::fingerprint;
 use crate::recipe::Recipe;
+use crate::{Failure, sealed};
 
 const FILE: &str = "provenance.json";
 

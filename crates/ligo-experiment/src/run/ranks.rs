@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::dataset::{Baselines, Content, Dataset, Images, Tokens};
-use super::faults;
 use super::stage::KERNELS;
 use super::training::identity;
 use super::units::Unit;
@@ -70,7 +69,7 @@ pub(crate) fn count_and_shares() -> (usize, bool) {
 /// Each setting that does not fit.
 pub(crate) fn check(recipe: &Recipe) -> Result<(), Failure> {
     let found = shares_faults(recipe, count());
-    if found.is_empty() { Ok(()) } else { Err(faults(found)) }
+    if found.is_empty() { Ok(()) } else { Err(found.into()) }
 }
 
 fn shares_faults(recipe: &Recipe, ranks: usize) -> Vec<Fault> {

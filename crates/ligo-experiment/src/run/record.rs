@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::leftovers::{LOCK, is_leftover};
-use super::stage::write_whole;
 use super::{RunFolder, search, small};
+use crate::files::write_whole;
 use crate::recipe::{self, MethodSection, ModelSection, OperatorSection, Recipe, SearchSection, SweepSection};
 use crate::{Failure, Listener};
 

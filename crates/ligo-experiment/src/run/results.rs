@@ -7,8 +7,8 @@ use ligo_report::summary::{self, Cost, CurvePoint, Energy};
 use ligo_train::TrainResult;
 
 use super::method::stage_folder;
-use super::reuse::{Origin, origin_of};
-use super::training::read_result;
+use super::origin::{Origin, origin_of};
+use super::outcome::read_result;
 use super::{RunFolder, stage};
 use crate::Failure;
 use crate::recipe::{MethodSection, RunKey, use_small_model};

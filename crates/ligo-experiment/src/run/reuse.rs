@@ -1,61 +1,19 @@
 //! Runs of other comparisons that are the same as ones of this: copied instead of made again.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ligo_checkpoint::MANIFEST_FILE;
 use ligo_device::DeviceChoice;
-use serde::{Deserialize, Serialize};
 
 use super::Session;
-use super::leftovers::{LOCK, is_leftover};
-use super::sealed::{self, Note};
+use super::copying::{check_models, copy_folder, move_into, subfolders};
+use super::leftovers::{LOCK, STAGING};
+use super::origin::{TAKEN_OVER, TakenOver, origin_of};
+use super::outcome::MODEL;
 use super::stage;
-use super::training::MODEL;
 use super::units::{Unit, Work};
 use super::{RECIPE_TOML, RunFolder, Small, method, provenance, search, small};
-use crate::{Failure, Listener, stop};
-
-/// Beside a result that was taken over: where it comes from.
-const TAKEN_OVER: &str = "taken-over.json";
-
-/// Begins the name of a folder in which a copy is made, before it is moved to where it belongs.
-pub(super) const STAGING: &str = ".taking-over-";
-
-/// Whether a folder of this name is what a process left that was killed while it copied.
-pub fn is_staging(name: &OsStr) -> bool {
-    name.to_string_lossy().starts_with(STAGING)
-}
-
-#[derive(Serialize, Deserialize)]
-struct TakenOver {
-    from: PathBuf,
-    computed_on: String,
-}
-
-/// Where a result that was made elsewhere comes from.
-pub struct Origin {
-    /// For readers.
-    pub note: String,
-    /// What computed it.
-    pub computed_on: String,
-}
-
-/// Where the result in a folder comes from, if it was taken over.
-pub fn origin_of(folder: &Path) -> Option<Origin> {
-    match sealed::read(&folder.join(TAKEN_OVER)) {
-        Note::Missing => None,
-        Note::Whole(TakenOver { from, computed_on }) => Some(Origin {
-            note: format!("taken over from {}", from.display()),
-            computed_on,
-        }),
-        Note::Damaged => Some(Origin {
-            note: format!("taken over from another run's folder; {TAKEN_OVER}, which names it, is damaged"),
-            computed_on: "unknown".into(),
-        }),
-    }
-}
+use crate::{Failure, Listener, sealed, stop};
 
 /// Refuses folders that cannot be taken from.
 ///
@@ -210,39 +168,6 @@ fn is_of_a_unit(folder: &Path) -> bool {
     folder.join(LOCK).is_file() && stage::complete(folder).is_some()
 }
 
-fn subfolders(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|p| p.is_dir()).collect();
-    folders.sort();
-    folders
-}
-
-/// Copies files and folders but for locks and folders that `takes` does not want.
-pub(super) fn copy_folder(from: &Path, to: &Path, takes: &impl Fn(&Path) -> bool) -> Result<(), Failure> {
-    fs::create_dir_all(to).map_err(Failure::io("create", to))?;
-    for entry in fs::read_dir(from).map_err(Failure::io("read", from))? {
-        let entry = entry.map_err(Failure::io("read", from))?;
-        let (path, target) = (entry.path(), to.join(entry.file_name()));
-        if path.is_dir() {
-            if takes(&path) {
-                copy_folder(&path, &target, takes)?;
-            }
-        } else if entry.file_name() != LOCK && !is_leftover(&entry.file_name()) {
-            fs::copy(&path, &target).map_err(Failure::io("copy", &path))?;
-        }
-    }
-    Ok(())
-}
-
-/// Checks all models, operators and checkpoints below a folder against their manifests. It is the copies that are checked,
-/// since it is they that must be right.
-pub(super) fn check_models(folder: &Path) -> Result<(), ligo_checkpoint::Error> {
-    if folder.join(MANIFEST_FILE).is_file() {
-        ligo_checkpoint::verify_model(folder)?;
-    }
-    subfolders(folder).iter().try_for_each(|inside| check_models(inside))
-}
-
 /// Whether something of a unit is there already.
 fn is_begun(from: &Path, to: &Path) -> Result<bool, Failure> {
     let entries = fs::read_dir(from).map_err(Failure::io("read", from))?;
@@ -250,34 +175,4 @@ fn is_begun(from: &Path, to: &Path) -> Result<bool, Failure> {
         .flatten()
         .filter(|entry| entry.file_name() != LOCK && !is_of_a_unit(&entry.path()));
     Ok(taken.any(|entry| to.join(entry.file_name()).exists()))
-}
-
-/// Moves all entries of a folder into another one, what marks stages as complete last.
-fn move_into(from: &Path, to: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(to).map_err(Failure::io("create", to))?;
-    let entries = fs::read_dir(from).map_err(Failure::io("read", from))?;
-    let mut entries: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    let target = |path: &Path| to.join(path.file_name().unwrap_or_default());
-    let is_mark = |path: &Path| path.file_name().is_some_and(|name| name == stage::STAGE_JSON);
-    entries.sort_by_key(|path| (is_mark(path), stage::complete(path).is_some()));
-    // Before anything is called complete.
-    sync(from)?;
-    for path in entries {
-        fs::rename(&path, target(&path)).map_err(Failure::io("move", &path))?;
-    }
-    Ok(ligo_metrics::files::sync_folder(to)?)
-}
-
-/// Forces all that lies below a folder to the disk.
-fn sync(folder: &Path) -> Result<(), Failure> {
-    for entry in fs::read_dir(folder).map_err(Failure::io("read", folder))? {
-        let path = entry.map_err(Failure::io("read", folder))?.path();
-        match path.is_dir() {
-            true => sync(&path)?,
-            false => fs::File::open(&path)
-                .and_then(|file| file.sync_all())
-                .map_err(Failure::io("write", &path))?,
-        }
-    }
-    Ok(ligo_metrics::files::sync_folder(folder)?)
 }

@@ -8,7 +8,7 @@ use ligo_cost::memory::Memory;
 use ligo_device::power;
 use ligo_train::TrainConfig;
 
-use super::training::MODEL;
+use super::outcome::MODEL;
 use crate::{Failure, Listener};
 
 /// The settings that lower what a step keeps in memory.

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use ligo_report::summary::{self, Cost, Search};
 
-use super::stage::{self, write_whole};
-use super::{RunFolder, results};
+use super::{RunFolder, results, stage};
 use crate::Failure;
+use crate::files::write_whole;
 use crate::recipe::{MethodSection, RunKey, Tried};
 
 /// Instead of a result, where a run diverged: that is what too high a rate does, and no fault.

@@ -4,9 +4,9 @@ use ligo_train::{Spent, TrainResult};
 use serde_json::json;
 
 use super::method::{Growing, Operator};
-use super::stage::write_whole;
-use super::training::read_result;
+use super::outcome::read_result;
 use crate::Failure;
+use crate::files::write_whole;
 use crate::recipe::Selection;
 
 const CHOICE_JSON: &str = "choice.json";

@@ -5,7 +5,7 @@ use std::path::Path;
 use ligo_report::summary::{Counter, Summary};
 use ligo_report::{Listing, Table, html, plot};
 
-use super::stage::write_whole;
+use crate::files::write_whole;
 use crate::{Failure, Listener};
 
 /// Writes tables, pictures and the report of a summary beside it, and prints the tables.

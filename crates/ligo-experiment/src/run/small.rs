@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 
 use super::Session;
 use super::dataset::Dataset;
-use super::seeded;
-use super::stage::{self, write_whole};
-use super::training::{Extras, MODEL, Training, read_json, read_result};
-use crate::recipe::Recipe;
+use super::outcome::{MODEL, read_result};
+use super::stage::{self, read_json};
+use super::training::{Extras, Training};
+use crate::files::write_whole;
+use crate::recipe::{Recipe, seeded};
 use crate::{Failure, identity};
 
 /// The folder of the small model, or of what was measured of a given one, inside the run's own.
@@ -163,7 +164,7 @@ pub fn read(recipe: &Recipe, config: &ModelConfig, run: &Path, dataset: &Dataset
         model: path.clone(),
         loss,
         trained: None,
-        fingerprint: stage::fingerprint(&json!([dataset.fingerprint, model, config.to_json(), loss.to_bits()])),
+        fingerprint: identity::fingerprint(&json!([dataset.fingerprint, model, config.to_json(), loss.to_bits()])),
         config,
     })
 }

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use ligo_train::TrainConfig;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::outputs::{Fault, Outputs};
-use crate::json::pretty;
+use crate::files::write_json;
+use crate::identity::fingerprint;
 use crate::{Failure, Listener, stop};
 
 /// Marks a folder whose stage is complete.
@@ -57,12 +58,6 @@ impl Complete {
             _ => String::new(),
         }
     }
-}
-
-/// A hash of everything that decides a stage's output.
-pub fn fingerprint(inputs: &Value) -> String {
-    let hash = Sha256::digest(inputs.to_string().as_bytes());
-    hash.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Runs `work` unless the folder says that it is complete for these inputs and what it wrote, `outputs` by their paths from the folder, is
@@ -212,21 +207,15 @@ pub fn written(folder: &Path) -> Option<SystemTime> {
     std::fs::metadata(folder.join(STAGE_JSON)).ok()?.modified().ok()
 }
 
-/// Writes a small file of JSON by one rename.
+/// Reads a file that a stage left.
 ///
 /// # Errors
-/// The folder cannot be written.
-pub fn write_json(path: &Path, content: &impl Serialize) -> Result<(), Failure> {
-    let text = pretty(content)?;
-    write_whole(path, text.as_bytes())
-}
-
-/// Writes a small file by one rename.
-///
-/// # Errors
-/// The folder cannot be written.
-pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    Ok(ligo_metrics::files::replace(path, content)?)
+/// It is missing or damaged.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+    let remedy = "remove stage.json beside it: the same command as before then does that part again, from its last checkpoint where there is one";
+    let text = std::fs::read(path)
+        .map_err(|error| Failure::other(format!("cannot read {}: {error}", path.display()), remedy))?;
+    serde_json::from_slice(&text).map_err(|e| Failure::other(format!("{} is damaged: {e}", path.display()), remedy))
 }
 
 #[cfg(test)]

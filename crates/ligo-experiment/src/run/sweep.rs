@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 
 use ligo_report::summary::{Sweep, Variant};
 
+use super::RunFolder;
 use super::saving::measure;
 use super::search::has_diverged;
-use super::{RunFolder, faults};
 use crate::Failure;
 use crate::recipe::MethodSection;
 
@@ -30,7 +30,7 @@ impl RunFolder<'_> {
     /// A variant has not ended, or all diverged.
     pub fn best_variant(&self) -> Result<MethodSection, Failure> {
         let ranked = self.ranked()?;
-        let missing = self.recipe.variants().map_err(faults)?.len() - ranked.len();
+        let missing = self.recipe.variants()?.len() - ranked.len();
         if missing > 0 {
             return Err(Failure::other(
                 format!("{missing} variants of the sweep are not complete, so the best one is not known"),
@@ -44,7 +44,7 @@ impl RunFolder<'_> {
 
     /// All variants that have ended, the best first: by the saving in FLOPs with the operator charged, then by the final loss.
     fn ranked(&self) -> Result<Vec<(MethodSection, Variant)>, Failure> {
-        let variants = self.recipe.variants().map_err(faults)?;
+        let variants = self.recipe.variants()?;
         if variants.is_empty() {
             return Ok(Vec::new());
         }

@@ -89,7 +89,7 @@ pub fn prepare(
         context_free.unwrap_or_default(),
     ));
     // By content: copies and touched files change nothing that follows.
-    let fingerprint = super::stage::fingerprint(&json!([
+    let fingerprint = identity::fingerprint(&json!([
         tokenizer.hash(),
         train.info().tokens_sha256,
         valid.info().tokens_sha256
@@ -285,7 +285,7 @@ fn open_rust_docs(folder: &Path, listener: &dyn Listener) -> Result<(TrainValid,
     let workspace = workspace()?;
     let corpus_dir = folder.join("corpus");
     let lock = std::fs::read(workspace.with_file_name("Cargo.lock")).unwrap_or_default();
-    let inputs = json!({"rust-docs": super::stage::fingerprint(&json!(lock))});
+    let inputs = json!({"rust-docs": identity::fingerprint(&json!(lock))});
     let print = stage(listener, "corpus", &corpus_dir, &inputs, &["."], || {
         let progress = listener.progress("reading documentation", Counted::Items);
         let report = |done, total| progress.at(done, total);

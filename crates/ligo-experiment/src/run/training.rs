@@ -11,24 +11,20 @@ use ligo_train::{
     DistillObjective, HostMoments, NewMasks, Objective, ParamStore, PretrainObjective, RunData, Spent, StepCost,
     TrainConfig, TrainResult, Trainer,
 };
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::dataset::Dataset;
+use super::outcome::{MODEL, RESULT_JSON, read_result, save_result};
 use super::ranks::{self, Assignment, Place, Task};
-use super::stage::{self, KERNELS, TRAIN, fingerprint, write_json};
+use super::stage::{self, KERNELS, TRAIN};
 use super::trunk;
 use super::{Session, room};
 use crate::cost::TrainingCost;
+use crate::identity::fingerprint;
 use crate::listener::{NotingSaves, Watched};
 use crate::recipe::DataSection;
 use crate::stop::STOP;
 use crate::{Failure, cost};
-
-/// What a training run did.
-pub(super) const RESULT_JSON: &str = "result.json";
-/// The trained model.
-pub(super) const MODEL: &str = "model";
 
 /// One training run of a model.
 pub struct Training<'a> {
@@ -392,32 +388,4 @@ fn explained(error: ligo_train::Error) -> Failure {
         }
         other => Failure::Train(other),
     }
-}
-
-/// Writes what a run did.
-///
-/// # Errors
-/// The folder cannot be written.
-pub fn save_result(folder: &Path, result: &TrainResult) -> Result<(), Failure> {
-    write_json(&folder.join(RESULT_JSON), result)
-}
-
-/// Reads what a run did.
-///
-/// # Errors
-/// The file is missing or damaged.
-pub fn read_result(folder: &Path) -> Result<TrainResult, Failure> {
-    stage::check_file(folder, RESULT_JSON)?;
-    read_json(&folder.join(RESULT_JSON))
-}
-
-/// Reads a file that a stage left.
-///
-/// # Errors
-/// As [`read_result`].
-pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
-    let remedy = "remove stage.json beside it: the same command as before then does that part again, from its last checkpoint where there is one";
-    let text = std::fs::read(path)
-        .map_err(|error| Failure::other(format!("cannot read {}: {error}", path.display()), remedy))?;
-    serde_json::from_slice(&text).map_err(|e| Failure::other(format!("{} is damaged: {e}", path.display()), remedy))
 }

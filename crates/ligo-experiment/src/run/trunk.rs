@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::reuse::{STAGING, check_models, copy_folder};
+use super::copying::{check_models, copy_folder};
+use super::leftovers::STAGING;
+use super::outcome::read_result;
 use super::stage;
-use super::training::read_result;
+use crate::identity::fingerprint;
 use crate::{Failure, Listener};
 
 const UNTIL: &str = "until";
@@ -76,7 +78,7 @@ fn longest(folder: &Path, inputs: &Value, until: u64) -> Option<(u64, PathBuf)> 
         let steps = read_result(&other).ok()?.steps;
         let mut of_other = inputs.clone();
         of_other[UNTIL] = steps.into();
-        (steps < until && stage::fingerprint(&of_other) == print).then_some((steps, other))
+        (steps < until && fingerprint(&of_other) == print).then_some((steps, other))
     });
     same.max()
 }

@@ -8,7 +8,7 @@ use ligo_checkpoint::RunLock;
 use ligo_device::DeviceChoice;
 
 use super::Session;
-use super::{RunFolder, Small, faults, leftovers, method, search, small, stage};
+use super::{RunFolder, Small, leftovers, method, search, small, stage};
 use crate::recipe::{MethodSection, Recipe};
 use crate::{Failure, Listener, stop};
 
@@ -81,7 +81,7 @@ pub fn units(recipe: &Recipe) -> Result<Vec<Unit>, Failure> {
     let mut ranked = Vec::new();
     if methods.iter().any(|m| recipe.is_best_variant(m)) {
         // The best of a sweep is known when all of it and scratch have run, whether they are compared or not.
-        let mut needed = recipe.variants().map_err(faults)?;
+        let mut needed = recipe.variants()?;
         needed.push(recipe.with_seed(&recipe.reference(), recipe.seed));
         ranked = needed.iter().map(folder_of).collect();
         let known: Vec<String> = methods.iter().map(MethodSection::id).collect();
@@ -316,5 +316,17 @@ mod tests {
         ] {
             assert!(best.after.contains(&name.to_owned()), "{name}: {:?}", best.after);
         }
+    }
+
+    #[test]
+    fn ten_thousand_methods_are_read_in_seconds() {
+        let methods: String = (0..10_000).map(|i| format!("{{name=\"ligo\",id=\"m{i}\"}},")).collect();
+        let start = Instant::now();
+        let recipe = demo(&[&format!("methods=[{methods}]")]);
+        let compared = recipe.comparing(&[], None).unwrap();
+        let units = units(&compared).unwrap();
+        assert_eq!((compared.methods.len(), units.len()), (10_001, 10_002));
+        // It was over a minute where every method was compared with every other one.
+        assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
     }
 }

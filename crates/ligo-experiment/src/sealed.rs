@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::stage::{fingerprint, write_json};
 use crate::Failure;
+use crate::files::write_json;
+use crate::identity::fingerprint;
 
 /// The key of the hash.
 const SEAL: &str = "sha256";
