@@ -165,7 +165,7 @@ mod joined {
         pub fn follow(self, choice: DeviceChoice, ui: &Ui) -> ExitCode {
             let rank = self.rank();
             let pick = || Ok(ligo_device::pick(self.device(choice)?)?);
-            match self.team.follow(pick, &Told { rank, ui }) {
+            match ligo_experiment::Experiment::follow(self.team, pick, &Told { rank, ui }) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(failure) => {
                     // Who was lost, or rank 0, has more to say, and ends this process as well.

@@ -119,7 +119,7 @@ impl Experiment {
             return Err(Failure::fault("there are no ranks to do units"));
         };
         listener.say(&format!("{} ranks, a unit of its own each", ranks::count()));
-        team.part(folder, &self.units)?;
+        team.part(folder, self.units.iter().map(|unit| unit.name.clone()).collect())?;
         let opened = RunFolder::new(&self.recipe, folder, dataset)?;
         let session = Session::new(listener, picked, self.recipe.large.train.precision);
         let run = RunFolder::new(&self.recipe, folder, dataset)?;
@@ -136,8 +136,22 @@ impl Experiment {
         Ok(failures)
     }
 
+    /// What a rank other than 0 does: its share of the training runs that rank 0 comes to, and units of its own, until there is nothing more to do.
+    ///
+    /// # Errors
+    /// What this rank alone ends with.
+    pub fn follow(
+        team: &ranks::Team,
+        pick: impl Fn() -> Result<Picked, Failure>,
+        listener: &dyn Listener,
+    ) -> Result<(), Failure> {
+        team.follow(pick, |folder, names, picked| {
+            Self::of(folder)?.work_with_others(folder, names, picked, listener)
+        })
+    }
+
     /// Does the units that no other rank does, in a folder whose data are there.
-    pub(crate) fn work_with_others(
+    fn work_with_others(
         &self,
         folder: &Path,
         names: &[String],

@@ -9,6 +9,7 @@ mod exactness;
 mod growth_laws;
 mod large_tensors;
 mod learned_operator;
+mod modules;
 mod one_build;
 mod operator_table;
 mod packages;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use ligo_experiment::Listener;
 use ligo_experiment::export::{Exported, accelerate};
-use ligo_experiment::run::dataset::Content;
 use ligo_experiment::recipe::seeded;
+use ligo_experiment::run::dataset::Content;
 use ligo_train::TrainConfig;
 
 use super::data_args::DataArgs;

@@ -179,7 +179,9 @@ fn a_comparison_on_ranks_does_a_run_on_each_and_is_that_of_one_process() {
         return;
     };
     let shown = ended_well(&command.output().unwrap());
-    assert_says(&shown, &["3 ranks, a unit of its own each", "rank 1: ", "saving"]);
+    assert_says(&shown, &["3 ranks, a unit of its own each", "saving"]);
+    // Which rank comes first to what is anybody's guess.
+    assert!(shown.contains("rank 1: ") || shown.contains("rank 2: "), "{shown}");
     for method in ["scratch", "ligo", "stackbert"] {
         let of = |out: &str| place.path(&format!("{out}/methods/{method}"));
         assert!(

@@ -19,10 +19,9 @@ use serde_json::Value;
 use super::dataset::{Baselines, Content, Dataset, Images, Tokens};
 use super::stage::KERNELS;
 use super::training::identity;
-use super::units::Unit;
+use crate::Failure;
 use crate::recipe::{DataSection, Fault, MethodSection, Recipe};
 use crate::stop::STOP;
-use crate::{Experiment, Failure, Listener};
 
 /// The ranks that share the training runs of this process.
 #[derive(Debug)]
@@ -196,9 +195,8 @@ impl Team {
         Ok(())
     }
 
-    /// Rank 0: from here on each rank does units of its own in a run's folder, until [`Team::gather`].
-    pub(crate) fn part(&self, folder: &Path, units: &[Unit]) -> Result<(), Failure> {
-        let names = units.iter().map(|unit| unit.name.clone()).collect();
+    /// Rank 0: from here on each rank does units of its own, of those with these names, in a run's folder, until [`Team::gather`].
+    pub(crate) fn part(&self, folder: &Path, names: Vec<String>) -> Result<(), Failure> {
         let folder = whole(folder)?;
         self.tell(&Call::Units { folder, names })?;
         self.is_apart.store(true, Ordering::Relaxed);
@@ -236,11 +234,16 @@ impl Team {
         Ok(self.ranks.broadcast(&mut text_of(call)?)?)
     }
 
-    /// Another rank: takes part in training runs until there is nothing more to do. What all ranks end with, rank 0 says.
+    /// Another rank: takes part in training runs until there is nothing more to do, and does `units` by their names in a folder where each rank has
+    /// some of its own. What all ranks end with, rank 0 says.
     ///
     /// # Errors
     /// What this rank alone ends with.
-    pub fn follow(&self, pick: impl Fn() -> Result<Picked, Failure>, listener: &dyn Listener) -> Result<(), Failure> {
+    pub(crate) fn follow(
+        &self,
+        pick: impl Fn() -> Result<Picked, Failure>,
+        units: impl Fn(&Path, &[String], &Picked) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let mut picked = None;
         loop {
             // Rank 0 may be long about something that it does alone.
@@ -254,7 +257,7 @@ impl Team {
                         Some(picked) => picked,
                         none => none.insert(pick()?),
                     };
-                    match Experiment::of(&folder)?.work_with_others(&folder, &names, picked, listener) {
+                    match units(&folder, &names, picked) {
                         // Rank 0 was asked to stop as well.
                         Err(failure) if failure.is_interruption() => {}
                         done => done?,

@@ -305,7 +305,7 @@ mod tests {
             "2.125 *",
             "diverged",
             "scratch (2e-3, the highest), LiGO (1e-3, the lowest)",
-            "4.00 TFLOP",
+            "4.0 TFLOP",
         ] {
             assert!(text.contains(part), "{part}:\n{text}");
         }
