@@ -58,8 +58,7 @@ impl Experiment {
     /// Where a run's files go unless somebody says otherwise: named by the recipe and a hash of all that its methods have in common and that
     /// decides a number, so that another setting never meets another run's files, and another method finds what can be used again.
     pub fn default_folder(&self) -> PathBuf {
-        let settings = serde_json::to_value(record::without_methods(&self.recipe)).unwrap_or_default();
-        let hash = fingerprint(&settings);
+        let hash = fingerprint(&record::in_common(&self.recipe));
         Path::new("runs").join(format!("{}-{}", self.recipe.name, &hash[..8]))
     }
 

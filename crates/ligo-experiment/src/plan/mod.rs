@@ -21,7 +21,7 @@ pub use table::{csv, text};
 
 use crate::cost::TrainingCost;
 use crate::recipe::{
-    CorpusSource, DataFacts, DataSection, MethodSection, Pair, Recipe, Selection, Stage, merged, seeded,
+    CorpusSource, DataFacts, DataSection, Method, MethodSection, Pair, Recipe, Selection, Stage, seeded,
 };
 use crate::sealed::{self, Note};
 use crate::{Failure, Listener, cost};
@@ -232,34 +232,27 @@ impl Pricing<'_> {
 
     /// All stages of a method.
     fn run(&self, method: &MethodSection) -> Result<PlannedRun, Failure> {
-        let id = method.id();
-        let stages = self.recipe.stages_of(method, self.pair, self.facts)?;
+        let method = self.recipe.resolve(method, self.pair, self.facts)?;
         let mut run = PlannedRun {
+            id: method.id(),
             method: method.name.clone(),
-            label: self.recipe.label_of(method),
+            label: method.label.clone(),
             steps: 0,
             training: self.rates.bill(Work::default()),
             operator: None,
             memory: Memory::default(),
             operator_memory: None,
             expected: None,
-            id,
         };
         let mut before = &self.pair.small;
-        for stage in &stages {
-            self.add(stage, before, method, &mut run)?;
+        for stage in &method.stages {
+            self.add(stage, before, &method, &mut run)?;
             before = &stage.model;
         }
         Ok(run)
     }
 
-    fn add(
-        &self,
-        stage: &Stage,
-        before: &ModelConfig,
-        method: &MethodSection,
-        run: &mut PlannedRun,
-    ) -> Result<(), Failure> {
+    fn add(&self, stage: &Stage, before: &ModelConfig, method: &Method, run: &mut PlannedRun) -> Result<(), Failure> {
         let larger = |memory: Memory, than: Memory| {
             let larger = memory.total_bytes() > than.total_bytes();
             if larger { memory } else { than }
@@ -274,16 +267,15 @@ impl Pricing<'_> {
             _ => None,
         });
         for config in learned {
-            let base = &self.recipe.operator.train;
-            let learn: TrainConfig = merged(base, &method.learn, &format!("{}.learn", run.id))?;
-            let memory = self.learning_memory(before, &stage.model, &learn, config)?;
+            let learn = &method.learn;
+            let memory = self.learning_memory(before, &stage.model, learn, config)?;
             run.operator_memory = Some(larger(memory, run.operator_memory.unwrap_or_default()));
-            let bill = self.rates.bill(self.learning(before, &stage.model, &learn, config));
+            let bill = self.rates.bill(self.learning(before, &stage.model, learn, config));
             run.operator = Some(run.operator.map_or(bill, |earlier| earlier.plus(&bill)));
         }
         let train = TrainConfig {
             steps: stage.steps(),
-            ..seeded(&stage.train, self.recipe.seed_of(method))
+            ..seeded(&stage.train, method.seed)
         };
         if let Some(selection) = &stage.select {
             let bill = self.rates.bill(self.lost_candidates(&stage.model, &train, selection));

@@ -14,7 +14,12 @@ impl Recipe {
     /// # Errors
     /// A stage's model is not valid or cannot grow from the one before, a setting does not fit, or the shares exceed the
     /// whole.
-    pub fn stages_of(&self, method: &MethodSection, pair: &Pair, facts: &DataFacts) -> Result<Vec<Stage>, Vec<Fault>> {
+    pub(super) fn stages_of(
+        &self,
+        method: &MethodSection,
+        pair: &Pair,
+        facts: &DataFacts,
+    ) -> Result<Vec<Stage>, Vec<Fault>> {
         let id = method.id();
         let plan = self
             .plan(method)

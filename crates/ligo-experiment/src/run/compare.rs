@@ -208,7 +208,7 @@ impl RunFolder<'_> {
             files.insert("small model".into(), format!("{}/model", super::small::FOLDER));
         }
         for method in methods {
-            let (_, folder) = self.resolve(method)?;
+            let (_, folder) = self.place(method)?;
             let folder = folder.strip_prefix(self.path).unwrap_or(&folder).display().to_string();
             let id = method.id();
             files.insert(format!("{id} model"), format!("{folder}/model"));

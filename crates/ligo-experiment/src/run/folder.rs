@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::dataset::Dataset;
 use super::{Small, small};
 use crate::Failure;
-use crate::recipe::{MethodSection, Pair, Recipe, Stage};
+use crate::recipe::{Method, MethodSection, Pair, Recipe};
 
 /// A run's folder with its recipe, its data and its pair of models.
 pub struct RunFolder<'a> {
@@ -42,13 +42,13 @@ impl<'a> RunFolder<'a> {
         small::read(self.recipe, &self.pair.small, self.path, self.dataset)
     }
 
-    /// What a method does, in order.
+    /// A method for these data.
     ///
     /// # Errors
-    /// A setting does not fit.
-    pub fn stages_of(&self, method: &MethodSection) -> Result<Vec<Stage>, Failure> {
+    /// A setting does not fit them.
+    pub fn method(&self, method: &MethodSection) -> Result<Method, Failure> {
         let facts = self.dataset.facts(&self.recipe.data);
-        Ok(self.recipe.stages_of(method, &self.pair, &facts)?)
+        Ok(self.recipe.resolve(method, &self.pair, &facts)?)
     }
 
     /// A folder inside.

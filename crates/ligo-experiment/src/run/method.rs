@@ -17,7 +17,7 @@ use super::outcome::{RESULT_JSON, read_result, save_result};
 use super::ranks::{self, Task};
 use super::training::{Extras, Start, Steps, Training};
 use super::{Small, moments, stage};
-use crate::recipe::{DataSection, KeepMoments, MethodSection, Pair, Recipe, RunKey, Stage, merged, seeded};
+use crate::recipe::{DataSection, KeepMoments, Method, Recipe, RunKey, Stage, seeded};
 use crate::stop;
 use crate::{Failure, cost};
 
@@ -32,15 +32,14 @@ pub fn folder_of(key: &RunKey) -> String {
 /// Whatever a stage ends with.
 pub fn run(
     recipe: &Recipe,
-    method: &MethodSection,
-    pair: &Pair,
+    method: &Method,
     folder: &Path,
     dataset: &Dataset,
     small: &Small,
     session: &Session,
 ) -> Result<(), Failure> {
     let id = method.id();
-    let stages = recipe.stages_of(method, pair, &dataset.facts(&recipe.data))?;
+    let stages = &method.stages;
     let teacher = Before {
         dir: small.model.clone(),
         config: small.config.clone(),
@@ -58,7 +57,6 @@ pub fn run(
             method,
             label,
             folder: stage_folder(folder, stage),
-            seed: recipe.seed_of(method),
             stage,
             before: &before,
             teacher: &teacher,
@@ -107,10 +105,9 @@ fn open_own(dir: &Path) -> Result<Source, Failure> {
 #[derive(Clone)]
 pub(super) struct Growing<'a> {
     recipe: &'a Recipe,
-    method: &'a MethodSection,
+    method: &'a Method,
     pub(super) label: String,
     pub(super) folder: PathBuf,
-    seed: u64,
     stage: &'a Stage,
     before: &'a Before,
     teacher: &'a Before,
@@ -171,7 +168,7 @@ impl Growing<'_> {
         session.stage(&growing, &folder.join("grow"), &grown, &["../start"], || {
             self.grow(operator, &start_dir)
         })?;
-        let train = seeded(&stage.train, self.seed);
+        let train = seeded(&stage.train, self.method.seed);
         let teacher = train.distillation.map(|_| self.teacher.open()).transpose()?;
         let optional = match session.only_looks {
             true => Vec::new(),
@@ -246,13 +243,13 @@ impl Growing<'_> {
     /// Learns or builds the operator.
     pub(super) fn operator(&self, spec: &OperatorSpec) -> Result<Operator, Failure> {
         let Self { before, session, .. } = *self;
-        let (id, label) = (self.method.id(), format!("{}: operator", self.label));
+        let (seed, label) = (self.method.seed, format!("{}: operator", self.label));
         let dir = self.folder.join("operator");
         let large = &self.model(spec);
         // What starts fresh is the same whatever the model before is.
         let upstream = match spec {
-            OperatorSpec::Scratch => json!([self.dataset.fingerprint, spec, self.seed, large.to_json()]),
-            _ => json!([before.fingerprint, spec, self.seed, large.to_json()]),
+            OperatorSpec::Scratch => json!([self.dataset.fingerprint, spec, self.method.seed, large.to_json()]),
+            _ => json!([before.fingerprint, spec, self.method.seed, large.to_json()]),
         };
         let OperatorSpec::Ligo(config) = spec else {
             // What starts fresh may be smaller than the model before.
@@ -267,9 +264,9 @@ impl Growing<'_> {
                     &large.table(),
                     &session.device,
                     large.initializer_range(),
-                    self.seed,
+                    self.method.seed,
                 )?;
-                let info = OperatorInfo::new(spec.clone(), small, large, json!({"seed": self.seed}));
+                let info = OperatorInfo::new(spec.clone(), small, large, json!({"seed": self.method.seed}));
                 ligo_growth::save_operator(&dir, &map, info)?;
                 Ok(())
             })?;
@@ -280,18 +277,16 @@ impl Growing<'_> {
             });
         };
         let small = &before.config;
-        let learn = &self.method.learn;
-        let learn: TrainConfig = merged(&self.recipe.operator.train, learn, &format!("{id}.learn"))?;
         let learning = Learning {
             label,
             folder: self.folder.join("learn"),
             operator_dir: dir.clone(),
             spec: spec.clone(),
-            operator: LigoOperator::new(&small.table(), &large.table(), config, self.seed)?,
+            operator: LigoOperator::new(&small.table(), &large.table(), config, self.method.seed)?,
             small_dir: &before.dir,
             small,
             large,
-            train: seeded(&learn, self.seed.wrapping_add(LEARN_SEED)),
+            train: seeded(&self.method.learn, seed.wrapping_add(LEARN_SEED)),
             data: &self.recipe.data,
             upstream,
         };
@@ -309,7 +304,7 @@ impl Growing<'_> {
         let model = self.model(&operator.spec);
         if operator.spec == OperatorSpec::Scratch {
             let table = model.table();
-            let values = ligo_growth::init::initial_values(&table, model.initializer_range(), self.seed);
+            let values = ligo_growth::init::initial_values(&table, model.initializer_range(), self.method.seed);
             let store = ligo_pretrained::host_store(&table, values, &session.device)?;
             let beside = Beside {
                 tokenizer: Some(tokenizer),

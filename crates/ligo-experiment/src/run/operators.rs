@@ -23,11 +23,10 @@ impl RunFolder<'_> {
     /// An operator is damaged.
     pub fn operators(&self, method: &MethodSection, label: &str) -> Result<Vec<OperatorSummary>, Failure> {
         let (resolved, folder) = self.resolve(method)?;
-        let stages = self.stages_of(&resolved)?;
         let mut operators = Vec::new();
-        for (i, stage) in stages.iter().enumerate() {
+        for (i, stage) in resolved.stages.iter().enumerate() {
             let mut title = format!("{label}, seed {}", self.recipe.seed_of(method));
-            if stages.len() > 1 {
+            if resolved.stages.len() > 1 {
                 title += &format!(", stage {}", i + 1);
             }
             operators.extend(read(

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::Path;
 
+use serde_json::{Value, json};
+
 use super::leftovers::{LOCK, is_leftover};
 use super::{RunFolder, search, small};
 use crate::files::write_whole;
@@ -26,9 +28,19 @@ fn deciding(section: &ModelSection) -> ModelSection {
     }
 }
 
+/// What the methods of a folder have in common, as its name hashes it. Of a search it says that there is one, and not which rates it tries: they may
+/// become more.
+pub fn in_common(recipe: &Recipe) -> Value {
+    let mut settings = serde_json::to_value(without_methods(recipe)).unwrap_or_default();
+    if let Some(rates) = settings.pointer_mut("/search/peak_lr") {
+        *rates = json!([0.0]);
+    }
+    settings
+}
+
 /// A folder holds any number of methods, variants of them and learning rates of a search, as long as everything else that decides a number
 /// is the same.
-pub fn without_methods(recipe: &Recipe) -> Recipe {
+fn without_methods(recipe: &Recipe) -> Recipe {
     Recipe {
         description: String::new(),
         small: deciding(&recipe.small),
@@ -39,13 +51,6 @@ pub fn without_methods(recipe: &Recipe) -> Recipe {
         },
         methods: Vec::new(),
         sweep: SweepSection::default(),
-        search: SearchSection {
-            peak_lr: match recipe.search.is_off() {
-                true => Vec::new(),
-                false => vec![0.0],
-            },
-            ..recipe.search.clone()
-        },
         ..recipe.clone()
     }
 }
@@ -158,7 +163,11 @@ fn changes(earlier: &Recipe, now: &Recipe) -> Result<Vec<String>, toml::ser::Err
         if other.search.is_off() {
             settings.search = SearchSection::default();
         }
-        toml::Table::try_from(settings)
+        let mut table = toml::Table::try_from(settings)?;
+        if let Some(search) = table.get_mut("search").and_then(toml::Value::as_table_mut) {
+            search.remove("peak_lr");
+        }
+        Ok::<_, toml::ser::Error>(table)
     };
     Ok(recipe::differences(&table(earlier, now)?, &table(now, earlier)?))
 }

@@ -11,7 +11,7 @@ use super::origin::{Origin, origin_of};
 use super::outcome::read_result;
 use super::{RunFolder, stage};
 use crate::Failure;
-use crate::recipe::{MethodSection, RunKey, use_small_model};
+use crate::recipe::{Method, MethodSection, RunKey};
 
 /// One run of a method, all its stages together.
 pub struct Run {
@@ -132,8 +132,8 @@ impl RunFolder<'_> {
     ///
     /// # Errors
     /// A result is missing or damaged.
-    pub fn read(&self, method: &MethodSection, folder: &Path) -> Result<Run, Failure> {
-        let stages = self.stages_of(method)?;
+    pub fn read(&self, method: &Method, folder: &Path) -> Result<Run, Failure> {
+        let stages = &method.stages;
         let mut operator = Cost::default();
         let mut peak_memory_bytes = None;
         let mut energy = Some(Energy {
@@ -142,7 +142,7 @@ impl RunFolder<'_> {
         });
         let mut whole: Option<TrainResult> = None;
         let mut named = Vec::new();
-        for stage in &stages {
+        for stage in stages {
             let folder = stage_folder(folder, stage);
             if stage.operator.is_learned() {
                 let learn = read_result(&folder.join("learn"))?;
@@ -166,15 +166,15 @@ impl RunFolder<'_> {
             return Err(Failure::fault("a method without stages"));
         };
         Ok(Run {
-            key: method.key(),
+            key: method.key.clone(),
             name: method.name.clone(),
-            label: self.recipe.label_of(method),
-            seed: self.recipe.seed_of(method),
+            label: method.label.clone(),
+            seed: method.seed,
             result,
             operator,
             peak_memory_bytes,
             energy,
-            uses_small: use_small_model(&stages),
+            uses_small: method.uses_small(),
             learning_rate: last.train.schedule.peak_lr,
             stages: if named.len() > 1 { named } else { Vec::new() },
             origin: origin_of(folder),

@@ -7,7 +7,7 @@ use ligo_report::summary::{self, Cost, Search};
 use super::{RunFolder, results, stage};
 use crate::Failure;
 use crate::files::write_whole;
-use crate::recipe::{MethodSection, RunKey, Tried};
+use crate::recipe::{Method, MethodSection, RunKey, Tried};
 
 /// Instead of a result, where a run diverged: that is what too high a rate does, and no fault.
 const DIVERGED: &str = "diverged.txt";
@@ -52,7 +52,7 @@ impl RunFolder<'_> {
             let (loss, cost) = if has_diverged(&folder) {
                 (f64::NAN, Cost::default())
             } else if stage::complete(&folder).is_some() {
-                let run = self.read(&trial, &folder)?;
+                let run = self.read(&self.method(&trial)?, &folder)?;
                 (run.final_loss(), results::cost_of(&run.result) + run.operator)
             } else {
                 continue;
@@ -79,12 +79,21 @@ impl RunFolder<'_> {
         })
     }
 
-    /// A method as it is run, and where: with the rate that its search found, in the trial's own folder if that was this run, and with the
+    /// A method as it is run, and where.
+    ///
+    /// # Errors
+    /// As [`RunFolder::place`].
+    pub fn resolve(&self, method: &MethodSection) -> Result<(Method, PathBuf), Failure> {
+        let (settings, folder) = self.place(method)?;
+        Ok((self.method(&settings)?, folder))
+    }
+
+    /// The settings that a method is run with, and where: with the rate that its search found, in the trial's own folder if that was this run, and with the
     /// settings of the sweep's best variant if it is to have those.
     ///
     /// # Errors
     /// What it depends on is not complete, or ended without a number.
-    pub fn resolve(&self, method: &MethodSection) -> Result<(MethodSection, PathBuf), Failure> {
+    pub fn place(&self, method: &MethodSection) -> Result<(MethodSection, PathBuf), Failure> {
         let mut resolved = method.clone();
         if self.recipe.is_best_variant(method) {
             resolved = self

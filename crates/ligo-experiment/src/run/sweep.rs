@@ -55,7 +55,7 @@ impl RunFolder<'_> {
         let scratch = self.run_of(&reference)?;
         let mut ranked = Vec::new();
         for method in variants {
-            let folder = self.resolve(&method).map(|(_, folder)| folder);
+            let folder = self.place(&method).map(|(_, folder)| folder);
             let variant = if folder.is_ok_and(|folder| has_diverged(&folder)) {
                 Variant {
                     id: method.id(),

@@ -9,7 +9,7 @@ use ligo_device::DeviceChoice;
 
 use super::Session;
 use super::{RunFolder, Small, leftovers, method, search, small, stage};
-use crate::recipe::{MethodSection, Recipe};
+use crate::recipe::{Method, MethodSection, Recipe};
 use crate::{Failure, Listener, stop};
 
 /// A piece of work.
@@ -128,7 +128,7 @@ impl RunFolder<'_> {
     pub fn is_done(&self, unit: &Unit) -> bool {
         let folder = match &unit.work {
             Work::Small | Work::Trial(_) => Ok(self.join(&unit.name)),
-            Work::Method(method) => self.resolve(method).map(|(_, folder)| folder),
+            Work::Method(method) => self.place(method).map(|(_, folder)| folder),
         };
         folder.is_ok_and(|folder| search::has_diverged(&folder) || stage::complete(&folder).is_some())
     }
@@ -137,10 +137,10 @@ impl RunFolder<'_> {
     ///
     /// # Errors
     /// There is no CPU to look with.
-    pub fn holds(&self, method: &MethodSection, folder: &Path, small: &Small) -> Result<bool, Failure> {
+    pub fn holds(&self, method: &Method, folder: &Path, small: &Small) -> Result<bool, Failure> {
         // Nothing is computed, so any device will do.
         let looking = Session::looking_at_inputs(&ligo_device::pick(DeviceChoice::Cpu)?);
-        let found = method::run(self.recipe, method, &self.pair, folder, self.dataset, small, &looking);
+        let found = method::run(self.recipe, method, folder, self.dataset, small, &looking);
         Ok(found.is_ok())
     }
 }
@@ -178,7 +178,8 @@ impl<'a> Runner<'a> {
             }
             Work::Trial(trial) => {
                 let folder = run.join(&unit.name);
-                self.unless_diverged(&unit.name, &folder, || self.method(trial, &folder))
+                let trial = run.method(trial)?;
+                self.unless_diverged(&unit.name, &folder, || self.method(&trial, &folder))
             }
             Work::Method(method) => {
                 let (resolved, folder) = run.resolve(method)?;
@@ -193,7 +194,7 @@ impl<'a> Runner<'a> {
         }
     }
 
-    fn method(&self, method: &MethodSection, folder: &Path) -> Result<(), Failure> {
+    fn method(&self, method: &Method, folder: &Path) -> Result<(), Failure> {
         let Self { run, session } = self;
         let _lock = lock(folder, session.listener)?;
         let small = run.small()?;
@@ -201,7 +202,7 @@ impl<'a> Runner<'a> {
             // Whatever comes of this: what was made from other inputs is no outcome of these.
             stage::unmark(folder)?;
         }
-        method::run(run.recipe, method, &run.pair, folder, run.dataset, &small, session)
+        method::run(run.recipe, method, folder, run.dataset, &small, session)
     }
 
     /// Takes a loss that is no number for an outcome.
