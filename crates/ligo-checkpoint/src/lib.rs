@@ -73,7 +73,7 @@ pub use header::TensorInfo;
 pub use lock::RunLock;
 pub use manifest::{FileEntry, FileHasher, MANIFEST_FILE, MANIFEST_VERSION, Manifest, verify, verify_model};
 pub use parallel::in_parallel;
-pub use plain::{Plain, plain};
+pub use plain::{Plain, plain, plain_lines};
 pub use progress::Progress;
 pub use side_files::{
     GROWTH_FILE, SideFiles, TOKENIZER_FILES, copy_side_files, copy_tokenizer, side_files_fingerprint,

@@ -1,5 +1,6 @@
 //! Text of files that strangers made, fit for a terminal.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 /// One line without anything that a terminal would obey: control characters, line breaks included, and what turns the direction of writing are escaped.
@@ -20,6 +21,19 @@ fn is_obeyed(c: char) -> bool {
     c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
+/// As [`plain`], but line breaks and tabs stay.
+pub fn plain_lines(text: &str) -> Cow<'_, str> {
+    let stays = |c: char| c == '\n' || c == '\t';
+    if !text.chars().any(|c| is_obeyed(c) && !stays(c)) {
+        return Cow::Borrowed(text);
+    }
+    let line = |line: &str| match line.strip_suffix(stays) {
+        Some(rest) => plain(rest) + &line[rest.len()..],
+        None => plain(line),
+    };
+    Cow::Owned(text.split_inclusive(stays).map(line).collect())
+}
+
 /// Output of several lines: as [`plain`], but line breaks and tabs stay.
 #[derive(Debug)]
 pub struct Plain<W>(pub W);
@@ -27,17 +41,10 @@ pub struct Plain<W>(pub W);
 impl<W: Write> Write for Plain<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        let stays = |c: char| c == '\n' || c == '\t';
-        if !text.chars().any(|c| is_obeyed(c) && !stays(c)) {
-            self.0.write_all(bytes)?;
-            return Ok(bytes.len());
-        }
-        for line in text.split_inclusive(stays) {
-            let (line, end) = match line.strip_suffix(stays) {
-                Some(rest) => line.split_at(rest.len()),
-                None => (line, ""),
-            };
-            write!(self.0, "{}{end}", plain(line))?;
+        match plain_lines(&text) {
+            // As it is, whatever its bytes are.
+            Cow::Borrowed(_) => self.0.write_all(bytes)?,
+            Cow::Owned(plain) => self.0.write_all(plain.as_bytes())?,
         }
         Ok(bytes.len())
     }
@@ -69,5 +76,7 @@ mod tests {
             String::from_utf8(out).unwrap(),
             "one\ttab\ntwo \\u{1b}]0;title\\u{7}\nthree"
         );
+        assert_eq!(plain_lines("LiGO → 2,5 %\n\tnext"), "LiGO → 2,5 %\n\tnext");
+        assert_eq!(plain_lines("a\u{9b}2J\r\n\n\tb"), "a\\u{9b}2J\\u{d}\n\n\tb");
     }
 }

@@ -1,12 +1,12 @@
 //! What the user sees while the program works: lines, and bars where there is a terminal.
 
-use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ligo_checkpoint::plain_lines;
 use ligo_experiment::told::{Position, Told};
 use ligo_experiment::{Board, Counted, Failure, Listener, Progress, Watched};
 use ligo_train::Observer;
@@ -14,19 +14,6 @@ use miette::Diagnostic;
 
 use crate::board::Jobs;
 use crate::progress::Steps;
-
-/// Text as it may go to a terminal: what people called their methods and files must not move its cursor, change its colours or its title.
-pub fn plain(text: &str) -> Cow<'_, str> {
-    let is_odd = |sign: char| sign.is_control() && !['\n', '\t'].contains(&sign);
-    if !text.contains(is_odd) {
-        return Cow::Borrowed(text);
-    }
-    let shown = text.chars().map(|sign| match is_odd(sign) {
-        true => sign.escape_default().to_string(),
-        false => sign.to_string(),
-    });
-    Cow::Owned(shown.collect())
-}
 
 /// Names of folders that something is made in before it gets its place, told as what they become: nobody knows `.model.partial`.
 fn as_published(text: &str) -> String {
@@ -57,7 +44,7 @@ fn is_of_a_name(sign: char) -> bool {
     !sign.is_whitespace() && !"/:`\"',".contains(sign)
 }
 
-/// A failure as it is shown: its message, what to do about it, and its causes, all of them [`plain`].
+/// A failure as it is shown: its message, what to do about it, and its causes, all of them [`plain_lines`].
 #[derive(Debug)]
 pub struct Shown {
     message: String,
@@ -68,7 +55,7 @@ pub struct Shown {
 impl Shown {
     /// Of a failure.
     pub fn of(failure: &Failure) -> Self {
-        let help = failure.help().map(|help| plain(&help.to_string()).into_owned());
+        let help = failure.help().map(|help| plain_lines(&help.to_string()).into_owned());
         Self {
             help,
             ..Self::of_error(failure)
@@ -83,7 +70,7 @@ impl Shown {
             cause = told.source();
         }
         Self {
-            message: plain(&as_published(&text)).into_owned(),
+            message: plain_lines(&as_published(&text)).into_owned(),
             help: None,
             cause: cause.map(|cause| Box::new(Self::of_error(cause))),
         }
@@ -168,7 +155,7 @@ impl Ui {
             ProgressBar::hidden()
         };
         set_style(&bar, template);
-        bar.set_prefix(plain(label).into_owned());
+        bar.set_prefix(plain_lines(label).into_owned());
         if self.draws_bars() {
             bar.enable_steady_tick(Duration::from_millis(500));
         }
@@ -199,14 +186,14 @@ impl Listener for Ui {
         if !self.quiet {
             let mut out = std::io::stderr().lock();
             // A closed terminal is no reason to stop training.
-            let _ = writeln!(out, "{}", plain(line));
+            let _ = writeln!(out, "{}", plain_lines(line));
         }
     }
 
     /// On standard output.
     fn result(&self, text: &str) {
         let mut out = std::io::stdout().lock();
-        let _ = writeln!(out, "{}", plain(text));
+        let _ = writeln!(out, "{}", plain_lines(text));
         let _ = out.flush();
     }
 
@@ -264,15 +251,6 @@ pub fn set_style(bar: &ProgressBar, template: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_that_has_a_name_of_its_own_speaks_to_the_terminal() {
-        assert_eq!(plain("LiGO → 2,5 %\n\tnext"), "LiGO → 2,5 %\n\tnext");
-        assert_eq!(
-            plain("a\u{1b}]0;title\u{7}b\u{9b}2J\r"),
-            "a\\u{1b}]0;title\\u{7}b\\u{9b}2J\\r"
-        );
-    }
 
     #[test]
     fn unfinished_folders_are_told_by_the_names_that_they_will_have() {

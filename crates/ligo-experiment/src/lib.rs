@@ -33,6 +33,7 @@ pub mod told;
 
 pub use experiment::Experiment;
 pub use fail::Failure;
-pub use listener::{Board, Counted, Listener, Progress, Silent, Watched};
+pub use ligo_train::Silent;
+pub use listener::{Board, Counted, Listener, Progress, Watched};
 pub use precision::{check_precision, check_precisions};
 pub use run::Crew;

@@ -1,7 +1,7 @@
 //! Who watches an experiment: a terminal, a program of your own, or nobody.
 
 use ligo_device::DeviceChoice;
-use ligo_train::{EvalPoint, Event, Observer, StepReport};
+use ligo_train::{EvalPoint, Event, Observer, Silent, StepReport};
 
 use crate::stop;
 use crate::told::Position;
@@ -89,17 +89,11 @@ pub trait Board {
     fn ended(&mut self, _name: &str, _well: bool) {}
 }
 
-/// Hears nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
-
 impl Listener for Silent {
     fn say(&self, _line: &str) {}
 }
 
 impl Progress for Silent {}
-
-impl Observer for Silent {}
 
 /// A board that only passes lines on.
 struct Spoken<F>(F);

@@ -58,6 +58,7 @@ pub mod olmo2;
 pub mod opt;
 mod pass;
 mod recompute;
+mod revision;
 mod rms_norm;
 mod roberta;
 mod rotation;
@@ -83,6 +84,7 @@ pub use linear::Linear;
 pub use model::Model;
 pub use norm::LayerNorm;
 pub use pass::{Layers, Pass};
+pub use revision::loss_revision;
 pub use rms_norm::RmsNorm;
 pub use roberta::{
     ClassificationHead, LmHead, RobertaForMaskedLm, RobertaForQuestionAnswering, RobertaForSequenceClassification,

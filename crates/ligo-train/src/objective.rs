@@ -91,6 +91,9 @@ pub struct PretrainObjective {
 }
 
 impl PretrainObjective {
+    /// The revision of its arithmetic. Raise it together with a change that gives other numbers.
+    pub const REVISION: u32 = 1;
+
     /// Trains a model of this configuration with these optional tensors (such as the pooler's), which get no gradient from the
     /// masked loss but belong to the model.
     ///

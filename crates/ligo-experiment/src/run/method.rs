@@ -15,6 +15,7 @@ use super::Session;
 use super::dataset::Dataset;
 use super::outcome::{RESULT_JSON, read_result, save_result};
 use super::ranks::{self, Task};
+use super::revisions::{self, Part};
 use super::training::{Extras, Start, Steps, Training};
 use super::{Small, moments, stage};
 use crate::recipe::{DataSection, KeepMoments, Method, Recipe, RunKey, Stage, seeded};
@@ -251,6 +252,7 @@ impl Growing<'_> {
             OperatorSpec::Scratch => json!([self.dataset.fingerprint, spec, self.method.seed, large.to_json()]),
             _ => json!([before.fingerprint, spec, self.method.seed, large.to_json()]),
         };
+        let upstream = revisions::noted(upstream, &[Part::Operator(spec)]);
         let OperatorSpec::Ligo(config) = spec else {
             // What starts fresh may be smaller than the model before.
             let small = if *spec == OperatorSpec::Scratch {
@@ -375,6 +377,7 @@ impl Learning<'_> {
     /// Whatever training ends with.
     pub fn run(self, dataset: &Dataset, session: &Session) -> Result<String, Failure> {
         let inputs = json!({"train": self.train.deciding(), "data": self.data, "upstream": self.upstream, stage::KERNELS: session.kernels});
+        let inputs = revisions::noted(inputs, &revisions::of_learning(self.large.task()));
         let folder = self.folder.clone();
         let label = self.label.clone();
         // The operator lies beside the folder.

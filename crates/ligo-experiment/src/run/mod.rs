@@ -23,6 +23,7 @@ pub mod ranks;
 pub(crate) mod record;
 mod results;
 pub(crate) mod reuse;
+mod revisions;
 mod room;
 mod saving;
 mod search;

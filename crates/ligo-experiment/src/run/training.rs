@@ -18,7 +18,7 @@ use super::outcome::{MODEL, RESULT_JSON, read_result, save_result};
 use super::ranks::{self, Assignment, Place, Task};
 use super::stage::{self, KERNELS, TRAIN};
 use super::trunk;
-use super::{Session, room};
+use super::{Session, revisions, room};
 use crate::cost::TrainingCost;
 use crate::identity::fingerprint;
 use crate::listener::{NotingSaves, Watched};
@@ -157,6 +157,8 @@ impl Session<'_> {
             extras,
         } = training;
         let mut inputs = json!({"config": config.to_json(), "train": train.deciding(), "data": data, "upstream": upstream, KERNELS: self.kernels});
+        let parts = revisions::of_training(config.task(), train.distillation.is_some());
+        inputs = revisions::noted(inputs, &parts);
         if let Some(until) = extras.until {
             inputs["until"] = until.into();
         }

@@ -151,6 +151,11 @@ impl OperatorSpec {
         self.operator().name()
     }
 
+    /// The revision of the operator's arithmetic, which is raised when it gives other numbers.
+    pub fn revision(&self) -> u32 {
+        self.operator().revision()
+    }
+
     /// What is known of the operator with its default settings.
     pub fn facts(&self) -> Facts {
         self.operator().facts()

@@ -35,6 +35,12 @@ pub(super) trait Operator {
     /// What people call it; for tables.
     fn label(&self) -> &'static str;
 
+    /// The revision of its arithmetic. Raise it together with a change that gives other numbers: what was grown by the former one is then no
+    /// outcome of this one any more.
+    fn revision(&self) -> u32 {
+        1
+    }
+
     /// What is known of it with its default settings.
     fn facts(&self) -> Facts;
 
