@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::average::Averages;
+use crate::branch::BRANCH;
 use crate::progress::Progress;
 use crate::store::download;
 use crate::{CostPerStep, Error, Event, Optimizer, ParamStore, TrainConfig};
@@ -17,7 +18,7 @@ const FORMAT: u32 = 2;
 pub(crate) const FOLDER: &str = "checkpoints";
 pub(crate) const PREFIX: &str = "step-";
 pub(crate) const TENSORS: &str = "state.safetensors";
-const COUNTERS: &str = "state.json";
+pub(crate) const COUNTERS: &str = "state.json";
 pub(crate) const WEIGHT: &str = "weight/";
 pub(crate) const FIRST_MOMENT: &str = "m/";
 pub(crate) const SECOND_MOMENT: &str = "v/";
@@ -40,7 +41,7 @@ impl RunIdentity {
         json!(self).to_string()
     }
 
-    fn differences(&self, saved: &Self) -> Vec<String> {
+    pub(crate) fn differences(&self, saved: &Self) -> Vec<String> {
         let mut differences = self.config.differences(&saved.config);
         let mut compare = |name: &str, before: &Value, now: &Value| {
             if before != now {
@@ -96,9 +97,9 @@ pub fn check_same_run(run_dir: &Path, config: &TrainConfig, identity: &Value) ->
 #[serde(deny_unknown_fields)]
 pub(crate) struct Counters {
     format: u32,
-    run: RunIdentity,
+    pub(crate) run: RunIdentity,
     pub(crate) optimizer_updates: u64,
-    progress: Progress,
+    pub(crate) progress: Progress,
 }
 
 /// The checkpoints of one run. Holds the folder's lock, so that a second process cannot train into it.
@@ -132,7 +133,37 @@ impl Checkpoints {
         store: &ParamStore,
         optimizer: &Optimizer,
     ) -> Result<PathBuf, Error> {
-        let path = self.folder.join(format!("{PREFIX}{}", progress.step));
+        let path = self.write(&self.folder, run, progress, store, optimizer)?;
+        self.prune()?;
+        Ok(path)
+    }
+
+    /// Writes the state for runs of other lengths to go on from. It is not among the checkpoints, and stays.
+    pub(crate) fn save_branch(
+        &self,
+        run: &RunIdentity,
+        progress: &Progress,
+        store: &ParamStore,
+        optimizer: &Optimizer,
+    ) -> Result<PathBuf, Error> {
+        let folder = self.folder.with_file_name(BRANCH);
+        std::fs::create_dir_all(&folder).map_err(|source| Error::Io {
+            action: "create",
+            path: folder.clone(),
+            source,
+        })?;
+        self.write(&folder, run, progress, store, optimizer)
+    }
+
+    fn write(
+        &self,
+        folder: &Path,
+        run: &RunIdentity,
+        progress: &Progress,
+        store: &ParamStore,
+        optimizer: &Optimizer,
+    ) -> Result<PathBuf, Error> {
+        let path = folder.join(format!("{PREFIX}{}", progress.step));
         let dir = AtomicDir::begin_on(&self.disk, &path)?;
         let mut tensors = tensors_of(store, optimizer);
         tensors.extend(averages_of(store, optimizer));
@@ -148,13 +179,8 @@ impl Checkpoints {
             optimizer_updates: optimizer.updates(),
             progress: progress.clone(),
         };
-        let text = serde_json::to_vec_pretty(&counters).map_err(|e| Error::BadCheckpoint {
-            path: path.clone(),
-            reason: e.to_string(),
-        })?;
-        dir.write(COUNTERS, &text)?;
+        dir.write(COUNTERS, &counters.text(&path)?)?;
         dir.commit()?;
-        self.prune()?;
         Ok(path)
     }
 

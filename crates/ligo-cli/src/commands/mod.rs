@@ -11,6 +11,7 @@ pub mod job;
 pub mod learn;
 pub mod methods;
 pub mod plan;
+mod plan_route;
 pub mod push;
 pub mod recipes;
 pub mod run;

@@ -3,6 +3,7 @@
 pub mod probe;
 mod ranks;
 mod rates;
+pub mod route;
 mod table;
 
 use std::path::Path;

@@ -1,5 +1,8 @@
 //! Recipes: one TOML file that says everything about a run.
 
+mod annealed;
+mod auto;
+mod branches;
 mod compare;
 mod everywhere;
 mod faults;
@@ -29,6 +32,8 @@ use ligo_growth::{LigoConfig, OperatorSpec};
 use ligo_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
+pub use annealed::Annealed;
+pub use auto::AutoSection;
 pub use faults::{Fault, RecipeError, nearest};
 pub use ligo_assets::{RECIPES as BUILTIN, recipe as builtin};
 pub use limits::check_operator;
@@ -74,6 +79,9 @@ pub struct Recipe {
     /// Settings of one method that are tried against each other.
     #[serde(skip_serializing_if = "SweepSection::is_off")]
     pub sweep: SweepSection,
+    /// What the method `auto` is chosen by.
+    #[serde(skip_serializing_if = "AutoSection::is_off")]
+    pub auto: AutoSection,
     /// The ways to start the large model that are compared.
     pub methods: Vec<MethodSection>,
 }

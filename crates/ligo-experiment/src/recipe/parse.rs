@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::faults::{Fault, RecipeError, nearest};
 use super::limits::{MOST_FAULTS, MOST_TOKENS, operator_fault};
 use super::shape::unknown_key;
-use super::{BUILTIN, CorpusSource, DataFacts, Pair, Recipe, builtin, everywhere, methods, tau};
+use super::{BUILTIN, CorpusSource, DataFacts, Pair, Recipe, annealed, builtin, everywhere, methods, tau};
 use crate::hub::is_address;
 
 /// Reads a recipe file or a built-in recipe, applies `--set key=value` overrides and checks everything.
@@ -77,6 +77,9 @@ fn parse_with<E: From<RecipeError>>(
     let mut recipe: Option<Recipe> = collect(whole, "", &mut faults);
     if let Some(recipe) = recipe.as_mut().filter(|_| faults.is_empty()) {
         prepare(recipe)?;
+    }
+    if let Some(recipe) = recipe.as_mut().filter(|_| faults.is_empty()) {
+        recipe.settle_auto(&mut faults);
     }
     // A model that was not fetched, since the text has faults already, cannot be looked at.
     let is_there =
@@ -391,6 +394,7 @@ fn check_models(recipe: &Recipe, faults: &mut Vec<Fault>) -> Option<Pair> {
             message: format!("{setting} is for training the large model"),
         }));
     }
+    annealed::check(recipe, faults);
     if let Some(pair) = &pair {
         let depth = pair.small.sizes().layers;
         let found = recipe.small.train.depth_faults(depth).into_iter();

@@ -3,6 +3,7 @@
 use ligo_growth::{LigoConfig, OperatorSpec};
 use toml::{Table, Value, toml};
 
+use super::auto::AUTO;
 use super::stages::{StageSchedule, StageSection};
 use super::{KeepMoments, SelectSection, tau};
 
@@ -75,7 +76,7 @@ const fn named(name: &'static str, label: &'static str, about: &'static str) -> 
 }
 
 /// Methods that are more than an operator, and what they are.
-pub const PRESETS: [Preset; 16] = [
+pub const PRESETS: [Preset; 17] = [
     named(
         "mslt",
         "MSLT",
@@ -111,6 +112,11 @@ pub const PRESETS: [Preset; 16] = [
         "one-schedule",
         "one schedule",
         "the small model from scratch, the large one grown from it by StackBERT at the share `tau` of one common schedule; the optimizer's state grows along",
+    ),
+    named(
+        AUTO,
+        "auto",
+        "the route that is recommended, settled before anything runs: one schedule, grown where earlier comparisons (`auto.from`) say, or else at τ = 0.45",
     ),
     named(
         "ligo-layer-drop",
@@ -178,7 +184,7 @@ pub(super) fn preset(name: &str, ligo: &LigoConfig) -> Option<Plan> {
             .with_stages(zero_one)
             .keeping(KeepMoments::All)
             .with_train(toml! { schedule = { kind = "wsd", decay_share = 0.1 } }),
-        "one-schedule" => Plan {
+        "one-schedule" | AUTO => Plan {
             tau: Some(tau::USUAL),
             ..Plan::new(OperatorSpec::Stackbert)
                 .keeping(KeepMoments::All)

@@ -1,5 +1,6 @@
 //! The parts of a run: data, small model, learned operator, grown large models, and the table of what was saved.
 
+mod branch;
 mod compare;
 pub mod dataset;
 mod folder;

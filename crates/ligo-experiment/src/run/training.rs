@@ -14,6 +14,7 @@ use ligo_train::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::branch;
 use super::dataset::Dataset;
 use super::ranks::{self, Assignment, Place, Task};
 use super::stage::{self, KERNELS, TRAIN, fingerprint, write_json};
@@ -83,6 +84,8 @@ pub struct Extras<'a> {
     /// Whether it is left there for others to go on from: its model is written, and where another one of the same kind was left sooner, it goes on
     /// with that.
     pub goes_on: bool,
+    /// Keeps the state after so many steps for runs of other lengths.
+    pub branch_at: Option<u64>,
 }
 
 impl Extras<'_> {
@@ -185,6 +188,9 @@ impl Session<'_> {
         let print = self.stage(label, folder, &inputs, outputs, || {
             if let Some(until) = extras.until.filter(|_| extras.goes_on && !has_checkpoint(folder)) {
                 trunk::go_on_from_another(self.listener, label, folder, &inputs, until)?;
+            }
+            if extras.until.is_none() && !has_checkpoint(folder) {
+                branch::go_on_from_another(self.listener, label, folder, train, &inputs)?;
             }
             let memory = crate::plan::training_memory(config, train, data);
             self.check_memory(label, &memory)?;
@@ -314,6 +320,9 @@ impl Session<'_> {
         } else {
             // What the others use, nobody here can read.
             trainer = trainer.with_meter(self.machine.power.meter());
+        }
+        if let Some(step) = steps.extras.branch_at {
+            trainer = trainer.with_branch(step);
         }
         if let Some((moments, updates)) = moments {
             trainer = trainer.with_moments(moments, updates)?;

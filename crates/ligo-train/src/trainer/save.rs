@@ -67,6 +67,22 @@ impl Session<'_, '_> {
         Ok(())
     }
 
+    /// Keeps the state for runs of other lengths; rank 0 has all of it.
+    pub(super) fn save_branch(&mut self) -> Result<(), Error> {
+        self.pause_meter();
+        let started = Instant::now();
+        if let Some(log) = &mut self.log {
+            log.sync()?;
+        }
+        let t = &*self.trainer;
+        let Some(checkpoints) = &self.checkpoints else {
+            return Ok(());
+        };
+        let written = checkpoints.save_branch(&self.run, &self.progress, &t.store, &t.optimizer);
+        self.progress.save_seconds += started.elapsed().as_secs_f64();
+        self.tolerate(written.map(drop))
+    }
+
     /// Applies [`FailedSavePolicy`] to the outcome of writing something.
     pub(super) fn tolerate(&mut self, written: Result<(), Error>) -> Result<(), Error> {
         match (written, self.trainer.config.on_failed_save) {
