@@ -78,7 +78,7 @@ fn losses_come_from_what_a_comparison_measured() {
 fn a_pilot_trains_what_is_lacking_and_goes_on_where_it_is_complete() {
     let place = Place::new();
     let pilot = |more: &[&'static str]| {
-        let pilot = ["--pilot", "60%", "--data", "text.txt", "--set", "large.train.steps=100"];
+        let pilot = ["--pilot", "60%", "--data", "text.txt", "--set", "large.train.steps=400"];
         [&ROUTE[..], &pilot, more].concat()
     };
     let said = place.shown(&pilot(&[]));

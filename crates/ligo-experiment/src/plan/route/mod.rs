@@ -7,13 +7,14 @@ mod choose;
 mod evidence;
 mod goal;
 mod pilot;
+mod sizes;
 #[cfg(test)]
 mod tests;
 mod text;
 
 use std::path::PathBuf;
 
-use ligo_arch::{ModelConfig, Resize, Size};
+use ligo_arch::ModelConfig;
 use ligo_cost::hardware::Precision;
 use ligo_cost::law::{Assumed, Expected, Law};
 use ligo_cost::plan::{Bill, Rates};
@@ -313,53 +314,12 @@ fn with_sizes(recipe: &Recipe, sizes: &[(usize, usize)], facts: &DataFacts) -> R
     }
     let pair = recipe.pair(facts).map_err(faults)?;
     let of_size = |size: &(usize, usize)| {
-        let config = resized(&pair.small, *size)?;
         let mut resized = recipe.clone();
-        resized.small.model = overrides(&settings(&config))?;
-        let given = recipe.small.model.clone();
-        given.into_iter().for_each(|(key, value)| {
-            resized.small.model.entry(key).or_insert(value);
-        });
+        let fields = overrides(&sizes::settings(&pair.small, *size)?)?;
+        resized.small.model.extend(fields);
         Ok(resized)
     };
     sizes.iter().map(of_size).collect()
-}
-
-/// The fields of a model's configuration that are its size, as settings.
-fn settings(config: &ModelConfig) -> Vec<String> {
-    let fields = config.fields();
-    let json = config.to_json();
-    let names = [
-        fields.layers,
-        fields.width,
-        fields.heads,
-        fields.ffn,
-        "num_key_value_heads",
-    ];
-    let said = |name: &str| {
-        json.get(name)
-            .filter(|value| value.is_number())
-            .map(|value| format!("{name}={value}"))
-    };
-    names.into_iter().filter_map(said).collect()
-}
-
-/// The settings of a small model of this size, where it is not the pair's own.
-fn settings_of_small(pair: &Pair, size: (usize, usize)) -> Vec<String> {
-    let own = pair.small.sizes();
-    if (own.layers, own.hidden) == size {
-        return Vec::new();
-    }
-    let resized = resized(&pair.small, size);
-    resized.map_or_else(|_| Vec::new(), |config| settings(&config))
-}
-
-fn resized(small: &ModelConfig, (layers, width): (usize, usize)) -> Result<ModelConfig, ligo_arch::Error> {
-    small.resized(&Resize {
-        layers: Some(Size::Exactly(layers)),
-        width: Some(Size::Exactly(width)),
-        ..Resize::default()
-    })
 }
 
 fn model(config: &ModelConfig) -> Model {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ligo_cost::format;
 
-use super::{Goal, LawSummary, Route, RoutePlan, settings_of_small};
+use super::{Goal, LawSummary, Route, RoutePlan, sizes};
 use crate::plan::table::aligned;
 use crate::recipe::Pair;
 
@@ -129,7 +129,8 @@ pub(super) fn command(recipe: &str, pair: &Pair, route: &Route) -> String {
         }
     }
     if let Some(small) = route.small.as_ref().filter(|small| small.steps.is_some()) {
-        settings_of_small(pair, small.size)
+        let settings = sizes::settings(&pair.small, small.size).unwrap_or_default();
+        settings
             .into_iter()
             .for_each(|setting| set(format!("small.model.{setting}")));
     }
