@@ -3,6 +3,7 @@
 //! * [`recipe`] reads recipes: one TOML file says everything about a run.
 //! * [`run`] does what a recipe says, from text or images to the table. Complete stages are skipped, interrupted ones go on.
 //! * [`plan`] prices a recipe before anything is spent.
+//! * [`route`] proposes ways to a large model, by what comparisons measured.
 //! * A [`Listener`] hears what happens; [`stop`] asks it to end well.
 //!
 //! `ligo` is a terminal around this crate. Use `ligo-train` and `ligo-growth` instead where you have a loop or a comparison of your own.
@@ -26,6 +27,7 @@ pub mod matrices;
 pub mod plan;
 mod precision;
 pub mod recipe;
+pub mod route;
 pub mod run;
 mod sealed;
 pub mod stop;

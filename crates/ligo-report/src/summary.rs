@@ -131,6 +131,30 @@ pub struct SmallModel {
     pub loss: f64,
     /// What its training cost; absent when it came from elsewhere.
     pub cost: Option<Cost>,
+    /// What a branch of its training says whose rate falls at the end, where the rate of the model itself does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annealed: Option<AnnealedSmall>,
+}
+
+/// The small model with a rate that falls at the end, which nothing is grown from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct AnnealedSmall {
+    /// Its final validation loss.
+    #[serde(with = "ligo_metrics::nan_is_null")]
+    pub loss: f64,
+    /// What its own steps cost, those that it has in common with the small model left out. Nobody is charged for them.
+    #[serde(flatten)]
+    pub cost: Cost,
+}
+
+/// Steps of a run that were not made for it, since another run had them in common.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Shared {
+    /// How many.
+    pub steps: u64,
+    /// What they cost. The run is charged for them all the same.
+    #[serde(flatten)]
+    pub cost: Cost,
 }
 
 /// What something cost. All fields count the same work.
@@ -218,6 +242,9 @@ pub struct MethodSummary {
     /// Its stages, if it had several.
     #[serde(default)]
     pub stages: Vec<Stage>,
+    /// Steps that it has in common with another run, which made them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<Shared>,
     /// What computed it, where that was another comparison: [`Provenance::computer`] of that one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub computed_on: Option<String>,
@@ -353,6 +380,17 @@ impl Summary {
         Ok(files::replace(path.as_ref(), &bytes)?)
     }
 
+    /// What the runs cost as they are charged, each as if it were alone, and what was spent on them: steps that several have in common once. Searches are in
+    /// neither.
+    #[must_use]
+    pub fn charged_and_spent(&self) -> (Cost, Cost) {
+        let runs = self.methods.iter().map(|run| run.cost + run.operator_cost);
+        let charged = runs.chain(self.small.cost).fold(Cost::default(), std::ops::Add::add);
+        let shared = self.methods.iter().filter_map(|run| Some(run.shared?.cost));
+        let own = self.small.annealed.map_or_else(Cost::default, |annealed| annealed.cost);
+        (charged, shared.fold(charged + own, std::ops::Sub::sub))
+    }
+
     /// Whether a method was run with more than one seed.
     #[must_use]
     pub fn several_seeds(&self) -> bool {
@@ -376,6 +414,18 @@ impl MethodSummary {
     #[must_use]
     pub fn is_scratch(&self) -> bool {
         self.name == SCRATCH
+    }
+}
+
+impl std::ops::Sub for Cost {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self {
+            flops_exact: self.flops_exact - other.flops_exact,
+            flops_electra: self.flops_electra - other.flops_electra,
+            seconds: self.seconds - other.seconds,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::average::Averages;
+use crate::branch::BRANCH;
 use crate::collective::Shares;
 use crate::progress::Progress;
 use crate::store::download;
@@ -18,7 +19,7 @@ const FORMAT: u32 = 2;
 pub(crate) const FOLDER: &str = "checkpoints";
 pub(crate) const PREFIX: &str = "step-";
 pub(crate) const TENSORS: &str = "state.safetensors";
-const COUNTERS: &str = "state.json";
+pub(crate) const COUNTERS: &str = "state.json";
 pub(crate) const WEIGHT: &str = "weight/";
 pub(crate) const FIRST_MOMENT: &str = "m/";
 pub(crate) const SECOND_MOMENT: &str = "v/";
@@ -43,7 +44,7 @@ impl RunIdentity {
         json!(self).to_string()
     }
 
-    fn differences(&self, saved: &Self) -> Vec<String> {
+    pub(crate) fn differences(&self, saved: &Self) -> Vec<String> {
         let mut differences = self.config.differences(&saved.config);
         let mut compare = |name: &str, before: &Value, now: &Value| {
             if before != now {
@@ -99,9 +100,18 @@ pub fn check_same_run(run_dir: &Path, config: &TrainConfig, identity: &Value) ->
 #[serde(deny_unknown_fields)]
 pub(crate) struct Counters {
     format: u32,
-    run: RunIdentity,
+    pub(crate) run: RunIdentity,
     pub(crate) optimizer_updates: u64,
-    progress: Progress,
+    pub(crate) progress: Progress,
+}
+
+/// What a state is kept for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The run itself, which goes on from it.
+    Resume,
+    /// Runs of other lengths, which are the same up to there.
+    Branch,
 }
 
 /// The checkpoints of one run. Holds the folder's lock, so that a second process cannot train into it.
@@ -127,16 +137,18 @@ impl Checkpoints {
         })
     }
 
-    /// Writes the state after `progress.step` steps, then removes the oldest checkpoints. `elsewhere` has the moments that are not here, in the
-    /// order of [`moments_elsewhere`].
+    /// Writes the state after `progress.step` steps, to go on from or for others, then removes the oldest checkpoints. `elsewhere` has the moments
+    /// that are not here, in the order of [`moments_elsewhere`].
     pub(crate) fn save(
         &self,
+        purpose: Purpose,
         run: &RunIdentity,
         progress: &Progress,
         (store, optimizer): (&ParamStore, &Optimizer),
         mut elsewhere: impl FnMut() -> Result<Vec<f32>, Error>,
     ) -> Result<PathBuf, Error> {
-        let path = self.folder.join(format!("{PREFIX}{}", progress.step));
+        let folder = self.folder_for(purpose)?;
+        let path = folder.join(format!("{PREFIX}{}", progress.step));
         let dir = AtomicDir::begin_on(&self.disk, &path)?;
         let mut tensors = tensors_of(store, optimizer);
         tensors.extend(averages_of(store, optimizer));
@@ -156,14 +168,26 @@ impl Checkpoints {
             optimizer_updates: optimizer.updates(),
             progress: progress.clone(),
         };
-        let text = serde_json::to_vec_pretty(&counters).map_err(|e| Error::BadCheckpoint {
-            path: path.clone(),
-            reason: e.to_string(),
-        })?;
-        dir.write(COUNTERS, &text)?;
+        dir.write(COUNTERS, &counters.text(&path)?)?;
         dir.commit()?;
-        self.prune()?;
+        if purpose == Purpose::Resume {
+            self.prune()?;
+        }
         Ok(path)
+    }
+
+    /// The folder that states for a purpose lie in. Branches are not among the checkpoints, and stay.
+    fn folder_for(&self, purpose: Purpose) -> Result<PathBuf, Error> {
+        if purpose == Purpose::Resume {
+            return Ok(self.folder.clone());
+        }
+        let folder = self.folder.with_file_name(BRANCH);
+        std::fs::create_dir_all(&folder).map_err(|source| Error::Io {
+            action: "create",
+            path: folder.clone(),
+            source,
+        })?;
+        Ok(folder)
     }
 
     /// Removes all but the newest checkpoints, which must be known to be good.

@@ -38,6 +38,7 @@
 
 mod average;
 mod batch;
+mod branch;
 mod checkpoint;
 mod collective;
 mod config;
@@ -75,6 +76,7 @@ mod work;
 
 pub use average::Average;
 pub use batch::{BatchSource, inputs_on};
+pub use branch::{Branch, find_branch};
 pub use checkpoint::check_same_run;
 pub use collective::{Alone, Collective, ThreadRank, largest_share, shares, sum_blocks};
 pub use config::{FailedSavePolicy, MOST_SEQUENCES, MOST_STEPS, NonFinitePolicy, TrainConfig};

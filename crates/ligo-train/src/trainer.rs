@@ -55,6 +55,8 @@ pub struct Trainer<'a> {
     earlier_updates: u64,
     /// Steps after which the run ends.
     end: u64,
+    /// Steps after which the state is kept for others.
+    branch_at: Option<u64>,
     ranks: &'a dyn Collective,
     /// Who keeps the moments of which parameters, where each rank keeps some.
     shares: Option<Shares>,
@@ -103,6 +105,7 @@ impl<'a> Trainer<'a> {
             gauge: Gauge::default(),
             store,
             earlier_updates: 0,
+            branch_at: None,
             ranks: &Alone,
             shares: None,
         })
@@ -139,6 +142,13 @@ impl<'a> Trainer<'a> {
     /// would have done up to there.
     pub fn with_end(mut self, step: u64) -> Self {
         self.end = step.min(self.config.steps);
+        self
+    }
+
+    /// Keeps the state after so many steps, in the folder `branch`, for runs of other lengths to go on from ([`find_branch`](crate::find_branch)). Nothing of the run itself
+    /// changes.
+    pub fn with_branch(mut self, step: u64) -> Self {
+        self.branch_at = Some(step);
         self
     }
 
@@ -315,6 +325,9 @@ impl Session<'_, '_> {
             }
             if self.is_save_due()? {
                 self.save_or_go_on()?;
+            }
+            if self.trainer.branch_at == Some(step) {
+                self.save_branch()?;
             }
             self.step(prefetch)?;
         }

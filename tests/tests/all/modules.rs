@@ -12,10 +12,10 @@ const FLOORS: [(&str, &str, &[&str]); 3] = [
     (
         "ligo-experiment",
         "recipe",
-        &["run", "plan", "experiment", "growing", "hub", "fail"],
+        &["run", "plan", "route", "experiment", "growing", "hub", "fail"],
     ),
-    ("ligo-experiment", "plan", &["run", "experiment", "growing"]),
-    ("ligo-experiment", "run", &["experiment", "growing"]),
+    ("ligo-experiment", "plan", &["run", "route", "experiment", "growing"]),
+    ("ligo-experiment", "run", &["route", "experiment", "growing"]),
 ];
 
 /// Files that may use each other in a circle.

@@ -12,6 +12,7 @@ pub mod job;
 pub mod learn;
 pub mod methods;
 pub mod plan;
+mod plan_route;
 pub mod push;
 pub mod ranks_args;
 pub mod recipes;

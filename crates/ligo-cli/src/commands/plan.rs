@@ -11,12 +11,17 @@ use ligo_experiment::hub;
 use ligo_experiment::json::pretty;
 use ligo_experiment::plan::{self, Asked, Machine, Terms, probe};
 use ligo_experiment::recipe::{self, DataFacts, Recipe, nearest};
+use ligo_experiment::route;
 use ligo_train::TrainConfig;
 
+use super::plan_route::{self, RouteArgs};
 use crate::{Failure, Ui};
 
 /// The machine that the program runs on.
 const THIS: &str = "this";
+
+/// The recipe where none is named.
+pub(super) const DEMO: &str = "demo";
 
 /// Hardware whose gradients are in the memory of the machine already, or are taken to be.
 const WITHOUT_OWN_MEMORY: [&str; 2] = [THIS, "m3"];
@@ -27,12 +32,15 @@ const MOST_RANKS: usize = 1 << 16;
 /// Arguments of `ligo plan`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  ligo plan --recipe bert-small-to-base --hardware h100\n  ligo plan --recipe bert-mini                          on this machine, with a probe of some seconds\n  ligo plan --recipe bert-small-to-base --hardware h100 --ranks 8 --network 100gbit\n  ligo plan --recipe bert-small-to-base --hardware h100 --ranks 8 --optimizer-sharding\n  ligo plan --recipe gpt2-base-to-medium --hardware rtx4090 --price-per-hour 0.35 --carbon-intensity 56 --json\n\nNothing is trained and no data are read. Beneath the tables stands what each figure rests on."
+    after_help = "Examples:\n  ligo plan --recipe bert-small-to-base --hardware h100\n  ligo plan --recipe bert-mini                          on this machine, with a probe of some seconds\n  ligo plan --recipe bert-small-to-base --hardware h100 --ranks 8 --network 100gbit\n  ligo plan --recipe bert-small-to-base --hardware h100 --ranks 8 --optimizer-sharding\n  ligo plan --recipe gpt2-base-to-medium --hardware rtx4090 --price-per-hour 0.35 --carbon-intensity 56 --json\n  ligo plan --route demo --hardware h100               routes to the large model: cost, and loss where it is known\n  ligo plan --route --from runs/demo-1a2b3c4d --target-loss 2.2\n  ligo plan --route bert-micro --data texts/ --budget 5e13 --pilot 5% --json\n\nBut for a pilot nothing is trained and no data are read. Beneath the tables stands what each figure rests on."
 )]
 pub struct PlanArgs {
     /// A built-in recipe or a TOML file.
-    #[arg(long, default_value = "demo", value_name = "NAME|FILE")]
+    #[arg(long, default_value = DEMO, value_name = "NAME|FILE")]
     pub recipe: String,
+    /// Which way to the large model.
+    #[command(flatten)]
+    pub route: RouteArgs,
     /// h100, a100, rtx4090, m3, or this.
     #[arg(long, default_value = THIS, value_name = "NAME")]
     pub hardware: String,
@@ -111,20 +119,13 @@ fn at_least_one(text: &str) -> Result<f64, String> {
 /// # Errors
 /// The recipe or the hardware is unknown, a setting does not fit, or the probe fails.
 pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Failure> {
+    if args.route.is_asked() {
+        return plan_route::run(args, choice, ui);
+    }
     let recipe = resolve(args, ui)?;
     let facts = DataFacts::expected(&recipe);
-    let asked = Asked {
-        precision: args.precision.unwrap_or(cost::counted(recipe.large.train.precision)),
-        utilisation: args.utilisation,
-        usd_per_hour: args.price_per_hour,
-        grams_co2_per_kwh: args.carbon_intensity,
-        pue: args.pue,
-        watts: args.watts,
-    };
-    let terms = match args.hardware.as_str() {
-        THIS => this(&recipe, &facts, &asked, choice, ui)?,
-        name => plan::of_known(known(name)?, &asked)?,
-    };
+    let terms = terms(args, &recipe, choice, ui)?;
+
     let plan = plan::plan(&recipe, &facts, terms)?;
     ui.result(&if args.json {
         pretty(&plan)?
@@ -149,9 +150,30 @@ pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Failure
     Ok(())
 }
 
+/// What time, energy and money rest on.
+pub(super) fn terms(args: &PlanArgs, recipe: &Recipe, choice: DeviceChoice, ui: &Ui) -> Result<Terms, Failure> {
+    let asked = Asked {
+        precision: args.precision.unwrap_or(cost::counted(recipe.large.train.precision)),
+        utilisation: args.utilisation,
+        usd_per_hour: args.price_per_hour,
+        grams_co2_per_kwh: args.carbon_intensity,
+        pue: args.pue,
+        watts: args.watts,
+    };
+    match args.hardware.as_str() {
+        THIS => this(recipe, &DataFacts::expected(recipe), &asked, choice, ui),
+        name => plan::of_known(known(name)?, &asked),
+    }
+}
+
 /// The recipe with the options applied; data that it does not name are made up, since none are read.
 fn resolve(args: &PlanArgs, ui: &Ui) -> Result<Recipe, Failure> {
-    let mut overrides = vec!["corpus.paths=[\"data\"]".to_owned()];
+    let data = vec!["corpus.paths=[\"data\"]".to_owned()];
+    Ok(load(args, &args.recipe, data, ui)?.comparing(&args.methods, args.seeds)?)
+}
+
+/// A recipe with these overrides and the options applied.
+pub(super) fn load(args: &PlanArgs, named: &str, mut overrides: Vec<String>, ui: &Ui) -> Result<Recipe, Failure> {
     if let Some(path) = &args.small {
         let path = hub::model(path, ui)?;
         let path = std::path::absolute(&path).unwrap_or(path);
@@ -159,15 +181,14 @@ fn resolve(args: &PlanArgs, ui: &Ui) -> Result<Recipe, Failure> {
         overrides.push(format!("small.path={path}"));
     }
     overrides.extend(args.overrides.iter().cloned());
-    let recipe = recipe::load_with(&args.recipe, &overrides, |recipe| -> Result<(), Failure> {
+    recipe::load_with(named, &overrides, |recipe| -> Result<(), Failure> {
         // Nothing is computed with the weights of a model of the hub.
         if let Some(path) = recipe.small.path.as_mut().filter(|path| hub::is_address(path)) {
             *path = hub::config(path, ui)?;
             path.pop();
         }
-        Ok(())
-    })?;
-    Ok(recipe.comparing(&args.methods, args.seeds)?)
+        route::recommend(recipe)
+    })
 }
 
 fn known(name: &str) -> Result<&'static Hardware, Failure> {

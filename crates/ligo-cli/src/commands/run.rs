@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use ligo_device::Picked;
+
 use ligo_experiment::recipe::{self, CorpusSource};
-use ligo_experiment::{Crew, Experiment, hub};
+use ligo_experiment::{Crew, Experiment, hub, route};
 use ligo_ops::Precision;
 
 use super::ranks_args::RanksArgs;
@@ -83,7 +84,10 @@ pub fn resolve_with(args: &RunArgs, more: &[String], ui: &Ui) -> Result<recipe::
     }
     overrides.extend(args.precision.into_iter().flat_map(recipe::precision_overrides));
     overrides.extend(args.overrides.iter().chain(more).cloned());
-    let mut recipe = recipe::load_with(&args.recipe, &overrides, |recipe| hub::small_of(recipe, ui))?;
+    let mut recipe = recipe::load_with(&args.recipe, &overrides, |recipe| {
+        hub::small_of(recipe, ui)?;
+        route::recommend(recipe)
+    })?;
     if !args.data.is_empty() && recipe.corpus.source == CorpusSource::RustDocs {
         recipe.corpus.source = CorpusSource::Files;
     }

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bad_models;
+mod branches;
 mod common;
 mod compare;
 mod compare_jobs;
@@ -31,6 +32,7 @@ mod mpi;
 mod one_schedule;
 mod plan;
 mod plan_memory;
+mod plan_route;
 mod precision;
 mod pretrained;
 mod round_trip;

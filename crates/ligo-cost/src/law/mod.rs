@@ -243,6 +243,18 @@ impl Law {
         self.terms.equal(&self.numbers, parameters, start)
     }
 
+    /// The fewest and the most tokens of a small model that was trained and grown.
+    #[must_use]
+    pub fn small_tokens(&self) -> Option<(f64, f64)> {
+        let of = |point: &Point| match point.start {
+            Some((_, Start::Trained { tokens, .. })) => Some(tokens),
+            _ => None,
+        };
+        let tokens = || self.points.iter().filter_map(|(point, _)| of(point));
+        let least = tokens().reduce(f64::min)?;
+        Some((least, tokens().fold(least, f64::max)))
+    }
+
     /// The loss of a model. A method whose gain was not measured gains nothing.
     #[must_use]
     pub fn expected(&self, point: &Point) -> Expected {

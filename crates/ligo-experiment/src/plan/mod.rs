@@ -3,7 +3,7 @@
 pub mod probe;
 mod ranks;
 mod rates;
-mod table;
+pub(crate) mod table;
 
 use std::path::Path;
 
@@ -98,11 +98,11 @@ pub fn write(
     sealed::write(&path, &plan)
 }
 
-struct Pricing<'a> {
-    recipe: &'a Recipe,
-    pair: &'a Pair,
-    facts: &'a DataFacts,
-    rates: &'a Rates,
+pub(crate) struct Pricing<'a> {
+    pub(crate) recipe: &'a Recipe,
+    pub(crate) pair: &'a Pair,
+    pub(crate) facts: &'a DataFacts,
+    pub(crate) rates: &'a Rates,
 }
 
 impl Pricing<'_> {
@@ -129,7 +129,7 @@ impl Pricing<'_> {
 
     /// Training steps as they will be, with layers, tokens and gradients left out and a teacher beside them, and the evaluations between
     /// them.
-    fn training(&self, config: &ModelConfig, train: &TrainConfig) -> Work {
+    pub(crate) fn training(&self, config: &ModelConfig, train: &TrainConfig) -> Work {
         let dims = self.dims(config);
         let steps = self.steps(config, train, train.steps);
         Work {
@@ -139,7 +139,7 @@ impl Pricing<'_> {
         }
     }
 
-    fn steps(&self, config: &ModelConfig, train: &TrainConfig, steps: u64) -> CostPerStep {
+    pub(crate) fn steps(&self, config: &ModelConfig, train: &TrainConfig, steps: u64) -> CostPerStep {
         let teacher = train.distillation.map(|_| self.dims(&self.pair.small));
         TrainingCost::new(self.dims(config), teacher, train).planned(train, steps)
     }
@@ -155,7 +155,13 @@ impl Pricing<'_> {
         }
     }
 
-    fn learning(&self, small: &ModelConfig, large: &ModelConfig, train: &TrainConfig, config: &LigoConfig) -> Work {
+    pub(crate) fn learning(
+        &self,
+        small: &ModelConfig,
+        large: &ModelConfig,
+        train: &TrainConfig,
+        config: &LigoConfig,
+    ) -> Work {
         let dims = self.dims(large);
         let small = (small, &self.dims(small));
         let step = cost::learn_step(small, (large, &dims), train, config);
@@ -350,7 +356,7 @@ pub(crate) fn learning_memory(
 }
 
 /// A model for people: `BERT (12, 768)`.
-fn name(config: &ModelConfig) -> String {
+pub(crate) fn name(config: &ModelConfig) -> String {
     let sizes = config.sizes();
     let layers = sizes.layers + sizes.class_layers;
     format!("{} ({layers}, {})", config.display_name(), sizes.hidden)

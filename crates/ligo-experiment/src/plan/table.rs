@@ -196,7 +196,7 @@ fn memory(plan: &Plan) -> Vec<Vec<String>> {
 }
 
 /// Names to the left, numbers to the right, a line beneath the header.
-fn aligned(rows: &[Vec<String>]) -> String {
+pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let cells = |column: usize| rows.iter().filter_map(move |row| row.get(column));
     let widths: Vec<usize> = (0..columns)

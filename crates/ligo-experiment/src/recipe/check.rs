@@ -5,7 +5,7 @@ use ligo_train::OptimizerKind;
 use super::faults::check_train;
 use super::key::is_folder_name;
 use super::limits::{MOST_TOKENS, operator_fault};
-use super::{CorpusSource, DataFacts, Fault, Pair, Recipe, methods};
+use super::{CorpusSource, DataFacts, Fault, Pair, Recipe, annealed, methods};
 
 /// Collects all faults.
 pub(super) fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
@@ -87,6 +87,7 @@ fn check_models(recipe: &Recipe, faults: &mut Vec<Fault>) -> Option<Pair> {
             message: format!("{setting} is for training the large model"),
         }));
     }
+    annealed::check(recipe, faults);
     if let Some(pair) = &pair {
         let depth = pair.small.sizes().layers;
         let found = recipe.small.train.depth_faults(depth).into_iter();

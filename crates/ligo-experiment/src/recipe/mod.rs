@@ -1,5 +1,8 @@
 //! Recipes: one TOML file that says everything about a run.
 
+mod annealed;
+mod auto;
+mod branches;
 mod check;
 mod compare;
 mod everywhere;
@@ -27,6 +30,8 @@ mod tau;
 #[cfg(test)]
 mod tests;
 
+pub use annealed::Annealed;
+pub use auto::AutoSection;
 pub use faults::{Fault, RecipeError, nearest};
 pub use key::{RunKey, Tried, Variant};
 pub use ligo_assets::{RECIPES as BUILTIN, recipe as builtin};
@@ -46,3 +51,4 @@ pub use sections::{
 pub use select::{Candidate, SelectSection, Selection};
 pub use shape::{DataFacts, ModelSection, inherit};
 pub use stage::{Stage, StageSchedule, StageSection, seeded, use_small_model};
+pub use tau::USUAL as USUAL_TAU;

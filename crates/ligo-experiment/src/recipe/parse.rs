@@ -58,6 +58,9 @@ fn parse_with<E: From<RecipeError>>(
     if let Some(recipe) = recipe.as_mut().filter(|_| faults.is_empty()) {
         prepare(recipe)?;
     }
+    if let Some(recipe) = recipe.as_mut().filter(|_| faults.is_empty()) {
+        recipe.settle_auto(&mut faults);
+    }
     // A model that was not fetched, since the text has faults already, cannot be looked at.
     let is_there =
         |recipe: &&Recipe| faults.is_empty() || recipe.small.path.as_deref().is_none_or(|path| !is_address(path));

@@ -3,10 +3,8 @@
 use ligo_growth::{LigoConfig, OperatorSpec};
 use toml::{Table, Value, toml};
 
-use super::{KeepMoments, SelectSection, StageSchedule, StageSection};
-
-/// The share of `one-schedule` where a recipe gives none.
-const USUAL_TAU: f64 = 0.45;
+use super::auto::AUTO;
+use super::{KeepMoments, SelectSection, StageSchedule, StageSection, tau};
 
 /// A method as it is meant, whatever it was called.
 #[derive(Clone, Debug)]
@@ -77,7 +75,7 @@ const fn named(name: &'static str, label: &'static str, about: &'static str) -> 
 }
 
 /// Methods that are more than an operator, and what they are.
-pub const PRESETS: [Preset; 16] = [
+pub const PRESETS: [Preset; 17] = [
     named(
         "mslt",
         "MSLT",
@@ -113,6 +111,11 @@ pub const PRESETS: [Preset; 16] = [
         "one-schedule",
         "one schedule",
         "the small model from scratch, the large one grown from it by StackBERT at the share `tau` of one common schedule; the optimizer's state grows along",
+    ),
+    named(
+        AUTO,
+        "auto",
+        "the route that is recommended, settled before anything runs: one schedule, grown where earlier comparisons (`auto.from`) say, or else at τ = 0.45",
     ),
     named(
         "ligo-layer-drop",
@@ -180,8 +183,8 @@ pub(super) fn preset(name: &str, ligo: &LigoConfig) -> Option<Plan> {
             .with_stages(zero_one)
             .keeping(KeepMoments::All)
             .with_train(toml! { schedule = { kind = "wsd", decay_share = 0.1 } }),
-        "one-schedule" => Plan {
-            tau: Some(USUAL_TAU),
+        "one-schedule" | AUTO => Plan {
+            tau: Some(tau::USUAL),
             ..Plan::new(OperatorSpec::Stackbert)
                 .keeping(KeepMoments::All)
                 .with_train(toml! { schedule = { kind = "wsd" } })

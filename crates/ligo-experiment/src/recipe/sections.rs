@@ -9,7 +9,7 @@ use ligo_train::{ScheduleKind, TrainConfig};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::{Fault, KeepMoments, ModelSection, RunKey, SelectSection, StageSection, limits};
+use super::{AutoSection, Fault, KeepMoments, ModelSection, RunKey, SelectSection, StageSection, limits};
 
 /// Everything that decides a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -42,6 +42,9 @@ pub struct Recipe {
     /// Settings of one method that are tried against each other.
     #[serde(skip_serializing_if = "SweepSection::is_off")]
     pub sweep: SweepSection,
+    /// What the method `auto` is chosen by.
+    #[serde(skip_serializing_if = "AutoSection::is_off")]
+    pub auto: AutoSection,
     /// The ways to start the large model that are compared.
     pub methods: Vec<MethodSection>,
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::faults::{Fault, nearest};
 use super::limits::MOST_FAULTS;
-use super::{CorpusSource, Recipe};
+use super::{Annealed, CorpusSource, Recipe};
 
 /// The family of a model section that names none.
 const USUAL_FAMILY: &str = "bert";
@@ -23,6 +23,10 @@ pub struct ModelSection {
     pub model: toml::Table,
     /// How it is trained.
     pub train: TrainConfig,
+    /// For a small model at a constant rate: a branch of its training whose rate falls at the end tells what it would have come to. Large models are grown
+    /// from the model at the constant rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub annealed: Option<Annealed>,
 }
 
 /// What the data decide of a model.

@@ -322,6 +322,7 @@ fn every_preset_has_a_plan_and_a_name_of_its_own() {
             "midas",
             "zero-one",
             "one-schedule",
+            "auto",
         ]
         .contains(&name);
         assert_eq!(use_small_model(&stages), !fresh, "{name}");

@@ -81,6 +81,7 @@ impl RunFolder<'_> {
                 name: size(&small.config),
                 loss: small.loss,
                 cost: small_cost,
+                annealed: small.annealed,
             },
             target_loss,
             flags: Flags {
@@ -134,6 +135,7 @@ impl RunFolder<'_> {
             energy: run.energy,
             owes_small: Some(run.uses_small),
             stages: run.stages.clone(),
+            shared: run.shared,
             notes: self.notes(run, method, searches)?,
             computed_on: run.origin.as_ref().map(|origin| origin.computed_on.clone()),
         })

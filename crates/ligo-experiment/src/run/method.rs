@@ -192,6 +192,10 @@ impl Growing<'_> {
                 spent,
                 until: until.or(stage.until),
                 goes_on: until.is_none() && stage.until.is_some(),
+                branch_at: stage
+                    .train
+                    .branches_at()
+                    .filter(|_| until.is_none() && stage.until.is_none() && self.recipe.has_longer(self.method)),
             },
         })?;
         Ok(fingerprint)

@@ -1,6 +1,7 @@
 //! The parts of a run: data, small model, learned operator, grown large models, and the table of what was saved.
 
 pub(crate) mod array;
+mod branch;
 mod compare;
 mod copying;
 pub mod dataset;

@@ -118,6 +118,8 @@ pub(super) struct Assignment {
     pub(super) content: Place,
     pub(super) cost: CostPerStep,
     pub(super) last: u64,
+    /// Steps after which the state is kept for runs of other lengths.
+    pub(super) branch_at: Option<u64>,
     pub(super) inputs: Value,
     /// Whether it is known which numbers are new.
     pub(super) has_new: bool,
@@ -324,6 +326,9 @@ impl Team {
             .with_end(assignment.last)
             .with_identity(identity(&inputs))
             .with_ranks(self.ranks())?;
+        if let Some(step) = assignment.branch_at {
+            trainer = trainer.with_branch(step);
+        }
         if assignment.shares_optimizer {
             trainer = trainer.with_optimizer_sharding();
         }

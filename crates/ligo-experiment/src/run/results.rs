@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use ligo_arch::{Axis, ModelConfig};
-use ligo_report::summary::{self, Cost, CurvePoint, Energy};
+use ligo_report::summary::{self, Cost, CurvePoint, Energy, Shared};
 use ligo_train::TrainResult;
 
 use super::method::stage_folder;
 use super::origin::{Origin, origin_of};
 use super::outcome::read_result;
-use super::{RunFolder, stage};
+use super::{RunFolder, branch, stage};
 use crate::Failure;
 use crate::recipe::{Method, MethodSection, RunKey};
 
@@ -39,6 +39,8 @@ pub struct Run {
     pub stages: Vec<summary::Stage>,
     /// Where it comes from, if another comparison made it.
     pub origin: Option<Origin>,
+    /// Steps that another run made.
+    pub shared: Option<Shared>,
 }
 
 impl Run {
@@ -142,6 +144,7 @@ impl RunFolder<'_> {
         });
         let mut whole: Option<TrainResult> = None;
         let mut named = Vec::new();
+        let mut common: Option<Shared> = None;
         for stage in stages {
             let folder = stage_folder(folder, stage);
             if stage.operator.is_learned() {
@@ -157,6 +160,13 @@ impl RunFolder<'_> {
             let result = read_result(&folder)?;
             peak_memory_bytes = peak_memory_bytes.max(result.peak_memory_bytes);
             energy = plus(energy, energy_of(&result));
+            if let Some(shared) = branch::shared(&folder) {
+                let before = common.unwrap_or_default();
+                common = Some(Shared {
+                    steps: before.steps + shared.steps,
+                    cost: before.cost + shared.cost,
+                });
+            }
             whole = Some(match whole {
                 Some(before) => before.followed_by(result),
                 None => result,
@@ -178,6 +188,7 @@ impl RunFolder<'_> {
             learning_rate: last.train.schedule.peak_lr,
             stages: if named.len() > 1 { named } else { Vec::new() },
             origin: origin_of(folder),
+            shared: common,
         })
     }
 }

@@ -4,12 +4,16 @@ use std::path::{Path, PathBuf};
 
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::Card;
+use ligo_report::summary::AnnealedSmall;
+use ligo_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Session;
+use super::branch;
 use super::dataset::Dataset;
 use super::outcome::{MODEL, read_result};
+use super::results::cost_of;
 use super::stage::{self, read_json};
 use super::training::{Extras, Training};
 use crate::files::write_whole;
@@ -19,6 +23,8 @@ use crate::{Failure, identity};
 /// The folder of the small model, or of what was measured of a given one, inside the run's own.
 pub const FOLDER: &str = "small";
 const LOSS_JSON: &str = "loss.json";
+/// The folder inside its own of the branch whose rate falls.
+const ANNEALED: &str = "annealed";
 
 /// The small model, trained or given.
 pub struct Small {
@@ -30,6 +36,8 @@ pub struct Small {
     pub trained: Option<ligo_train::TrainResult>,
     /// Its validation loss on the fixed batches.
     pub loss: f64,
+    /// What it would have come to with a rate that falls at the end, where it has none and somebody asked.
+    pub annealed: Option<AnnealedSmall>,
     /// Decides all that follows.
     pub fingerprint: String,
 }
@@ -42,6 +50,7 @@ impl Small {
             config: config.clone(),
             trained: None,
             loss: f64::NAN,
+            annealed: None,
             fingerprint: String::new(),
         }
     }
@@ -119,20 +128,43 @@ pub fn prepare(
         ligo_growth::init::initial_values(&table, config.initializer_range(), recipe.seed),
         &session.device,
     )?;
-    session.train(Training {
-        label: "small model",
-        folder: &folder,
-        config,
-        start: &mut || Ok(start.clone().into()),
-        train: &train,
-        dataset,
-        data: &recipe.data,
-        upstream: json!([dataset.fingerprint, recipe.seed]),
-        optional: &[],
-        card: session.card("the small model", None, "scratch", recipe),
-        extras: Extras::default(),
-    })?;
+    let annealed = recipe.small.annealed.map(|annealed| annealed.of(&train));
+    let run = |label: &str, folder: &Path, train: &TrainConfig, branch_at: Option<u64>| {
+        session.train(Training {
+            label,
+            folder,
+            config,
+            start: &mut || Ok(start.clone().into()),
+            train,
+            dataset,
+            data: &recipe.data,
+            upstream: json!([dataset.fingerprint, recipe.seed]),
+            optional: &[],
+            card: session.card("the small model", None, "scratch", recipe),
+            extras: Extras {
+                branch_at,
+                ..Extras::default()
+            },
+        })
+    };
+    let branch_at = annealed.as_ref().and_then(TrainConfig::branches_at);
+    run("small model", &folder, &train, branch_at)?;
+    if let Some(train) = annealed {
+        run("small model, annealed", &folder.join(ANNEALED), &train, None)?;
+    }
     Ok(())
+}
+
+/// What the small model's branch with a falling rate came to.
+fn annealed(folder: &Path) -> Option<AnnealedSmall> {
+    let folder = folder.join(ANNEALED);
+    stage::complete(&folder)?;
+    let result = read_result(&folder).ok()?;
+    let shared = branch::shared(&folder).unwrap_or_default();
+    Some(AnnealedSmall {
+        loss: result.final_loss()?,
+        cost: cost_of(&result) - shared.cost,
+    })
 }
 
 /// The small model that [`prepare`] left.
@@ -155,6 +187,7 @@ pub fn read(recipe: &Recipe, config: &ModelConfig, run: &Path, dataset: &Dataset
             config,
             loss: result.final_loss().unwrap_or(f64::NAN),
             trained: Some(result),
+            annealed: recipe.small.annealed.and_then(|_| annealed(&folder)),
             fingerprint,
         });
     };
@@ -163,6 +196,7 @@ pub fn read(recipe: &Recipe, config: &ModelConfig, run: &Path, dataset: &Dataset
     Ok(Small {
         model: path.clone(),
         loss,
+        annealed: None,
         trained: None,
         fingerprint: identity::fingerprint(&json!([dataset.fingerprint, model, config.to_json(), loss.to_bits()])),
         config,

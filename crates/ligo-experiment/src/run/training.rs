@@ -13,6 +13,7 @@ use ligo_train::{
 };
 use serde_json::{Value, json};
 
+use super::branch;
 use super::dataset::Dataset;
 use super::outcome::{MODEL, RESULT_JSON, read_result, save_result};
 use super::ranks::{self, Assignment, Place, Task};
@@ -80,6 +81,8 @@ pub struct Extras<'a> {
     /// Whether it is left there for others to go on from: its model is written, and where another one of the same kind was left sooner, it goes on
     /// with that.
     pub goes_on: bool,
+    /// Keeps the state after so many steps for runs of other lengths.
+    pub branch_at: Option<u64>,
 }
 
 impl Extras<'_> {
@@ -184,6 +187,9 @@ impl Session<'_> {
         let print = self.stage(label, folder, &inputs, outputs, || {
             if let Some(until) = extras.until.filter(|_| extras.goes_on && !has_checkpoint(folder)) {
                 trunk::go_on_from_another(self.listener, label, folder, &inputs, until)?;
+            }
+            if extras.until.is_none() && !has_checkpoint(folder) {
+                branch::go_on_from_another(self.listener, label, folder, train, &inputs)?;
             }
             let memory = crate::plan::training_memory_on(ranks::count_and_shares(), config, train, data);
             self.check_memory(label, &memory)?;
@@ -293,6 +299,7 @@ impl Session<'_> {
                 content: Place::of(steps.dataset)?,
                 cost: steps.cost.whole(),
                 last,
+                branch_at: steps.extras.branch_at,
                 inputs: steps.inputs.clone(),
                 has_new: new.is_some(),
                 shares_optimizer: ranks::count_and_shares().1,
@@ -319,6 +326,9 @@ impl Session<'_> {
         } else {
             // What the others use, nobody here can read.
             trainer = trainer.with_meter(self.machine.power.meter());
+        }
+        if let Some(step) = steps.extras.branch_at {
+            trainer = trainer.with_branch(step);
         }
         if let Some((moments, updates)) = moments {
             trainer = trainer.with_moments(moments, updates)?;

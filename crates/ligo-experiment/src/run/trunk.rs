@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::branch;
 use super::copying::{check_models, copy_folder};
 use super::leftovers::STAGING;
 use super::outcome::read_result;
@@ -58,6 +59,7 @@ pub fn go_on_from_another(
     }
     let metrics = folder.join(METRICS);
     fs::copy(from.join(METRICS), &metrics).map_err(Failure::io("copy", &metrics))?;
+    branch::note(folder, &from, steps)?;
     let target = target.join(&name);
     fs::rename(&copy, &target).map_err(Failure::io("move", &copy))?;
     listener.say(&format!(

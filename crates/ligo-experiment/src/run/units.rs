@@ -91,7 +91,11 @@ pub fn units(recipe: &Recipe) -> Result<Vec<Unit>, Failure> {
     let tau = |method: &MethodSection| recipe.tau_of(method).unwrap_or(0.0);
     methods.sort_by(|a, b| {
         let late = [a, b].map(|method| recipe.is_best_variant(method));
-        late[0].cmp(&late[1]).then(tau(a).total_cmp(&tau(b)))
+        let steps = [a, b].map(|method| recipe.steps_among(method));
+        late[0]
+            .cmp(&late[1])
+            .then(tau(a).total_cmp(&tau(b)))
+            .then(steps[0].cmp(&steps[1]))
     });
     for method in &methods {
         let mut after = vec![small::FOLDER.to_owned()];
@@ -108,6 +112,8 @@ pub fn units(recipe: &Recipe) -> Result<Vec<Unit>, Failure> {
         }
         // Its small model goes on where that one's is left.
         after.extend(recipe.trunk_before(&methods, method).map(folder_of));
+        // So does its own training where that one's decay begins.
+        after.extend(recipe.branch_before(&methods, method).map(folder_of));
         if recipe.is_best_variant(method) {
             after.extend(ranked.iter().cloned());
             // It runs where a variant of the same seed would.

@@ -1,7 +1,7 @@
 //! The remarks beneath the table.
 
 use super::{labels, loss, share};
-use crate::summary::{Counter, Estimate, Group, Provenance, Summary};
+use crate::summary::{Cost, Counter, Estimate, Group, Provenance, Summary};
 use crate::verdict;
 use ligo_cost::format;
 
@@ -31,6 +31,8 @@ pub(super) fn notes(summary: &Summary, counter: Counter) -> Vec<String> {
         ),
         None => "What the small model cost is not known, so it is not charged.".to_string(),
     });
+    notes.extend(annealed(summary));
+    notes.extend(spent(summary, counter));
     notes.extend(elsewhere(summary, &named));
     notes.extend(verdict::uneven_times(summary));
     notes.extend(operators(&named, counter));
@@ -66,6 +68,36 @@ fn target(summary: &Summary) -> String {
             format::loss(summary.target_loss)
         ),
     }
+}
+
+/// The small model with a rate that falls.
+fn annealed(summary: &Summary) -> Option<String> {
+    let annealed = summary.small.annealed?;
+    Some(format!(
+        "The small model is grown as it is at a constant rate, {}; with a rate that falls at the end it comes to {}.",
+        format::loss(summary.small.loss),
+        format::loss(annealed.loss)
+    ))
+}
+
+/// What the comparison itself took, where that is less than the sum of its runs.
+fn spent(summary: &Summary, counter: Counter) -> Option<String> {
+    let shared = summary.methods.iter().filter(|run| run.shared.is_some()).count();
+    let (charged, spent) = summary.charged_and_spent();
+    let said = |cost: &Cost| {
+        format!(
+            "{} and {}",
+            format::flops(cost.flops(counter)),
+            format::seconds(cost.seconds)
+        )
+    };
+    (shared > 0).then(|| {
+        format!(
+            "{shared} runs have their first steps in common with others, which made them once: all runs together took {}. Each is charged as if it were alone, {} in all.",
+            said(&spent),
+            said(&charged)
+        )
+    })
 }
 
 fn never(named: &[(&String, &Group)]) -> Option<String> {

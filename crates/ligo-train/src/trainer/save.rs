@@ -1,9 +1,11 @@
 //! What a session writes. Rank 0 decides when, since it has the clock and knows what failed.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use super::Session;
 use super::sharded::Elsewhere;
+use crate::checkpoint::Purpose;
 use crate::collective::{as_first_says, check_replicas};
 use crate::log::Log;
 use crate::{Error, Event, FailedSavePolicy, NonFinitePolicy};
@@ -51,17 +53,8 @@ impl Session<'_, '_> {
             // Whatever led back to the checkpoint before is overcome.
             self.progress.skipped_in_a_row = 0;
         }
-        let t = &*self.trainer;
-        let mut elsewhere = Elsewhere::of(t);
-        let log = &mut self.log;
-        let saved = self.checkpoints.as_ref().map(|checkpoints| {
-            log.as_mut().map_or(Ok(()), Log::sync)?;
-            let state = (&t.store, &t.optimizer);
-            checkpoints.save(&self.run, &self.progress, state, || elsewhere.next())
-        });
-        // Whatever became of the file, the other ranks give all that they have for it.
-        elsewhere.finish()?;
-        let Some(path) = saved.transpose()? else {
+        let saved = self.write_state(Purpose::Resume)?;
+        let Some(path) = saved else {
             return Ok(());
         };
         let step = self.progress.step;
@@ -71,6 +64,29 @@ impl Session<'_, '_> {
         self.last_save = Instant::now();
         self.observer.on_event(&Event::Saved { step, path, seconds });
         Ok(())
+    }
+
+    /// Keeps the state for runs of other lengths.
+    pub(super) fn save_branch(&mut self) -> Result<(), Error> {
+        self.check_replicas()?;
+        let started = Instant::now();
+        let written = self.write_state(Purpose::Branch);
+        self.progress.save_seconds += started.elapsed().as_secs_f64();
+        self.tolerate(written.map(drop))
+    }
+
+    /// Writes the state where this rank has checkpoints. Whatever becomes of the file, the other ranks give all that they have for it.
+    fn write_state(&mut self, purpose: Purpose) -> Result<Option<PathBuf>, Error> {
+        let t = &*self.trainer;
+        let mut elsewhere = Elsewhere::of(t);
+        let log = &mut self.log;
+        let saved = self.checkpoints.as_ref().map(|checkpoints| {
+            log.as_mut().map_or(Ok(()), Log::sync)?;
+            let state = (&t.store, &t.optimizer);
+            checkpoints.save(purpose, &self.run, &self.progress, state, || elsewhere.next())
+        });
+        elsewhere.finish()?;
+        saved.transpose()
     }
 
     /// Applies [`FailedSavePolicy`] to the outcome of writing something.

@@ -101,6 +101,7 @@ pub fn summary() -> Summary {
             name: "BERT (2, 128)".into(),
             loss: 4.49,
             cost: Some(small),
+            annealed: None,
         },
         target_loss,
         methods: vec![scratch, ligo, stack, copy],

@@ -1,0 +1,145 @@
+//! Lengths of one method whose steps are the same as long as the rate is constant: those steps are made once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ligo_report::summary::{Cost, Shared};
+use ligo_train::{Branch, TrainConfig, find_branch};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::outcome::read_result;
+use super::training::identity;
+use crate::sealed::{self, Note};
+use crate::{Failure, Listener};
+
+/// Beside a result part of which another run made.
+const SHARED_JSON: &str = "shared.json";
+const METRICS: &str = "metrics.jsonl";
+/// Folders inside a run's own that hold the folders of methods.
+const OF_METHODS: [&str; 2] = ["methods", "search"];
+
+#[derive(Serialize, Deserialize)]
+struct Noted {
+    from: PathBuf,
+    step: u64,
+    flops_exact: f64,
+    flops_electra: f64,
+    seconds: f64,
+}
+
+/// Takes over the state of another length of the same run, whose steps up to there are this one's to the last bit, with its metrics. Their costs and their curve
+/// are this run's then. Without another length there is nothing to do.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn go_on_from_another(
+    listener: &dyn Listener,
+    label: &str,
+    folder: &Path,
+    train: &TrainConfig,
+    inputs: &Value,
+) -> Result<(), Failure> {
+    let identity = identity(inputs);
+    let mut found: Option<Branch> = None;
+    for other in candidates(folder) {
+        let branch = find_branch(&other, train, &identity)?;
+        if branch.as_ref().map(|branch| branch.step) > found.as_ref().map(|branch| branch.step) {
+            found = branch;
+        }
+    }
+    let Some(branch) = found else {
+        // Of a run that was here before.
+        let _ = fs::remove_file(folder.join(SHARED_JSON));
+        return Ok(());
+    };
+    fs::create_dir_all(folder).map_err(Failure::io("create", folder))?;
+    let metrics = folder.join(METRICS);
+    fs::copy(branch.run_dir.join(METRICS), &metrics).map_err(Failure::io("copy", &metrics))?;
+    write(
+        folder,
+        &Noted {
+            from: branch.run_dir.clone(),
+            step: branch.step,
+            flops_exact: branch.flops_exact,
+            flops_electra: branch.flops_electra,
+            seconds: branch.seconds,
+        },
+    )?;
+    branch.take(folder, train, &identity)?;
+    listener.say(&format!(
+        "{label}: goes on after the {} steps at a constant rate of {}",
+        branch.step,
+        branch.run_dir.display()
+    ));
+    Ok(())
+}
+
+/// Notes that all that another folder's run did was taken over by this one's.
+///
+/// # Errors
+/// The other's result cannot be read, or the folder written.
+pub fn note(folder: &Path, from: &Path, step: u64) -> Result<(), Failure> {
+    let result = read_result(from)?;
+    write(
+        folder,
+        &Noted {
+            from: from.to_path_buf(),
+            step,
+            flops_exact: result.flops_exact,
+            flops_electra: result.flops_electra,
+            seconds: result.seconds,
+        },
+    )
+}
+
+fn write(folder: &Path, noted: &Noted) -> Result<(), Failure> {
+    fs::create_dir_all(folder).map_err(Failure::io("create", folder))?;
+    sealed::write(&folder.join(SHARED_JSON), noted)
+}
+
+/// The steps of a run that another one made, if there are any.
+pub fn shared(folder: &Path) -> Option<Shared> {
+    let Note::Whole(Noted {
+        step,
+        flops_exact,
+        flops_electra,
+        seconds,
+        ..
+    }) = sealed::read(&folder.join(SHARED_JSON))
+    else {
+        return None;
+    };
+    Some(Shared {
+        steps: step,
+        cost: Cost {
+            flops_exact,
+            flops_electra,
+            seconds,
+        },
+    })
+}
+
+/// Folders whose run may be another length of this one: its parent, and those of all methods. A method may lie inside another's folder.
+fn candidates(folder: &Path) -> Vec<PathBuf> {
+    let is_of_methods = |path: &&Path| {
+        path.file_name()
+            .is_some_and(|name| OF_METHODS.iter().any(|of| name == *of))
+    };
+    let run = folder.ancestors().skip(1).find(is_of_methods).and_then(Path::parent);
+    let folders = |of: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(of).into_iter().flatten().flatten();
+        let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+        folders.sort();
+        folders
+    };
+    let mut found: Vec<PathBuf> = folder.parent().map(Path::to_path_buf).into_iter().collect();
+    for of in run.into_iter().flat_map(|run| OF_METHODS.map(|name| run.join(name))) {
+        for method in folders(&of) {
+            found.extend(folders(&method));
+            found.push(method);
+        }
+    }
+    found.retain(|other| other != folder);
+    found
+}
