@@ -30,7 +30,7 @@ except ImportError as error:
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids", "pixel_values")
 
-# The normalisation behind the last layer, or the projection: `transformers` lists its output as the last hidden state, ligo its input.
+# The normalization behind the last layer, or the projection: `transformers` lists its output as the last hidden state, ligo its input.
 FINAL_NORMS = (
     "transformer.ln_f", "gpt_neox.final_layer_norm", "model.norm", "model.decoder.final_layer_norm",
     "model.decoder.project_out", "vit.layernorm", "deit.layernorm",

@@ -279,10 +279,10 @@ function curvesChart(section, data) {
 
   function zoom(factor) {
     const { frame, x, y } = shown;
-    const centre = state.cursor === null ? (frame.left + frame.right) / 2 : x(state.cursor);
+    const center = state.cursor === null ? (frame.left + frame.right) / 2 : x(state.cursor);
     const middle = (frame.top + frame.bottom) / 2;
     const around = (at, low, high) => [at - (at - low) * factor, at + (high - at) * factor];
-    const [left, right] = around(centre, frame.left, frame.right).map((place) => x.invert(place));
+    const [left, right] = around(center, frame.left, frame.right).map((place) => x.invert(place));
     const [top, bottom] = around(middle, frame.top, frame.bottom).map((place) => y.invert(place));
     show({ x: [state.logX ? left : Math.max(0, left), right], y: [Math.max(0, bottom), top] });
   }

@@ -18,7 +18,7 @@ function fill(element, attributes, children) {
   return element;
 }
 
-/** The style attributes of a series: its colours on light and on dark. */
+/** The style attributes of a series: its colors on light and on dark. */
 function own(group) {
   return { '--light': group.light, '--dark': group.dark };
 }

@@ -15,7 +15,7 @@ function scale(domain, range, log) {
 function axes(frame, x, y, texts) {
   const { left, top, right, bottom } = frame;
   const parts = [];
-  const line = (x1, y1, x2, y2, colour) => svg('line', { x1, y1, x2, y2, stroke: `var(--${colour})`, 'shape-rendering': 'crispEdges' });
+  const line = (x1, y1, x2, y2, color) => svg('line', { x1, y1, x2, y2, stroke: `var(--${color})`, 'shape-rendering': 'crispEdges' });
   texts.yTicks.forEach(([value, text]) => {
     parts.push(line(left, y(value), right, y(value), 'grid'));
     parts.push(svg('text', { x: left - 8, y: y(value) + 4, 'text-anchor': 'end', class: 'tick' }, text));

@@ -36,8 +36,8 @@ function heatMap({ name, rows, columns, values }, largest) {
     for (let c = 0; c < columns; c++) {
       const value = values[r * columns + c];
       const share = finite(value) ? Math.min(1, Math.abs(value) / largest) : 0;
-      const colour = finite(value) ? `color-mix(in srgb, var(--${value < 0 ? 'negative' : 'positive'}) ${(100 * share).toFixed(0)}%, var(--raised))` : 'var(--ink)';
-      const cell = svg('rect', { x: left + c * w, y: top + r * h, width: w - 1, height: h - 1, style: { fill: colour } });
+      const color = finite(value) ? `color-mix(in srgb, var(--${value < 0 ? 'negative' : 'positive'}) ${(100 * share).toFixed(0)}%, var(--raised))` : 'var(--ink)';
+      const cell = svg('rect', { x: left + c * w, y: top + r * h, width: w - 1, height: h - 1, style: { fill: color } });
       if (numbers) {
         const text = finite(value) ? signed(value.toFixed(2)).replace(/^(−?)0\./, '$1.') : '×';
         picture.append(cell, svg('text', {

@@ -67,10 +67,10 @@ transform, head_norm, head_bias = p.dense(HIDDEN, HIDDEN), p.norm(), p.bias(VOCA
 ids = torch.from_numpy((bits(1000, BATCH * LENGTH) % VOCAB).astype(np.int64)).reshape(BATCH, LENGTH)
 targets = torch.from_numpy((bits(1001, MASKED) % VOCAB).astype(np.int64))
 masked = torch.tensor([i * BATCH * LENGTH // MASKED for i in range(MASKED)])
-optimiser = torch.optim.AdamW(p.all, lr=1e-4, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01, fused=True)
+optimizer = torch.optim.AdamW(p.all, lr=1e-4, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01, fused=True)
 
 
-def normalise(x, norm):
+def normalize(x, norm):
     return F.layer_norm(x, (HIDDEN,), *norm, EPS)
 
 
@@ -79,24 +79,24 @@ def heads(x):
 
 
 def loss_of_batch():
-    h = normalise(F.embedding(ids, words) + places + types, first_norm)
+    h = normalize(F.embedding(ids, words) + places + types, first_norm)
     for layer in layers:
         q, k, v = (heads(F.linear(h, *dense)) for dense in layer["qkvo"][:3])
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(BATCH, LENGTH, HIDDEN)
-        h = normalise(F.linear(mixed, *layer["qkvo"][3]) + h, layer["norm1"])
+        h = normalize(F.linear(mixed, *layer["qkvo"][3]) + h, layer["norm1"])
         inner = F.gelu(F.linear(h, *layer["up"]))
-        h = normalise(F.linear(inner, *layer["down"]) + h, layer["norm2"])
+        h = normalize(F.linear(inner, *layer["down"]) + h, layer["norm2"])
     h = h.view(BATCH * LENGTH, HIDDEN)[masked]
-    h = normalise(F.gelu(F.linear(h, *transform)), head_norm)
+    h = normalize(F.gelu(F.linear(h, *transform)), head_norm)
     return F.cross_entropy(F.linear(h, words, head_bias), targets)
 
 
 def step():
-    optimiser.zero_grad(set_to_none=True)
+    optimizer.zero_grad(set_to_none=True)
     loss = loss_of_batch()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(p.all, 1.0)
-    optimiser.step()
+    optimizer.step()
     return loss.item()
 
 

@@ -52,7 +52,7 @@ fn exact_growth_is_exact_to_twelve_digits() {
                 // Norms of heads have the ε of those of the residual stream; where that is adjusted, theirs moves too.
                 let heads = |spec: &ParamSpec| spec.role == Role::NormWeight && spec.axes[0].is_fixed();
                 let moved = large.norm_epsilon() != small.norm_epsilon() && small.table().specs().iter().any(heads);
-                // Layers that normalise what they pass on do so more often than before, each time with an ε.
+                // Layers that normalize what they pass on do so more often than before, each time with an ε.
                 let after = small.table().norm().is_some_and(|norm| norm.place == NormPlace::After);
                 let tolerance = match (moved, after && growth == Growth::Layers) {
                     (true, _) => 1e-5,

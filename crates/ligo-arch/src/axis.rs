@@ -29,11 +29,11 @@ impl Axis {
     pub const HEAD: Self = Self::growing("head");
     /// Inputs of an untied decoder (a tied one follows [`Axis::HIDDEN`]).
     pub const DECODER: Self = Self::growing("decoder");
-    /// What a tied decoder reads: the residual stream behind the last normalisation. It grows as [`Axis::HIDDEN`] does, unless
+    /// What a tied decoder reads: the residual stream behind the last normalization. It grows as [`Axis::HIDDEN`] does, unless
     /// an operator has its own matrix for it; one that copies channels scales them here, since the decoder's columns are those
     /// of the look-up table.
     pub const HEAD_INPUT: Self = Self::growing("head_input");
-    /// Outputs of the layer that summarises a sequence: BERT's pooler, the first layer of RoBERTa's classifier.
+    /// Outputs of the layer that summarizes a sequence: BERT's pooler, the first layer of RoBERTa's classifier.
     pub const POOLER: Self = Self::growing("pooler");
     /// Vocabulary entries.
     pub const VOCAB: Self = Self::fixed("vocab");

@@ -72,7 +72,7 @@ pub struct CaitConfig {
     /// Size of a patch; must divide `image_size`.
     #[serde(default = "default_patch")]
     pub patch_size: Sides,
-    /// Colours of a pixel.
+    /// Colors of a pixel.
     #[serde(default = "default_channels")]
     pub num_channels: usize,
     /// Everything else in the file, the classes (`num_labels` or `id2label`) included.

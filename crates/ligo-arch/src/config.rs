@@ -42,7 +42,7 @@ macro_rules! families {
 
             /// The content of `config.json`, fields that `ligo` does not know included.
             pub fn to_json(&self) -> Value {
-                // A struct of plain fields always serialises.
+                // A struct of plain fields always serializes.
                 let mut json = match self {
                     $(Self::$variant(c) => serde_json::to_value(c).unwrap_or(Value::Null)),+
                 };
@@ -214,12 +214,12 @@ impl ModelConfig {
         self.patches().map(|p| [p.channels, p.image[0], p.image[1]])
     }
 
-    /// Standard deviation of freshly initialised matrices.
+    /// Standard deviation of freshly initialized matrices.
     pub fn initializer_range(&self) -> f64 {
         self.family().initializer_range()
     }
 
-    /// ε of the model's normalisations.
+    /// ε of the model's normalizations.
     pub fn norm_epsilon(&self) -> f64 {
         self.family().norm_epsilon()
     }

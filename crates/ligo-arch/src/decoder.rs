@@ -6,12 +6,12 @@ use crate::{Axis, Repeat, Role};
 /// What names below a head begin with in most families.
 pub(crate) const BASE: &str = "model.";
 
-/// The end of a decoder: a last normalisation, and a head that may share the token table.
+/// The end of a decoder: a last normalization, and a head that may share the token table.
 ///
-/// A tied head reads the residual stream through the columns of the token table, so that what the last normalisation gives has an axis of its own.
+/// A tied head reads the residual stream through the columns of the token table, so that what the last normalization gives has an axis of its own.
 #[derive(Clone, Copy)]
 pub(crate) struct Ending {
-    /// The normalisation, where there is one.
+    /// The normalization, where there is one.
     pub(crate) norm: Option<&'static str>,
     /// Whether it has a shift.
     pub(crate) has_shift: bool,

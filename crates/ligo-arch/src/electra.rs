@@ -253,7 +253,7 @@ impl FamilyConfig for ElectraConfig {
         };
         let tied_head = used(&Axis::HEAD_INPUT).then_some((Axis::HEAD_INPUT, follows_hidden));
         // A LayerNorm behind the dense layer scales what it gives, channel by channel.
-        let normalised = self.is_generator() && word.is_none();
+        let normalized = self.is_generator() && word.is_none();
         let read = match self.tie_word_embeddings {
             true => h,
             false => Axis::DECODER,
@@ -264,7 +264,7 @@ impl FamilyConfig for ElectraConfig {
         };
         ParamTable::new("electra", rows.0, sizes, [(LAYERS.name, self.num_hidden_layers)], ties)
             .with_units(head_units(d.checked_div(self.num_attention_heads).unwrap_or(1), 1))
-            .with_units(normalised.then_some((Axis::HEAD, head)))
+            .with_units(normalized.then_some((Axis::HEAD, head)))
             .with_activation(self.hidden_act)
             .with_norm(Norm {
                 kind: NormKind::Layer,

@@ -148,7 +148,7 @@ pub(crate) trait FamilyConfig {
     fn max_sequence_tokens(&self) -> usize;
     /// Standard deviation of fresh matrices.
     fn initializer_range(&self) -> f64;
-    /// ε of its normalisations.
+    /// ε of its normalizations.
     fn norm_epsilon(&self) -> f64;
     /// The same model with another ε.
     fn with_norm_epsilon(&self, epsilon: f64) -> ModelConfig;

@@ -37,7 +37,7 @@ impl Sides {
 /// How an image is cut into tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patches {
-    /// Colours of a pixel.
+    /// Colors of a pixel.
     pub channels: usize,
     /// `[height, width]` of an image.
     pub image: [usize; 2],

@@ -46,7 +46,7 @@ mod norm;
 mod opt;
 mod pair;
 mod positions;
-mod recognise;
+mod recognize;
 mod resize;
 mod rope;
 mod rows;

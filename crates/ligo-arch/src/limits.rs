@@ -52,7 +52,7 @@ pub(crate) fn dropouts<const N: usize>(dropouts: [(&'static str, f64); N]) -> Re
     numbers(dropouts, fits, "at least 0 and less than 1")
 }
 
-/// Refuses an ε that is nothing, or zero, as an `f32`, or outweighs what is normalised.
+/// Refuses an ε that is nothing, or zero, as an `f32`, or outweighs what is normalized.
 pub(crate) fn epsilon(field: &'static str, found: f64) -> Result<(), Error> {
     let fits = |epsilon: f64| epsilon as f32 > 0.0 && epsilon <= 1.0;
     numbers([(field, found)], fits, "more than 0 and at most 1, such as 1e-5")

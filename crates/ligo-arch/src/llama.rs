@@ -15,13 +15,13 @@ use crate::settings::{Setting, padding};
 use crate::{Axis, Error, ModelConfig, ParamTable, RopeParameters, Rotation, limits};
 
 pub use moe::Experts;
-pub(crate) use moe::{ACTIVE, COUNTS, DENSE_LAYERS, NEURONS, NORMALISED, STEP};
+pub(crate) use moe::{ACTIVE, COUNTS, DENSE_LAYERS, NEURONS, NORMALIZED, STEP};
 
 /// `config.json` of a Llama, a Mistral, a Mixtral, a Qwen2, a Qwen3, a Qwen3 mixture of experts, a SmolLM3, a Phi-3 or an OLMo 2, with the names of `transformers`' `LlamaConfig`.
 ///
 /// They differ in few things: Qwen2 has biases on queries, keys and values; Llama, Qwen3, SmolLM3 and OLMo 2 have them where the file says so; Qwen3
-/// normalises each head's queries and keys, OLMo 2 those of all heads together; Mistral and Phi-3 limit the attention of all layers to a window, Qwen2,
-/// Qwen3 and SmolLM3 that of some, where the file says so; some layers of a SmolLM3 rotate nothing, Phi-3 fuses matrices in files, OLMo 2 normalises what
+/// normalizes each head's queries and keys, OLMo 2 those of all heads together; Mistral and Phi-3 limit the attention of all layers to a window, Qwen2,
+/// Qwen3 and SmolLM3 that of some, where the file says so; some layers of a SmolLM3 rotate nothing, Phi-3 fuses matrices in files, OLMo 2 normalizes what
 /// sub-layers give, and layers of mixtures have several feed-forward networks. Fields that are not listed are kept in [`LlamaConfig::extra`] and written back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LlamaConfig {
@@ -104,7 +104,7 @@ pub(crate) const LAYERS: Stack = Stack {
 /// What the attention output reads when several query heads share a value head: each value head once for each of them.
 const VALUE_HEADS: Axis = Axis::growing("value_heads");
 
-/// The normalisations of a layer.
+/// The normalizations of a layer.
 const NORMS: [(&str, &str); 2] = [
     ("input_layernorm", "attention_norm"),
     ("post_attention_layernorm", "ffn_norm"),
@@ -264,13 +264,13 @@ impl LlamaConfig {
         }
     }
 
-    /// Whether each head's queries and keys are normalised.
+    /// Whether each head's queries and keys are normalized.
     pub fn has_head_norms(&self) -> bool {
         ["qwen3", "qwen3_moe"].contains(&self.model_type.as_str())
     }
 
-    /// Whether sub-layers read the residual stream as it is, and what they give is normalised, as all queries and all keys together are.
-    pub fn normalises_outputs(&self) -> bool {
+    /// Whether sub-layers read the residual stream as it is, and what they give is normalized, as all queries and all keys together are.
+    pub fn normalizes_outputs(&self) -> bool {
         self.model_type == "olmo2"
     }
 
@@ -419,7 +419,7 @@ impl FamilyConfig for LlamaConfig {
             ("sliding_window", json!(self.window())),
             ("partial_rotary_factor", json!(self.rope().share)),
             (ACTIVE, json!(self.experts().map(|experts| experts.active))),
-            (NORMALISED, json!(self.experts().map(|experts| experts.normalised))),
+            (NORMALIZED, json!(self.experts().map(|experts| experts.normalized))),
             padding(&self.extra),
         ]
     }

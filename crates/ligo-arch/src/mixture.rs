@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use crate::llama::{ACTIVE, COUNTS, DENSE_LAYERS, LAYERS, NEURONS, NORMALISED, STEP};
+use crate::llama::{ACTIVE, COUNTS, DENSE_LAYERS, LAYERS, NEURONS, NORMALIZED, STEP};
 use crate::resize::asked;
 use crate::{Axis, Error, Extent, LlamaConfig, ModelConfig, ParamSpec, ParamTable, Size, Stored};
 
@@ -190,7 +190,7 @@ fn become_mixture(config: &LlamaConfig, fields: &mut Map<String, Value>) -> Resu
     fields.remove("layer_types");
     if name == "qwen3_moe" {
         fields.insert(NEURONS.into(), config.intermediate_size.into());
-        fields.insert(NORMALISED.into(), true.into());
+        fields.insert(NORMALIZED.into(), true.into());
         fields.insert(STEP.into(), 1.into());
         fields.insert(DENSE_LAYERS.into(), json!([]));
         // The reference reads the other name too; published files have this one.
@@ -263,7 +263,7 @@ mod tests {
     fn experts(config: &ModelConfig) -> (usize, usize, usize, bool) {
         let ModelConfig::Llama(c) = config else { unreachable!() };
         let experts = c.experts().unwrap();
-        (experts.count, experts.active, experts.neurons, experts.normalised)
+        (experts.count, experts.active, experts.neurons, experts.normalized)
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub struct ModernBertConfig {
     /// ε of LayerNorm.
     #[serde(default = "eps")]
     pub norm_eps: f64,
-    /// Whether normalisations have shifts.
+    /// Whether normalizations have shifts.
     #[serde(default)]
     pub norm_bias: bool,
     /// Whether the matrices of attention have biases.
@@ -155,8 +155,8 @@ impl ModernBertConfig {
         }
     }
 
-    /// Whether what attention reads is normalised in a layer. The first one reads embeddings, which are.
-    pub fn normalises_input(&self, layer: usize) -> bool {
+    /// Whether what attention reads is normalized in a layer. The first one reads embeddings, which are.
+    pub fn normalizes_input(&self, layer: usize) -> bool {
         layer > 0
     }
 
@@ -350,7 +350,7 @@ impl FamilyConfig for ModernBertConfig {
     }
 }
 
-/// A normalisation with or without a shift, in some layers, in all or outside of them.
+/// A normalization with or without a shift, in some layers, in all or outside of them.
 fn norm(c: &ModernBertConfig, rows: &mut Rows, name: &str, axis: Axis, module: &'static str) {
     rows.one(format!("{name}.weight"), &[axis], module, Role::NormWeight);
     if c.norm_bias {
@@ -394,14 +394,14 @@ fn table(c: &ModernBertConfig) -> ParamTable {
         }
     }
     for (path, module) in [("attn_norm", "attention_norm"), ("mlp_norm", "ffn_norm")] {
-        let normalised: Vec<usize> = (0..layers)
-            .filter(|i| path != "attn_norm" || c.normalises_input(*i))
+        let normalized: Vec<usize> = (0..layers)
+            .filter(|i| path != "attn_norm" || c.normalizes_input(*i))
             .collect();
         let kinds = [("weight", Role::NormWeight), ("bias", Role::NormBias)];
         for (kind, role) in kinds.into_iter().take(if c.norm_bias { 2 } else { 1 }) {
             let row = rows.layered(LAYERS, &format!("{path}.{kind}"), &[h], module, role);
-            if normalised.len() < layers {
-                row.in_layers(normalised.iter().copied());
+            if normalized.len() < layers {
+                row.in_layers(normalized.iter().copied());
             }
         }
     }

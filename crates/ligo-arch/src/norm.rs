@@ -1,4 +1,4 @@
-/// How a family normalises its residual stream.
+/// How a family normalizes its residual stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Norm {
     /// What is computed.
@@ -7,7 +7,7 @@ pub struct Norm {
     pub place: NormPlace,
 }
 
-/// What a normalisation divides by.
+/// What a normalization divides by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NormKind {
     /// `(x − mean) / √(variance + ε)` (LayerNorm).
@@ -16,13 +16,13 @@ pub enum NormKind {
     Rms,
 }
 
-/// Where layers normalise.
+/// Where layers normalize.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NormPlace {
-    /// Each sub-layer normalises what it reads, and its output is added as it is: a sub-layer that outputs zero has no effect.
+    /// Each sub-layer normalizes what it reads, and its output is added as it is: a sub-layer that outputs zero has no effect.
     Before,
-    /// Each sub-layer normalises the sum of its input and its output.
+    /// Each sub-layer normalizes the sum of its input and its output.
     After,
-    /// Each sub-layer reads the residual stream as it is and normalises its output, which is then added: with gains of zero it has no effect.
+    /// Each sub-layer reads the residual stream as it is and normalizes its output, which is then added: with gains of zero it has no effect.
     Output,
 }

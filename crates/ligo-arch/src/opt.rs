@@ -29,7 +29,7 @@ pub struct OptConfig {
     /// Longest sequence.
     #[serde(default = "positions")]
     pub max_position_embeddings: usize,
-    /// Whether each sub-layer normalises what it reads, or, as in OPT-350m, the sum of its input and output.
+    /// Whether each sub-layer normalizes what it reads, or, as in OPT-350m, the sum of its input and output.
     #[serde(default = "yes")]
     pub do_layer_norm_before: bool,
     /// Width of the token table, from which and to which hidden states are projected where it is not D; D when absent.
@@ -139,7 +139,7 @@ impl OptConfig {
         self.word_embed_proj_dim.filter(|width| *width != self.hidden_size)
     }
 
-    /// Whether there is a normalisation behind the last layer.
+    /// Whether there is a normalization behind the last layer.
     pub fn has_last_norm(&self) -> bool {
         self.do_layer_norm_before && !self.flag("_remove_final_layer_norm", false)
     }
@@ -196,7 +196,7 @@ impl FamilyConfig for OptConfig {
             return unsupported(
                 field,
                 found,
-                "a last normalisation, a word_embed_proj_dim other than hidden_size, or tie_word_embeddings = false",
+                "a last normalization, a word_embed_proj_dim other than hidden_size, or tie_word_embeddings = false",
             );
         }
         Ok(())

@@ -3,7 +3,7 @@
 /// Which cubic filter makes new positions from old ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Resample {
-    /// Four neighbours on each axis, whatever the sizes: PyTorch's `interpolate(mode="bicubic", align_corners=False)`, with which
+    /// Four neighbors on each axis, whatever the sizes: PyTorch's `interpolate(mode="bicubic", align_corners=False)`, with which
     /// `transformers`' `interpolate_pos_encoding` and DeiT's fine-tuning read checkpoints of another resolution.
     #[default]
     Bicubic,
@@ -73,31 +73,31 @@ fn taps(from: usize, to: usize, filter: Resample) -> Vec<Vec<(usize, f64)>> {
     (0..to)
         .map(|new| {
             // The middle of the new cell, in old cells.
-            let centre = (new as f64 + 0.5) * ratio;
+            let center = (new as f64 + 0.5) * ratio;
             match filter {
-                Resample::Bicubic => four(centre - 0.5, from),
-                Resample::Antialiased => covered(centre, ratio.max(1.0), from),
+                Resample::Bicubic => four(center - 0.5, from),
+                Resample::Antialiased => covered(center, ratio.max(1.0), from),
             }
         })
         .collect()
 }
 
-/// Four neighbours; beyond the edge the outermost one stands in.
-fn four(centre: f64, from: usize) -> Vec<(usize, f64)> {
-    let first = centre.floor();
-    let neighbours = [-1.0, 0.0, 1.0, 2.0].map(|step| {
+/// Four neighbors; beyond the edge the outermost one stands in.
+fn four(center: f64, from: usize) -> Vec<(usize, f64)> {
+    let first = center.floor();
+    let neighbors = [-1.0, 0.0, 1.0, 2.0].map(|step| {
         let at = first + step;
-        (at.clamp(0.0, (from - 1) as f64) as usize, cubic(centre - at, -0.75))
+        (at.clamp(0.0, (from - 1) as f64) as usize, cubic(center - at, -0.75))
     });
-    neighbours.to_vec()
+    neighbors.to_vec()
 }
 
 /// All old cells under a filter that is `scale` times as wide; those beyond the edge are left out.
-fn covered(centre: f64, scale: f64, from: usize) -> Vec<(usize, f64)> {
+fn covered(center: f64, scale: f64, from: usize) -> Vec<(usize, f64)> {
     let reach = 2.0 * scale;
-    let begin = (centre - reach + 0.5).max(0.0) as usize;
-    let end = ((centre + reach + 0.5) as usize).min(from);
-    let weights = (begin..end).map(|at| (at, cubic((at as f64 + 0.5 - centre) / scale, -0.5)));
+    let begin = (center - reach + 0.5).max(0.0) as usize;
+    let end = ((center + reach + 0.5) as usize).min(from);
+    let weights = (begin..end).map(|at| (at, cubic((at as f64 + 0.5 - center) / scale, -0.5)));
     let weights: Vec<_> = weights.collect();
     let total: f64 = weights.iter().map(|(_, w)| w).sum();
     weights.into_iter().map(|(at, w)| (at, w / total)).collect()

@@ -8,16 +8,16 @@ pub const LAYER_PLACEHOLDER: &str = "{layer}";
 /// The name of a stack of like layers, such as `encoder`.
 pub type StackName = &'static str;
 
-/// What a parameter is for; decides how it is initialised and whether it decays.
+/// What a parameter is for; decides how it is initialized and whether it decays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// A matrix of a linear layer, `[out, in]`.
     Weight,
     /// The bias of a linear layer.
     Bias,
-    /// The gain of a normalisation layer.
+    /// The gain of a normalization layer.
     NormWeight,
-    /// The shift of a normalisation layer.
+    /// The shift of a normalization layer.
     NormBias,
     /// Factors of what a sub-layer adds to the residual stream (LayerScale).
     Scale,
@@ -255,7 +255,7 @@ impl ParamTable {
         self.units.get(&axis).copied().unwrap_or(own)
     }
 
-    /// Says how layers normalise the residual stream.
+    /// Says how layers normalize the residual stream.
     pub fn with_norm(mut self, norm: Norm) -> Self {
         self.norm = Some(norm);
         self
@@ -278,29 +278,29 @@ impl ParamTable {
         self.flat_at_zero
     }
 
-    /// Whether the ε of normalisations is the same in all models of the family.
+    /// Whether the ε of normalizations is the same in all models of the family.
     pub fn has_fixed_epsilon(&self) -> bool {
         self.fixed_epsilon
     }
 
-    /// How layers normalise the residual stream; `None` when the table does not say it.
+    /// How layers normalize the residual stream; `None` when the table does not say it.
     pub fn norm(&self) -> Option<Norm> {
         self.norm
     }
 
-    /// Whether what a layer adds to the residual stream comes out of this row: without it the layer has no effect. Where outputs are normalised, it is
-    /// the gain of that normalisation, and else a matrix.
+    /// Whether what a layer adds to the residual stream comes out of this row: without it the layer has no effect. Where outputs are normalized, it is
+    /// the gain of that normalization, and else a matrix.
     pub fn writes_residual(&self, spec: &ParamSpec) -> bool {
-        let normalises_outputs = self.norm.is_some_and(|norm| norm.place == NormPlace::Output);
-        let writes = match normalises_outputs {
+        let normalizes_outputs = self.norm.is_some_and(|norm| norm.place == NormPlace::Output);
+        let writes = match normalizes_outputs {
             true => spec.role == Role::NormWeight,
             false => spec.axes.len() == 2,
         };
         writes && spec.stack.is_some() && spec.axes.first() == Some(&Axis::HIDDEN)
     }
 
-    /// Whether embeddings or what a head gives are normalised, beside what layers read: channels are then told apart outside of layers.
-    pub fn normalises_ends(&self) -> bool {
+    /// Whether embeddings or what a head gives are normalized, beside what layers read: channels are then told apart outside of layers.
+    pub fn normalizes_ends(&self) -> bool {
         let mut norms = self
             .specs
             .iter()
@@ -308,13 +308,13 @@ impl ParamTable {
         norms.any(|spec| ["embeddings", "head"].contains(&spec.module))
     }
 
-    /// Whether normalisations have shifts.
+    /// Whether normalizations have shifts.
     pub fn has_shifts(&self) -> bool {
         self.specs.iter().any(|spec| spec.role == Role::NormBias)
     }
 
-    /// Whether a normalisation goes over all queries or keys, so that a head that is added changes the others.
-    pub fn normalises_heads_together(&self) -> bool {
+    /// Whether a normalization goes over all queries or keys, so that a head that is added changes the others.
+    pub fn normalizes_heads_together(&self) -> bool {
         let inner = |axis: &Axis| [Axis::QUERY, Axis::KEY].contains(axis);
         let norms = self.specs.iter().filter(|spec| spec.role == Role::NormWeight);
         norms.flat_map(|spec| &spec.axes).any(inner)

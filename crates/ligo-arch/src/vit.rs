@@ -54,7 +54,7 @@ pub struct VitConfig {
     /// Size of a patch; must divide `image_size`.
     #[serde(default = "default_patch")]
     pub patch_size: Sides,
-    /// Colours of a pixel.
+    /// Colors of a pixel.
     #[serde(default = "default_channels")]
     pub num_channels: usize,
     /// Whether queries, keys and values have a bias.

@@ -103,7 +103,7 @@ impl fmt::Display for Report {
         if !self.unreadable.is_empty() {
             write!(
                 f,
-                "\n  Quantised weights have no meaning without their scales; take the model that was not quantised, or \
+                "\n  Quantized weights have no meaning without their scales; take the model that was not quantized, or \
                  call dequantize() on it in transformers and save it"
             )?;
         }

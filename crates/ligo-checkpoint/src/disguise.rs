@@ -9,8 +9,8 @@ use crate::strict::printable;
 /// Characters of a text that are quoted.
 const QUOTED: usize = 40;
 
-/// What a file is that should be tensors or JSON, by how it begins; `None` when nothing else is recognised.
-pub(crate) fn recognise(file: &Path, content: &[u8]) -> Option<Error> {
+/// What a file is that should be tensors or JSON, by how it begins; `None` when nothing else is recognized.
+pub(crate) fn recognize(file: &Path, content: &[u8]) -> Option<Error> {
     let begin = &content[..content.len().min(512)];
     let trimmed = begin.trim_ascii_start();
     let markup = trimmed.get(..5).map(<[u8]>::to_ascii_lowercase).unwrap_or_default();
@@ -51,9 +51,9 @@ pub(crate) fn recognise(file: &Path, content: &[u8]) -> Option<Error> {
     })
 }
 
-/// As [`recognise`] for a file of tensors, which is never a text: answers of servers are often saved under the name of what was asked for.
-pub(crate) fn recognise_tensors(file: &Path, content: &[u8]) -> Option<Error> {
-    recognise(file, content).or_else(|| {
+/// As [`recognize`] for a file of tensors, which is never a text: answers of servers are often saved under the name of what was asked for.
+pub(crate) fn recognize_tensors(file: &Path, content: &[u8]) -> Option<Error> {
+    recognize(file, content).or_else(|| {
         let begin = &content[..content.len().min(4 * QUOTED)];
         let text = begin.utf8_chunks().next()?.valid();
         let quoted: String = text.chars().take(QUOTED).collect();

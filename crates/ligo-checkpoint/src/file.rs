@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use memmap2::{Mmap, UncheckedAdvice};
 
-use crate::disguise::recognise_tensors;
+use crate::disguise::recognize_tensors;
 use crate::dtype::{count_not_finite, decode};
 use crate::header::{self, TensorInfo};
 use crate::strict::require_file;
@@ -83,7 +83,7 @@ impl TensorFile {
         if is_of_torch(path) {
             return Self::of_torch(path, content);
         }
-        let header = header::parse(path, bytes).map_err(|error| recognise_tensors(path, bytes).unwrap_or(error))?;
+        let header = header::parse(path, bytes).map_err(|error| recognize_tensors(path, bytes).unwrap_or(error))?;
         Ok(Self::assemble(path, content, header.metadata, header.tensors))
     }
 
@@ -91,7 +91,7 @@ impl TensorFile {
         let found = match torch::parse(path, content.bytes()) {
             // What a download leaves when it goes wrong, and no pickle of older versions.
             Err(error @ Error::PytorchBin { .. }) if !content.bytes().starts_with(b"\x80") => {
-                return Err(recognise_tensors(path, content.bytes()).unwrap_or(error));
+                return Err(recognize_tensors(path, content.bytes()).unwrap_or(error));
             }
             found => found?,
         };

@@ -124,7 +124,7 @@ impl Manifest {
     }
 
     pub(crate) fn to_json(&self) -> String {
-        // Maps with string keys and numbers always serialise.
+        // Maps with string keys and numbers always serialize.
         let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
         text.push('\n');
         text

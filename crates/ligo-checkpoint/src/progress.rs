@@ -120,7 +120,7 @@ fn line(file: &str, entry: &FileEntry) -> String {
         bytes: entry.bytes,
         sha256: entry.sha256.clone(),
     };
-    // Texts and a number always serialise.
+    // Texts and a number always serialize.
     format!("{}\n", serde_json::to_string(&line).unwrap_or_default())
 }
 

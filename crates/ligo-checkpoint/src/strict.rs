@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 
 use crate::Error;
-use crate::disguise::recognise;
+use crate::disguise::recognize;
 
 /// The most entries of one object.
 ///
@@ -97,7 +97,7 @@ pub(crate) fn read_json_bytes(path: &Path, kind: JsonFile) -> Result<Vec<u8>, Er
     if content.len() as u64 > most {
         return Err(too_long(content.len() as u64));
     }
-    recognise(path, &content).map_or(Ok(content), Err)
+    recognize(path, &content).map_or(Ok(content), Err)
 }
 
 /// Refuses what is no regular file, before it is opened: a named pipe would wait for a writer.

@@ -9,10 +9,10 @@ pub const WORLD_GRAMS_CO2_PER_KWH: f64 = 445.0;
 /// Where [`WORLD_GRAMS_CO2_PER_KWH`] comes from.
 pub const GRID_SOURCE: &str = "world average of 2024, IEA, Electricity 2025";
 
-/// Energy that an average data centre draws for each unit that reaches its computers (power usage effectiveness), by [`PUE_SOURCE`].
-pub const DATA_CENTRE_PUE: f64 = 1.54;
+/// Energy that an average data center draws for each unit that reaches its computers (power usage effectiveness), by [`PUE_SOURCE`].
+pub const DATA_CENTER_PUE: f64 = 1.54;
 
-/// Where [`DATA_CENTRE_PUE`] comes from.
+/// Where [`DATA_CENTER_PUE`] comes from.
 pub const PUE_SOURCE: &str = "average of Uptime Institute's Global Data Center Survey 2025";
 
 /// Power of a processor's thread while it computes, an assumption for where no counter can be read: servers take 2 to 6 W, desktops up to 10 W.

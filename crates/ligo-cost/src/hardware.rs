@@ -1,6 +1,6 @@
 //! Accelerators by name: what their vendors promise, and what renting one costs.
 //!
-//! Peaks are those of dense products, without sparsity. Nothing reaches them; a plan multiplies them by a utilisation.
+//! Peaks are those of dense products, without sparsity. Nothing reaches them; a plan multiplies them by a utilization.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use crate::utilization::TimedStep;
 /// The share of its peak that hardware is taken to reach where nobody measured it.
 ///
 /// Published trainings of large transformers lie between 21 % (GPT-3) and 46 % (PaLM), see arXiv:2204.02311, table 3.
-pub const ASSUMED_UTILISATION: f64 = 0.35;
+pub const ASSUMED_UTILIZATION: f64 = 0.35;
 
 /// What numbers the products are computed with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,8 +76,8 @@ pub struct Hardware {
     pub watts: f64,
     /// Rent, US dollars an hour; `None` for what people own.
     pub usd_per_hour: Option<f64>,
-    /// Whether it stands in a data centre, whose cooling is charged too.
-    pub in_data_centre: bool,
+    /// Whether it stands in a data center, whose cooling is charged too.
+    pub in_data_center: bool,
     /// Where peak and power come from.
     pub source: &'static str,
     /// Training steps that were timed on it with `ligo`.
@@ -99,7 +99,7 @@ pub const KNOWN: [Hardware; 4] = [
         bf16_flops: 989.4e12,
         watts: 700.0,
         usd_per_hour: Some(2.69),
-        in_data_centre: true,
+        in_data_center: true,
         source: "NVIDIA's H100 data sheet, board power at its limit",
         timed: &[TimedStep {
             precision: Precision::F32,
@@ -120,7 +120,7 @@ pub const KNOWN: [Hardware; 4] = [
         bf16_flops: 312e12,
         watts: 400.0,
         usd_per_hour: Some(1.39),
-        in_data_centre: true,
+        in_data_center: true,
         source: "NVIDIA's A100 data sheet, board power at its limit",
         timed: &[],
     },
@@ -133,7 +133,7 @@ pub const KNOWN: [Hardware; 4] = [
         bf16_flops: 165.2e12,
         watts: 450.0,
         usd_per_hour: Some(0.60),
-        in_data_centre: true,
+        in_data_center: true,
         source: "NVIDIA's Ada architecture paper, board power at its limit",
         timed: &[],
     },
@@ -146,7 +146,7 @@ pub const KNOWN: [Hardware; 4] = [
         bf16_flops: 3.58e12,
         watts: 25.0,
         usd_per_hour: None,
-        in_data_centre: false,
+        in_data_center: false,
         source: "1,280 lanes × 2 × 1.398 GHz; Apple publishes neither peak nor power, so the power is a guess",
         timed: &[],
     },

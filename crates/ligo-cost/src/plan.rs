@@ -20,7 +20,8 @@ pub struct Rates {
     /// Its peak, FLOP/s.
     pub peak_flops: f64,
     /// The share of the peak that training reaches, by the exact count.
-    pub utilisation: f64,
+    #[serde(alias = "utilisation")]
+    pub utilization: f64,
     /// How that share is known; plans that were written before it was told count as assumed.
     #[serde(default)]
     pub utilization_known: Utilization,
@@ -127,7 +128,7 @@ impl Rates {
     /// FLOPs that are done in a second.
     #[must_use]
     pub fn flops_per_second(&self) -> f64 {
-        self.peak_flops * self.utilisation
+        self.peak_flops * self.utilization
     }
 
     /// What some work costs.

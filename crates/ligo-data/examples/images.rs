@@ -141,7 +141,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Puts a picture `[3, side, side]` onto the sheet, its normalisation undone.
+/// Puts a picture `[3, side, side]` onto the sheet, its normalization undone.
 fn paint(canvas: &mut RgbImage, picture: &[f32], side: usize, left: u32, top: u32) {
     let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
     for y in 0..side {

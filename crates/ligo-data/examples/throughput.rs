@@ -4,8 +4,8 @@
 //! cargo run --release -p ligo-data --example throughput -- TOKENIZER TEXT... [--rounds N]
 //! ```
 //!
-//! Ours is all of [`TokenStore::build`]: reading, unpacking, hashing, tokenising and writing the store. The other side gets the documents in memory
-//! and does nothing but tokenise: `encode_batch_fast`, which is what `tokenizers` offers for many texts, on batches and on all texts at once, whichever
+//! Ours is all of [`TokenStore::build`]: reading, unpacking, hashing, tokenizing and writing the store. The other side gets the documents in memory
+//! and does nothing but tokenize: `encode_batch_fast`, which is what `tokenizers` offers for many texts, on batches and on all texts at once, whichever
 //! is faster. The sides take turns, and which begins changes every round; the best round of each counts. Processor time (user mode, where the system
 //! tells) is shown beside, as other programs on the machine disturb it less than the clock.
 #![allow(clippy::print_stdout)]

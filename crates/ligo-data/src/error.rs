@@ -213,7 +213,7 @@ pub enum Error {
         needed: usize,
     },
     /// `tokenizers` could not encode a text.
-    #[error("cannot tokenise a text that starts with {start:?}: {reason}")]
+    #[error("cannot tokenize a text that starts with {start:?}: {reason}")]
     Encode {
         /// The first characters of the text.
         start: String,
@@ -226,7 +226,7 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// Another process is tokenising into the same folder.
+    /// Another process is tokenizing into the same folder.
     #[error("another process is building `{path}`; wait until it has ended, or choose another folder")]
     StoreBusy {
         /// The folder.

@@ -10,7 +10,7 @@ pub enum Note {
     Continued {
         /// The store.
         path: PathBuf,
-        /// Documents that need not be tokenised again.
+        /// Documents that need not be tokenized again.
         documents: u64,
         /// Their tokens, with those between them.
         tokens: u64,

@@ -253,12 +253,12 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_do_not_stay_neighbours() {
+    fn neighbors_do_not_stay_neighbors() {
         // A uniform permutation of n has one expected pair (i, i + 1) that stays adjacent in order; allow a wide margin.
         let order = SampleOrder::new(11, 10_000, true);
         let kept = (0..9_999)
             .filter(|&i| order.sample(0, i) + 1 == order.sample(0, i + 1))
             .count();
-        assert!(kept < 10, "{kept} neighbours kept");
+        assert!(kept < 10, "{kept} neighbors kept");
     }
 }

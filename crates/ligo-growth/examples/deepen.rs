@@ -73,7 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Even rows choose layer i / 2, odd rows are the mean of their neighbours.
+/// Even rows choose layer i / 2, odd rows are the mean of their neighbors.
 fn means(layers: usize, known: usize, device: &Device) -> Tensor<2> {
     let mut rows = vec![0.0f32; layers * known];
     for i in 0..layers {

@@ -73,11 +73,11 @@ pub(crate) fn middle(small: usize, large: usize) -> Vec<usize> {
     let mut list: Vec<usize> = (0..small).collect();
     while list.len() < large {
         let block = (large - list.len()).min(list.len());
-        let centred = (list.len() - block) / 2;
+        let centered = (list.len() - block) / 2;
         let start = if list.len().is_multiple_of(block) {
-            centred / block * block
+            centered / block * block
         } else {
-            centred
+            centered
         };
         let copied = list[start..start + block].to_vec();
         list.splice(start + block..start + block, copied);
@@ -143,13 +143,13 @@ impl DepthInit {
             }
         }
         if noise > 0.0 || random {
-            normalise_rows(&mut matrix, small);
+            normalize_rows(&mut matrix, small);
         }
         matrix
     }
 }
 
-pub(crate) fn normalise_rows(matrix: &mut [f32], columns: usize) {
+pub(crate) fn normalize_rows(matrix: &mut [f32], columns: usize) {
     for row in matrix.chunks_mut(columns) {
         let sum: f32 = row.iter().sum();
         row.iter_mut().for_each(|v| *v /= sum);

@@ -54,7 +54,7 @@ pub struct OperatorInfo {
     /// Whether what is added to matrices cancels over the copies of an input.
     #[serde(default)]
     pub fan_out_fill: bool,
-    /// Whether normalisations without a source have gains of one.
+    /// Whether normalizations without a source have gains of one.
     #[serde(default)]
     pub identity_fill: bool,
     /// How copies of experts differ from what they copy, where there are some.

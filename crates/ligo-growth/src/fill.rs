@@ -28,7 +28,7 @@ pub enum Fill {
         /// Whether all of a layer is new that the small model, by its number, does not have.
         own_layers: bool,
     },
-    /// Zeros, and gains of one where a normalisation has no source: it then does nothing but normalise. Where what it gives is added to the residual
+    /// Zeros, and gains of one where a normalization has no source: it then does nothing but normalize. Where what it gives is added to the residual
     /// stream, nothing is.
     Identity,
     /// As [`Fill::Fresh`], but zero where a new row reads what the small model has, in look-up tables and in vectors (G_zero, Du et
@@ -126,9 +126,9 @@ impl Fill {
             difference: Difference { seed, .. },
         }) = self
         else {
-            let normalises = matches!(self, Self::Identity | Self::FanOut { .. });
+            let normalizes = matches!(self, Self::Identity | Self::FanOut { .. });
             let is_added = small.writes_residual(param.spec);
-            if normalises && !has_source && param.spec.role == Role::NormWeight && !is_added {
+            if normalizes && !has_source && param.spec.role == Role::NormWeight && !is_added {
                 values.fill(1.0.into());
             }
             return;
@@ -305,7 +305,7 @@ const GATES: [&str; 2] = ["ffn_gate", "expert_gate"];
 fn silence(small: &ParamTable, param: &Param<'_>, has_source: bool) -> Box<dyn Fn(usize) -> bool> {
     let spec = param.spec;
     let residual = |axis: &Axis| is_residual(*axis);
-    let outputs_are_normalised = small.norm().is_some_and(|norm| norm.place == NormPlace::Output);
+    let outputs_are_normalized = small.norm().is_some_and(|norm| norm.place == NormPlace::Output);
     let [rows, columns] = [spec.axes.first(), spec.axes.get(1)];
     match (spec.role, rows, columns) {
         // What a layer without a source would add to the residual stream.
@@ -314,7 +314,7 @@ fn silence(small: &ParamTable, param: &Param<'_>, has_source: bool) -> Box<dyn F
         (Role::NormWeight | Role::NormBias | Role::Scale, ..) => Box::new(|_| false),
         // What writes the residual stream.
         (Role::Embedding | Role::Token, _, Some(_)) => Box::new(|_| true),
-        (_, Some(rows), _) if residual(rows) && (has_source || !outputs_are_normalised) => Box::new(|_| true),
+        (_, Some(rows), _) if residual(rows) && (has_source || !outputs_are_normalized) => Box::new(|_| true),
         // A new neuron or head that an old row would read. New channels of the residual stream are zero, so that reading them
         // is harmless.
         (_, Some(rows), Some(columns)) if has_source && !columns.is_fixed() && !residual(columns) => {

@@ -35,7 +35,7 @@ pub fn normal(rng: &mut ChaCha8Rng, std: f64, count: usize) -> Vec<f32> {
 const WORDS_PER_PAIR: u128 = 4;
 
 /// The fresh value of one parameter: matrices and tables from N(0, `initializer_range`²), gains 1, biases 0, as
-/// `transformers` initialises BERT, unless the table says otherwise.
+/// `transformers` initializes BERT, unless the table says otherwise.
 pub fn initial_value(param: &Param<'_>, initializer_range: f64, seed: u64) -> Vec<f32> {
     initial_values_in(param, initializer_range, seed, 0..param.num_elements())
 }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! (LiGO, arXiv 2303.00980, section 3.2; `M = (w ⊗ I) · blockdiag(A_j ⊗ B_j)`). What differs is where the matrices
-//! come from: [`operators`] builds fixed ones (copies of layers and of channels, zero-initialised ones, LEMON's means), and
+//! come from: [`operators`] builds fixed ones (copies of layers and of channels, zero-initialized ones, LEMON's means), and
 //! [`LigoOperator`] holds them as parameters that are trained through the large model's loss.
 //!
 //! One function grows one tensor, [`LinearMap::grow_param`]. [`stream::grow_directory`] calls it tensor by tensor from

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DepthInit, Error, Sharing, WidthInit};
 
-/// The settings of a LiGO operator. How it is trained (rate, warm-up, steps, optimiser) is the trainer's business.
+/// The settings of a LiGO operator. How it is trained (rate, warm-up, steps, optimizer) is the trainer's business.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "snake_case")]
 pub struct LigoConfig {
@@ -73,7 +73,7 @@ pub enum FurtherInit {
     #[default]
     NearZero,
     /// The second term takes the new rows over from the first and fills them from the layer above, as bert2BERT's AKI does
-    /// (with `width_init = "fpi"` it is AKI, but for new entries of normalisations, which AKI copies within the layer).
+    /// (with `width_init = "fpi"` it is AKI, but for new entries of normalizations, which AKI copies within the layer).
     Above,
 }
 
@@ -107,7 +107,7 @@ impl LigoConfig {
     /// Checks that the settings fit together.
     ///
     /// # Errors
-    /// A fixed identity block is asked for with an initialisation that has none, a noise is negative or not a number.
+    /// A fixed identity block is asked for with an initialization that has none, a noise is negative or not a number.
     pub fn validate(&self) -> Result<(), Error> {
         if self.fixed_identity && !self.width_init.has_identity_block() {
             let message = "fixed_identity = true needs a width_init that starts from [I; C]; `isometric` does not";

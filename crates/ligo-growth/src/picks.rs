@@ -131,13 +131,13 @@ impl WidthMatrix {
     /// What it picks; nothing where it does more.
     pub(crate) fn picks(&self) -> Result<Option<&Picks>, Error> {
         if self.0.picks.get().is_none() {
-            let found = self.recognised()?;
+            let found = self.recognized()?;
             let _ = self.0.picks.set(found);
         }
         Ok(self.0.picks.get().and_then(Option::as_ref))
     }
 
-    fn recognised(&self) -> Result<Option<Picks>, Error> {
+    fn recognized(&self) -> Result<Option<Picks>, Error> {
         let [rows, columns] = self.0.shape;
         let read = |first: usize, count: usize| -> Result<Option<Picks>, Error> {
             let part = self.tensor().clone().slice([first..first + count, 0..columns]);

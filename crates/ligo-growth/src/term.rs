@@ -16,7 +16,7 @@ pub struct Term {
     pub bias_depth: BTreeMap<(StackName, &'static str), Tensor<2>>,
     /// Row expansions `Out`.
     pub out: Factors,
-    /// Row expansions of the tensors of some roles, where they differ from `Out`: normalisations, mostly.
+    /// Row expansions of the tensors of some roles, where they differ from `Out`: normalizations, mostly.
     pub roles: BTreeMap<Role, Factors>,
     /// Column expansions `In` of matrices; `None` ties them to `Out`, as LiGO does. Look-up tables have `Out` on their columns.
     pub input: Option<Factors>,

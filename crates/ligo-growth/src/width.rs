@@ -2,7 +2,7 @@ use ligo_arch::Axis;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::depth::normalise_rows;
+use crate::depth::normalize_rows;
 use crate::init;
 use crate::operators::Choice;
 
@@ -53,11 +53,11 @@ impl WidthInit {
         match self {
             Self::Rand => {
                 new.iter_mut().for_each(|v| *v = rng.random());
-                normalise_rows(new, small);
+                normalize_rows(new, small);
             }
             Self::RandSoftmax => {
                 new.iter_mut().for_each(|v| *v = rng.random::<f32>().exp());
-                normalise_rows(new, small);
+                normalize_rows(new, small);
             }
             Self::Select | Self::SelectBalanced => {
                 let choice = match self {

@@ -12,7 +12,7 @@ fn main() -> Result<(), Error> {
     device.seed(1);
     let config = ModelConfig::Bert(BertConfig::new(1_000, 64, 2, 4));
 
-    // Names and shapes first; values come from anywhere: a file, an optimiser, a growth operator.
+    // Names and shapes first; values come from anywhere: a file, an optimizer, a growth operator.
     let skeleton = Model::skeleton(&config, &device)?;
     let std = config.initializer_range();
     let model = skeleton.install(&mut |name: &str, shape: &[usize]| {

@@ -206,5 +206,5 @@ fn causal(inputs: &Inputs) -> Result<&CausalInputs, Error> {
 fn next_token_scores(logits: Tensor<3>, labels: Tensor<2, Int>) -> Scores {
     let [batch, length, vocab] = logits.dims();
     let logits = logits.reshape([batch * length, vocab]);
-    HeadScores::labelled(logits, labels.reshape([batch * length])).into()
+    HeadScores::labeled(logits, labels.reshape([batch * length])).into()
 }

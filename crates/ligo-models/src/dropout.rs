@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbouring_streams_share_no_seed() {
+    fn neighboring_streams_share_no_seed() {
         let seeds = |s: u64| {
             let stream = DropoutStream::new(s);
             (0..100)

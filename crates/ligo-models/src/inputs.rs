@@ -28,7 +28,7 @@ impl TextFeatures {
 pub enum Features {
     /// Token ids.
     Text(TextFeatures),
-    /// Normalised pixels `[B, C, H, W]`.
+    /// Normalized pixels `[B, C, H, W]`.
     Images(Tensor<4>),
 }
 
@@ -128,7 +128,7 @@ pub struct CausalInputs {
 /// One batch of images. `B` images of `K` classes.
 #[derive(Clone, Debug)]
 pub struct ImageInputs {
-    /// Normalised pixels `[B, C, H, W]`.
+    /// Normalized pixels `[B, C, H, W]`.
     pub pixels: Tensor<4>,
     /// The probability of each class, `[B, K]`: one-hot, or mixed and smoothed.
     pub targets: Tensor<2>,

@@ -171,7 +171,7 @@ impl Model {
             ModelConfig::Gpt2(c) => Self::Gpt2(Gpt2LmHeadModel::skeleton(c, device)),
             ModelConfig::GptNeox(c) => Self::GptNeox(GptNeoxForCausalLm::skeleton(c, device)),
             ModelConfig::Opt(c) => Self::Opt(OptForCausalLm::skeleton(c, device)),
-            ModelConfig::Llama(c) if c.normalises_outputs() => Self::Olmo2(Olmo2ForCausalLm::skeleton(c, device)),
+            ModelConfig::Llama(c) if c.normalizes_outputs() => Self::Olmo2(Olmo2ForCausalLm::skeleton(c, device)),
             ModelConfig::Llama(c) if c.experts().is_some() => Self::Mixture(MixtureForCausalLm::skeleton(c, device)),
             ModelConfig::Llama(c) => Self::Llama(LlamaForCausalLm::skeleton(c, device)),
             ModelConfig::Gemma(c) => Self::Gemma(GemmaForCausalLm::skeleton(c, device)),

@@ -5,7 +5,7 @@ use ligo_ops::{Dropout, Norm};
 use crate::Linear;
 use crate::skeleton::vacant;
 
-/// Layer normalisation over the last dimension (Ba et al., arXiv:1607.06450).
+/// Layer normalization over the last dimension (Ba et al., arXiv:1607.06450).
 #[derive(Module, Debug)]
 pub struct LayerNorm {
     /// Gain, `[D]`; `gamma` in older files.

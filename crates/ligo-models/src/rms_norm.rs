@@ -3,7 +3,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::skeleton::vacant;
 
-/// Root-mean-square normalisation over the last dimension (Zhang & Sennrich, arXiv:1910.07467).
+/// Root-mean-square normalization over the last dimension (Zhang & Sennrich, arXiv:1910.07467).
 #[derive(Module, Debug)]
 pub struct RmsNorm {
     /// Gain, `[D]`.

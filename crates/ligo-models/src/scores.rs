@@ -80,7 +80,7 @@ impl Scores {
 
 impl HeadScores {
     /// Of one label for each row.
-    pub(crate) fn labelled(logits: Tensor<2>, labels: Tensor<1, Int>) -> Self {
+    pub(crate) fn labeled(logits: Tensor<2>, labels: Tensor<1, Int>) -> Self {
         let targets = Targets::Labels(labels);
         Self { logits, targets }
     }

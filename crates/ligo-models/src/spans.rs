@@ -11,7 +11,7 @@ pub(crate) fn span_scores(logits: Tensor<3>, inputs: &SpanInputs) -> Scores {
     let [batch, length, _] = logits.dims();
     let end = |i: usize, labels: &Tensor<1, Int>| {
         let logits = logits.clone().slice_dim(2, i..i + 1).reshape([batch, length]);
-        HeadScores::labelled(logits, inside(labels.clone(), length))
+        HeadScores::labeled(logits, inside(labels.clone(), length))
     };
     Scores {
         head: end(0, &inputs.starts),

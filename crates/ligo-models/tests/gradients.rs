@@ -11,7 +11,7 @@ use std::sync::Once;
 
 use burn::tensor::{Device, FloatDType, IntDType, Tensor, TensorData};
 use common::decoders::{balanced, kinds, next_tokens};
-use common::images::{dropping, labelled};
+use common::images::{dropping, labeled};
 use common::{
     answers, any, batch, classes, number, replaced, tiny, tiny_albert, tiny_distilbert, tiny_electra, tiny_modernbert,
     tiny_roberta, values,
@@ -174,7 +174,7 @@ fn models_that_find_answers_pass_gradients_to_the_leaves_behind_installed_tensor
 #[test]
 fn models_of_images_pass_gradients_to_the_leaves_behind_installed_tensors() {
     for config in dropping(0.1, 0.1, 0.3) {
-        check(&config, |device| Inputs::Images(labelled(device)));
+        check(&config, |device| Inputs::Images(labeled(device)));
     }
 }
 

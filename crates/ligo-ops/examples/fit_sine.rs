@@ -25,7 +25,7 @@ fn main() {
     let ys: Vec<f32> = xs.iter().map(|x| x.sin()).collect();
     let [x, y] = [xs, ys].map(|values| Tensor::<2>::from_data(TensorData::new(values, [POINTS, 1]), &device));
 
-    // Parameters are flat between steps, as the optimiser wants them. Weights are [out, in], as in PyTorch.
+    // Parameters are flat between steps, as the optimizer wants them. Weights are [out, in], as in PyTorch.
     let random = |count: usize| Tensor::<1>::random([count], Distribution::Normal(0.0, 0.5), &device);
     let zeros = |count: usize| Tensor::<1>::zeros([count], &device);
     let mut params = [random(HIDDEN), zeros(HIDDEN), random(HIDDEN), zeros(1)];

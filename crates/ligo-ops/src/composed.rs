@@ -41,10 +41,10 @@ pub(crate) fn gelu<const D: usize>(x: Tensor<D>, kind: GeluKind) -> Tensor<D> {
 }
 
 pub(crate) fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<D> {
-    let centred = x.clone() - x.mean_dim(D - 1);
-    let variance = (centred.clone() * centred.clone()).mean_dim(D - 1);
-    let normalised = centred / variance.add_scalar(eps).sqrt();
-    normalised * weight.unsqueeze::<D>() + bias.unsqueeze::<D>()
+    let centered = x.clone() - x.mean_dim(D - 1);
+    let variance = (centered.clone() * centered.clone()).mean_dim(D - 1);
+    let normalized = centered / variance.add_scalar(eps).sqrt();
+    normalized * weight.unsqueeze::<D>() + bias.unsqueeze::<D>()
 }
 
 pub(crate) fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, eps: f64) -> Tensor<D> {

@@ -1,4 +1,4 @@
-//! Layer normalisation, alone and fused with the residual addition before it.
+//! Layer normalization, alone and fused with the residual addition before it.
 
 use burn::backend::{
     Flex,
@@ -133,7 +133,7 @@ fn part<const D: usize>(x: Tensor<D>) -> Part<Flex> {
 #[derive(Debug)]
 struct Node;
 
-/// Inputs: the normalised tensor, weight, bias and, fused, the residual, whose gradient is that of the first.
+/// Inputs: the normalized tensor, weight, bias and, fused, the residual, whose gradient is that of the first.
 impl<const N: usize> Backward<Flex, N> for Node {
     type State = (FlexTensor, FlexTensor, Statistics);
 

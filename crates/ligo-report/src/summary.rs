@@ -199,7 +199,7 @@ pub struct MethodSummary {
     /// Runs of one group are one method with different seeds; where it is empty, runs with the same label are.
     #[serde(default)]
     pub group: String,
-    /// The method: `scratch`, `ligo`, `stackbert`, `direct_copy`, …; decides its colour.
+    /// The method: `scratch`, `ligo`, `stackbert`, `direct_copy`, …; decides its color.
     pub name: String,
     /// The name in tables and pictures: `LiGO`, the same for all seeds.
     pub label: String,

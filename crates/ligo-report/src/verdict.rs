@@ -22,7 +22,7 @@ pub struct Verdict {
 }
 
 /// Methods are ranked by their mean paired saving in FLOPs by the given count. Only those of which every seed reached the target
-/// are: a mean over the lucky seeds would favour unreliable methods.
+/// are: a mean over the lucky seeds would favor unreliable methods.
 #[must_use]
 pub fn verdict(summary: &Summary, counter: Counter) -> Verdict {
     let summary = &*summary.with_groups();

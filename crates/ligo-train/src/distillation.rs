@@ -6,7 +6,7 @@ use crate::{Error, Learner, Leaves, Objective, PretrainObjective, StepContext, T
 
 /// Knowledge inheritance (Qin et al., arXiv:2105.13880): a finished small model teaches at first, and less and less.
 ///
-/// With `T` steps, step `t` minimises
+/// With `T` steps, step `t` minimizes
 ///
 /// ```text
 /// (1 - α) · L + α · τ² · KL(teacher ‖ student),   α = max(1 - t / (share · T), 0)

@@ -8,7 +8,7 @@ use crate::{StepContext, Trained};
 /// Holds the lower part of a model fixed, as the stages of MSLT do (Yang et al., arXiv:2011.13635). What is frozen is not differentiated: the
 /// backward pass ends above it.
 ///
-/// A decoder that is tied to the token table is frozen with the embeddings; the rest of the head and the final normalisation go on.
+/// A decoder that is tied to the token table is frozen with the embeddings; the rest of the head and the final normalization go on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Freeze {

@@ -14,7 +14,7 @@
 //! Several ranks, each with a device of its own, share the micro-batches of every step where the run is given a [`Collective`]
 //! ([`Trainer::with_ranks`]). Bodies that are here are [`Alone`] and [`ThreadRank`].
 //!
-//! Do not use it for labelled texts: they are not here. Products can be in lower precision than `f32` ([`TrainConfig::precision`]); weights
+//! Do not use it for labeled texts: they are not here. Products can be in lower precision than `f32` ([`TrainConfig::precision`]); weights
 //! and moments cannot.
 //!
 //! # Example

@@ -37,7 +37,7 @@ pub struct TextInputs {
 pub struct ImageInputs {
     /// `[B, C, H, W]`.
     pub shape: [usize; 4],
-    /// Normalised pixels, row by row.
+    /// Normalized pixels, row by row.
     pub pixels: Vec<f32>,
 }
 
@@ -76,7 +76,7 @@ impl Inputs {
 }
 
 impl ImageInputs {
-    /// Pixels between -2 and 2, about where normalised ones are.
+    /// Pixels between -2 and 2, about where normalized ones are.
     fn fixed([channels, height, width]: [usize; 3]) -> Self {
         let shape = [SEQUENCES, channels, height, width];
         let mut random = Random(1);

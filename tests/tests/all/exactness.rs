@@ -98,7 +98,7 @@ fn every_operator_keeps_the_function_where_it_says_and_nowhere_else() {
 }
 
 #[test]
-fn a_norm_that_no_source_has_does_nothing_but_normalise() {
+fn a_norm_that_no_source_has_does_nothing_but_normalize() {
     let family = families()
         .into_iter()
         .find(|family| family.name == "modernbert")
@@ -192,7 +192,7 @@ fn settings_that_break_the_symmetry_of_copies_keep_the_function_too() {
         cloning(CloningForm::Noisy, 0.5),
         cloning(CloningForm::Diagonal, 0.0),
         cloning(CloningForm::NoisyDiagonal, 0.5),
-        // As often as every other one: the statistics of a normalisation stay the same.
+        // As often as every other one: the statistics of a normalization stay the same.
         copies(Choice::Balanced),
         copies(Choice::Cyclic),
         lemon(Split::Channel, 0.0),

@@ -16,6 +16,7 @@ mod packages;
 mod recipe_reference;
 mod repository;
 mod shared_layers;
+mod spelling;
 mod test_programs;
 mod tidy;
 mod upcycling;

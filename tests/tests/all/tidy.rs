@@ -1,4 +1,4 @@
-//! The repository's own rules: documentation, licences, lints, file length, no traces of anyone's machine.
+//! The repository's own rules: documentation, licenses, lints, file length, no traces of anyone's machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::repository::{root, workspace};
 
 const MAX_LINES: usize = 700;
-const LICENCE: &str = "MIT OR Apache-2.0";
+const LICENSE: &str = "MIT OR Apache-2.0";
 
 /// The files that belong to the repository: what git tracks or would track; all files but outputs where there is no git.
 fn files() -> Vec<PathBuf> {
@@ -46,7 +46,7 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Path from the root and text of every text file.
-fn texts() -> impl Iterator<Item = (String, String)> {
+pub(crate) fn texts() -> impl Iterator<Item = (String, String)> {
     files().into_iter().filter_map(|path| {
         let text = fs::read_to_string(&path).ok()?;
         Some((
@@ -60,7 +60,7 @@ fn rust_texts() -> impl Iterator<Item = (String, String)> {
     texts().filter(|(path, _)| path.ends_with(".rs"))
 }
 
-fn assert_none(faults: &[String]) {
+pub(crate) fn assert_none(faults: &[String]) {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
@@ -155,14 +155,14 @@ fn every_crate_begins_with_its_documentation() {
 }
 
 #[test]
-fn every_crate_has_the_licence_the_lints_and_the_edition_of_the_workspace() {
+fn every_crate_has_the_license_the_lints_and_the_edition_of_the_workspace() {
     let mut faults = Vec::new();
     for package in workspace().packages {
         let manifest = fs::read_to_string(&package.manifest_path).unwrap();
         let lines: Vec<&str> = manifest.lines().map(str::trim).collect();
-        if package.license.as_deref() != Some(LICENCE) {
+        if package.license.as_deref() != Some(LICENSE) {
             faults.push(format!(
-                "{}: licence {:?}, expected {LICENCE}",
+                "{}: license {:?}, expected {LICENSE}",
                 package.name, package.license
             ));
         }
@@ -200,7 +200,7 @@ fn every_published_crate_says_what_it_is() {
 }
 
 #[test]
-fn both_licences_are_there_in_full() {
+fn both_licenses_are_there_in_full() {
     let mit = fs::read_to_string(root().join("LICENSE-MIT")).unwrap();
     assert!(
         mit.contains("Permission is hereby granted, free of charge") && mit.contains("WITHOUT WARRANTY OF ANY KIND")

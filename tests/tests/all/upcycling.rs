@@ -87,7 +87,7 @@ fn equal_copies_compute_what_the_dense_model_does_whatever_the_fresh_router_says
 }
 
 #[test]
-fn probabilities_that_are_not_normalised_do_not_sum_to_one() {
+fn probabilities_that_are_not_normalized_do_not_sum_to_one() {
     let small = model(json!({"model_type": "qwen3"}));
     let mut json = with_experts(&small, "4", 2).to_json();
     json["norm_topk_prob"] = false.into();

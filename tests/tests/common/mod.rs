@@ -25,7 +25,7 @@ impl Family {
         ModelConfig::from_json(&self.large[growth as usize]).unwrap()
     }
 
-    /// How far apart exact growth may be: rounding, and where layers normalise sums more often than before the ε of each time.
+    /// How far apart exact growth may be: rounding, and where layers normalize sums more often than before the ε of each time.
     pub fn exact(&self) -> f64 {
         let small = self.small();
         let after = small.table().norm().is_some_and(|norm| norm.place == NormPlace::After);

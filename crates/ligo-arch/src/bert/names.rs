@@ -13,11 +13,11 @@ pub(super) struct Names {
     pub base_prefix: &'static str,
     /// The layers.
     pub layers: Stack,
-    /// The masked-language-model head: the layer in front of the decoder, its normalisation, and what holds the decoder.
+    /// The masked-language-model head: the layer in front of the decoder, its normalization, and what holds the decoder.
     pub transform: &'static str,
     pub transform_norm: &'static str,
     pub predictions: &'static str,
-    /// The layer that summarises a sequence for its classifier, and the classifier.
+    /// The layer that summarizes a sequence for its classifier, and the classifier.
     pub summary: &'static str,
     pub classifier: &'static str,
 }

@@ -96,7 +96,7 @@ pub(super) fn table(c: &BertConfig) -> ParamTable {
         .with_base_prefix(names.base_prefix)
 }
 
-/// Tables of tokens, positions and types, and the normalisation of their sum; `base` is what their names begin with.
+/// Tables of tokens, positions and types, and the normalization of their sum; `base` is what their names begin with.
 pub(crate) fn embeddings(rows: &mut Rows, base: &str, h: Axis) {
     let emb = format!("{base}embeddings");
     for (path, entries) in [

@@ -13,8 +13,8 @@ use crate::{Error, ModelConfig, ParamTable, RopeParameters, limits};
 
 /// `config.json` of a Gemma, a Gemma 2 or a Gemma 3 of text, with the names of `transformers`' `GemmaConfig`.
 ///
-/// All gate with GELU, keep gains less one in files, multiply tokens by `√D` and decode with their table. Gemma 2 and 3 also normalise what a
-/// branch adds and limit the attention of some layers to a window; Gemma 2 levels off scores and logits; Gemma 3 normalises each head's queries and
+/// All gate with GELU, keep gains less one in files, multiply tokens by `√D` and decode with their table. Gemma 2 and 3 also normalize what a
+/// branch adds and limit the attention of some layers to a window; Gemma 2 levels off scores and logits; Gemma 3 normalizes each head's queries and
 /// keys and rotates layers with a window otherwise than those without. Fields that are not listed are kept in [`GemmaConfig::extra`] and written back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GemmaConfig {
@@ -178,12 +178,12 @@ impl GemmaConfig {
         self.model_type == "gemma"
     }
 
-    /// Whether what a branch adds is normalised, too.
+    /// Whether what a branch adds is normalized, too.
     pub fn has_output_norms(&self) -> bool {
         !self.is_first()
     }
 
-    /// Whether each head's queries and keys are normalised.
+    /// Whether each head's queries and keys are normalized.
     pub fn has_head_norms(&self) -> bool {
         self.model_type == "gemma3_text"
     }

@@ -20,7 +20,7 @@ pub struct Experts {
     /// Neurons of an expert.
     pub neurons: usize,
     /// Whether the probabilities of those are divided by their sum.
-    pub normalised: bool,
+    pub normalized: bool,
     /// How much the loss that balances experts weighs in training, where it is asked for.
     pub balance: Option<f64>,
 }
@@ -33,7 +33,7 @@ pub(crate) const STEP: &str = "decoder_sparse_step";
 pub(crate) const COUNTS: [&str; 2] = ["num_local_experts", "num_experts"];
 pub(crate) const ACTIVE: &str = "num_experts_per_tok";
 pub(crate) const NEURONS: &str = "moe_intermediate_size";
-pub(crate) const NORMALISED: &str = "norm_topk_prob";
+pub(crate) const NORMALIZED: &str = "norm_topk_prob";
 const BALANCED: &str = "output_router_logits";
 const BALANCE: &str = "router_aux_loss_coef";
 const JITTER: &str = "router_jitter_noise";
@@ -77,7 +77,7 @@ impl LlamaConfig {
                 true => count(768, &[NEURONS]),
                 false => self.intermediate_size,
             },
-            normalised: !is_qwen || says(NORMALISED) == Some(true),
+            normalized: !is_qwen || says(NORMALIZED) == Some(true),
             balance: (says(BALANCED) == Some(true)).then(balance),
         })
     }
@@ -172,7 +172,7 @@ pub(super) fn check(c: &LlamaConfig) -> Result<(), Error> {
     for field in COUNTS.into_iter().chain([ACTIVE, NEURONS, STEP]) {
         expect(&c.extra, field, is_number, "a whole number of 1 or more")?;
     }
-    for field in [NORMALISED, BALANCED] {
+    for field in [NORMALIZED, BALANCED] {
         expect(&c.extra, field, Value::is_boolean, "true or false")?;
     }
     let is_weight = |value: &Value| value.as_f64().is_some_and(|weight| (0.0..=1e3).contains(&weight));

@@ -45,7 +45,7 @@ pub(super) fn table(c: &LlamaConfig) -> ParamTable {
     if let Some(experts) = experts {
         moe::rows(c, experts, &mut rows);
     }
-    let (inner_norms, norms) = match c.normalises_outputs() {
+    let (inner_norms, norms) = match c.normalizes_outputs() {
         true => (Some(olmo2::INNER_NORMS), olmo2::NORMS),
         false => (c.has_head_norms().then_some(HEAD_NORMS), NORMS),
     };
@@ -104,7 +104,7 @@ pub(super) fn table(c: &LlamaConfig) -> ParamTable {
     .with_units(head_units(width, times))
     .with_norm(Norm {
         kind: NormKind::Rms,
-        place: match c.normalises_outputs() {
+        place: match c.normalizes_outputs() {
             true => NormPlace::Output,
             false => NormPlace::Before,
         },

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::architectures::{Architecture, Kind};
 use crate::{Error, HiddenAct};
 
-/// ε of every normalisation; no argument that JSON could hold says another one.
+/// ε of every normalization; no argument that JSON could hold says another one.
 pub(crate) const EPSILON: f64 = 1e-6;
 
 /// The arguments that decide sizes and function, as far as they may differ here.

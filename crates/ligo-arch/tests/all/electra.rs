@@ -61,7 +61,7 @@ fn the_generator_decodes_with_its_token_table() {
         shape(&generator(6, false), "generator_lm_head.weight"),
         Some(vec![9, 6])
     );
-    // Where nothing projects, the normalisation in front of a tied decoder follows the residual stream.
+    // Where nothing projects, the normalization in front of a tied decoder follows the residual stream.
     let table = own.table();
     let norm = table.get("generator_predictions.LayerNorm.weight").unwrap();
     assert_eq!(norm.axes(), [Axis::HEAD_INPUT]);

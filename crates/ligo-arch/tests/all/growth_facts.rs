@@ -78,7 +78,7 @@ fn a_heads_dense_layer_belongs_to_what_scales_its_outputs() {
 }
 
 #[test]
-fn every_family_says_how_it_normalises() {
+fn every_family_says_how_it_normalizes() {
     for model in models() {
         let norm = model.table().norm().unwrap();
         let place = match model.model_type() {

@@ -207,7 +207,7 @@ fn a_part_of_each_head_of_a_phi3_may_be_turned() {
 }
 
 #[test]
-fn olmo2_normalises_what_sub_layers_give_and_all_heads_together() {
+fn olmo2_normalizes_what_sub_layers_give_and_all_heads_together() {
     let table = ModelConfig::from_json(&base("olmo2")).unwrap().table();
     assert_eq!(table.norm().unwrap().place, NormPlace::Output);
     for (name, axis, width) in [("q_norm", Axis::QUERY, 16), ("k_norm", Axis::KEY, 8)] {
@@ -220,12 +220,12 @@ fn olmo2_normalises_what_sub_layers_give_and_all_heads_together() {
     let names: Vec<String> = table.params().map(|p| p.name).collect();
     assert!(names.contains(&"model.layers.0.post_feedforward_layernorm.weight".into()));
     assert!(!names.iter().any(|name| name.contains("input_layernorm")));
-    assert!(table.normalises_heads_together());
+    assert!(table.normalizes_heads_together());
     assert!(
         !ModelConfig::from_json(&base("llama"))
             .unwrap()
             .table()
-            .normalises_heads_together()
+            .normalizes_heads_together()
     );
     // What is added to the residual stream is what the norms give.
     let writers = |model_type: &str| {

@@ -20,7 +20,7 @@ fn the_published_model_has_as_many_parameters_as_the_reference_counts() {
 }
 
 #[test]
-fn all_layers_but_the_first_normalise_what_attention_reads() {
+fn all_layers_but_the_first_normalize_what_attention_reads() {
     let table = read(json!({})).unwrap().table();
     let named = |part: &str| {
         let names = table.params().map(|param| param.name);
@@ -29,7 +29,7 @@ fn all_layers_but_the_first_normalise_what_attention_reads() {
     let layers = [1, 2, 3].map(|layer| format!("model.layers.{layer}.attn_norm.weight"));
     assert_eq!(named("attn_norm"), layers);
     assert_eq!(named("mlp_norm").len(), 4);
-    assert!(table.normalises_ends() && !table.has_shifts());
+    assert!(table.normalizes_ends() && !table.has_shifts());
     let norm = table
         .specs()
         .iter()

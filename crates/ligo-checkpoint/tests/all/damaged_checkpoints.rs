@@ -1,4 +1,4 @@
-//! Damaged checkpoint directories: each damage is recognised, and the checkpoint before it is used.
+//! Damaged checkpoint directories: each damage is recognized, and the checkpoint before it is used.
 
 use std::fs;
 use std::path::Path;
@@ -99,7 +99,7 @@ fn a_flipped_bit_is_reported_with_the_file_name() {
 }
 
 #[test]
-fn a_flipped_bit_in_the_manifest_is_recognised() {
+fn a_flipped_bit_in_the_manifest_is_recognized() {
     for bit in [0, 83, 400, 1000, 2000] {
         falls_back(
             |dir| flip(&dir.join("manifest.json"), bit),
@@ -122,7 +122,7 @@ fn an_extra_file_is_named() {
 }
 
 #[test]
-fn a_wrong_hash_or_size_in_the_manifest_is_recognised() {
+fn a_wrong_hash_or_size_in_the_manifest_is_recognized() {
     falls_back(
         |dir| edit_manifest(dir, |text| text.replace("\"bytes\": 7", "\"bytes\": 8")),
         |error| {
@@ -199,7 +199,7 @@ fn a_manifest_that_points_outside_or_is_rewritten_is_refused() {
 }
 
 #[test]
-fn swapped_files_are_recognised() {
+fn swapped_files_are_recognized() {
     falls_back(
         |dir| {
             fs::rename(dir.join(FILES[0]), dir.join("swap")).unwrap();

@@ -60,8 +60,8 @@ pub struct PlanArgs {
     #[arg(long, value_name = "NAME")]
     pub precision: Option<Precision>,
     /// Share of the hardware's peak that training reaches, 0 to 1.
-    #[arg(long, value_name = "X", value_parser = share)]
-    pub utilisation: Option<f64>,
+    #[arg(long, alias = "utilisation", value_name = "X", value_parser = share)]
+    pub utilization: Option<f64>,
     /// US dollars for an hour of the hardware.
     #[arg(long, value_name = "X", value_parser = amount)]
     pub price_per_hour: Option<f64>,
@@ -154,7 +154,7 @@ pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Failure
 pub(super) fn terms(args: &PlanArgs, recipe: &Recipe, choice: DeviceChoice, ui: &Ui) -> Result<Terms, Failure> {
     let asked = Asked {
         precision: args.precision.unwrap_or(cost::counted(recipe.large.train.precision)),
-        utilisation: args.utilisation,
+        utilization: args.utilization,
         usd_per_hour: args.price_per_hour,
         grams_co2_per_kwh: args.carbon_intensity,
         pue: args.pue,
@@ -199,7 +199,7 @@ fn known(name: &str) -> Result<&'static Hardware, Failure> {
         Failure::other(
             format!("no hardware is known by the name `{name}`{near}"),
             format!(
-                "known are {}; for other hardware take one of them, with --utilisation, --watts and --price-per-hour of yours",
+                "known are {}; for other hardware take one of them, with --utilization, --watts and --price-per-hour of yours",
                 names().collect::<Vec<_>>().join(", ")
             ),
         )
@@ -212,7 +212,7 @@ fn this(recipe: &Recipe, facts: &DataFacts, asked: &Asked, choice: DeviceChoice,
     let picked = ligo_device::pick(choice)?;
     ligo_experiment::check_precision(&picked, precision)?;
     let machine = Machine::measured(&picked, precision);
-    if asked.utilisation.is_some() {
+    if asked.utilization.is_some() {
         return Ok(plan::of_this(&machine, asked, None));
     }
     ui.say(&format!("measuring some steps of the large model on {}", picked.name));

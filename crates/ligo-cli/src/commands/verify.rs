@@ -130,7 +130,7 @@ fn run_to(args: &VerifyArgs, device: &Device, out: &mut dyn Write) -> Result<(),
     let states = model.hidden_states(&features).map_err(LoadError::from)?;
     let hidden = states.into_iter().map(Values::of).collect::<Result<Vec<_>, _>>()?;
     let logits = Values::of(model.logits(&features).map_err(LoadError::from)?)?;
-    summarise(&logits, out)?;
+    summarize(&logits, out)?;
     if let Some(path) = &args.dump {
         ligo_verify::write(path, &inputs, &logits, &hidden)?;
         writeln!(out, "written: {}", path.display())?;
@@ -150,7 +150,7 @@ fn run_to(args: &VerifyArgs, device: &Device, out: &mut dyn Write) -> Result<(),
     ask_reference(args, &source, &inputs, &logits, &hidden, out)
 }
 
-fn summarise(logits: &Values, out: &mut dyn Write) -> Result<(), Error> {
+fn summarize(logits: &Values, out: &mut dyn Write) -> Result<(), Error> {
     let n = logits.values.len().max(1) as f64;
     let values = || logits.values.iter().map(|value| f64::from(*value));
     let mean = values().sum::<f64>() / n;

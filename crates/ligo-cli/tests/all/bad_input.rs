@@ -331,8 +331,8 @@ fn class_folders(place: &Place, classes: &[&str], count: u8) {
     for (c, class) in classes.iter().enumerate() {
         fs::create_dir_all(place.path(&format!("pictures/{class}"))).unwrap();
         for i in 0..count {
-            let colour = |x: u32, y: u32| image::Rgb([(80 * c) as u8 + i, (x * 3) as u8, (y * 3) as u8]);
-            let picture = image::RgbImage::from_fn(40, 36, colour);
+            let color = |x: u32, y: u32| image::Rgb([(80 * c) as u8 + i, (x * 3) as u8, (y * 3) as u8]);
+            let picture = image::RgbImage::from_fn(40, 36, color);
             picture.save(place.path(&format!("pictures/{class}/{i}.jpg"))).unwrap();
         }
     }

@@ -34,7 +34,7 @@ fn road(recipe: &str, more: &[&str]) {
     std::fs::create_dir(place.path("pictures")).unwrap();
     place.write("pictures/train.bin", records(60));
     place.write("pictures/valid.bin", records(12));
-    place.write("pictures/classes.txt", "dark\ngrey\nbright\n");
+    place.write("pictures/classes.txt", "dark\ngray\nbright\n");
     let mut arguments = vec!["run", "--recipe", recipe, "--out", "run"];
     for setting in SHORT.iter().chain(more) {
         arguments.extend(["--set", setting]);

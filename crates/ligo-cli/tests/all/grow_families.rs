@@ -57,7 +57,7 @@ fn families_grow_to_what_they_compute() {
         "phi3/grouped_padding",
         "olmo2/grouped",
         "opt/tied",
-        "opt/normalised_behind_projected",
+        "opt/normalized_behind_projected",
         "distilbert/tied",
         "electra/discriminator",
         "electra/discriminator_projected_padding",

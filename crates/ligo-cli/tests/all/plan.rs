@@ -143,7 +143,7 @@ fn a_share_that_nobody_measured_is_called_assumed_in_text_and_json() {
         (
             "h100",
             Asked {
-                utilisation: Some(0.35),
+                utilization: Some(0.35),
                 ..Asked::default()
             },
             "as asked",
@@ -178,7 +178,7 @@ fn other_assumptions_change_the_bill_as_they_say() {
     let usual = priced(&recipe, "a100", &Asked::default());
     let asked = Asked {
         precision: Precision::Bf16,
-        utilisation: Some(0.7),
+        utilization: Some(0.7),
         usd_per_hour: Some(2.78),
         grams_co2_per_kwh: Some(44.5),
         pue: Some(1.0),
@@ -307,7 +307,7 @@ fn this_machine_is_measured_with_steps_of_every_kind_of_data() {
         let arguments = [&["plan", "--recipe", recipe, "--json", "--quiet"], small.as_slice()].concat();
         let plan: Plan = serde_json::from_str(&place.shown(&arguments)).unwrap();
         assert!(plan.large.name.starts_with(model), "{}", plan.large.name);
-        let share = plan.rates.utilisation;
+        let share = plan.rates.utilization;
         assert!(share > 0.0 && share.is_finite(), "{recipe}: {share}");
         assert!(plan.rates.watts.unwrap() > 0.0);
         assert_says(
@@ -336,7 +336,7 @@ fn wrong_options_are_told_with_the_right_ones() {
     );
     assert_says(&place.refused(&with(&["--precision", "bf16"])), &["computes in f32"]);
     for (option, value, right) in [
-        ("--utilisation", "1.5", "up to 1"),
+        ("--utilization", "1.5", "up to 1"),
         ("--pue", "0.9", "at least 1"),
         ("--price-per-hour", "-1", "at least 0"),
         ("--precision", "f16", "f32, tf32, bf16"),

@@ -125,7 +125,7 @@ fn pictures_to_a_grown_model_of_images() {
         |i: usize| std::iter::once((i % 3) as u8).chain((0..3072).map(move |j| (i % 3 * 80 + (i * 7 + j) % 40) as u8));
     place.write("pictures/train.bin", (0..40).flat_map(record).collect::<Vec<u8>>());
     place.write("pictures/valid.bin", (0..9).flat_map(record).collect::<Vec<u8>>());
-    place.write("pictures/classes.txt", "dark\ngrey\nbright\n");
+    place.write("pictures/classes.txt", "dark\ngray\nbright\n");
     let images = place.shown(&["images", "--data", "pictures", "--size", "16", "--out", "data"]);
     assert_says(&images, &["40 images of 3 classes", "9 images"]);
     // The number of classes comes with the images, and their names.
@@ -218,12 +218,12 @@ fn a_method_of_several_stages_grows_from_one_to_the_next() {
 }
 
 #[test]
-fn tokenising_goes_on_where_a_fault_in_the_text_ended_it() {
+fn tokenizing_goes_on_where_a_fault_in_the_text_ended_it() {
     let place = Place::new();
     let words: Vec<String> = (0..500).map(|i| format!("w{i}")).collect();
     let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(String::from);
     place.write("vocab.txt", [&special[..], &words].concat().join("\n"));
-    // More than one piece of what is tokenised at once.
+    // More than one piece of what is tokenized at once.
     let document = |d: usize| {
         (0..400)
             .map(|i| words[(d * 31 + i * 7) % 500].as_str())

@@ -126,8 +126,8 @@ fn what_holds_code_or_no_weights_is_refused_with_what_to_do() {
     let sharded = place_of(&saved(&empty, "Float", "module."));
     assert_says(&sharded.refused(&GROW), &["found [0]", "ZeRO", "zero_to_fp32.py"]);
 
-    let quantised = place_of(&saved(&tensors(&config), "Int", ""));
-    assert_says(&quantised.refused(&GROW), &["found I32", "quantised"]);
+    let quantized = place_of(&saved(&tensors(&config), "Int", ""));
+    assert_says(&quantized.refused(&GROW), &["found I32", "quantized"]);
 
     let half = place(&config, "model.safetensors.incomplete", b"");
     assert_says(

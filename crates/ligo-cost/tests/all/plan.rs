@@ -1,6 +1,6 @@
 //! Prices by hand: time, energy, carbon dioxide and money, what may be saved, and what is not known.
 
-use ligo_cost::hardware::{ASSUMED_UTILISATION, Hardware, KNOWN, Precision};
+use ligo_cost::hardware::{ASSUMED_UTILIZATION, Hardware, KNOWN, Precision};
 use ligo_cost::memory::{Batch, training};
 use ligo_cost::plan::{Bill, Expected, FORMAT, Plan, PlannedModel, PlannedRun, Rates, Work};
 use ligo_cost::published::{PUBLISHED, expectation};
@@ -11,7 +11,7 @@ fn rates() -> Rates {
     Rates {
         hardware: "a machine".into(),
         peak_flops: 10e12,
-        utilisation: 0.5,
+        utilization: 0.5,
         utilization_known: Utilization::Given,
         precision: Precision::F32,
         watts: Some(400.0),
@@ -169,7 +169,7 @@ fn an_h100_through_vulkan_is_nineteen_times_slower_than_was_assumed() {
     // 541 GFLOP in 440 ms.
     assert!((timed.flops_per_second() / 1.229e12 - 1.0).abs() < 1e-2);
     let share = timed.flops_per_second() / h100.f32_flops;
-    let ratio = ASSUMED_UTILISATION / share;
+    let ratio = ASSUMED_UTILIZATION / share;
     assert!((18.5..19.5).contains(&ratio), "{ratio}");
     assert_eq!(timed.utilization().word(), "measured");
 }
@@ -199,7 +199,11 @@ fn how_a_share_is_known_stands_in_the_json_and_older_plans_count_as_assumed() {
     assert_eq!(value["utilization_known"]["known"], "measured");
     assert_eq!(value["utilization_known"]["by"], "ligo through vulkan");
     assert_eq!(serde_json::from_value::<Rates>(value.clone()).unwrap(), measured);
-    value.as_object_mut().unwrap().remove("utilization_known");
+    // As earlier versions wrote it.
+    let fields = value.as_object_mut().unwrap();
+    fields.remove("utilization_known");
+    let share = fields.remove("utilization").unwrap();
+    fields.insert("utilisation".into(), share);
     let older: Rates = serde_json::from_value(value).unwrap();
     assert_eq!(older.utilization_known, Utilization::Assumed);
 }
@@ -211,7 +215,7 @@ fn bert_base_on_an_h100_in_f32_takes_three_and_a_half_days_at_the_usual_share() 
     let h100 = Hardware::by_name("h100").unwrap();
     let rates = Rates {
         peak_flops: h100.f32_flops,
-        utilisation: ASSUMED_UTILISATION,
+        utilization: ASSUMED_UTILIZATION,
         ..rates()
     };
     let bill = rates.bill(Work {

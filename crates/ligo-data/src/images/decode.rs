@@ -1,6 +1,6 @@
 //! JPEG and PNG files to pictures.
 //!
-//! A damaged file is refused, not shown as far as it goes: half a picture with a grey rest would be trained on unnoticed.
+//! A damaged file is refused, not shown as far as it goes: half a picture with a gray rest would be trained on unnoticed.
 
 use std::io::Cursor;
 
@@ -47,8 +47,8 @@ fn jpeg(bytes: &[u8]) -> Result<Image, String> {
         .set_max_height(MAX_SIDE);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(|error| error.to_string())?;
-    let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
-    let (colorspace, channels) = if grey {
+    let gray = decoder.input_colorspace() == Some(ColorSpace::Luma);
+    let (colorspace, channels) = if gray {
         (ColorSpace::Luma, 1)
     } else {
         (ColorSpace::RGB, 3)

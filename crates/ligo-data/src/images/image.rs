@@ -15,7 +15,7 @@ pub struct Rect {
     pub width: usize,
 }
 
-/// A picture of bytes, `[height, width, channels]` row after row; three channels are red, green, blue, one is grey.
+/// A picture of bytes, `[height, width, channels]` row after row; three channels are red, green, blue, one is gray.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     height: usize,
@@ -104,7 +104,7 @@ impl Image {
         self.pixels.chunks_exact(3).map(luma).collect()
     }
 
-    /// The picture in grey (1) or colour (3): grey is repeated, colour is turned into its brightness.
+    /// The picture in gray (1) or color (3): gray is repeated, color is turned into its brightness.
     #[must_use]
     pub fn with_channels(self, channels: usize) -> Self {
         if channels == self.channels {
@@ -113,7 +113,7 @@ impl Image {
         let pixels = if channels == 1 {
             self.luma()
         } else {
-            self.pixels.iter().flat_map(|&grey| [grey; 3]).collect()
+            self.pixels.iter().flat_map(|&gray| [gray; 3]).collect()
         };
         Self::from_parts(self.height, self.width, if channels == 1 { 1 } else { 3 }, pixels)
     }
@@ -156,14 +156,14 @@ impl Image {
     }
 
     /// The middle `height × width` pixels. An odd rest is divided as torchvision's `CenterCrop` does: half of it, ties to even.
-    pub(super) fn centre(&self, height: usize, width: usize) -> Self {
+    pub(super) fn center(&self, height: usize, width: usize) -> Self {
         let offset = |have: usize, want: usize| ((have as f64 - want as f64) / 2.0).round_ties_even() as isize;
         self.window(offset(self.height, height), offset(self.width, width), height, width)
     }
 
     /// The middle `height × width` pixels as the image processors of `transformers` cut them out: of an odd rest the smaller half lies above
     /// and to the left.
-    pub(super) fn processed_centre(&self, height: usize, width: usize) -> Self {
+    pub(super) fn processed_center(&self, height: usize, width: usize) -> Self {
         let offset = |have: usize, want: usize| (have.cast_signed() - want.cast_signed()).div_euclid(2);
         self.window(offset(self.height, height), offset(self.width, width), height, width)
     }
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(image.window(1, 1, 1, 3).pixels(), [4, 0, 0]);
         assert_eq!(image.window(-9, 0, 2, 2).pixels(), [0; 4]);
         assert_eq!(image.window(0, 7, 2, 2).pixels(), [0; 4]);
-        assert_eq!(image.centre(1, 1).pixels(), [1]);
+        assert_eq!(image.center(1, 1).pixels(), [1]);
     }
 
     #[test]
@@ -212,8 +212,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn flipping_twice_changes_nothing(height in 1usize..9, width in 1usize..9, colour: bool, seed: u8) {
-            let channels = if colour { 3 } else { 1 };
+        fn flipping_twice_changes_nothing(height in 1usize..9, width in 1usize..9, color: bool, seed: u8) {
+            let channels = if color { 3 } else { 1 };
             let pixels: Vec<u8> = (0..height * width * channels).map(|at| (at as u8).wrapping_mul(37).wrapping_add(seed)).collect();
             let image = Image::new(height, width, channels, pixels).unwrap();
             let flipped = image.flipped();

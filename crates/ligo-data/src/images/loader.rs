@@ -19,7 +19,7 @@ use crate::{Cursor, Error, Result, SampleOrder, VALIDATION_SEED};
 pub struct ImageBatch {
     /// Pictures, `B`.
     pub batch_size: usize,
-    /// 3 (red, green, blue) or 1 (grey), `C`.
+    /// 3 (red, green, blue) or 1 (gray), `C`.
     pub channels: usize,
     /// Rows, `H`.
     pub height: usize,
@@ -27,7 +27,7 @@ pub struct ImageBatch {
     pub width: usize,
     /// Classes, `K`.
     pub num_classes: usize,
-    /// Normalised pictures, `[B, C, H, W]`.
+    /// Normalized pictures, `[B, C, H, W]`.
     pub pixels: Vec<f32>,
     /// What a picture should be taken for, `[B, K]`: rows of shares that sum to 1, in validation 1 for the label.
     pub targets: Vec<f32>,
@@ -46,7 +46,7 @@ pub struct ImageLoaderSettings {
     pub augmentation: Augmentation,
     /// The model's input.
     pub preprocessor: Preprocessor,
-    /// Channels of the model's input: with 3, grey pictures are repeated; with 1, colour is turned into brightness. `None` keeps what the
+    /// Channels of the model's input: with 3, gray pictures are repeated; with 1, color is turned into brightness. `None` keeps what the
     /// set has.
     pub channels: Option<usize>,
     /// Whether the pictures of the set may be smaller than the model's input and are then stretched.
@@ -89,7 +89,7 @@ impl ImageLoader {
         if ![1, 3].contains(&channels) {
             return Err(Error::BadSetting {
                 name: "channels",
-                expected: "1 (grey) or 3 (colour)",
+                expected: "1 (gray) or 3 (color)",
                 found: channels.to_string(),
             });
         }
@@ -184,7 +184,7 @@ impl ImageLoader {
         let side = self.settings.preprocessor.image_size;
         let mut batch = self.prepare(&visits, |image, pixels, key| {
             let seen = augmentation.apply(&image, &self.settings.preprocessor, key);
-            self.normalise(&seen, pixels);
+            self.normalize(&seen, pixels);
             augmentation.erase(pixels, side, side, key);
         });
         let first = self.key(Visit {
@@ -222,7 +222,7 @@ impl ImageLoader {
                 index: batch as u64 * batch_size as u64,
             };
             let mut batch = self.prepare(&order.visits(cursor, batch_size).0, |image, pixels, _| {
-                self.normalise(&self.settings.preprocessor.evaluation_view(&image), pixels);
+                self.normalize(&self.settings.preprocessor.evaluation_view(&image), pixels);
             });
             batch.targets = soft_targets(&batch.labels, batch.num_classes, 0.0, 1.0);
             batch
@@ -264,7 +264,7 @@ impl ImageLoader {
     }
 
     /// Bytes `[H, W, C]` to numbers `[C, H, W]`.
-    fn normalise(&self, image: &Image, pixels: &mut [f32]) {
+    fn normalize(&self, image: &Image, pixels: &mut [f32]) {
         let planes = pixels.chunks_exact_mut(image.height() * image.width());
         for (channel, (plane, table)) in planes.zip(&self.tables).enumerate() {
             let bytes = image.pixels()[channel..].iter().step_by(self.channels);

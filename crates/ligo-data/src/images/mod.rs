@@ -1,6 +1,6 @@
-//! Pictures on disk to batches of normalised pixels with soft labels.
+//! Pictures on disk to batches of normalized pixels with soft labels.
 //!
-//! [`ImageSource`] finds labelled pictures, [`ImageSet`] keeps them decoded in a memory-mapped file, and [`ImageLoader`] turns it into augmented
+//! [`ImageSource`] finds labeled pictures, [`ImageSet`] keeps them decoded in a memory-mapped file, and [`ImageLoader`] turns it into augmented
 //! batches. Order and augmentation are pure functions of (seed, epoch, sample), as for text.
 
 mod augment;

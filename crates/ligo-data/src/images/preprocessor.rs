@@ -14,16 +14,16 @@ use crate::{Error, Result, input};
 /// The file of a model directory that says how its pictures are prepared.
 pub const PREPROCESSOR_CONFIG: &str = "preprocessor_config.json";
 
-/// The mean colour of ImageNet (timm's `IMAGENET_DEFAULT_MEAN`).
+/// The mean color of ImageNet (timm's `IMAGENET_DEFAULT_MEAN`).
 const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// Its standard deviation (timm's `IMAGENET_DEFAULT_STD`).
 const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 /// The share of the resized picture that validation shows; `--eval-crop-ratio` of DeiT.
-const CENTRE_SHARE: f64 = 0.875;
+const CENTER_SHARE: f64 = 0.875;
 /// The largest model input; beyond it the numbers of a file are a mistake.
 const MAX_SIDE: usize = 4_096;
 
-/// Size and normalisation of a model's input: `x = (v · scale − mean) / std` for a byte `v`.
+/// Size and normalization of a model's input: `x = (v · scale − mean) / std` for a byte `v`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocessor {
@@ -60,7 +60,7 @@ impl Preprocessor {
     /// pixels see the whole picture.
     pub fn imagenet(image_size: usize) -> Self {
         let resize_side = if image_size > SMALL_SIDE {
-            (image_size as f64 / CENTRE_SHARE) as usize
+            (image_size as f64 / CENTER_SHARE) as usize
         } else {
             image_size
         };
@@ -141,9 +141,9 @@ impl Preprocessor {
                 _ => return Err(format!("`rescale_factor`: expected a number above 0, found {factor}")),
             },
         };
-        let normalise = flag("do_normalize", true)?;
+        let normalize = flag("do_normalize", true)?;
         let numbers = |name: &str, off: f32, default: [f32; 3]| match config.get(name) {
-            _ if !normalise => Ok(vec![off]),
+            _ if !normalize => Ok(vec![off]),
             None | Some(Value::Null) => Ok(default.to_vec()),
             Some(value) => channel_numbers(name, value),
         };
@@ -220,7 +220,7 @@ impl Preprocessor {
     pub(super) fn evaluation_view(&self, image: &Image) -> Image {
         let resized = self.resized(image, self.resize_side);
         let resized = resized.as_ref().unwrap_or(image);
-        resized.processed_centre(self.image_size, self.image_size)
+        resized.processed_center(self.image_size, self.image_size)
     }
 
     /// The whole picture (its middle, where it is not square) in the model's size.
@@ -229,7 +229,7 @@ impl Preprocessor {
         resized
             .as_ref()
             .unwrap_or(image)
-            .centre(self.image_size, self.image_size)
+            .center(self.image_size, self.image_size)
     }
 
     /// With a shorter side of so many pixels, unless it has that.
@@ -238,10 +238,10 @@ impl Preprocessor {
         (height.min(width) != side).then(|| resize_shorter(image, side, self.filter))
     }
 
-    /// The byte that normalisation turns into 0, for each channel.
-    pub(super) fn mean_colour(&self, channels: usize) -> Vec<u8> {
-        let colour = |mean: f32| (mean / self.scale).round_ties_even().clamp(0.0, 255.0) as u8;
-        per_channel(&self.mean, channels).into_iter().map(colour).collect()
+    /// The byte that normalization turns into 0, for each channel.
+    pub(super) fn mean_color(&self, channels: usize) -> Vec<u8> {
+        let color = |mean: f32| (mean / self.scale).round_ties_even().clamp(0.0, 255.0) as u8;
+        per_channel(&self.mean, channels).into_iter().map(color).collect()
     }
 
     /// What each byte becomes, for each channel.
@@ -252,7 +252,7 @@ impl Preprocessor {
     }
 }
 
-/// One number for each channel. A grey picture takes the mean of three.
+/// One number for each channel. A gray picture takes the mean of three.
 fn per_channel(numbers: &[f32], channels: usize) -> Vec<f32> {
     match numbers {
         [one] => vec![*one; channels],
@@ -377,6 +377,6 @@ mod tests {
         assert_eq!((seen.height(), seen.width()), (224, 224));
         let small = Image::from_parts(28, 28, 1, (0..784).map(|at| at as u8).collect());
         assert_eq!(Preprocessor::imagenet(28).evaluation_view(&small), small);
-        assert_eq!(Preprocessor::imagenet(28).mean_colour(3), [124, 116, 104]);
+        assert_eq!(Preprocessor::imagenet(28).mean_color(3), [124, 116, 104]);
     }
 }

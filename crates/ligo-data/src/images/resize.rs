@@ -68,10 +68,10 @@ fn taps(input: usize, output: usize, filter: Filter) -> Vec<Taps> {
     let radius = filter.radius() * stretch;
     (0..output)
         .map(|at| {
-            let centre = (at as f64 + 0.5) * scale;
-            let first = (centre - radius + 0.5).max(0.0) as usize;
-            let last = ((centre + radius + 0.5) as usize).min(input);
-            let weights = (first..last).map(|x| filter.kernel((x as f64 - centre + 0.5) / stretch));
+            let center = (at as f64 + 0.5) * scale;
+            let first = (center - radius + 0.5).max(0.0) as usize;
+            let last = ((center + radius + 0.5) as usize).min(input);
+            let weights = (first..last).map(|x| filter.kernel((x as f64 - center + 0.5) / stretch));
             let weights: Vec<f64> = weights.collect();
             let sum: f64 = weights.iter().sum();
             let fixed = |weight: &f64| (weight / sum * f64::from(1u32 << PRECISION_BITS)).round() as i32;

@@ -54,7 +54,7 @@ fn parsed(top: &Map<String, Value>) -> Result<Preprocessor, String> {
         }
     };
     let usual = Preprocessor::imagenet(size);
-    let colours = |key: &str, usual: Vec<f32>| match said(key) {
+    let colors = |key: &str, usual: Vec<f32>| match said(key) {
         None => Ok(usual),
         Some(value) => {
             let numbers = value.as_array().into_iter().flatten().map(Value::as_f64);
@@ -68,8 +68,8 @@ fn parsed(top: &Map<String, Value>) -> Result<Preprocessor, String> {
     let resized = Preprocessor {
         resize_side: (size as f64 / share).floor() as usize,
         filter,
-        mean: colours("mean", usual.mean.clone())?,
-        std: colours("std", usual.std.clone())?,
+        mean: colors("mean", usual.mean.clone())?,
+        std: colors("std", usual.std.clone())?,
         ..usual
     };
     resized.check().map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! Writing a token store: one thread reads and unpacks, the pool tokenises, the caller's thread writes.
+//! Writing a token store: one thread reads and unpacks, the pool tokenizes, the caller's thread writes.
 
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
@@ -31,17 +31,17 @@ impl Default for Pace {
 }
 
 impl TokenStore {
-    /// Tokenises a corpus into a new folder. Documents follow each other with [`crate::SpecialIds::separator`] between them, and each begins
+    /// Tokenizes a corpus into a new folder. Documents follow each other with [`crate::SpecialIds::separator`] between them, and each begins
     /// with [`Tokenizer::document_start`] where there is one.
     ///
     /// The folder appears by one rename when everything is written. Until then the store grows in `.partial-NAME` beside it, with a record of
     /// what is safely on the disk: written every ten seconds or so, and when the build ends early, for whatever reason. The next build of the same folder
-    /// reads the text up to there again, which is much quicker than tokenising it, and goes on behind it; the finished store is the same to
+    /// reads the text up to there again, which is much quicker than tokenizing it, and goes on behind it; the finished store is the same to
     /// the byte. When the text before that place, the tokenizer or this crate's version has changed, or something is damaged, it
     /// begins anew. A [`crate::Note`] says which.
     ///
     /// # Errors
-    /// Those of reading and tokenising; [`Error::MissingSpecialToken`] when there is no separator; [`Error::StoreExists`]; [`Error::StoreBusy`] when
+    /// Those of reading and tokenizing; [`Error::MissingSpecialToken`] when there is no separator; [`Error::StoreExists`]; [`Error::StoreBusy`] when
     /// another process builds the same folder; [`Error::EmptyCorpus`] when no document gives a token; [`Error::Interrupted`].
     pub fn build(folder: &Path, corpus: &Corpus, tokenizer: &Tokenizer, watch: Watch<'_>) -> Result<Self> {
         Self::build_at_pace(folder, corpus, tokenizer, Pace::default(), watch)
@@ -97,7 +97,7 @@ fn fill(
         partial.forget()?;
         return Err(corpus.empty_error());
     }
-    // Whatever fails from here on, nothing is tokenised twice.
+    // Whatever fails from here on, nothing is tokenized twice.
     build.record()?;
     let json_path = store.join(STORE_JSON);
     let json = serde_json::to_vec(&build.writer.info(&place)).map_err(|error| Error::BadStore {
@@ -172,7 +172,7 @@ impl Build<'_> {
         self.writer.restart()
     }
 
-    /// Tokenises the rest of the corpus and returns its end.
+    /// Tokenizes the rest of the corpus and returns its end.
     fn run(&mut self) -> Result<Place> {
         let ended = match self.pass() {
             Ok(Reading::Changed) => {

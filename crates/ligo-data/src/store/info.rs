@@ -47,7 +47,7 @@ pub struct StoreInfo {
     pub tokens: u64,
     /// Documents that gave at least one token.
     pub documents: u64,
-    /// Bytes of UTF-8 text that were tokenised.
+    /// Bytes of UTF-8 text that were tokenized.
     pub text_bytes: u64,
     /// Rows an embedding needs; every id is below it.
     pub vocab_size: usize,

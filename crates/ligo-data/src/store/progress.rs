@@ -11,10 +11,10 @@ use super::info::StoreInfo;
 use crate::hash::sha256_hex;
 use crate::{Error, Result};
 
-/// Another version may tokenise or frame documents otherwise, so it begins anew.
+/// Another version may tokenize or frame documents otherwise, so it begins anew.
 const MADE_BY: &str = env!("CARGO_PKG_VERSION");
 
-/// An unfinished store as of the end of some document: everything before it is tokenised and on the disk.
+/// An unfinished store as of the end of some document: everything before it is tokenized and on the disk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Progress {

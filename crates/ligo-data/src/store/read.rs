@@ -10,7 +10,7 @@ use crate::{Corpus, Error, Result};
 
 /// Text for the pool.
 pub(super) struct Batch {
-    /// Empty while text is read again that is tokenised already.
+    /// Empty while text is read again that is tokenized already.
     pub texts: Vec<String>,
     /// Behind the last of the texts.
     pub place: Place,
@@ -25,7 +25,7 @@ pub(super) enum Reading {
         /// Lines and rows without text, which were left out.
         without_text: u64,
     },
-    /// The corpus does not begin with the text that is tokenised already.
+    /// The corpus does not begin with the text that is tokenized already.
     Changed,
 }
 

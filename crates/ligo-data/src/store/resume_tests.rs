@@ -154,7 +154,7 @@ fn a_killed_build_goes_on_from_its_last_record() {
 }
 
 #[test]
-fn finished_text_is_not_tokenised_again() {
+fn finished_text_is_not_tokenized_again() {
     let setup = setup();
     setup.begin();
     let progress = fs::read_to_string(setup.partial("progress")).unwrap();

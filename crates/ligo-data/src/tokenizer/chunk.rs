@@ -2,7 +2,7 @@
 //!
 //! Word frequencies follow Zipf's law, so a memory of pieces answers most of them. It is only right to cut where the tokenizer cuts in any case:
 //!
-//! * BERT's normaliser works character by character (its only reordering, of combining marks, stops at a space) and its pre-tokenizer splits
+//! * BERT's normalizer works character by character (its only reordering, of combining marks, stops at a space) and its pre-tokenizer splits
 //!   at white space first. So the pieces between spaces can be encoded one at a time with the same ids as the whole text.
 //! * GPT-2's expression takes a single space between two other characters together with what follows it. None of its alternatives reaches
 //!   over such a space from the left, and none looks back. So a text can be cut before these spaces.

@@ -59,7 +59,7 @@ pub(super) fn count_words(
     Ok(counts)
 }
 
-/// The words that a normaliser, if any, and a pre-tokenizer make of a piece.
+/// The words that a normalizer, if any, and a pre-tokenizer make of a piece.
 pub(super) fn words_of(
     piece: &str,
     normalizer: Option<&impl Normalizer>,

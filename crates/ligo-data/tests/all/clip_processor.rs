@@ -1,5 +1,5 @@
 //! What a model is shown in validation is what `transformers` shows it with the `preprocessor_config.json` that is written beside it: stored
-//! pixels of `CLIPImageProcessor` are reached, byte for byte before normalisation.
+//! pixels of `CLIPImageProcessor` are reached, byte for byte before normalization.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use ligo_data::{
     Augmentation, ImageLoader, ImageLoaderSettings, ImageSet, ImageSetSettings, ImageSource, Preprocessor, Watch,
 };
 
-/// Of normalised pixels: numpy and this crate round (v/255 − mean)/std in another order.
+/// Of normalized pixels: numpy and this crate round (v/255 − mean)/std in another order.
 const ROUNDING: f32 = 1e-6;
 
 fn fixtures() -> PathBuf {
@@ -49,7 +49,7 @@ fn shown(pictures: &str, preprocessor: &Preprocessor) -> Vec<f32> {
     batches.into_iter().flat_map(|batch| batch.pixels).collect()
 }
 
-/// The bytes that normalised pixels come from.
+/// The bytes that normalized pixels come from.
 fn bytes(pixels: &[f32], preprocessor: &Preprocessor) -> Vec<u8> {
     let plane = preprocessor.image_size * preprocessor.image_size;
     let byte = |(i, value): (usize, &f32)| {
@@ -70,7 +70,7 @@ fn validation_shows_the_pixels_that_transformers_shows() {
         }
         cases += 1;
         let case = folder.file_name().unwrap().to_str().unwrap().to_owned();
-        let pictures = if case.starts_with("oblong") { "oblong" } else { "colour" };
+        let pictures = if case.starts_with("oblong") { "oblong" } else { "color" };
         let preprocessor = Preprocessor::open(&folder).unwrap().unwrap();
         let (expected, shown) = (expected(&case), shown(pictures, &preprocessor));
         assert_eq!(shown.len(), expected.len(), "{case}");

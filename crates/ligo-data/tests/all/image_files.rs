@@ -7,7 +7,7 @@ use std::path::Path;
 use image::{DynamicImage, ImageFormat as Encoding, RgbImage};
 use ligo_data::{ImageSet, ImageSetSettings, ImageSource, Result, Watch};
 
-/// A picture whose colours tell where its pixels are.
+/// A picture whose colors tell where its pixels are.
 pub fn rgb(height: u32, width: u32, shade: u8) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| image::Rgb([(x * 3) as u8, (y * 5) as u8, shade]))
 }

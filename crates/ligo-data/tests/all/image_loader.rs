@@ -15,7 +15,7 @@ struct Data {
 }
 
 /// CIFAR records: picture `i` has the label `i % 5` and a pattern of its own.
-fn colour(count: usize) -> Data {
+fn color(count: usize) -> Data {
     let folder = tempfile::tempdir().unwrap();
     let mut bytes = Vec::new();
     for at in 0..count {
@@ -27,7 +27,7 @@ fn colour(count: usize) -> Data {
 }
 
 /// MNIST's layout with pictures of 12×12.
-fn grey(count: u32) -> Data {
+fn gray(count: u32) -> Data {
     let folder = tempfile::tempdir().unwrap();
     let words = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
     let mut images = words(&[0x803, count, 12, 12]);
@@ -77,7 +77,7 @@ fn bits(batch: &ImageBatch) -> (Vec<u32>, Vec<u32>, Vec<u32>) {
 
 #[test]
 fn a_resumed_run_sees_the_exact_sequence_of_batches() {
-    let data = colour(50);
+    let data = color(50);
     let loader = loader(&data, settings(32));
     assert_eq!(loader.epoch_len(), 50);
     let run = |mut cursor: Cursor, batches: usize| {
@@ -108,7 +108,7 @@ fn a_resumed_run_sees_the_exact_sequence_of_batches() {
 
 #[test]
 fn batches_do_not_depend_on_the_number_of_threads() {
-    let data = colour(40);
+    let data = color(40);
     let seen = [1, 2, 7].map(|threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
@@ -122,8 +122,8 @@ fn batches_do_not_depend_on_the_number_of_threads() {
 }
 
 #[test]
-fn without_augmentation_a_batch_is_the_normalised_picture_and_its_label() {
-    let data = colour(10);
+fn without_augmentation_a_batch_is_the_normalized_picture_and_its_label() {
+    let data = color(10);
     let plain = ImageLoaderSettings {
         augmentation: Augmentation::none(),
         shuffle: false,
@@ -151,7 +151,7 @@ fn without_augmentation_a_batch_is_the_normalised_picture_and_its_label() {
 
 #[test]
 fn deit_batches_have_soft_targets_that_sum_to_one_and_change_from_epoch_to_epoch() {
-    let data = colour(40);
+    let data = color(40);
     let loader = loader(&data, settings(32));
     let (mut own, mut rows) = (0.0, 0.0);
     for epoch in 0..60 {
@@ -186,7 +186,7 @@ fn deit_batches_have_soft_targets_that_sum_to_one_and_change_from_epoch_to_epoch
 
 #[test]
 fn repeated_augmentation_shows_copies_of_a_picture_in_a_row_each_in_its_own_way() {
-    let data = colour(50);
+    let data = color(50);
     let with = |repeats| {
         let augmentation = Augmentation {
             repeats,
@@ -239,7 +239,7 @@ fn repeated_augmentation_shows_copies_of_a_picture_in_a_row_each_in_its_own_way(
 
 #[test]
 fn an_odd_batch_leaves_the_picture_in_the_middle_unmixed() {
-    let data = colour(9);
+    let data = color(9);
     let only_mixing = Augmentation {
         mixing: Mixing::default(),
         ..Augmentation::none()
@@ -263,7 +263,7 @@ fn an_odd_batch_leaves_the_picture_in_the_middle_unmixed() {
 
 #[test]
 fn validation_batches_are_always_the_same_and_not_augmented() {
-    let data = colour(50);
+    let data = color(50);
     let seen = |settings: ImageLoaderSettings, most| {
         let loader = loader(&data, settings);
         let batches: Vec<ImageBatch> = loader.validation_batches(8, most).unwrap().collect();
@@ -292,8 +292,8 @@ fn validation_batches_are_always_the_same_and_not_augmented() {
 }
 
 #[test]
-fn grey_pictures_are_repeated_and_small_ones_stretched_only_when_asked() {
-    let data = grey(12);
+fn gray_pictures_are_repeated_and_small_ones_stretched_only_when_asked() {
+    let data = gray(12);
     let plain = ImageLoaderSettings {
         augmentation: Augmentation::none(),
         ..settings(12)
@@ -341,7 +341,7 @@ fn grey_pictures_are_repeated_and_small_ones_stretched_only_when_asked() {
     }
 }
 
-/// ViT's normalisation.
+/// ViT's normalization.
 fn half(image_size: usize) -> Preprocessor {
     Preprocessor {
         mean: vec![0.5],
@@ -352,7 +352,7 @@ fn half(image_size: usize) -> Preprocessor {
 
 #[test]
 fn settings_and_cursors_that_do_not_fit_are_refused() {
-    let data = colour(10);
+    let data = color(10);
     let make = |settings| ImageLoader::new(data.set.clone(), settings);
     let bad = [
         (

@@ -180,9 +180,9 @@ fn missing_and_damaged_pictures_and_labels_are_named_by_their_row() {
             other => panic!("{other:?}"),
         }
     }
-    let mut unlabelled = rows(&[0, 1, 2]);
-    unlabelled[2].1 = None;
-    match build(&source(&unlabelled), DamagedImages::Fail) {
+    let mut unlabeled = rows(&[0, 1, 2]);
+    unlabeled[2].1 = None;
+    match build(&source(&unlabeled), DamagedImages::Fail) {
         Err(Error::BadParquet { reason, .. }) => assert!(reason.contains("row 2"), "{reason}"),
         other => panic!("{other:?}"),
     }

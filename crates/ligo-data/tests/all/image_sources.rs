@@ -117,29 +117,29 @@ fn class_folders_are_resized_to_their_shorter_side_and_cut_to_the_middle() {
     let small = resize(&picture, picture.rect(), 35, 20, Filter::Bicubic);
     // (35 - 20) / 2 rounds to even: 8.
     assert_eq!(dog.pixels(), &small.pixels()[8 * 20 * 3..28 * 20 * 3]);
-    let grey = ImageSetSettings {
+    let gray = ImageSetSettings {
         channels: 1,
         ..settings(20)
     };
-    let (_folder, set) = build(&source, &grey).unwrap();
+    let (_folder, set) = build(&source, &gray).unwrap();
     assert_eq!(set.image(0).unwrap().channels(), 1);
 }
 
 #[test]
 fn every_kind_of_png_and_jpeg_is_decoded() {
     let data = folder();
-    let grey = GrayImage::from_fn(16, 16, |x, _| image::Luma([(x * 16) as u8]));
+    let gray = GrayImage::from_fn(16, 16, |x, _| image::Luma([(x * 16) as u8]));
     let deep = DynamicImage::ImageRgb8(rgb(16, 16, 9)).into_rgba16();
     let pictures: [(&str, Vec<u8>); 5] = [
-        ("a/0.png", encoded(grey.clone(), Encoding::Png)),
+        ("a/0.png", encoded(gray.clone(), Encoding::Png)),
         (
             "a/1.png",
-            encoded(DynamicImage::ImageLuma8(grey.clone()).into_luma_alpha8(), Encoding::Png),
+            encoded(DynamicImage::ImageLuma8(gray.clone()).into_luma_alpha8(), Encoding::Png),
         ),
         ("a/2.png", encoded(deep, Encoding::Png)),
         // The name says otherwise.
         ("b/0.png", encoded(rgb(16, 16, 7), Encoding::Jpeg)),
-        ("b/1.jpeg", encoded(grey, Encoding::Jpeg)),
+        ("b/1.jpeg", encoded(gray, Encoding::Jpeg)),
     ];
     for (name, bytes) in &pictures {
         write(data.path().join(name), bytes);

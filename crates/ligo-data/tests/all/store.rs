@@ -56,7 +56,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn what_was_tokenised_is_read_back_with_separators_between_documents() {
+fn what_was_tokenized_is_read_back_with_separators_between_documents() {
     for (extra, width) in [(0, TokenWidth::U16), (70_000, TokenWidth::U32)] {
         let setup = setup(extra);
         let store = setup.build("stores/a").unwrap();
@@ -183,7 +183,7 @@ fn a_fault_in_the_text_ends_the_build_with_that_fault() {
 fn text_without_tokens_is_an_empty_corpus() {
     let setup = setup(0);
     let file = setup.path("blank.txt");
-    // A zero-width space is removed by the normaliser, so the document is not blank but has no token.
+    // A zero-width space is removed by the normalizer, so the document is not blank but has no token.
     fs::write(&file, "\u{200b}\n").unwrap();
     let corpus = Corpus::open(&[&file]).unwrap();
     let result = TokenStore::build(&setup.path("a"), &corpus, &setup.tokenizer, Watch::none());

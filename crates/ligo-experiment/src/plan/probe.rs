@@ -27,7 +27,7 @@ pub struct Probed {
     /// The matmul peak: the better one of before and after the steps, since other programs may have been busy.
     pub peak_flops: f64,
     /// The share of it that a whole step of the recipe reaches.
-    pub utilisation: f64,
+    pub utilization: f64,
     /// Steps that were timed.
     pub steps: usize,
     /// Sequences of each.
@@ -87,7 +87,7 @@ pub fn probe(
                 format::bytes(needed_bytes),
                 format::bytes(free as f64)
             ),
-            "give --utilisation, or take smaller micro-batches: --set large.train.batch_size=1",
+            "give --utilization, or take smaller micro-batches: --set large.train.batch_size=1",
         ));
     }
     let values = ligo_growth::init::initial_values(&table, config.initializer_range(), 1);
@@ -129,7 +129,7 @@ pub fn probe(
     let peak_flops = machine.peak_flops.max(Machine::peak_of(device, whole.precision));
     Ok(Probed {
         peak_flops,
-        utilisation: flops / whole_seconds / peak_flops,
+        utilization: flops / whole_seconds / peak_flops,
         steps,
         sequences,
         step_seconds,
@@ -167,7 +167,7 @@ impl BatchSource for Made {
     }
 }
 
-/// Data of the right shape: every token of the vocabulary in turn, evenly spread masks, grey images.
+/// Data of the right shape: every token of the vocabulary in turn, evenly spread masks, gray images.
 fn made(config: &ModelConfig, dims: &TransformerDims, sequences: usize) -> Batch {
     let (length, words) = (dims.seq_len, config.vocab_size().max(1));
     let count = sequences * length;

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use burn::tensor::Device;
-use ligo_cost::energy::{DATA_CENTRE_PUE, GRID_SOURCE, PUE_SOURCE, WORLD_GRAMS_CO2_PER_KWH};
+use ligo_cost::energy::{DATA_CENTER_PUE, GRID_SOURCE, PUE_SOURCE, WORLD_GRAMS_CO2_PER_KWH};
 use ligo_cost::format;
-use ligo_cost::hardware::{ASSUMED_UTILISATION, Hardware, Precision, RENT_SOURCE};
+use ligo_cost::hardware::{ASSUMED_UTILIZATION, Hardware, Precision, RENT_SOURCE};
 use ligo_cost::plan::Rates;
 use ligo_cost::utilization::{TimedStep, Utilization};
 use ligo_device::Picked;
@@ -16,7 +16,7 @@ use crate::Failure;
 /// Share of the matmul peak that a step on the CPU is taken to reach before anything was measured.
 ///
 /// `ligo plan` measured 30 % (`bert-micro`) to 54 % (`bert-small-to-base`) with two threads of an Intel Xeon, 12 % to 42 % with sixteen.
-const CPU_UTILISATION: f64 = 0.4;
+const CPU_UTILIZATION: f64 = 0.4;
 
 /// The device that computes here.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ pub struct Asked {
     /// The numbers that products are computed with.
     pub precision: Precision,
     /// Share of the peak.
-    pub utilisation: Option<f64>,
+    pub utilization: Option<f64>,
     /// Price of an hour.
     pub usd_per_hour: Option<f64>,
     /// Carbon dioxide for a kilowatt-hour.
@@ -101,7 +101,7 @@ impl Share {
         let known = timed.utilization();
         let note = match &known {
             Utilization::Measured { by, on } => {
-                format!("; the share was measured by {by}: {on}; --utilisation changes it")
+                format!("; the share was measured by {by}: {on}; --utilization changes it")
             }
             Utilization::Given | Utilization::Assumed => String::new(),
         };
@@ -136,14 +136,14 @@ pub fn of_known(hardware: &Hardware, asked: &Asked) -> Result<Terms, Failure> {
     let utilization = match hardware.fastest(precision, None) {
         Some(timed) => Share::timed(timed, peak_flops),
         None => Share {
-            share: ASSUMED_UTILISATION,
+            share: ASSUMED_UTILIZATION,
             known: Utilization::Assumed,
             note: assumed_note(hardware, precision),
         },
     };
-    let pue = match hardware.in_data_centre {
-        true => (Some(DATA_CENTRE_PUE), PUE_SOURCE.to_owned()),
-        false => (Some(1.0), "no data centre around it".into()),
+    let pue = match hardware.in_data_center {
+        true => (Some(DATA_CENTER_PUE), PUE_SOURCE.to_owned()),
+        false => (Some(1.0), "no data center around it".into()),
     };
     let watts = (
         Some(hardware.watts),
@@ -174,7 +174,7 @@ fn assumed_note(hardware: &Hardware, precision: Precision) -> String {
     });
     format!(
         "; the share is assumed, since nobody has timed ligo on it in {precision} (21 % were published for GPT-3, 46 % for PaLM), \
-         --utilisation changes it{}",
+         --utilization changes it{}",
         measured.unwrap_or_default()
     )
 }
@@ -183,7 +183,7 @@ fn assumed_note(hardware: &Hardware, precision: Precision) -> String {
 pub fn of_this(machine: &Machine, asked: &Asked, probed: Option<&Probed>) -> Terms {
     let utilization = match (probed, machine.timed(asked.precision)) {
         (Some(probed), _) => Share {
-            share: probed.utilisation,
+            share: probed.utilization,
             known: Utilization::Measured {
                 by: "ligo, just now".into(),
                 on: probed.to_string(),
@@ -193,8 +193,8 @@ pub fn of_this(machine: &Machine, asked: &Asked, probed: Option<&Probed>) -> Ter
         (None, Some(timed)) => Share::timed(timed, machine.peak_flops),
         (None, None) => Share {
             share: match machine.is_gpu {
-                true => ASSUMED_UTILISATION,
-                false => CPU_UTILISATION,
+                true => ASSUMED_UTILIZATION,
+                false => CPU_UTILIZATION,
             },
             known: Utilization::Assumed,
             note: "; the share is assumed".into(),
@@ -216,7 +216,7 @@ pub fn of_this(machine: &Machine, asked: &Asked, probed: Option<&Probed>) -> Ter
         ),
         utilization,
         watts,
-        pue: (Some(1.0), "no data centre around it; --pue changes it".into()),
+        pue: (Some(1.0), "no data center around it; --pue changes it".into()),
         rent: (None, String::new()),
         memory_bytes: machine.power.memory_bytes().map(|bytes| bytes as f64),
         asked: *asked,
@@ -241,7 +241,7 @@ fn terms(base: Base) -> Terms {
         Some(_) => (wanted, "as asked".to_owned()),
         None => usual,
     };
-    let Share { share, known, note } = match asked.utilisation {
+    let Share { share, known, note } = match asked.utilization {
         Some(share) => Share {
             share,
             known: Utilization::Given,
@@ -257,7 +257,7 @@ fn terms(base: Base) -> Terms {
     let rates = Rates {
         hardware: base.hardware,
         peak_flops: base.peak_flops,
-        utilisation: share,
+        utilization: share,
         utilization_known: known,
         precision: asked.precision,
         watts,
@@ -268,7 +268,7 @@ fn terms(base: Base) -> Terms {
     };
     let mut notes = vec![format!(
         "Time: FLOPs by the exact count at {} of a peak of {}{note}. Reading data is not in it.",
-        format::percent(rates.utilisation),
+        format::percent(rates.utilization),
         base.peak
     )];
     notes.push(match watts {

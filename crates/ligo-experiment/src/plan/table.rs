@@ -42,7 +42,7 @@ fn speed(rates: &Rates) -> String {
         "{} in {}, {} of the peak ({})",
         format::flops_per_second(rates.flops_per_second()),
         rates.precision,
-        format::percent(rates.utilisation),
+        format::percent(rates.utilization),
         rates.utilization_known.word()
     )
 }

@@ -92,8 +92,8 @@ mod tests {
         for name in ["a\\nb", "a/b", "..", "a\\u001b[2J", "", " a"] {
             assert_eq!(fault(&format!("name=\"{name}\"")).key, "name", "{name}");
         }
-        let labelled = "methods=[{name=\"scratch\",label=\"a\\u001b[31mb\"}]";
-        assert_eq!(fault(labelled).key, "methods[0].label");
+        let labeled = "methods=[{name=\"scratch\",label=\"a\\u001b[31mb\"}]";
+        assert_eq!(fault(labeled).key, "methods[0].label");
     }
 
     #[test]

@@ -112,7 +112,7 @@ fn set(table: &mut Table, given: &str) -> Result<(), RecipeError> {
     Ok(())
 }
 
-/// Deserialises a table and collects its faults: each one found is noted, its key taken out, and the rest tried again.
+/// Deserializes a table and collects its faults: each one found is noted, its key taken out, and the rest tried again.
 fn collect<T: DeserializeOwned>(mut table: Table, prefix: &str, faults: &mut Vec<Fault>) -> Option<T> {
     let before = faults.len();
     loop {

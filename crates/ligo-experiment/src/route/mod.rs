@@ -169,7 +169,7 @@ fn no_rates() -> Rates {
     Rates {
         hardware: String::new(),
         peak_flops: 1.0,
-        utilisation: 1.0,
+        utilization: 1.0,
         utilization_known: Utilization::Assumed,
         precision: Precision::default(),
         watts: None,

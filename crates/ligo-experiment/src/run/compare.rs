@@ -55,7 +55,7 @@ impl RunFolder<'_> {
         let measured: Result<Vec<MethodSummary>, Failure> = runs
             .iter()
             .zip(&methods)
-            .map(|(run, method)| self.summarise(run, method, &runs, small_cost, &searches))
+            .map(|(run, method)| self.summarize(run, method, &runs, small_cost, &searches))
             .collect();
         let (train_tokens, valid_tokens) = self.dataset.sizes();
         let baselines = self.dataset.baselines;
@@ -101,7 +101,7 @@ impl RunFolder<'_> {
         Ok(Some(summary.grouped()))
     }
 
-    fn summarise(
+    fn summarize(
         &self,
         run: &Run,
         method: &MethodSection,

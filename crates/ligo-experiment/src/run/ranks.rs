@@ -126,7 +126,7 @@ pub(super) struct Assignment {
     pub(super) shares_optimizer: bool,
 }
 
-/// What is minimised.
+/// What is minimized.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Task {
     /// Ordinary training of a model with these optional tensors.

@@ -55,7 +55,7 @@ pub fn prepare(
     })?;
     let tokenizer = Tokenizer::open(&tokenizer_dir)?;
     if let Some(path) = &recipe.small.path {
-        // Before the text is tokenised for nothing.
+        // Before the text is tokenized for nothing.
         check_vocabulary(tokenizer.vocab_size(), model, path)?;
     }
     let tokens_dir = folder.join("tokens");
@@ -384,7 +384,7 @@ pub fn train_tokenizer(
     Ok(tokenizer)
 }
 
-/// Tokenises both parts into `folder/train` and `folder/valid`; former stores are replaced, unfinished ones continued.
+/// Tokenizes both parts into `folder/train` and `folder/valid`; former stores are replaced, unfinished ones continued.
 ///
 /// # Errors
 /// As [`TokenStore::build`].

@@ -118,7 +118,7 @@ pub struct Steps<'a> {
     pub label: &'a str,
     /// The run's folder.
     pub folder: &'a Path,
-    /// What is minimised.
+    /// What is minimized.
     pub objective: &'a dyn Objective,
     /// The same for other ranks.
     pub task: Task,

@@ -14,12 +14,12 @@ use crate::depth::stack_from_top;
 use crate::{Coverage, Error, Fill, LinearMap, Term};
 
 /// Advanced knowledge initialization: as FPI, but new rows come from the layer above, `Out_2 W[l + 1] Inᵀ` with
-/// `Out_1 = [I; 0]` and `Out_2 = [0; S]`. The last layer, what stands outside all layers, and normalisations use themselves.
+/// `Out_1 = [I; 0]` and `Out_2 = [0; S]`. The last layer, what stands outside all layers, and normalizations use themselves.
 ///
 /// Does not keep the function, and copies of a neuron are not alike.
 fn aki(small: &ParamTable, large: &ParamTable, device: &Device, config: CopyConfig, seed: u64) -> LinearMap {
     let copies = Copies::new(small, large, device, config, seed);
-    // Normalisations belong to neither attention nor feed-forward network: theirs are copied within the layer.
+    // Normalizations belong to neither attention nor feed-forward network: theirs are copied within the layer.
     let norms = |takes: bool| {
         let rows = copies.outputs(&|_, _| takes);
         BTreeMap::from([(Role::NormWeight, rows.clone()), (Role::NormBias, rows)])
@@ -60,7 +60,7 @@ impl Operator for Aki {
 
     fn facts(&self) -> Facts {
         Facts {
-            about: "bert2BERT's AKI: as FPI, new rows from the layer above, but for normalisations",
+            about: "bert2BERT's AKI: as FPI, new rows from the layer above, but for normalizations",
             terms: "2",
             needs: HEADS,
             source: "[2110.07143](https://arxiv.org/abs/2110.07143)",

@@ -1,4 +1,4 @@
-//! Zero-initialised expansions (Gesmundo and Maile, arXiv 2308.06103), composed: neurons and heads that nothing reads yet, channels of
+//! Zero-initialized expansions (Gesmundo and Maile, arXiv 2308.06103), composed: neurons and heads that nothing reads yet, channels of
 //! the residual stream that are zero, layers that add nothing.
 
 use std::collections::BTreeMap;
@@ -70,7 +70,7 @@ impl Operator for Expansions {
 
     fn facts(&self) -> Facts {
         Facts {
-            about: "zero-initialised expansions: new channels, neurons, heads and layers fresh, without effect",
+            about: "zero-initialized expansions: new channels, neurons, heads and layers fresh, without effect",
             needs: HEADS,
             source: "[2308.06103](https://arxiv.org/abs/2308.06103)",
             keeps: [Scope::Everywhere, Scope::HeadsApart, Scope::RmsNorm, Scope::RmsNorm],

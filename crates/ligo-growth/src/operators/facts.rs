@@ -9,11 +9,11 @@ use super::OperatorSpec;
 pub enum Scope {
     /// None.
     Nowhere,
-    /// Those whose layers normalise what they read (pre-norm) and nothing else does, without LayerScale and with an ε that files say.
+    /// Those whose layers normalize what they read (pre-norm) and nothing else does, without LayerScale and with an ε that files say.
     PreNormUnscaled,
     /// Those with RMSNorm, and none over all heads.
     RmsNorm,
-    /// Those that do not normalise all heads together; the others where heads stay as they are.
+    /// Those that do not normalize all heads together; the others where heads stay as they are.
     HeadsApart,
     /// All.
     Everywhere,
@@ -28,10 +28,10 @@ impl Scope {
             Self::Nowhere => false,
             Self::PreNormUnscaled => {
                 let is_unscaled = table.specs().iter().all(|s| s.role != Role::Scale);
-                pre_norm && is_unscaled && !table.has_fixed_epsilon() && !table.normalises_ends()
+                pre_norm && is_unscaled && !table.has_fixed_epsilon() && !table.normalizes_ends()
             }
-            Self::RmsNorm => norm.is_some_and(|n| n.kind == NormKind::Rms) && !table.normalises_heads_together(),
-            Self::HeadsApart => !table.normalises_heads_together(),
+            Self::RmsNorm => norm.is_some_and(|n| n.kind == NormKind::Rms) && !table.normalizes_heads_together(),
+            Self::HeadsApart => !table.normalizes_heads_together(),
             Self::Everywhere => true,
         }
     }
@@ -137,7 +137,7 @@ impl Facts {
     }
 
     /// Families whose large models then compute what the small ones do, up to rounding, and more layers of post-norm families up to
-    /// the ε of their normalisations.
+    /// the ε of their normalizations.
     pub fn keeps(&self, growth: Growth) -> Scope {
         self.keeps[growth as usize]
     }

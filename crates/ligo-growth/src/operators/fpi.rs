@@ -56,7 +56,7 @@ impl CopyScale {
 /// Net2Net's `B = [I; S]`, `A = [I; S] D⁻¹` with `D` the number of copies of each channel (LiGO, arXiv 2303.00980, equation 2),
 /// by whole heads in attention. The widened model is stacked `⌊L2/L1⌋` times; what is left comes from its top.
 ///
-/// Keeps the function where heads and feed-forward neurons grow. The residual stream is normalised over all channels: its
+/// Keeps the function where heads and feed-forward neurons grow. The residual stream is normalized over all channels: its
 /// mean and variance stay the same only when every channel has equally many copies.
 fn fpi(small: &ParamTable, large: &ParamTable, device: &Device, config: CopyConfig, seed: u64) -> LinearMap {
     let copies = Copies::new(small, large, device, config, seed);

@@ -1,4 +1,4 @@
-//! LEMON (Wang et al., arXiv 2310.07999): lossless growth to any width, for families that normalise what a layer reads.
+//! LEMON (Wang et al., arXiv 2310.07999): lossless growth to any width, for families that normalize what a layer reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,13 +59,13 @@ pub enum Split {
 
 /// A residual stream of `D1` channels becomes `r = ⌊D2/D1⌋` copies of itself, and each channel that is left over holds the mean
 /// of the small ones (LayerNorm) or zero (RMSNorm). Over all channels the mean is then what it was, and the variance
-/// `η² = r·D1/D2` of it, which gains times `η` and ε times `η²` make up for. The channels left over are normalised to zero, so
+/// `η² = r·D1/D2` of it, which gains times `η` and ε times `η²` make up for. The channels left over are normalized to zero, so
 /// that what reads them is free: it copies what reads random others.
 ///
 /// Neurons and heads are copied any number of times. The weights of their readers are split unevenly, so that copies learn
 /// different things. Layers that are added do nothing, see [`zero_blocks`].
 ///
-/// Families that normalise what a layer passes on must have a residual stream of a whole multiple.
+/// Families that normalize what a layer passes on must have a residual stream of a whole multiple.
 pub(super) fn build(
     small: &ParamTable,
     large: &ParamTable,
@@ -88,18 +88,18 @@ pub(super) fn build(
     };
     let stream = Stream::new(small, large);
     let mut copies = Selection::new(small, large, choice, seed).without(&RESIDUAL);
-    // What a head's normalisation scales channel by channel is copied as the stream is.
+    // What a head's normalization scales channel by channel is copied as the stream is.
     let follows = |axis: Axis| large.unit(axis).set == Axis::HIDDEN.name();
     copies.set(&follows, &stream.sources());
     let share = |axis: Axis, sources: &Sources| sources.shares(spread, &mut rng(seed, axis));
     let shares: BTreeMap<Axis, Vec<f64>> = copies.iter().map(|(axis, s)| (axis, share(axis, s))).collect();
     let mut out = copies.matrices(device, &|_, _, _| 1.0);
     let mut input = copies.matrices(device, &|axis, _, i| shares[&axis][i]);
-    let normalised: BTreeSet<Axis> = (large.specs().iter().filter(|s| s.role == Role::NormWeight))
+    let normalized: BTreeSet<Axis> = (large.specs().iter().filter(|s| s.role == Role::NormWeight))
         .filter_map(|s| s.axes.first().copied())
         .collect();
     let mut gains = out.clone();
-    gains.retain(|axis, _| normalised.contains(axis));
+    gains.retain(|axis, _| normalized.contains(axis));
     let mut shifts = gains.clone();
     if stream.small < stream.large {
         let matrix = |values: Vec<f64>| vec![WidthMatrix::of_values(values, stream.small, device)];
@@ -148,7 +148,7 @@ fn rng(seed: u64, axis: Axis) -> impl Rng {
     init::rng(seed, &format!("lemon.{axis}"))
 }
 
-/// Where layers normalise what they pass on, and with LayerScale, the residual stream must be a whole multiple.
+/// Where layers normalize what they pass on, and with LayerScale, the residual stream must be a whole multiple.
 pub(super) fn check(small: &ParamTable, large: &ParamTable, config: LemonConfig) -> Result<(), Refusal> {
     if !(0.0..1.0).contains(&config.spread) {
         let message = format!("spread must be from 0 to below 1, found {}", config.spread);
@@ -172,30 +172,30 @@ pub(super) fn check(small: &ParamTable, large: &ParamTable, config: LemonConfig)
     }
     let refuse = |reason: &str| Err(Refusal::Pair(reason.into()));
     let Some(norm) = large.norm() else {
-        return refuse("it must know how layers normalise, which the table of this family does not say");
+        return refuse("it must know how layers normalize, which the table of this family does not say");
     };
     let stream = Stream::new(small, large);
     let has_rest = stream.copied() < stream.large;
     if norm.place == NormPlace::After && has_rest {
         return refuse(
-            "layers of this family normalise the sum of their input and output, and channels left over would not stay zero; the \
+            "layers of this family normalize the sum of their input and output, and channels left over would not stay zero; the \
              residual stream must be a whole multiple",
         );
     }
-    if large.normalises_ends() && has_rest {
+    if large.normalizes_ends() && has_rest {
         return refuse(
-            "this family normalises embeddings or what its head gives, and channels left over would not stay what they are there; the residual stream must \
+            "this family normalizes embeddings or what its head gives, and channels left over would not stay what they are there; the residual stream must \
              be a whole multiple",
         );
     }
-    if large.normalises_heads_together() && has_rest {
+    if large.normalizes_heads_together() && has_rest {
         return refuse(
-            "this family normalises all heads together, and heads that are copied unevenly change them all; the residual stream must be a whole multiple",
+            "this family normalizes all heads together, and heads that are copied unevenly change them all; the residual stream must be a whole multiple",
         );
     }
     if large.has_fixed_epsilon() && has_rest {
         return refuse(
-            "channels left over ask for another ε of normalisations, and no file of this family says it; the residual stream must be a whole multiple",
+            "channels left over ask for another ε of normalizations, and no file of this family says it; the residual stream must be a whole multiple",
         );
     }
     let scales = large.specs().iter().any(|s| s.role == Role::Scale);

@@ -67,12 +67,12 @@ pub enum OperatorSpec {
     ZeroBlocks(ZeroBlocksConfig),
     /// Net2Net and bert2BERT: new channels, neurons and heads copy old ones, and their readers divide by the number of copies.
     Fpi(CopyConfig),
-    /// As [`OperatorSpec::Fpi`], but new rows come from the layer above (bert2BERT's advanced knowledge initialisation).
+    /// As [`OperatorSpec::Fpi`], but new rows come from the layer above (bert2BERT's advanced knowledge initialization).
     Aki(CopyConfig),
     /// LEMON: any width without a change of the function, copies that share their readers' weights unevenly. For families that
-    /// normalise what a layer reads.
+    /// normalize what a layer reads.
     Lemon(LemonConfig),
-    /// Zero-initialised expansions: the small model in the top left corner, new entries fresh but for those that would change the
+    /// Zero-initialized expansions: the small model in the top left corner, new entries fresh but for those that would change the
     /// function.
     Expansions,
     /// The small model with copies of its middle layers behind them (MIDAS); new channels start fresh.
@@ -195,7 +195,7 @@ impl OperatorSpec {
     }
 
     /// The large model's configuration as this operator needs it. A residual stream that grows without a change of the function
-    /// may need another ε in its normalisations, and where layers are of several kinds each is of the kind of the layer that it comes from; everything
+    /// may need another ε in its normalizations, and where layers are of several kinds each is of the kind of the layer that it comes from; everything
     /// else stays.
     ///
     /// Whoever builds the map of an operator trains and writes the model with this configuration.

@@ -113,7 +113,7 @@ impl Operator for UpcycleConfig {
             needs: "more experts, all else the same",
             source: "[2212.05055](https://arxiv.org/abs/2212.05055), [2502.19261](https://arxiv.org/abs/2502.19261), [2604.19835](https://arxiv.org/abs/2604.19835)",
             also: Some(
-                "from a dense model, where probabilities are normalised; *n* times the experts with *n* times `top-k`",
+                "from a dense model, where probabilities are normalized; *n* times the experts with *n* times `top-k`",
             ),
             takes: [Scope::Nowhere; 4],
             ..Facts::OF_COPIES

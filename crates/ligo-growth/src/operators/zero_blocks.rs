@@ -46,7 +46,7 @@ impl Placement {
     }
 }
 
-/// Exact: where layers normalise what they read, and, but for the ε of their normalisations, where they normalise what they pass on.
+/// Exact: where layers normalize what they read, and, but for the ε of their normalizations, where they normalize what they pass on.
 pub(super) fn build(small: &ParamTable, large: &ParamTable, device: &Device, config: ZeroBlocksConfig) -> LinearMap {
     let term = Term {
         depth: depth(small, large, device, config.placement),
@@ -75,9 +75,9 @@ pub(super) fn check(small: &ParamTable, large: &ParamTable) -> Result<(), Refusa
 /// The first copy of each layer is the layer itself; in the others, what writes to the residual stream is zero
 /// ([`ParamTable::writes_residual`]).
 ///
-/// A layer that normalises the sum of its input and output (post-norm) would normalise again what it passes on. There the last copy
-/// has the gain and shift of the layer's last normalisation, and all before it and between have none
-/// ([`Fill::Identity`]): normalising twice is normalising once, up to ε (LEMON's code, arXiv 2310.07999).
+/// A layer that normalizes the sum of its input and output (post-norm) would normalize again what it passes on. There the last copy
+/// has the gain and shift of the layer's last normalization, and all before it and between have none
+/// ([`Fill::Identity`]): normalizing twice is normalizing once, up to ε (LEMON's code, arXiv 2310.07999).
 pub(super) fn depth(
     small: &ParamTable,
     large: &ParamTable,
@@ -138,7 +138,7 @@ fn lasts(list: &[usize]) -> Vec<Option<usize>> {
     (0..list.len()).map(|i| is_last(i).then_some(list[i])).collect()
 }
 
-/// The modules with which a layer normalises sums of its input and output, in their order; none where it normalises what it reads.
+/// The modules with which a layer normalizes sums of its input and output, in their order; none where it normalizes what it reads.
 fn norms_after(table: &ParamTable, stack: StackName) -> Vec<&'static str> {
     if table.norm().is_none_or(|norm| norm.place != NormPlace::After) {
         return Vec::new();

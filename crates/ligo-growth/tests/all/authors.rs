@@ -54,7 +54,7 @@ fn zero_pad_is_zero_where_new_rows_read_what_the_small_model_has() {
 }
 
 #[test]
-fn aki_fills_new_rows_from_the_layer_above_and_normalisations_from_their_own() {
+fn aki_fills_new_rows_from_the_layer_above_and_normalizations_from_their_own() {
     let table = |layers, heads| ModelConfig::Bert(BertConfig::new(11, 2 * heads, layers, heads)).table();
     let (small, large) = (table(2, 2), table(2, 4));
     let grown = |name: &str| {

@@ -172,8 +172,8 @@ fn blocks_without_effect_are_copies_but_for_what_is_zero() {
             let values = grown.read_f32(name).unwrap();
             copied += usize::from(is_copy);
             zero += usize::from(values.iter().all(|value| *value == 0.0));
-            let normalises = values.iter().all(|value| *value == 1.0);
-            assert!(is_copy || normalises || values.iter().all(|v| *v == 0.0), "{name}");
+            let normalizes = values.iter().all(|value| *value == 1.0);
+            assert!(is_copy || normalizes || values.iter().all(|v| *v == 0.0), "{name}");
         }
         assert!(copied > zero && zero >= 4, "{copied} {zero}");
     }

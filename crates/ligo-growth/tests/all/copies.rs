@@ -207,7 +207,7 @@ fn the_middle_is_copied_and_the_ends_stay() {
     assert_eq!(
         layers(5, 7),
         [0, 1, 2, 1, 2, 3, 4],
-        "blocks that do not divide the layers are centred"
+        "blocks that do not divide the layers are centered"
     );
     assert_eq!(layers(2, 4), [0, 1, 0, 1]);
     assert_eq!(layers(2, 7).len(), 7, "the whole model as often as it takes");

@@ -46,7 +46,7 @@ fn every_operator_grows_the_same_after_a_round_trip() {
             .filter(|s| !["zero-blocks", "upcycle"].contains(&s.name())),
     );
     let blocks = OperatorSpec::from_name("zero-blocks").unwrap();
-    // Layers alone, in a family whose layers have no source for some of their normalisations.
+    // Layers alone, in a family whose layers have no source for some of their normalizations.
     let deeper = [2, 5].map(|layers| ModelConfig::Bert(BertConfig::new(11, 8, layers, 2)));
     let pairs = specs.iter().map(|spec| (spec, &small, &large));
     let pairs = pairs.chain([(&blocks, &deeper[0], &deeper[1])]);

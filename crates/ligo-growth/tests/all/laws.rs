@@ -226,7 +226,7 @@ fn several_terms_hold_net2net_and_the_layer_above() {
             grow_all(&fixed, &small, &large, 1),
             grow_all(&learned, &small, &large, 1),
         );
-        // AKI takes normalisations from the layer itself, and LiGO has no matrices for them alone.
+        // AKI takes normalizations from the layer itself, and LiGO has no matrices for them alone.
         let shared = |tensor: &str| name == "fpi" || !tensor.contains("LayerNorm");
         for (tensor, values) in fixed.iter().filter(|(tensor, _)| shared(tensor)) {
             assert_eq!(values, &learned[tensor], "{name}: {tensor}");

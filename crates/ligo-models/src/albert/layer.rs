@@ -5,7 +5,7 @@ use ligo_arch::{AlbertConfig, HiddenAct};
 use crate::stack::Stacked;
 use crate::{DropoutStream, LayerNorm, Linear};
 
-/// One layer: attention and a feed-forward network, each added to what it reads and normalised.
+/// One layer: attention and a feed-forward network, each added to what it reads and normalized.
 #[derive(Module, Debug)]
 pub struct Layer {
     /// Self-attention.
@@ -20,7 +20,7 @@ pub struct Layer {
     activation: HiddenAct,
 }
 
-/// Queries, keys and values of all heads, what joins them, and a normalisation.
+/// Queries, keys and values of all heads, what joins them, and a normalization.
 #[derive(Module, Debug)]
 pub struct Attention {
     /// `[D, D]`.

@@ -32,7 +32,7 @@ pub struct AlbertForMaskedLm {
 /// Embeddings and layers.
 #[derive(Module, Debug)]
 pub struct Albert {
-    /// The sum of the tables, normalised, `E` wide.
+    /// The sum of the tables, normalized, `E` wide.
     pub embeddings: Embeddings,
     /// The layers.
     pub encoder: Encoder,
@@ -59,7 +59,7 @@ pub struct Group {
     pub albert_layers: Vec<Layer>,
 }
 
-/// A dense layer to the width of the token table, an activation, a normalisation and the decoder.
+/// A dense layer to the width of the token table, an activation, a normalization and the decoder.
 #[derive(Module, Debug)]
 pub struct Predictions {
     /// `[E, D]`.
@@ -159,7 +159,7 @@ impl Network for AlbertForMaskedLm {
         let inputs = masked(inputs)?;
         let hidden = self.albert.forward(&inputs.text(), pass, &mut |_| {})?;
         let logits = self.predict(inputs.at_masked(hidden));
-        Ok(HeadScores::labelled(logits, inputs.labels.clone()).into())
+        Ok(HeadScores::labeled(logits, inputs.labels.clone()).into())
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {

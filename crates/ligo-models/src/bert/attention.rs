@@ -4,7 +4,7 @@ use ligo_arch::BertConfig;
 
 use crate::{DropoutStream, LayerNorm, Linear};
 
-/// Self-attention with its output projection, residual connection and normalisation.
+/// Self-attention with its output projection, residual connection and normalization.
 #[derive(Module, Debug)]
 pub struct Attention {
     /// The heads; `self` in Hugging Face names.
@@ -28,7 +28,7 @@ pub struct SelfAttention {
     dropout: f64,
 }
 
-/// Projection of the joined heads, residual connection and normalisation.
+/// Projection of the joined heads, residual connection and normalization.
 #[derive(Module, Debug)]
 pub struct AttentionOutput {
     /// `[D, D]`.

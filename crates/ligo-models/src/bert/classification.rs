@@ -38,7 +38,7 @@ impl Network for BertForSequenceClassification {
         let inputs = sequences(inputs)?;
         let hidden = self.bert.forward(&inputs.text, pass, &mut |_| {})?;
         let logits = self.classify(hidden, &pass.dropout);
-        Ok(HeadScores::labelled(logits, inputs.labels.clone()).into())
+        Ok(HeadScores::labeled(logits, inputs.labels.clone()).into())
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {

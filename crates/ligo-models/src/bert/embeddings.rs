@@ -4,7 +4,7 @@ use ligo_arch::BertConfig;
 
 use crate::{DropoutStream, Embedding, LayerNorm};
 
-/// Token, position and token-type tables, their sum normalised.
+/// Token, position and token-type tables, their sum normalized.
 #[derive(Module, Debug)]
 pub struct Embeddings {
     /// `[V, D]`; also the decoder of a tied model.
@@ -13,7 +13,7 @@ pub struct Embeddings {
     pub position_embeddings: Embedding,
     /// `[types, D]`.
     pub token_type_embeddings: Embedding,
-    /// Normalises the sum.
+    /// Normalizes the sum.
     pub layer_norm: LayerNorm,
     #[module(skip)]
     dropout: f64,

@@ -24,7 +24,7 @@ pub struct PredictionHead {
     pub bias: Param<Tensor<1>>,
 }
 
-/// Dense layer, activation and normalisation.
+/// Dense layer, activation and normalization.
 #[derive(Module, Debug)]
 pub struct Transform {
     /// `[D, D]`.

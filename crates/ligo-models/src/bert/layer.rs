@@ -6,7 +6,7 @@ use super::Attention;
 use crate::stack::Stacked;
 use crate::{DropoutStream, LayerNorm, Linear};
 
-/// One layer of the encoder: attention, then two feed-forward matrices, each followed by a normalisation.
+/// One layer of the encoder: attention, then two feed-forward matrices, each followed by a normalization.
 #[derive(Module, Debug)]
 pub struct Layer {
     /// Self-attention.
@@ -26,7 +26,7 @@ pub struct Intermediate {
     activation: HiddenAct,
 }
 
-/// The second feed-forward matrix, residual connection and normalisation.
+/// The second feed-forward matrix, residual connection and normalization.
 #[derive(Module, Debug)]
 pub struct FeedForwardOutput {
     /// `[D, F]`.

@@ -33,7 +33,7 @@ impl Network for BertForMaskedLm {
     fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
         let inputs = masked(inputs)?;
         let logits = self.predict(self.bert.at_masked(inputs, pass)?);
-        Ok(HeadScores::labelled(logits, inputs.labels.clone()).into())
+        Ok(HeadScores::labeled(logits, inputs.labels.clone()).into())
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {

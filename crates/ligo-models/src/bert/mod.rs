@@ -32,14 +32,14 @@ pub use pooler::Pooler;
 use crate::network::text;
 use crate::{Error, Features, MlmInputs, Pass, TextFeatures, stack};
 
-/// Embeddings, layers and, where the model has one, a pooler. Normalised after each residual connection.
+/// Embeddings, layers and, where the model has one, a pooler. Normalized after each residual connection.
 #[derive(Module, Debug)]
 pub struct Bert {
     /// The first hidden states.
     pub embeddings: Embeddings,
     /// The layers.
     pub encoder: Encoder,
-    /// Summarises a sequence.
+    /// Summarizes a sequence.
     pub pooler: Option<Pooler>,
 }
 

@@ -7,7 +7,7 @@ use crate::skeleton::vacant;
 use crate::stack::Stacked;
 use crate::{DropoutStream, LayerNorm};
 
-/// One layer of the first stack; each sub-layer is normalised before and scaled element by element behind (LayerScale).
+/// One layer of the first stack; each sub-layer is normalized before and scaled element by element behind (LayerScale).
 #[derive(Module, Debug)]
 pub struct Block {
     /// Before attention.

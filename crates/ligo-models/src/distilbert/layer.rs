@@ -5,7 +5,7 @@ use ligo_arch::{DistilBertConfig, HiddenAct};
 use crate::stack::Stacked;
 use crate::{DropoutStream, LayerNorm, Linear};
 
-/// One layer: attention and a feed-forward network, each added to what it reads and normalised.
+/// One layer: attention and a feed-forward network, each added to what it reads and normalized.
 #[derive(Module, Debug)]
 pub struct Layer {
     /// Self-attention.

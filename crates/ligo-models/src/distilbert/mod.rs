@@ -50,14 +50,14 @@ pub struct DistilBert {
     pub transformer: Transformer,
 }
 
-/// Token and position tables, their sum normalised.
+/// Token and position tables, their sum normalized.
 #[derive(Module, Debug)]
 pub struct Embeddings {
     /// `[V, D]`.
     pub word_embeddings: Embedding,
     /// `[positions, D]`.
     pub position_embeddings: Embedding,
-    /// Normalises the sum.
+    /// Normalizes the sum.
     pub layer_norm: LayerNorm,
     #[module(skip)]
     dropout: f64,
@@ -141,7 +141,7 @@ impl Network for DistilBertForMaskedLm {
         let inputs = masked(inputs)?;
         let hidden = self.distilbert.forward(&inputs.text(), pass, &mut |_| {})?;
         let logits = self.predict(inputs.at_masked(hidden));
-        Ok(HeadScores::labelled(logits, inputs.labels.clone()).into())
+        Ok(HeadScores::labeled(logits, inputs.labels.clone()).into())
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {

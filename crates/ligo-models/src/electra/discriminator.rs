@@ -64,7 +64,7 @@ impl Network for ElectraForPreTraining {
             None => inputs.labels.clone(),
         };
         let logits = Tensor::cat(vec![z.zeros_like(), z], 1);
-        Ok(HeadScores::labelled(logits, labels.reshape([batch * length])).into())
+        Ok(HeadScores::labeled(logits, labels.reshape([batch * length])).into())
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {

@@ -18,7 +18,7 @@ pub struct ElectraForMaskedLm {
     pub generator_lm_head: LanguageHead,
 }
 
-/// A dense layer to the width of the token table, GELU and a normalisation.
+/// A dense layer to the width of the token table, GELU and a normalization.
 #[derive(Module, Debug)]
 pub struct GeneratorHead {
     /// `[E, D]`.
@@ -67,7 +67,7 @@ impl Network for ElectraForMaskedLm {
         let inputs = masked(inputs)?;
         let hidden = self.electra.forward(&inputs.text(), pass, &mut |_| {})?;
         let logits = self.predict(inputs.at_masked(hidden));
-        Ok(HeadScores::labelled(logits, inputs.labels.clone()).into())
+        Ok(HeadScores::labeled(logits, inputs.labels.clone()).into())
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {

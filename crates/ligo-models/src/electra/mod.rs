@@ -17,10 +17,10 @@ use crate::bert::{Embeddings, Encoder};
 use crate::network::text;
 use crate::{Error, Features, Linear, Pass, TextFeatures, stack};
 
-/// Embeddings and layers, normalised after each residual connection.
+/// Embeddings and layers, normalized after each residual connection.
 #[derive(Module, Debug)]
 pub struct Electra {
-    /// The sum of the tables, normalised, `E` wide.
+    /// The sum of the tables, normalized, `E` wide.
     pub embeddings: Embeddings,
     /// From `E` to `D` where these differ, `[D, E]`.
     pub embeddings_project: Option<Linear>,

@@ -7,7 +7,7 @@ use crate::rotation::Around;
 use crate::stack::Stacked;
 use crate::{DropoutStream, Linear, RmsNorm};
 
-/// One layer: attention and a gated feed-forward network, each behind a normalisation and, since Gemma 2, in front of another one, and added to
+/// One layer: attention and a gated feed-forward network, each behind a normalization and, since Gemma 2, in front of another one, and added to
 /// the residual stream.
 #[derive(Module, Debug)]
 pub struct Layer {

@@ -30,7 +30,7 @@ pub struct GemmaForCausalLm {
     cap: Option<f64>,
 }
 
-/// Token table, layers and the last normalisation.
+/// Token table, layers and the last normalization.
 #[derive(Module, Debug)]
 pub struct Gemma {
     /// Tokens, `[V, D]`.
@@ -68,7 +68,7 @@ impl GemmaForCausalLm {
 }
 
 impl Gemma {
-    /// Hidden states before the last normalisation. Shows `inspect` the tokens as the first layer reads them, and what comes out of each layer.
+    /// Hidden states before the last normalization. Shows `inspect` the tokens as the first layer reads them, and what comes out of each layer.
     fn forward(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error> {
         let around = self.rotations.around(reading);
         let x = self
@@ -84,7 +84,7 @@ impl NextTokens for GemmaForCausalLm {
         self.model.forward(reading, pass, inspect)
     }
 
-    /// `RMSNorm(x) Eᵀ` with `E` the head or, when tied, the token table, levelled off.
+    /// `RMSNorm(x) Eᵀ` with `E` the head or, when tied, the token table, leveled off.
     fn predict(&self, hidden: Tensor<3>) -> Tensor<3> {
         let head = self.lm_head.as_ref().map(|head| &head.weight);
         let matrix = head.unwrap_or(&self.model.embed_tokens.weight);

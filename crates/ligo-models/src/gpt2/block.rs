@@ -8,7 +8,7 @@ use crate::decoder::Neurons;
 use crate::stack::Stacked;
 use crate::{DropoutStream, LayerNorm, Linear};
 
-/// One layer: attention and a feed-forward network, each behind a normalisation and added to the residual stream.
+/// One layer: attention and a feed-forward network, each behind a normalization and added to the residual stream.
 #[derive(Module, Debug)]
 pub struct Block {
     /// In front of the attention.

@@ -25,7 +25,7 @@ pub struct Gpt2LmHeadModel {
     pub lm_head: Option<Linear>,
 }
 
-/// Embeddings, layers and the last normalisation.
+/// Embeddings, layers and the last normalization.
 #[derive(Module, Debug)]
 pub struct Gpt2 {
     /// Tokens, `[V, D]`.
@@ -61,7 +61,7 @@ impl Gpt2LmHeadModel {
 }
 
 impl Gpt2 {
-    /// Hidden states before the last normalisation. Shows `inspect` what comes out of the embeddings and of each layer.
+    /// Hidden states before the last normalization. Shows `inspect` what comes out of the embeddings and of each layer.
     fn forward(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error> {
         let [_, length] = reading.input_ids.dims();
         assert!(

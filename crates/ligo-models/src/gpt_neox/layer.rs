@@ -8,7 +8,7 @@ use crate::rotation::Surroundings;
 use crate::stack::Stacked;
 use crate::{DropoutStream, LayerNorm, Linear};
 
-/// One layer: attention and a feed-forward network, each behind a normalisation and added to the residual stream.
+/// One layer: attention and a feed-forward network, each behind a normalization and added to the residual stream.
 #[derive(Module, Debug)]
 pub struct Layer {
     /// In front of the attention.

@@ -23,7 +23,7 @@ pub struct GptNeoxForCausalLm {
     pub embed_out: Option<Linear>,
 }
 
-/// Token table, layers and the last normalisation.
+/// Token table, layers and the last normalization.
 #[derive(Module, Debug)]
 pub struct GptNeox {
     /// Tokens, `[V, D]`.
@@ -56,7 +56,7 @@ impl GptNeoxForCausalLm {
 }
 
 impl GptNeox {
-    /// Hidden states before the last normalisation. Shows `inspect` what comes out of the token table and of each layer.
+    /// Hidden states before the last normalization. Shows `inspect` what comes out of the token table and of each layer.
     fn forward(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error> {
         let around = self.rotation.around(reading);
         let x = self.embed_in.forward(reading.input_ids.clone());

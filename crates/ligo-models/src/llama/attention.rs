@@ -44,7 +44,7 @@ impl Attention {
             c.key_value_heads() * c.head_width(),
         );
         let norm = |all: usize| {
-            let width = match c.normalises_outputs() {
+            let width = match c.normalizes_outputs() {
                 true => Some(all),
                 false => c.has_head_norms().then(|| c.head_width()),
             };
@@ -100,7 +100,7 @@ impl Attention {
     }
 }
 
-/// Every head normalised by itself, or all of them together, as wide as the norm is, where there is one.
+/// Every head normalized by itself, or all of them together, as wide as the norm is, where there is one.
 ///
 /// # Shapes
 /// `x` and the result `[B, L, H·d]`.

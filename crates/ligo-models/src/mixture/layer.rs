@@ -8,7 +8,7 @@ use crate::rotation::Surroundings;
 use crate::stack::Stacked;
 use crate::{DropoutStream, Linear, RmsNorm};
 
-/// One layer: attention and a few of several feed-forward networks, each behind a normalisation and added to the residual stream.
+/// One layer: attention and a few of several feed-forward networks, each behind a normalization and added to the residual stream.
 #[derive(Module, Debug)]
 pub struct Layer {
     /// Causal self-attention.

@@ -145,7 +145,7 @@ impl Routing {
             .probabilities
             .clone()
             .gather(1, self.indices(&self.probabilities.device()));
-        match experts.normalised {
+        match experts.normalized {
             true => weights.clone() / weights.sum_dim(1),
             false => weights,
         }

@@ -7,10 +7,10 @@ use crate::rotation::{Around, Surroundings};
 use crate::stack::Stacked;
 use crate::{DropoutStream, LayerNorm, Linear};
 
-/// One layer: attention and a gated feed-forward network, each behind a normalisation and added to the residual stream.
+/// One layer: attention and a gated feed-forward network, each behind a normalization and added to the residual stream.
 #[derive(Module, Debug)]
 pub struct Layer {
-    /// In front of the attention; the first layer has none, since embeddings are normalised.
+    /// In front of the attention; the first layer has none, since embeddings are normalized.
     pub attn_norm: Option<LayerNorm>,
     /// Self-attention.
     pub attn: Attention,
@@ -71,7 +71,7 @@ impl Layer {
         let attention = || Linear::skeleton_with(d, d, c.attention_bias, device);
         let neurons = |inputs, outputs| Linear::skeleton_with(inputs, outputs, c.mlp_bias, device);
         Self {
-            attn_norm: c.normalises_input(layer).then(norm),
+            attn_norm: c.normalizes_input(layer).then(norm),
             attn: Attention {
                 query: attention(),
                 key: attention(),

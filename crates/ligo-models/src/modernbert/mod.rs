@@ -30,7 +30,7 @@ pub struct ModernBertForMaskedLm {
     pub decoder: Decoder,
 }
 
-/// Embeddings, layers and the last normalisation.
+/// Embeddings, layers and the last normalization.
 #[derive(Module, Debug)]
 pub struct ModernBert {
     /// The first hidden states.
@@ -43,18 +43,18 @@ pub struct ModernBert {
     rotations: Rotations,
 }
 
-/// The token table, its entries normalised.
+/// The token table, its entries normalized.
 #[derive(Module, Debug)]
 pub struct Embeddings {
     /// `[V, D]`.
     pub tok_embeddings: Embedding,
-    /// Normalises tokens.
+    /// Normalizes tokens.
     pub norm: LayerNorm,
     #[module(skip)]
     dropout: f64,
 }
 
-/// Dense layer, activation and normalisation.
+/// Dense layer, activation and normalization.
 #[derive(Module, Debug)]
 pub struct Head {
     /// `[D, D]`.
@@ -115,7 +115,7 @@ impl ModernBertForMaskedLm {
 }
 
 impl ModernBert {
-    /// Hidden states before the last normalisation; `inspect` sees those after the embeddings and after each layer.
+    /// Hidden states before the last normalization; `inspect` sees those after the embeddings and after each layer.
     fn forward(
         &self,
         text: &TextFeatures,
@@ -139,7 +139,7 @@ impl Network for ModernBertForMaskedLm {
         let inputs = masked(inputs)?;
         let hidden = self.model.forward(&inputs.text(), pass, &mut |_| {})?;
         let logits = self.predict(inputs.at_masked(hidden));
-        Ok(HeadScores::labelled(logits, inputs.labels.clone()).into())
+        Ok(HeadScores::labeled(logits, inputs.labels.clone()).into())
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {

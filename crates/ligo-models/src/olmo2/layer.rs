@@ -8,7 +8,7 @@ use crate::rotation::Surroundings;
 use crate::stack::Stacked;
 use crate::{DropoutStream, RmsNorm};
 
-/// One layer: attention and a gated feed-forward network, whose outputs are normalised and added to the residual stream.
+/// One layer: attention and a gated feed-forward network, whose outputs are normalized and added to the residual stream.
 #[derive(Module, Debug)]
 pub struct Layer {
     /// Causal self-attention, with a norm for all queries of a token and one for all its keys.

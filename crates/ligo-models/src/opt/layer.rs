@@ -7,7 +7,7 @@ use crate::decoder::{Heads, Neurons};
 use crate::stack::Stacked;
 use crate::{DropoutStream, LayerNorm, Linear};
 
-/// One layer: attention and a feed-forward network, each added to the residual stream, with a normalisation in front of it or behind the sum.
+/// One layer: attention and a feed-forward network, each added to the residual stream, with a normalization in front of it or behind the sum.
 #[derive(Module, Debug)]
 pub struct Layer {
     /// Causal self-attention.
@@ -23,7 +23,7 @@ pub struct Layer {
     #[module(skip)]
     neurons: Neurons,
     #[module(skip)]
-    normalises_before: bool,
+    normalizes_before: bool,
 }
 
 /// Causal self-attention.
@@ -66,7 +66,7 @@ impl Layer {
                 activation: c.activation_function,
                 dropout: c.dropout,
             },
-            normalises_before: c.do_layer_norm_before,
+            normalizes_before: c.do_layer_norm_before,
         }
     }
 
@@ -77,7 +77,7 @@ impl Layer {
         x: Tensor<3>,
         part: impl FnOnce(Tensor<3>, Tensor<3>) -> Tensor<3>,
     ) -> Tensor<3> {
-        match self.normalises_before {
+        match self.normalizes_before {
             true => part(norm.forward(x.clone()), x),
             false => norm.forward(part(x.clone(), x)),
         }

@@ -29,7 +29,7 @@ pub struct Opt {
     pub decoder: Decoder,
 }
 
-/// Embeddings, layers and the last normalisation.
+/// Embeddings, layers and the last normalization.
 #[derive(Module, Debug)]
 pub struct Decoder {
     /// Tokens, `[V, E]`.
@@ -42,7 +42,7 @@ pub struct Decoder {
     pub project_out: Option<Linear>,
     /// The layers, first layer first.
     pub layers: Vec<Layer>,
-    /// After the last layer, where layers normalise what they read.
+    /// After the last layer, where layers normalize what they read.
     pub final_layer_norm: Option<LayerNorm>,
     #[module(skip)]
     max_positions: usize,

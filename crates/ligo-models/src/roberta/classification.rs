@@ -57,7 +57,7 @@ impl Network for RobertaForSequenceClassification {
         let inputs = sequences(inputs)?;
         let hidden = self.roberta.forward(&inputs.text, pass, &mut |_| {})?;
         let logits = self.classifier.forward(hidden, &pass.dropout);
-        Ok(HeadScores::labelled(logits, inputs.labels.clone()).into())
+        Ok(HeadScores::labeled(logits, inputs.labels.clone()).into())
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {

@@ -34,7 +34,7 @@ impl Network for RobertaForMaskedLm {
     fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
         let inputs = masked(inputs)?;
         let logits = self.predict(self.roberta.at_masked(inputs, pass)?);
-        Ok(HeadScores::labelled(logits, inputs.labels.clone()).into())
+        Ok(HeadScores::labeled(logits, inputs.labels.clone()).into())
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {

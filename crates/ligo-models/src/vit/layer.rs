@@ -6,7 +6,7 @@ use super::Attention;
 use crate::stack::Stacked;
 use crate::{DropoutStream, LayerNorm, Linear, image::drop_path};
 
-/// One layer: attention, then two feed-forward matrices, each behind a normalisation and beside a residual connection.
+/// One layer: attention, then two feed-forward matrices, each behind a normalization and beside a residual connection.
 #[derive(Module, Debug)]
 pub struct Layer {
     /// Before attention.

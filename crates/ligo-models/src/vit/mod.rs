@@ -49,7 +49,7 @@ pub struct DeitWithTeacher {
     pub distillation_classifier: Linear,
 }
 
-/// Embeddings, layers, the last normalisation and, where the checkpoint has one, a pooler.
+/// Embeddings, layers, the last normalization and, where the checkpoint has one, a pooler.
 #[derive(Module, Debug)]
 pub struct Vit {
     /// The first hidden states.
@@ -58,7 +58,7 @@ pub struct Vit {
     pub encoder: Encoder,
     /// Behind the last layer.
     pub layernorm: LayerNorm,
-    /// Carried, never computed: classifiers read the normalised tokens.
+    /// Carried, never computed: classifiers read the normalized tokens.
     pub pooler: Option<Dense>,
 }
 
@@ -104,10 +104,10 @@ impl Vit {
         stack::run(&self.encoder.layer, x, &(), staying, pass, inspect)
     }
 
-    /// The first tokens, normalised: what classifiers read.
+    /// The first tokens, normalized: what classifiers read.
     fn heads(&self, pixels: &Tensor<4>, count: usize, pass: &Pass) -> Result<Tensor<3>, Error> {
         let x = self.forward(pixels.clone(), pass, &mut |_| {})?;
-        // The normalisation looks at one token at a time, so the others need none.
+        // The normalization looks at one token at a time, so the others need none.
         Ok(self.layernorm.forward(x.slice_dim(1, 0..count)))
     }
 

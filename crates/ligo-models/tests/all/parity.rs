@@ -108,7 +108,7 @@ fn features(reference: &SafeTensors, device: &Device) -> Features {
 }
 
 /// A batch with the reference's labels, where it has some: classes `[B]`, or first and last tokens `[B, 2]`.
-fn labelled(task: Task, features: &Features, reference: &SafeTensors, device: &Device) -> Option<Inputs> {
+fn labeled(task: Task, features: &Features, reference: &SafeTensors, device: &Device) -> Option<Inputs> {
     let (Features::Text(text), Ok(view)) = (features, reference.tensor("labels")) else {
         return None;
     };
@@ -201,7 +201,7 @@ fn check(folder: &Path) -> f64 {
     });
     let mut distances: Vec<_> = distances.collect();
     distances.push(("logits".into(), largest_difference(&logits, &reference, "logits")));
-    if let Some(inputs) = labelled(config.task(), &features, &reference, &device) {
+    if let Some(inputs) = labeled(config.task(), &features, &reference, &device) {
         let loss = model.loss(&inputs, &DropoutStream::off()).unwrap().into_scalar::<f64>();
         let expected = floats(&reference.tensor("loss").unwrap())[0];
         distances.push(("loss".into(), (loss - f64::from(expected)).abs()));
@@ -239,7 +239,7 @@ fn gradients(folder: &Path, config: &ModelConfig, reference: &SafeTensors) -> Ve
         .unwrap()
         .install_map(leaves.clone())
         .unwrap();
-    let inputs = labelled(config.task(), &features(reference, &device), reference, &device).unwrap();
+    let inputs = labeled(config.task(), &features(reference, &device), reference, &device).unwrap();
     let found = model.loss(&inputs, &DropoutStream::off()).unwrap().backward();
     let distance = |name: &str| {
         let gradient = leaves[name].grad(&found).unwrap().into_data();

@@ -77,7 +77,7 @@ fn inputs(config: &ModelConfig, device: &Device) -> Inputs {
         Task::MaskedLm => batch(device).into(),
         Task::ReplacedTokens => Inputs::Replaced(replaced(device)),
         Task::CausalLm => Inputs::Causal(decoders::next_tokens(device)),
-        _ => Inputs::Images(images::labelled(device)),
+        _ => Inputs::Images(images::labeled(device)),
     }
 }
 
@@ -170,7 +170,7 @@ fn a_pass_without_a_layer_is_one_of_a_model_that_does_not_have_it() {
     for config in kinds() {
         let model = filled(&with_layers(&config, 3), &device);
         let inputs = inputs(&config, &device);
-        // Without its first layer a ModernBERT has one that normalises nothing in its place.
+        // Without its first layer a ModernBERT has one that normalizes nothing in its place.
         let first = usize::from(matches!(config, ModelConfig::ModernBert(_)));
         for missing in first..3 {
             let smaller = renamed(&without_layer(&config, missing), &device, |name| match layer_of(name) {
@@ -431,7 +431,7 @@ fn scores_are_the_logits_where_labels_are() {
     assert_eq!(labels.into_data(), inputs.labels.into_data());
 
     for config in images::kinds() {
-        let inputs = images::labelled(&device);
+        let inputs = images::labeled(&device);
         let scores = filled(&config, &device).scores(&Inputs::Images(inputs.clone()), &Pass::evaluation());
         let Targets::Probabilities(targets) = scores.unwrap().head.targets else {
             panic!("images have probabilities")

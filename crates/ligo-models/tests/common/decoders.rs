@@ -115,7 +115,7 @@ pub fn balanced() -> ModelConfig {
     ModelConfig::Llama(config)
 }
 
-/// Normalised in front of its parts, and behind sums with a token table of another width.
+/// Normalized in front of its parts, and behind sums with a token table of another width.
 fn opts() -> impl Iterator<Item = OptConfig> {
     let before = OptConfig {
         ffn_dim: 12,

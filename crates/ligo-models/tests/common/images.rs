@@ -81,7 +81,7 @@ pub fn pictures(device: &Device) -> Features {
 }
 
 /// The same with targets: one-hot, mixed, smoothed and not adding up to 1.
-pub fn labelled(device: &Device) -> ImageInputs {
+pub fn labeled(device: &Device) -> ImageInputs {
     ImageInputs {
         pixels: pixels(device),
         targets: Tensor::from_data(

@@ -7,20 +7,20 @@ use burn::tensor::{Device, Int, Tensor};
 use ligo_arch::{AlbertConfig, BertConfig, DistilBertConfig, ElectraConfig, ModelConfig, ModernBertConfig, Task};
 use ligo_models::{MlmInputs, ReplacedInputs, SequenceInputs, SpanInputs, TextFeatures};
 
-/// The same values for the same name, spread over ±0.4, gains of normalisations around 1.
+/// The same values for the same name, spread over ±0.4, gains of normalizations around 1.
 pub fn values(name: &str, shape: &[usize]) -> Vec<f64> {
     let mut state = name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |h, b| {
         (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01B3)
     });
-    // Only normalisations have a weight that is a vector.
+    // Only normalizations have a weight that is a vector.
     let is_gain = shape.len() == 1 && name.ends_with(".weight");
-    let centre = if is_gain { 1.0 } else { 0.0 };
+    let center = if is_gain { 1.0 } else { 0.0 };
     let count = shape.iter().product();
     std::iter::repeat_with(|| {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        centre + 0.8 * ((state >> 11) as f64 / (1_u64 << 53) as f64 - 0.5)
+        center + 0.8 * ((state >> 11) as f64 / (1_u64 << 53) as f64 - 0.5)
     })
     .take(count)
     .collect()

@@ -1,4 +1,4 @@
-//! Layer normalisation of rows.
+//! Layer normalization of rows.
 
 use rayon::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::simd::{filled, multiversion};
 /// What the backward pass needs of each row: `1 / √(var + eps)` and the mean.
 pub(crate) type Statistics = Vec<[f32; 2]>;
 
-/// Normalises the rows of `x` (+ `residual`, whose sum is then written to `sum`).
+/// Normalizes the rows of `x` (+ `residual`, whose sum is then written to `sum`).
 pub(crate) fn forward(
     x: &[f32],
     residual: Option<(&[f32], &mut [f32])>,
@@ -76,14 +76,14 @@ fn forward_body<const FMA: bool>(
     }
 }
 
-/// Gradients of a layer normalisation.
+/// Gradients of a layer normalization.
 pub(crate) struct Gradients {
     pub(crate) dx: Vec<f32>,
     pub(crate) dweight: Vec<f32>,
     pub(crate) dbias: Vec<f32>,
 }
 
-/// Gradients with respect to the normalised rows `x`, the weight and the bias.
+/// Gradients with respect to the normalized rows `x`, the weight and the bias.
 pub(crate) fn backward(dy: &[f32], x: &[f32], statistics: &Statistics, weight: &[f32]) -> Gradients {
     let width = weight.len();
     let chunk = rows::per_task(width);

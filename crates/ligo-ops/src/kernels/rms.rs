@@ -1,11 +1,11 @@
-//! Root-mean-square normalisation of rows.
+//! Root-mean-square normalization of rows.
 
 use rayon::prelude::*;
 
 use super::{math, rows};
 use crate::simd::{filled, multiversion};
 
-/// Normalises the rows of `x`; returns `1 / √(mean(x²) + eps)` of each, which the backward pass needs.
+/// Normalizes the rows of `x`; returns `1 / √(mean(x²) + eps)` of each, which the backward pass needs.
 pub(crate) fn forward(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) -> Vec<f32> {
     let width = weight.len();
     let chunk = rows::per_task(width);

@@ -190,10 +190,10 @@ fn cross_entropy_is_the_cpus() {
 
 #[test]
 fn distillation_is_the_cpus() {
-    for labelled in [false, true] {
+    for labeled in [false, true] {
         held("distillation", [[23, 300], [23, 300]], |[student, teacher]| {
             let device = student.device().without_autodiff();
-            let labels = labelled.then(|| Tensor::<1, Int>::arange(-3..20, &device));
+            let labels = labeled.then(|| Tensor::<1, Int>::arange(-3..20, &device));
             distillation(student, teacher, labels, 2.5)
         });
     }

@@ -68,11 +68,11 @@ fn no_head(report: &Report, dir: &ModelDir, config: &ModelConfig, table: &ParamT
 
 /// The plainer complaint when hundreds of tensors are missing since they are another family's.
 fn other_family(dir: &ModelDir, config: &ModelConfig) -> Option<LoadError> {
-    let found = ModelConfig::recognise(dir.names())?;
+    let found = ModelConfig::recognize(dir.names())?;
     let table = config.table();
     let params: Vec<_> = table.params().collect();
     let own = table.file_tensors(&params);
-    let expected = ModelConfig::recognise(own.iter().map(|t| t.name.as_str()))?;
+    let expected = ModelConfig::recognize(own.iter().map(|t| t.name.as_str()))?;
     (found != expected).then(|| LoadError::OtherFamily {
         path: dir.path().to_path_buf(),
         says: config.display_name().into(),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::page::in_script;
 use crate::plot::Matrix;
-use crate::plot::colour::{Style, styles};
+use crate::plot::color::{Style, styles};
 use crate::plot::losses::{Losses, range};
 use crate::summary::{
     Cost, CostEstimate, Counter, Estimate, Group, MethodSummary, OperatorSummary, Saving, Summary, WidthMatrix,

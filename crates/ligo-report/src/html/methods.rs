@@ -2,7 +2,7 @@
 
 use super::Section;
 use super::page::{escaped, prose};
-use crate::plot::colour::{Style, styles};
+use crate::plot::color::{Style, styles};
 use crate::summary::{CostEstimate, Counter, Estimate, Group, Saving, Summary};
 use crate::table::{NONE, Table, energy, flops, loss, seconds, share};
 use ligo_cost::format;

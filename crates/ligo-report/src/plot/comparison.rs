@@ -1,6 +1,6 @@
 //! Validation loss against what it cost: a line for every method, thin ones for its seeds.
 
-use super::colour::{AXIS, FAINT, INK, LINES, WARNING};
+use super::color::{AXIS, FAINT, INK, LINES, WARNING};
 use super::legend::Legend;
 use super::losses::{self, Losses};
 use super::panel::{Panel, spread};
@@ -299,19 +299,19 @@ fn mean(svg: &mut Svg, panel: &Panel, series: &Series<'_>, content: &Content, wi
 
 /// A dot at the start and a ring where the target is reached.
 fn marks(svg: &mut Svg, panel: &Panel, series: &Series<'_>, target: f64, content: &Content) {
-    let colour = series.style.light;
+    let color = series.style.light;
     let points = series.mean(content.axis);
     if let Some(&start) = points.first().filter(|point| point.1 <= panel.y.1) {
         let (x, y) = content.place(panel, start);
-        svg.circle(x, y, 3.6, colour, &Stroke::new("#ffffff", 1.0));
+        svg.circle(x, y, 3.6, color, &Stroke::new("#ffffff", 1.0));
     }
     if let Some(reached) = series.reaches(content.axis, target) {
         let (x, y) = content.place(panel, (reached, target));
-        svg.circle(x, y, 4.6, "#ffffff", &Stroke::new(colour, 2.2));
+        svg.circle(x, y, 4.6, "#ffffff", &Stroke::new(color, 2.2));
     }
 }
 
-/// The final losses, right of the panel, in the colours of their lines.
+/// The final losses, right of the panel, in the colors of their lines.
 fn ends(svg: &mut Svg, panel: &Panel, series: &[Series<'_>], content: &Content) {
     let ends: Vec<(&'static str, (f64, f64))> = series
         .iter()
@@ -320,15 +320,15 @@ fn ends(svg: &mut Svg, panel: &Panel, series: &[Series<'_>], content: &Content) 
         .collect();
     let places: Vec<f64> = ends.iter().map(|(_, (_, loss))| panel.at(0.0, *loss).1).collect();
     let places = spread(&places, 15.0, panel.top + 6.0, panel.bottom() - 2.0);
-    for ((colour, end), y) in ends.into_iter().zip(places) {
+    for ((color, end), y) in ends.into_iter().zip(places) {
         let leader = Stroke {
             opacity: 0.6,
-            ..Stroke::new(colour, 0.8)
+            ..Stroke::new(color, 0.8)
         };
         svg.line(content.place(panel, end), (panel.right() + 8.0, y), &leader);
         let look = Text {
             size: 13.0,
-            fill: colour,
+            fill: color,
             ..Text::default()
         };
         svg.text(panel.right() + 11.0, y + 4.5, &format::loss(end.1), &look);

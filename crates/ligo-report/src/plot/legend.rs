@@ -1,4 +1,4 @@
-//! The methods' colours, in as many rows as they need.
+//! The methods' colors, in as many rows as they need.
 
 use super::font;
 use super::series::Series;

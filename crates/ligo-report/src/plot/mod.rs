@@ -1,10 +1,10 @@
 //! Pictures of a comparison and of a learned operator.
 //!
 //! Everything is drawn as SVG; the PNG is made from the same SVG with fonts that are compiled in (Ubuntu Light
-//! under the Ubuntu font licence, Hack under MIT for rare signs), so it needs no font on the machine. In a browser the SVG falls back to the fonts there.
+//! under the Ubuntu font license, Hack under MIT for rare signs), so it needs no font on the machine. In a browser the SVG falls back to the fonts there.
 
 mod axis;
-pub(crate) mod colour;
+pub(crate) mod color;
 mod comparison;
 mod font;
 mod legend;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::colour::{self, FAINT, INK};
+use super::color::{self, FAINT, INK};
 use super::font;
 use super::panel::Panel;
 use super::svg::{Stroke, Svg, Text};
@@ -215,7 +215,7 @@ fn heat_map(svg: &mut Svg, left: f64, top: f64, matrix: &Matrix, scale: f64) {
             let x = left + column as f64 * width;
             let share = value / scale;
             let fill = if value.is_finite() {
-                colour::diverging(share)
+                color::diverging(share)
             } else {
                 "#000000".to_string()
             };
@@ -259,13 +259,13 @@ fn width_heading(svg: &mut Svg, y: f64) {
         ..Text::default()
     };
     let mut x = MARGIN;
-    for (colour, text) in [
+    for (color, text) in [
         ("", "Width: Euclidean norms of the"),
         (ROWS, "rows (channels of the large model)"),
         ("", "and of the"),
         (COLUMNS, "columns (channels of the small model)"),
     ] {
-        let fill = if colour.is_empty() { FAINT } else { colour };
+        let fill = if color.is_empty() { FAINT } else { color };
         svg.text(x, y, text, &Text { fill, ..look });
         x += font::width(text, look.size) + 6.0;
     }
@@ -301,9 +301,9 @@ fn norm_panel(svg: &mut Svg, left: f64, top: f64, cell: (f64, f64), matrix: &Mat
         );
     }
     // The columns are wider and beneath: both can be seen where they coincide.
-    for (norms, colour, width) in [(columns, COLUMNS, 2.6), (rows, ROWS, 1.2)] {
+    for (norms, color, width) in [(columns, COLUMNS, 2.6), (rows, ROWS, 1.2)] {
         let places: Vec<(f64, f64)> = steps(&norms).map(|(x, norm)| panel.at(x, norm)).collect();
-        svg.polyline(&places, &Stroke::new(colour, width));
+        svg.polyline(&places, &Stroke::new(color, width));
     }
 }
 

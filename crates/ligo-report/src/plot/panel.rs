@@ -1,7 +1,7 @@
 //! A rectangle with two linear axes.
 
 use super::axis;
-use super::colour::{AXIS, FAINT, GRID, INK};
+use super::color::{AXIS, FAINT, GRID, INK};
 use super::svg::{Stroke, Svg, Text};
 
 /// Where a panel lies and which values its edges stand for.
@@ -89,7 +89,7 @@ impl Panel {
     }
 }
 
-/// Moves labels apart so that neighbours are `distance` from each other, within `[low, high]`, keeping their order.
+/// Moves labels apart so that neighbors are `distance` from each other, within `[low, high]`, keeping their order.
 ///
 /// Labels that touch form a group around their common middle, so that they move as little as possible.
 pub(super) fn spread(places: &[f64], distance: f64, low: f64, high: f64) -> Vec<f64> {

@@ -4,7 +4,7 @@ use ligo_cost::Curve;
 use ligo_cost::format;
 use ligo_cost::seeds::{Evaluation, mean_curve};
 
-use super::colour::{self, Style};
+use super::color::{self, Style};
 use crate::summary::{Cost, Counter, CurvePoint, MethodSummary, Summary, Unit};
 use crate::table::labels;
 
@@ -88,7 +88,7 @@ pub(super) struct Series<'a> {
 
 /// The methods of a summary, in the order of the table.
 pub(super) fn series(summary: &Summary) -> Vec<Series<'_>> {
-    let styles = colour::styles(summary.groups.iter().map(|group| group.name.as_str()));
+    let styles = color::styles(summary.groups.iter().map(|group| group.name.as_str()));
     let labels = labels(&summary.groups);
     let groups = summary.groups.iter().zip(labels).zip(styles);
     groups

@@ -29,7 +29,7 @@ impl Default for Text {
     fn default() -> Self {
         Self {
             size: 12.0,
-            fill: super::colour::INK,
+            fill: super::color::INK,
             anchor: "start",
             halo: false,
             upwards: false,
@@ -40,7 +40,7 @@ impl Default for Text {
 /// How a line looks.
 #[derive(Clone, Copy)]
 pub(super) struct Stroke {
-    pub colour: &'static str,
+    pub color: &'static str,
     pub width: f64,
     /// `stroke-dasharray`; empty for a solid line.
     pub dashes: &'static str,
@@ -48,9 +48,9 @@ pub(super) struct Stroke {
 }
 
 impl Stroke {
-    pub(super) fn new(colour: &'static str, width: f64) -> Self {
+    pub(super) fn new(color: &'static str, width: f64) -> Self {
         Self {
-            colour,
+            color,
             width,
             dashes: "",
             opacity: 1.0,
@@ -62,7 +62,7 @@ impl Stroke {
     }
 
     fn attributes(&self) -> String {
-        let mut text = format!("stroke=\"{}\" stroke-width=\"{}\"", self.colour, self.width);
+        let mut text = format!("stroke=\"{}\" stroke-width=\"{}\"", self.color, self.width);
         if !self.dashes.is_empty() {
             let _ = write!(text, " stroke-dasharray=\"{}\"", self.dashes);
         }

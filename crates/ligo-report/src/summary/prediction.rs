@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Prediction {
     /// The hardware that it was made for.
     pub hardware: String,
-    /// What it rests on, a sentence each: `achieved utilisation 31 %, measured by a probe`.
+    /// What it rests on, a sentence each: `achieved utilization 31 %, measured by a probe`.
     pub assumptions: Vec<String>,
     /// What it said of each part.
     pub runs: Vec<PredictedRun>,

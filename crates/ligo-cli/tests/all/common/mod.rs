@@ -226,7 +226,7 @@ pub fn english() -> String {
         &[
             "the old captain",
             "a young girl",
-            "my neighbour",
+            "my neighbor",
             "the river",
             "every student",
             "a small dog",

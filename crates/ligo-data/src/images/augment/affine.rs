@@ -33,7 +33,7 @@ fn cubic(values: [f64; 4], d: f64) -> f64 {
     v2 + d * ((v3 - v1) + d * ((2.0 * (v1 - v2) + v3 - v4) + d * (-v1 + v2 - v3 + v4)))
 }
 
-/// The picture seen through a matrix; what comes from outside has the colour `fill`, one byte per channel.
+/// The picture seen through a matrix; what comes from outside has the color `fill`, one byte per channel.
 pub(super) fn transform(image: &Image, matrix: Matrix, fill: &[u8]) -> Image {
     let [a, b, c, d, e, f] = matrix;
     let (height, width, channels) = (image.height(), image.width(), image.channels());

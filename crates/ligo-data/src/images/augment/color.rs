@@ -1,4 +1,4 @@
-//! Changes of colour, with the arithmetic of Pillow's `ImageOps` and `ImageEnhance`.
+//! Changes of color, with the arithmetic of Pillow's `ImageOps` and `ImageEnhance`.
 
 use crate::images::draw::{Purpose, SampleKey, uniform};
 use crate::images::image::Image;
@@ -121,7 +121,7 @@ pub(super) fn brightness(image: &mut Image, factor: f64) {
     blend(image, factor, |_| 0);
 }
 
-/// Greyer below 1: towards the picture's mean brightness.
+/// Grayer below 1: towards the picture's mean brightness.
 pub(super) fn contrast(image: &mut Image, factor: f64) {
     let luma = image.luma();
     let sum: u64 = luma.iter().copied().map(u64::from).sum();
@@ -129,7 +129,7 @@ pub(super) fn contrast(image: &mut Image, factor: f64) {
     blend(image, factor, |_| mean);
 }
 
-/// Less colourful below 1.
+/// Less colorful below 1.
 pub(super) fn saturation(image: &mut Image, factor: f64) {
     let channels = image.channels();
     if channels == 3 {
@@ -144,7 +144,7 @@ pub(super) fn sharpness(image: &mut Image, factor: f64) {
     blend(image, factor, |at| smooth[at]);
 }
 
-/// Pillow's `SMOOTH` filter: the pixel counts five times, its eight neighbours once; the border stays as it is.
+/// Pillow's `SMOOTH` filter: the pixel counts five times, its eight neighbors once; the border stays as it is.
 fn smooth(image: &Image) -> Vec<u8> {
     let (width, channels, pixels) = (image.width(), image.channels(), image.pixels());
     let row = width * channels;
@@ -178,12 +178,12 @@ pub(super) fn jitter(image: &mut Image, strength: f64, key: SampleKey) {
 mod tests {
     use super::*;
 
-    fn grey(values: &[u8]) -> Image {
+    fn gray(values: &[u8]) -> Image {
         Image::from_parts(1, values.len(), 1, values.to_vec())
     }
 
     fn changed(values: &[u8], change: impl Fn(&mut Image)) -> Vec<u8> {
-        let mut image = grey(values);
+        let mut image = gray(values);
         change(&mut image);
         image.pixels().to_vec()
     }

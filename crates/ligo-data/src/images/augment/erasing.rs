@@ -1,4 +1,4 @@
-//! Random erasing (Zhong et al., 1708.04896) as timm's `RandomErasing`: a rectangle of a normalised picture becomes noise.
+//! Random erasing (Zhong et al., 1708.04896) as timm's `RandomErasing`: a rectangle of a normalized picture becomes noise.
 
 use serde::{Deserialize, Serialize};
 

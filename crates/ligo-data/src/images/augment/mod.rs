@@ -1,6 +1,6 @@
 //! Augmentation as DeiT trains with it (Touvron et al., 2012.12877, table 9): what it does is a function of (seed, epoch, sample, copy) alone.
 //!
-//! The order is that of timm's `transforms_imagenet_train`: crop, flip, RandAugment, colour jitter, normalisation, random erasing, and then
+//! The order is that of timm's `transforms_imagenet_train`: crop, flip, RandAugment, color jitter, normalization, random erasing, and then
 //! Mixup or CutMix over the batch.
 
 mod affine;
@@ -56,7 +56,7 @@ pub struct Augmentation {
     pub crop: Crop,
     /// The share of the samples that are mirrored left to right.
     pub flip: f64,
-    /// Random changes of colour and shape.
+    /// Random changes of color and shape.
     pub rand_augment: RandAugment,
     /// Brightness, contrast and saturation change by factors from `1 − color_jitter` to `1 + color_jitter`. timm leaves it out beside
     /// RandAugment, and so does [`Self::deit`]; with RandAugment off DeiT's value is 0.3 (its first version 0.4).
@@ -181,7 +181,7 @@ impl Augmentation {
         check_range("augmentation.label_smoothing", self.label_smoothing, 0.0, 1.0)
     }
 
-    /// Everything that happens before normalisation. The result has the model's size.
+    /// Everything that happens before normalization. The result has the model's size.
     pub(super) fn apply(&self, image: &Image, preprocessor: &Preprocessor, key: SampleKey) -> Image {
         let side = preprocessor.image_size;
         let mut seen = match self.crop.resolved(side) {
@@ -193,7 +193,7 @@ impl Augmentation {
             seen = seen.flipped();
         }
         if self.rand_augment.ops > 0 {
-            let fill = preprocessor.mean_colour(seen.channels());
+            let fill = preprocessor.mean_color(seen.channels());
             seen = self.rand_augment.apply(seen, &fill, key);
         }
         if self.color_jitter > 0.0 {
@@ -202,7 +202,7 @@ impl Augmentation {
         seen
     }
 
-    /// What happens after normalisation, to `[channels, height, width]`.
+    /// What happens after normalization, to `[channels, height, width]`.
     pub(super) fn erase(&self, pixels: &mut [f32], height: usize, width: usize, key: SampleKey) {
         self.erasing.apply(pixels, height, width, key);
     }
@@ -275,7 +275,7 @@ mod tests {
                 },
             ),
             (
-                "colour jitter",
+                "color jitter",
                 Augmentation {
                     color_jitter: 0.4,
                     ..none
@@ -316,7 +316,7 @@ mod tests {
         "random resized crop: a29a4687e43bf386",
         "flip: 340d72f301158db9",
         "rand augment: ca4fb706372704a0",
-        "colour jitter: 684176facd1e4854",
+        "color jitter: 684176facd1e4854",
         "deit: 9701ffd533330626",
         "erasing: 18d4d82b71445370",
         "mixing: 0.868813 0.850359 0.915816 0.902344",

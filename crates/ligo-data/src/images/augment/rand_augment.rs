@@ -195,10 +195,10 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_works_on_grey_and_on_tiny_pictures_and_only_colour_leaves_grey_alone() {
+    fn every_operation_works_on_gray_and_on_tiny_pictures_and_only_color_leaves_gray_alone() {
         for (op, increasing) in OPS.into_iter().flat_map(|op| [(op, true), (op, false)]) {
-            let grey = op.apply(picture(1), 0.6, increasing, &[116], &mut Stream::new(0));
-            assert!((grey == picture(1)) == (op == Op::Color), "{op:?} {increasing}");
+            let gray = op.apply(picture(1), 0.6, increasing, &[116], &mut Stream::new(0));
+            assert!((gray == picture(1)) == (op == Op::Color), "{op:?} {increasing}");
             let pixel = Image::from_parts(1, 1, 3, vec![5, 90, 200]);
             let seen = op.apply(pixel, 1.0, increasing, &[0; 3], &mut Stream::new(0));
             assert_eq!((seen.height(), seen.width()), (1, 1));

@@ -32,7 +32,7 @@ pub enum ImageFormat {
     Cifar10,
     /// The same with two label bytes, of which the second counts: CIFAR-100.
     Cifar100,
-    /// Grey pictures and labels in two files, perhaps packed as `.gz`: MNIST.
+    /// Gray pictures and labels in two files, perhaps packed as `.gz`: MNIST.
     Idx,
     /// Encoded pictures and labels in columns: sets of the Hugging Face hub.
     Parquet,
@@ -61,7 +61,7 @@ enum Labels {
     Beside(PathBuf),
 }
 
-/// Labelled pictures on a disk, and which of them are meant.
+/// Labeled pictures on a disk, and which of them are meant.
 ///
 /// ```no_run
 /// # fn main() -> ligo_data::Result<()> {
@@ -80,7 +80,7 @@ pub struct ImageSource {
     part: ImagePart,
 }
 
-/// One labelled picture before it is decoded.
+/// One labeled picture before it is decoded.
 pub(super) struct Sample {
     /// For messages: the file, or the file and the record.
     pub(super) name: String,

@@ -44,7 +44,7 @@ pub struct ImageSetSettings {
     pub side: usize,
     /// How pictures are resampled.
     pub filter: Filter,
-    /// 3 for colour, 1 for grey.
+    /// 3 for color, 1 for gray.
     pub channels: usize,
     /// What becomes of a picture that cannot be decoded.
     pub damaged: DamagedImages,
@@ -73,7 +73,7 @@ impl ImageSetSettings {
         if ![1, 3].contains(&self.channels) {
             return Err(Error::BadSetting {
                 name: "images.channels",
-                expected: "1 (grey) or 3 (colour)",
+                expected: "1 (gray) or 3 (color)",
                 found: self.channels.to_string(),
             });
         }
@@ -158,7 +158,7 @@ fn decoded(name: String, label: u32, bytes: &[u8], settings: &ImageSetSettings) 
     let side = settings.side;
     let resized = (image.height().min(image.width()) != side).then(|| resize_shorter(&image, side, settings.filter));
     Outcome::Stored {
-        image: resized.as_ref().unwrap_or(&image).centre(side, side),
+        image: resized.as_ref().unwrap_or(&image).center(side, side),
         label,
         digest: Sha256::digest(bytes).into(),
     }

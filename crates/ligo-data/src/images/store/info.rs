@@ -35,7 +35,7 @@ pub struct ImageSetInfo {
     pub height: usize,
     /// Columns of every picture.
     pub width: usize,
-    /// 3 (red, green, blue) or 1 (grey).
+    /// 3 (red, green, blue) or 1 (gray).
     pub channels: usize,
     /// What they were made of.
     pub source: ImageFormat,

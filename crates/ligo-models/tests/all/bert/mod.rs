@@ -1,6 +1,6 @@
 //! BERT and RoBERTa: their parameters and what they compute, under each head.
 
-mod behaviour;
+mod behavior;
 mod heads;
 mod parameters;
 mod roberta;

@@ -1,4 +1,4 @@
 //! GPT-2, Llama, Mistral and Qwen2: their parameters and what they compute.
 
-mod behaviour;
+mod behavior;
 mod parameters;

@@ -1,4 +1,4 @@
 //! ViT, DeiT and CaiT: their parameters and what they compute.
 
-mod behaviour;
+mod behavior;
 mod parameters;

@@ -282,7 +282,7 @@ fn tanh(x: f32) -> f32 {
     select(size < 1.0f32, near, far)
 }
 
-/// The slope of a score that may have levelled off, by the product of query and key.
+/// The slope of a score that may have leveled off, by the product of query and key.
 #[cube]
 pub(super) fn slope(score: f32, shape: &Shape, #[comptime] sight: Sight) -> f32 {
     let mut slope = shape.scale;

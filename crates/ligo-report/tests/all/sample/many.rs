@@ -230,7 +230,7 @@ fn prediction(summary: &Summary) -> Prediction {
     Prediction {
         hardware: "this machine".into(),
         assumptions: vec![
-            "achieved utilisation 31 %, measured by a probe of 4 s".into(),
+            "achieved utilization 31 %, measured by a probe of 4 s".into(),
             "65 W while training".into(),
         ],
         runs: summary

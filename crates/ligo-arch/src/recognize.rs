@@ -11,7 +11,7 @@ impl ModelConfig {
     /// The `model_type` to whose tensors these names belong, whatever the number of layers; of several that share their
     /// names (Llama and Mistral) the first. Vision transformers under `timm`'s names are `timm's ViT` and `timm's DeiT`. `None` when no family has
     /// even half of them.
-    pub fn recognise<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<&'static str> {
+    pub fn recognize<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<&'static str> {
         let names: Vec<String> = names.into_iter().map(without_numbers).collect();
         let mut best = (LEAST_SHARE, None);
         // A CaiT has all tensors of timm's ViT and more, so it comes behind.
@@ -65,13 +65,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_family_is_recognised_by_its_own_names() {
+    fn every_family_is_recognized_by_its_own_names() {
         for model_type in ModelConfig::MODEL_TYPES {
             let table = ModelConfig::example(model_type).unwrap().table();
             let params: Vec<Param<'_>> = table.params().collect();
             let names: Vec<String> = table.file_tensors(&params).into_iter().map(|t| t.name).collect();
             let deeper: Vec<String> = names.iter().map(|n| n.replace(".0.", ".17.")).collect();
-            let found = ModelConfig::recognise(names.iter().chain(&deeper).map(String::as_str)).unwrap();
+            let found = ModelConfig::recognize(names.iter().chain(&deeper).map(String::as_str)).unwrap();
             let expected = match *model_type {
                 // Biases or not is all that files show.
                 "mistral" | "gemma" | "smollm3" => "llama",
@@ -91,16 +91,16 @@ mod tests {
             ("cait_s24_224", "cait"),
         ] {
             let names = names_of(&timm_example(architecture).unwrap());
-            assert_eq!(ModelConfig::recognise(names.iter().map(String::as_str)), Some(expected));
+            assert_eq!(ModelConfig::recognize(names.iter().map(String::as_str)), Some(expected));
         }
     }
 
     #[test]
-    fn a_file_of_something_else_is_not_recognised() {
+    fn a_file_of_something_else_is_not_recognized() {
         assert_eq!(
-            ModelConfig::recognise(["encoder.block.0.layer.0.SelfAttention.q.weight"]),
+            ModelConfig::recognize(["encoder.block.0.layer.0.SelfAttention.q.weight"]),
             None
         );
-        assert_eq!(ModelConfig::recognise([]), None);
+        assert_eq!(ModelConfig::recognize([]), None);
     }
 }

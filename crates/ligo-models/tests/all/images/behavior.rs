@@ -2,7 +2,7 @@ use burn::tensor::{Device, Int, Tensor};
 use ligo_arch::{ModelConfig, VitConfig};
 use ligo_models::{DropoutStream, Error, Features, ImageInputs, Inputs, Model, TextFeatures};
 
-use crate::common::images::{dropping, kinds, labelled, pictures, pixels, tiny_deit, tiny_vit};
+use crate::common::images::{dropping, kinds, labeled, pictures, pixels, tiny_deit, tiny_vit};
 use crate::common::{number, values};
 use crate::filled::{distance, filled, filled_with, logits};
 
@@ -34,7 +34,7 @@ fn cross_entropy(logits: &[f64], targets: &[f64]) -> f64 {
 #[test]
 fn the_loss_is_the_cross_entropy_with_soft_targets() {
     let device = Device::flex();
-    let inputs = labelled(&device);
+    let inputs = labeled(&device);
     let targets: Vec<f64> = inputs.targets.to_data().iter::<f64>().collect();
     for config in kinds() {
         // The mean of two losses is not the loss of mean logits; see the next test.
@@ -56,7 +56,7 @@ fn two_heads_give_the_mean_of_their_logits_and_of_their_losses() {
             [[0.0, 1.0, 0.0], [0.3, 0.0, 0.7], [1.0, 0.0, 0.0], [0.5, 0.25, 0.25]],
             &device,
         ),
-        ..labelled(&device)
+        ..labeled(&device)
     };
     let targets: Vec<f64> = inputs.targets.to_data().iter::<f64>().collect();
     // A silent head gives every class the same probability.
@@ -77,7 +77,7 @@ fn two_heads_give_the_mean_of_their_logits_and_of_their_losses() {
 #[test]
 fn the_seed_of_the_stream_decides_what_is_dropped() {
     let device = Device::flex();
-    let inputs = labelled(&device);
+    let inputs = labeled(&device);
     for (hidden, attention, path) in [(0.3, 0.0, 0.0), (0.0, 0.3, 0.0), (0.0, 0.0, 0.4)] {
         for config in dropping(hidden, attention, path) {
             let model = filled(&config, &device);
@@ -115,7 +115,7 @@ fn stochastic_depth_of_a_vit_rises_from_zero_at_the_first_layer() {
     };
     let device = Device::flex();
     let model = filled(&ModelConfig::Vit(single), &device);
-    let inputs = labelled(&device);
+    let inputs = labeled(&device);
     assert_eq!(
         loss(&model, &inputs, &DropoutStream::new(3)),
         loss(&model, &inputs, &DropoutStream::off())
@@ -172,7 +172,7 @@ fn a_model_on_a_plain_device_says_what_a_tracked_one_says() {
     for config in dropping(0.1, 0.1, 0.1) {
         let of = |device: &Device| {
             let model = filled(&config, device);
-            loss(&model, &labelled(device), &DropoutStream::new(9))
+            loss(&model, &labeled(device), &DropoutStream::new(9))
         };
         assert_eq!(of(&Device::flex()), of(&Device::flex().autodiff()));
     }

@@ -1,4 +1,4 @@
-//! Colours that people with any colour vision tell apart: Okabe and Ito's palette, a little darker where it is too pale on white,
+//! Colors that people with any color vision tell apart: Okabe and Ito's palette, a little darker where it is too pale on white,
 //! and lighter on dark.
 
 pub(super) const INK: &str = "#262626";
@@ -15,13 +15,13 @@ pub(crate) struct Style {
     pub light: &'static str,
     /// On a dark ground.
     pub dark: &'static str,
-    /// `stroke-dasharray`; empty for a solid line. Eight colours are as many as one can tell apart, so further methods
+    /// `stroke-dasharray`; empty for a solid line. Eight colors are as many as one can tell apart, so further methods
     /// differ in this.
     pub dashes: &'static str,
 }
 
 /// On white and on dark. The first four belong to known methods.
-const COLOURS: [(&str, &str); 8] = [
+const COLORS: [(&str, &str); 8] = [
     ("#4d4d4d", "#b4b4b4"),
     ("#d55e00", "#ff8c42"),
     ("#0072b2", "#4b9fea"),
@@ -33,27 +33,27 @@ const COLOURS: [(&str, &str); 8] = [
 ];
 const DASHES: [&str; 4] = ["", "8 4", "2 4", "10 4 2 4"];
 
-/// A style for each method of a picture, by its name. The known methods keep their colour from picture to picture; the others
+/// A style for each method of a picture, by its name. The known methods keep their color from picture to picture; the others
 /// take what is free, in their order.
 pub(crate) fn styles<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<Style> {
     let mut known: Vec<Option<usize>> = Vec::new();
     for name in names {
-        let colour = fixed(name).filter(|colour| !known.contains(&Some(*colour)));
-        known.push(colour);
+        let color = fixed(name).filter(|color| !known.contains(&Some(*color)));
+        known.push(color);
     }
-    let solid = [4, 5, 6, 7, 2, 3, 1].map(|colour| (colour, 0));
-    let free = solid.into_iter().filter(|(colour, _)| !known.contains(&Some(*colour)));
-    let broken = (1..DASHES.len()).flat_map(|dashes| (1..COLOURS.len()).map(move |colour| (colour, dashes)));
+    let solid = [4, 5, 6, 7, 2, 3, 1].map(|color| (color, 0));
+    let free = solid.into_iter().filter(|(color, _)| !known.contains(&Some(*color)));
+    let broken = (1..DASHES.len()).flat_map(|dashes| (1..COLORS.len()).map(move |color| (color, dashes)));
     let all: Vec<(usize, usize)> = free.chain(broken).collect();
     let mut others = all.iter().copied().cycle();
     let mut style = |known: Option<usize>| {
-        let (colour, dashes) = known
-            .map(|colour| (colour, 0))
+        let (color, dashes) = known
+            .map(|color| (color, 0))
             .or_else(|| others.next())
             .unwrap_or_default();
         Style {
-            light: COLOURS[colour].0,
-            dark: COLOURS[colour].1,
+            light: COLORS[color].0,
+            dark: COLORS[color].1,
             dashes: DASHES[dashes],
         }
     };
@@ -87,14 +87,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn twenty_methods_look_different_and_known_ones_keep_their_colour() {
+    fn twenty_methods_look_different_and_known_ones_keep_their_color() {
         let names: Vec<String> = (0..16).map(|index| format!("other-{index}")).collect();
         let names = ["ligo", "scratch", "ligo", "stackbert"]
             .into_iter()
             .chain(names.iter().map(String::as_str));
         let styles = styles(names);
         assert_eq!(styles.len(), 20);
-        assert_eq!((styles[0].light, styles[1].light), (COLOURS[1].0, COLOURS[0].0));
+        assert_eq!((styles[0].light, styles[1].light), (COLORS[1].0, COLORS[0].0));
         for (index, style) in styles.iter().enumerate() {
             assert!(!styles[..index].contains(style), "{index}: {style:?}");
         }

@@ -1,7 +1,7 @@
-//! Tokenises text into a store and prints what came of it.
+//! Tokenizes text into a store and prints what came of it.
 //!
 //! ```sh
-//! cargo run --release -p ligo-data --example tokenise_folder -- OUTPUT VOCAB_SIZE PATH...
+//! cargo run --release -p ligo-data --example tokenize_folder -- OUTPUT VOCAB_SIZE PATH...
 //! ```
 //!
 //! With `rust-docs` in place of the paths it takes the documentation of this workspace's dependencies.
@@ -15,7 +15,7 @@ use ligo_data::{RustDocs, TokenStore, Tokenizer, TrainValid, Watch, WordPieceTra
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(output), Some(vocab_size)) = (arguments.next().map(PathBuf::from), arguments.next()) else {
-        return Err("usage: tokenise_folder OUTPUT VOCAB_SIZE PATH... | rust-docs".into());
+        return Err("usage: tokenize_folder OUTPUT VOCAB_SIZE PATH... | rust-docs".into());
     };
     let vocab_size = vocab_size.parse()?;
     let paths: Vec<String> = arguments.collect();
