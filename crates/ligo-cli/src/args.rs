@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use ligo_device::{Depth, DeviceChoice, Picked};
 use ligo_experiment::Listener;
-use ligo_experiment::told::Told;
+use ligo_experiment::job_message::JobMessage;
 use ligo_experiment::{hub, stop};
 
 use crate::commands::ranks_args::RanksArgs;
@@ -175,7 +175,7 @@ fn end(done: Result<(), Failure>, ui: &Ui) -> u8 {
             if ui.is_job() {
                 let by_device = matches!(failure, Failure::Device(_));
                 let message = failure.to_string();
-                Told::Failed { message, by_device }.tell();
+                JobMessage::Failed { message, by_device }.tell();
             }
             let report = miette::Report::new(Shown::of(&failure));
             use std::io::Write;

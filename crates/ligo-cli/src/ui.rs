@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ligo_checkpoint::plain_lines;
-use ligo_experiment::told::{Position, Told};
+use ligo_experiment::job_message::{JobMessage, Position};
 use ligo_experiment::{Board, Counted, Failure, Listener, Progress, Watched};
 use ligo_train::Observer;
 use miette::Diagnostic;
@@ -143,7 +143,7 @@ impl Ui {
     /// Tells the parent of a job how far it is.
     pub fn at(&self, position: impl FnOnce() -> Position) {
         if self.is_job {
-            Told::At(position()).tell();
+            JobMessage::At(position()).tell();
         }
     }
 
@@ -177,7 +177,7 @@ impl Listener for Ui {
     fn say(&self, line: &str) {
         self.note(line);
         if self.is_job {
-            Told::Say(line.to_owned()).tell();
+            JobMessage::Say(line.to_owned()).tell();
         }
     }
 

@@ -107,12 +107,12 @@ mod joined {
     }
 
     /// What another rank than the first says of its own work.
-    struct Told<'a> {
+    struct RankListener<'a> {
         rank: usize,
         ui: &'a Ui,
     }
 
-    impl Listener for Told<'_> {
+    impl Listener for RankListener<'_> {
         fn say(&self, line: &str) {
             self.ui.say(&format!("rank {}: {line}", self.rank));
         }
@@ -165,7 +165,7 @@ mod joined {
         pub fn follow(self, choice: DeviceChoice, ui: &Ui) -> ExitCode {
             let rank = self.rank();
             let pick = || Ok(ligo_device::pick(self.device(choice)?)?);
-            match ligo_experiment::Experiment::follow(self.team, pick, &Told { rank, ui }) {
+            match ligo_experiment::Experiment::follow(self.team, pick, &RankListener { rank, ui }) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(failure) => {
                     // Who was lost, or rank 0, has more to say, and ends this process as well.

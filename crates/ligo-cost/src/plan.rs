@@ -229,10 +229,11 @@ impl PlannedRun {
 pub struct Expected {
     /// Share of scratch's FLOPs.
     pub saving_flops: f64,
-    /// Share of scratch's time; that of the FLOPs where the time was not told.
+    /// Share of scratch's time; that of the FLOPs where the time is not published.
     pub saving_seconds: f64,
-    /// Whether the time was told.
-    pub time_was_told: bool,
+    /// Whether its time is published.
+    #[serde(alias = "time_was_told")]
+    pub time_is_published: bool,
     /// The pair of models that it was measured on.
     pub pair: String,
     /// Whether that pair has the sizes of this one.
@@ -257,7 +258,7 @@ impl Expected {
         Self {
             saving_flops: published.flops,
             saving_seconds: time,
-            time_was_told: published.time.is_some(),
+            time_is_published: published.time.is_some(),
             pair: published.pair.into(),
             same_pair: expectation.same_pair,
             measured_here: published.measured_here,

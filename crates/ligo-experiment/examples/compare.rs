@@ -6,7 +6,7 @@
 use std::error::Error;
 
 use ligo_device::DeviceChoice;
-use ligo_experiment::{Crew, Experiment, Listener, recipe};
+use ligo_experiment::{Experiment, Listener, Workforce, recipe};
 
 struct Log;
 
@@ -25,8 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     overrides.extend_from_slice(settings);
     let recipe = recipe::load("bert-micro", &overrides)?;
     let experiment = Experiment::new(recipe.comparing(&["stackbert".into(), "interpose".into()], Some(1))?)?;
-    let crew = Crew::Here(ligo_device::pick(DeviceChoice::Cpu)?);
-    let summary = experiment.run(folder.as_ref(), &[], crew, &Log)?;
+    let workforce = Workforce::Here(ligo_device::pick(DeviceChoice::Cpu)?);
+    let summary = experiment.run(folder.as_ref(), &[], workforce, &Log)?;
     for method in summary.into_iter().flat_map(|summary| summary.methods) {
         let saved = method.saving.map_or("–".to_owned(), |saving| {
             format!("{:.1} %", 100.0 * saving.flops_exact)

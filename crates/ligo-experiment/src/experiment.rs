@@ -9,8 +9,8 @@ use ligo_report::summary::Summary;
 use crate::identity::fingerprint;
 use crate::recipe::{self, CorpusSource, DataFacts, Recipe};
 use crate::run::{
-    Crew, Dataset, Failed, RECIPE_TOML, RunFolder, Runner, SMALL, Session, Share, Unit, array, claim, compare, images,
-    inputs, jobs, provenance, ranks, record, reuse, text, units,
+    Dataset, Failed, RECIPE_TOML, RunFolder, Runner, SMALL, Session, Share, Unit, Workforce, array, claim, compare,
+    images, inputs, jobs, provenance, ranks, record, reuse, text, units,
 };
 use crate::{Failure, Listener, check_precisions, stop};
 
@@ -40,7 +40,7 @@ impl Experiment {
     /// The experiment of a run's folder.
     ///
     /// # Errors
-    /// It is no folder of a run, or as [`Experiment::new`].
+    /// It is not a run folder, or as [`Experiment::new`].
     pub fn of(folder: &Path) -> Result<Self, Failure> {
         Self::new(recipe::load(&folder.join(RECIPE_TOML).to_string_lossy(), &[])?)
     }
@@ -71,13 +71,13 @@ impl Experiment {
         &self,
         folder: &Path,
         others: &[PathBuf],
-        crew: Crew,
+        workforce: Workforce,
         listener: &dyn Listener,
     ) -> Result<Option<Summary>, Failure> {
         let Self { recipe, units, .. } = self;
         record::check_is_ours(folder)?;
         reuse::check(others, folder)?;
-        if let Crew::Here(picked) = &crew {
+        if let Workforce::Here(picked) = &workforce {
             check_precisions(picked, recipe)?;
             ranks::check(recipe)?;
         }
@@ -89,18 +89,18 @@ impl Experiment {
         listener.say(&format!("run: {} in {}", recipe.name, folder.display()));
         let dataset = self.prepare(folder, listener)?;
         reuse::take_over(&RunFolder::new(recipe, folder, &dataset)?, units, others, listener)?;
-        provenance::note(&RunFolder::new(recipe, folder, &dataset)?, units, &crew)?;
-        let failures = match crew {
-            Crew::Here(picked) => {
+        provenance::note(&RunFolder::new(recipe, folder, &dataset)?, units, &workforce)?;
+        let failures = match workforce {
+            Workforce::Here(picked) => {
                 let opened = RunFolder::new(recipe, folder, &dataset)?;
                 let session = Session::new(listener, &picked, recipe.large.train.precision);
                 one_by_one(units, &Runner::new(opened, session), listener)?
             }
-            Crew::SideBySide(workers) => {
+            Workforce::SideBySide(workers) => {
                 let failed = jobs::run(units, folder, &workers, listener)?;
                 failed.into_iter().map(|failed| (failed, None)).collect()
             }
-            Crew::Ranks(picked) => self.run_on_ranks(folder, &dataset, &picked, listener)?,
+            Workforce::Ranks(picked) => self.run_on_ranks(folder, &dataset, &picked, listener)?,
         };
         let settled = record::settle(&RunFolder::new(&whole, folder, &dataset)?, recipe)?;
         conclude(&RunFolder::new(&settled, folder, &dataset)?, units, failures, listener)
@@ -196,10 +196,12 @@ impl Experiment {
         let dataset = self.prepare(folder, listener)?;
         let run = RunFolder::new(recipe, folder, &dataset)?;
         reuse::take_over(&run, units, others, listener)?;
-        let crew = Crew::Here(picked);
-        provenance::note(&run, units, &crew)?;
+        let workforce = Workforce::Here(picked);
+        provenance::note(&run, units, &workforce)?;
         drop(lock);
-        let Crew::Here(picked) = crew else { return Ok(()) };
+        let Workforce::Here(picked) = workforce else {
+            return Ok(());
+        };
         let session = Session::new(listener, &picked, recipe.large.train.precision);
         let runner = Runner::new(RunFolder::new(recipe, folder, &dataset)?, session);
         let failed = array::work_share(share, units, &run, &runner, listener)?;
@@ -228,7 +230,7 @@ impl Experiment {
         Ok(dataset)
     }
 
-    /// Does one piece of work in a folder whose data are there, as a process does that [`Crew::SideBySide`] started.
+    /// Does one piece of work in a folder whose data are there, as a process does that [`Workforce::SideBySide`] started.
     ///
     /// # Errors
     /// There is no piece of this name, or whatever it ends with.

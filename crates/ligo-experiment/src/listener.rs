@@ -3,8 +3,8 @@
 use ligo_device::DeviceChoice;
 use ligo_train::{EvalPoint, Event, Observer, Silent, StepReport};
 
+use crate::job_message::Position;
 use crate::stop;
-use crate::told::Position;
 
 /// Is told what an experiment does. Every method but [`Listener::say`] does something sensible unless it is overridden.
 pub trait Listener: Sync {

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use ligo_device::DeviceChoice;
 use ligo_experiment::recipe::{self, Recipe};
-use ligo_experiment::{Crew, Experiment, Listener};
+use ligo_experiment::{Experiment, Listener, Workforce};
 use ligo_report::Summary;
 
 /// Keeps every line.
@@ -53,9 +53,9 @@ fn tiny(text: &Path, more: &[&str]) -> Recipe {
 
 fn run(recipe: Recipe, folder: &Path) -> (Summary, Heard) {
     let heard = Heard::default();
-    let crew = Crew::Here(ligo_device::pick(DeviceChoice::Cpu).unwrap());
+    let workforce = Workforce::Here(ligo_device::pick(DeviceChoice::Cpu).unwrap());
     let experiment = Experiment::new(recipe).unwrap();
-    let summary = experiment.run(folder, &[], crew, &heard).unwrap();
+    let summary = experiment.run(folder, &[], workforce, &heard).unwrap();
     (summary.expect("there is something to compare"), heard)
 }
 

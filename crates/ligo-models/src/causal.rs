@@ -10,7 +10,7 @@ use crate::{CausalInputs, Error, Features, HeadScores, Inputs, Pass, Scores, Tex
 
 /// What a decoder reads: tokens, and which of them see each other.
 #[derive(Clone, Debug)]
-pub(crate) struct Reading {
+pub(crate) struct CausalInput {
     /// `[B, L]`.
     pub(crate) input_ids: Tensor<2, Int>,
     /// `[B, L]`; absent where they are `0, 1, …` in every sequence or follow from the documents.
@@ -32,7 +32,7 @@ pub(crate) struct Visibility {
     places: Option<Tensor<2, Int>>,
 }
 
-impl From<&TextFeatures> for Reading {
+impl From<&TextFeatures> for CausalInput {
     /// Padding is hidden; it does not shift the positions of the tokens behind it, as in `transformers` when it is
     /// given no positions.
     fn from(text: &TextFeatures) -> Self {
@@ -49,7 +49,7 @@ impl From<&TextFeatures> for Reading {
     }
 }
 
-impl From<&CausalInputs> for Reading {
+impl From<&CausalInputs> for CausalInput {
     fn from(inputs: &CausalInputs) -> Self {
         Self {
             input_ids: inputs.input_ids.clone(),
@@ -64,7 +64,7 @@ impl From<&CausalInputs> for Reading {
     }
 }
 
-impl Reading {
+impl CausalInput {
     /// Where its tensors are.
     pub(crate) fn device(&self) -> Device {
         self.input_ids.device()
@@ -92,9 +92,9 @@ impl Reading {
     }
 }
 
-impl Reading {
+impl CausalInput {
     /// Where each token is that counts the tokens in front of it without padding, `[B, L]`; padding itself is at -1. Without a mask as
-    /// [`Reading::position_ids`].
+    /// [`CausalInput::position_ids`].
     pub(crate) fn counted_position_ids(&self) -> Option<Tensor<2, Int>> {
         match &self.visibility.attention_mask {
             Some(mask) => Some((mask.clone().cumsum(1) * mask.clone()).int().sub_scalar(1)),
@@ -147,9 +147,9 @@ impl Visibility {
 }
 
 impl Context for Visibility {
-    fn of_kept(&self, tokens: &Division) -> Self {
+    fn for_kept(&self, tokens: &Division) -> Self {
         Self {
-            attention_mask: self.attention_mask.of_kept(tokens),
+            attention_mask: self.attention_mask.for_kept(tokens),
             documents: self.documents.clone().map(|documents| tokens.keep_ids(documents)),
             length: self.length,
             places: Some(tokens.places()),
@@ -160,11 +160,12 @@ impl Context for Visibility {
 /// A decoder with a head for next tokens: what its network is made of.
 pub(crate) trait NextTokens {
     /// Hidden states behind the last layer. Shows `inspect` what goes into the first layer and what comes out of each.
-    fn hidden(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error>;
+    fn hidden(&self, input: &CausalInput, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>))
+    -> Result<Tensor<3>, Error>;
 
     /// Those states in training, and what the loss has beside the cross entropy.
-    fn learn(&self, reading: &Reading, pass: &Pass) -> Result<(Tensor<3>, Option<Tensor<1>>), Error> {
-        Ok((self.hidden(reading, pass, &mut |_| {})?, None))
+    fn learn(&self, input: &CausalInput, pass: &Pass) -> Result<(Tensor<3>, Option<Tensor<1>>), Error> {
+        Ok((self.hidden(input, pass, &mut |_| {})?, None))
     }
 
     /// Logits from those states.
@@ -180,14 +181,14 @@ impl<D: NextTokens> Network for D {
     }
 
     fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
-        let reading = text(features)?.into();
-        let hidden = self.hidden(&reading, &Pass::evaluation(), &mut |_| {})?;
+        let input = text(features)?.into();
+        let hidden = self.hidden(&input, &Pass::evaluation(), &mut |_| {})?;
         Ok(self.predict(hidden))
     }
 
     fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
-        let reading = text(features)?.into();
-        stack::states(|inspect| self.hidden(&reading, &Pass::evaluation(), inspect))
+        let input = text(features)?.into();
+        stack::states(|inspect| self.hidden(&input, &Pass::evaluation(), inspect))
     }
 }
 

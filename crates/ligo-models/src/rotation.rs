@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor};
 use ligo_arch::{LayerType, Rotation};
 use ligo_ops::RotaryAngles;
 
-use crate::causal::{Reading, Visibility};
+use crate::causal::{CausalInput, Visibility};
 use crate::stack::Context;
 use crate::token_drop::Division;
 
@@ -30,18 +30,18 @@ impl Turning {
     }
 
     /// What the layers of a decoder read of a batch.
-    pub(crate) fn around(&self, reading: &Reading) -> Surroundings {
-        let [_, length] = reading.input_ids.dims();
-        let ids = reading.position_ids();
+    pub(crate) fn around(&self, input: &CausalInput) -> AttentionContext {
+        let [_, length] = input.input_ids.dims();
+        let ids = input.position_ids();
         // Positions are read back from their device only where the sequence is so long that they may go beyond.
         let is_beyond = self.rotation.beyond.as_ref().is_some_and(|beyond| {
             let last = |ids: &Tensor<2, Int>| ids.to_data().iter::<i64>().max().unwrap_or(0);
             let longest = |ids| usize::try_from(last(ids)).unwrap_or(0) + 1;
             length > beyond.positions && ids.as_ref().map_or(length, longest) > beyond.positions
         });
-        let angles = self.angles(length, is_beyond, &reading.device());
-        Surroundings {
-            visibility: reading.visibility.clone(),
+        let angles = self.angles(length, is_beyond, &input.device());
+        AttentionContext {
+            visibility: input.visibility.clone(),
             angles: match ids {
                 Some(ids) => angles.at(ids),
                 None => angles,
@@ -74,15 +74,15 @@ impl Turning {
 
 /// What all layers read beside hidden states.
 #[derive(Clone)]
-pub(crate) struct Surroundings {
+pub(crate) struct AttentionContext {
     pub(crate) visibility: Visibility,
     pub(crate) angles: RotaryAngles,
 }
 
-impl Context for Surroundings {
-    fn of_kept(&self, tokens: &Division) -> Self {
+impl Context for AttentionContext {
+    fn for_kept(&self, tokens: &Division) -> Self {
         Self {
-            visibility: self.visibility.of_kept(tokens),
+            visibility: self.visibility.for_kept(tokens),
             angles: self.angles.at(tokens.places()),
         }
     }
@@ -98,13 +98,13 @@ pub(crate) struct Rotations {
 /// What layers read beside hidden states, by their type.
 #[derive(Clone)]
 pub(crate) struct Around {
-    full: Surroundings,
+    full: AttentionContext,
     /// Where it is not the same.
-    sliding: Option<Surroundings>,
+    sliding: Option<AttentionContext>,
 }
 
 impl Around {
-    pub(crate) fn of(&self, kind: LayerType) -> &Surroundings {
+    pub(crate) fn of(&self, kind: LayerType) -> &AttentionContext {
         match kind {
             LayerType::Full => &self.full,
             LayerType::Sliding => self.sliding.as_ref().unwrap_or(&self.full),
@@ -113,10 +113,10 @@ impl Around {
 }
 
 impl Context for Around {
-    fn of_kept(&self, tokens: &Division) -> Self {
+    fn for_kept(&self, tokens: &Division) -> Self {
         Self {
-            full: self.full.of_kept(tokens),
-            sliding: self.sliding.as_ref().map(|around| around.of_kept(tokens)),
+            full: self.full.for_kept(tokens),
+            sliding: self.sliding.as_ref().map(|around| around.for_kept(tokens)),
         }
     }
 }
@@ -131,10 +131,10 @@ impl Rotations {
         }
     }
 
-    pub(crate) fn around(&self, reading: &Reading) -> Around {
+    pub(crate) fn around(&self, input: &CausalInput) -> Around {
         Around {
-            full: self.full.around(reading),
-            sliding: self.sliding.as_ref().map(|turning| turning.around(reading)),
+            full: self.full.around(input),
+            sliding: self.sliding.as_ref().map(|turning| turning.around(input)),
         }
     }
 }

@@ -33,17 +33,17 @@ pub(crate) trait Stacked: Module + Sync + 'static {
 /// What all layers of a stack read besides hidden states.
 pub(crate) trait Context: Clone + Send + Sync + 'static {
     /// The same for the kept tokens of each sequence only.
-    fn of_kept(&self, tokens: &Division) -> Self;
+    fn for_kept(&self, tokens: &Division) -> Self;
 }
 
 /// Nothing.
 impl Context for () {
-    fn of_kept(&self, _: &Division) -> Self {}
+    fn for_kept(&self, _: &Division) -> Self {}
 }
 
 /// A mask of padding, `[B, L]`.
 impl Context for Option<Tensor<2>> {
-    fn of_kept(&self, tokens: &Division) -> Self {
+    fn for_kept(&self, tokens: &Division) -> Self {
         self.clone().map(|mask| tokens.keep(mask))
     }
 }
@@ -90,7 +90,7 @@ pub(crate) fn run<S: Stacked>(
     };
     let x = part(0..middle.start, x, context);
     let [kept, others] = tokens.split(x);
-    let kept = part(middle.clone(), kept, &context.of_kept(&tokens));
+    let kept = part(middle.clone(), kept, &context.for_kept(&tokens));
     Ok(part(middle.end..layers.len(), tokens.merge(kept, others), context))
 }
 

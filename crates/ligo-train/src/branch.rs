@@ -30,7 +30,7 @@ pub struct Branch {
 }
 
 impl TrainConfig {
-    /// The number of steps after which runs of other lengths may part from this one: those of `wsd` before its decay. Nothing where something else hangs on the
+    /// The number of steps after which runs of other lengths may part from this one: those of `wsd` before its decay. Nothing where something else depends on the
     /// length of the run.
     pub fn branches_at(&self) -> Option<u64> {
         let schedule = self.schedule.over(self.steps);
@@ -41,7 +41,7 @@ impl TrainConfig {
         (hangs_on_rate_alone && at > 0 && at < self.steps).then_some(at)
     }
 
-    /// Whether nothing but the rate hangs on the number of steps.
+    /// Whether nothing but the rate depends on the number of steps.
     fn hangs_on_no_length(&self) -> bool {
         self.special_passes().is_empty() && self.average.is_none() && self.rewarm_new.is_none()
     }

@@ -376,7 +376,7 @@ fn check_tensors(file: &TensorFile, store: &ParamStore, optimizer: &Optimizer) -
     let mut expected: Vec<(String, &[usize])> = Vec::new();
     let own = tensors_of(store, optimizer);
     expected.extend(own.iter().map(|tensor| (tensor.name.clone(), tensor.shape.as_slice())));
-    // How many there are hangs on how far the run is.
+    // How many there are depends on how far the run is.
     let first = |i: usize| store.infos().first().map(|info| format!("{AVERAGE}{i}/{}", info.name));
     let most = optimizer.averages().map_or(0, Averages::limit);
     let is_there = |i: &usize| first(*i).is_some_and(|name| file.info(&name).is_some());

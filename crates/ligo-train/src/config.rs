@@ -170,7 +170,7 @@ impl TrainConfig {
     }
 
     /// Whether new numbers of a grown model learn at rates of their own.
-    pub fn tells_new_entries_apart(&self) -> bool {
+    pub fn needs_new_entries(&self) -> bool {
         self.new_lr_factor != 1.0 || self.rewarm_new.is_some()
     }
 

@@ -87,7 +87,7 @@ pub use evaluate::evaluate;
 pub use freeze::Freeze;
 pub use layer_drop::LayerDrop;
 pub use leaves::Leaves;
-pub use meter::{Meter, Reading};
+pub use meter::{EnergyReading, Meter};
 pub use muon::{Muon, MuonScale};
 pub use new_entries::{NewMasks, Rewarm};
 pub use objective::{Learner, Objective, PretrainObjective};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a meter shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reading {
+pub struct EnergyReading {
     /// Joules since a moment of the meter's choice.
     pub joules: f64,
     /// Whether an instrument counted them; otherwise they are time multiplied by an assumed power.
@@ -17,7 +17,7 @@ pub trait Meter {
     fn begin(&mut self) {}
 
     /// What is shown now; `None` where nobody can tell.
-    fn read(&mut self) -> Option<Reading>;
+    fn read(&mut self) -> Option<EnergyReading>;
 
     /// The most memory that was in use at once so far.
     fn peak_memory_bytes(&mut self) -> Option<u64> {
@@ -42,8 +42,8 @@ pub(crate) struct Usage {
 
 impl Usage {
     /// Joules of all `steps`, and whether they were measured; `None` when some step went by without a reading.
-    pub(crate) fn energy(&self, steps: u64) -> Option<Reading> {
-        (steps > 0 && self.steps == steps).then_some(Reading {
+    pub(crate) fn energy(&self, steps: u64) -> Option<EnergyReading> {
+        (steps > 0 && self.steps == steps).then_some(EnergyReading {
             joules: self.joules,
             measured: !self.estimated,
         })
@@ -55,7 +55,7 @@ impl Usage {
 pub(crate) struct Gauge {
     meter: Option<Box<dyn Meter>>,
     /// The last reading, its step and its time, while the gauge is on.
-    last: Option<(Option<Reading>, u64, Instant)>,
+    last: Option<(Option<EnergyReading>, u64, Instant)>,
 }
 
 impl Gauge {

@@ -75,7 +75,7 @@ pub trait Objective {
 
     /// What of the settings this objective cannot do, one sentence per fault.
     fn faults(&self, config: &TrainConfig) -> Vec<String> {
-        let cannot = |key: &str| format!("{key} is nothing that the objective `{}` can do", self.name());
+        let cannot = |key: &str| format!("the objective `{}` does not support {key}", self.name());
         let muon = (config.optimizer.kind == OptimizerKind::Muon).then_some("optimizer.kind = \"muon\"");
         config.special_passes().into_iter().chain(muon).map(cannot).collect()
     }

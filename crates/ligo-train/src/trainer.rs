@@ -216,7 +216,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn check_new_entries(&self) -> Result<(), Error> {
-        if self.config.tells_new_entries_apart() && !self.optimizer.knows_new_entries() {
+        if self.config.needs_new_entries() && !self.optimizer.knows_new_entries() {
             let fault = "new_lr_factor and rewarm_new need to know what is new, and this model was not grown";
             return Err(Error::Config {
                 faults: vec![fault.into()],

@@ -72,5 +72,8 @@ fn british_words_are_found_in_names_and_sentences() {
         assert!(british(&format!("the {a}{b}ed one")).is_some(), "{a}{b}");
         assert!(british(&format!("fn with_{a}{b}ing()")).is_some(), "{a}{b}");
     }
-    assert_eq!(british("a color is normalized; it analyzes the license of the center"), None);
+    assert_eq!(
+        british("a color is normalized; it analyzes the license of the center"),
+        None
+    );
 }

@@ -6,7 +6,7 @@ use ligo_device::DeviceChoice;
 use ligo_experiment::Listener;
 use ligo_experiment::recipe::Recipe;
 use ligo_experiment::run::{Share, Workers, ranks};
-use ligo_experiment::{Crew, Experiment};
+use ligo_experiment::{Experiment, Workforce};
 use ligo_report::summary::Summary;
 
 use super::run::{RunArgs, resolve_with};
@@ -90,25 +90,25 @@ pub fn run(args: &CompareArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Fail
         let picked = ligo_device::pick(choice)?;
         return experiment.run_share(share, &folder, &args.reuse, picked, ui);
     }
-    let crew = crew(args, choice, experiment.recipe(), ui)?;
-    let listener = match &crew {
-        Crew::SideBySide(_) | Crew::Ranks(_) if args.run.shown.dashboard => {
+    let workforce = workforce(args, choice, experiment.recipe(), ui)?;
+    let listener = match &workforce {
+        Workforce::SideBySide(_) | Workforce::Ranks(_) if args.run.shown.dashboard => {
             ui.note("--dashboard shows one process that trains (--jobs 1); going on with a line for each");
             Box::new(*ui)
         }
         _ => args.run.shown.listener(ui),
     };
-    experiment.run(&folder, &args.reuse, crew, &*listener)?;
+    experiment.run(&folder, &args.reuse, workforce, &*listener)?;
     Ok(())
 }
 
 /// As many processes as were asked for, else all ranks where there are several, else one for each GPU where there are several, else this one.
-fn crew(args: &CompareArgs, choice: DeviceChoice, recipe: &Recipe, ui: &Ui) -> Result<Crew, Failure> {
+fn workforce(args: &CompareArgs, choice: DeviceChoice, recipe: &Recipe, ui: &Ui) -> Result<Workforce, Failure> {
     if ranks::team().is_some() {
         let picked = ligo_device::pick(choice)?;
         return match args.jobs {
-            None if !args.run.ranks.optimizer_sharding => Ok(Crew::Ranks(picked)),
-            None | Some(1) => Ok(Crew::Here(picked)),
+            None if !args.run.ranks.optimizer_sharding => Ok(Workforce::Ranks(picked)),
+            None | Some(1) => Ok(Workforce::Here(picked)),
             Some(_) => Err(Failure::other(
                 "--jobs and several ranks exclude each other",
                 "several ranks do a run of its own each, or share each run with --jobs 1; --jobs N is for one process",
@@ -123,10 +123,10 @@ fn crew(args: &CompareArgs, choice: DeviceChoice, recipe: &Recipe, ui: &Ui) -> R
                 true => ligo_experiment::check_precisions(&ligo_device::pick(DeviceChoice::Cpu)?, recipe)?,
                 false => ligo_device::kernel_notes().iter().for_each(|note| ui.say(note)),
             }
-            return Ok(Crew::SideBySide(Workers::new(jobs, gpus)));
+            return Ok(Workforce::SideBySide(Workers::new(jobs, gpus)));
         }
     }
-    Ok(Crew::Here(ligo_device::pick(choice)?))
+    Ok(Workforce::Here(ligo_device::pick(choice)?))
 }
 
 /// From the results where they are, else from the summary alone.
@@ -144,7 +144,7 @@ fn show_again(finished: &Path, ui: &Ui) -> Result<(), Failure> {
     } else if !summary.is_file() {
         return Err(Failure::other(
             format!(
-                "{} is no folder of a run: it has neither {} nor {}",
+                "{} is not a run folder: it has neither {} nor {}",
                 folder.display(),
                 ligo_experiment::run::RECIPE_TOML,
                 "summary.json"

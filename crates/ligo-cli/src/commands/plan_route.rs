@@ -6,7 +6,7 @@ use ligo_device::DeviceChoice;
 use ligo_experiment::json::pretty;
 use ligo_experiment::recipe::Recipe;
 use ligo_experiment::route::{self, Evidence, Goal, Pilot, Question, parse_flops, parse_share, parse_size};
-use ligo_experiment::{Crew, Listener};
+use ligo_experiment::{Listener, Workforce};
 
 use super::plan::{DEMO, PlanArgs, load, terms};
 use crate::{Failure, Ui};
@@ -73,7 +73,7 @@ pub fn run(args: &PlanArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Failure
         match Pilot::new(&recipe, budget, share, evidence.as_ref())? {
             Some(pilot) => {
                 ui.say(&pilot.told());
-                let folder = pilot.run(Crew::Here(ligo_device::pick(choice)?), ui)?;
+                let folder = pilot.run(Workforce::Here(ligo_device::pick(choice)?), ui)?;
                 let folders = [asked.from.clone(), vec![folder]].concat();
                 evidence = Evidence::read(&folders)?;
             }

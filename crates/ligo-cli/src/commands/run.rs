@@ -1,11 +1,11 @@
-//! `ligo run`: the whole road.
+//! `ligo run`: end to end.
 
 use std::path::PathBuf;
 
 use ligo_device::Picked;
 
 use ligo_experiment::recipe::{self, CorpusSource};
-use ligo_experiment::{Crew, Experiment, hub, route};
+use ligo_experiment::{Experiment, Workforce, hub, route};
 use ligo_ops::Precision;
 
 use super::ranks_args::RanksArgs;
@@ -109,6 +109,6 @@ fn absolute(path: &PathBuf) -> PathBuf {
 pub fn run(args: &RunArgs, picked: Picked, ui: &Ui) -> Result<(), Failure> {
     let experiment = Experiment::new(resolve(args, ui)?)?;
     let folder = args.out.clone().unwrap_or_else(|| experiment.default_folder());
-    experiment.run(&folder, &[], Crew::Here(picked), &*args.shown.listener(ui))?;
+    experiment.run(&folder, &[], Workforce::Here(picked), &*args.shown.listener(ui))?;
     Ok(())
 }

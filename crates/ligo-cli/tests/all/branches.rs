@@ -136,7 +136,7 @@ fn a_small_model_at_a_constant_rate_tells_what_it_would_have_come_to() {
     assert!(branch.loss.is_finite() && branch.loss.to_bits() != with.small.loss.to_bits());
     let own = branch.cost.flops_exact / with.small.cost.unwrap().flops_exact;
     assert!((own - 6.0 / 20.0).abs() < 0.02, "{own}");
-    // It is what a run of its own would have come to, and nothing hangs on it.
+    // It is what a run of its own would have come to, and nothing depends on it.
     let falling = Place::new();
     let wsd = [
         "--set",

@@ -350,7 +350,7 @@ fn what_cannot_be_compared_is_refused_before_anything_is_trained() {
     place.write("run/thesis.tex", "mine");
     assert_says(
         &place.refused(&compare(&[])),
-        &["run is no folder of a run", "thesis.tex", "--out"],
+        &["run is not a run folder", "thesis.tex", "--out"],
     );
     assert_says(
         &place.refused(&["compare", "run"]),

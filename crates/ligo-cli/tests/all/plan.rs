@@ -227,7 +227,7 @@ fn a_method_that_nobody_measured_has_a_price_and_no_saving() {
     assert_says(
         &text,
         &[
-            "Nobody has told what is saved here by: LiGO, LEMON",
+            "No savings are published for: LiGO, LEMON",
             "LiGO, each of 2",
             "no price is known",
         ],

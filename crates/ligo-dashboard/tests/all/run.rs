@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use burn_train::renderer::MetricsRenderer;
 use ligo_dashboard::Dashboard;
-use ligo_experiment::{Crew, Experiment, recipe};
+use ligo_experiment::{Experiment, Workforce, recipe};
 use ligo_metrics::Record;
 
 use crate::common::{Lines, Recorder};
@@ -103,10 +103,10 @@ fn a_renderer_is_told_what_a_run_writes_down() {
         recorders.lock().unwrap().push(recorder.clone());
         Some(Box::new(recorder) as Box<dyn MetricsRenderer>)
     });
-    let crew = Crew::Here(ligo_device::pick("cpu".parse().unwrap()).unwrap());
+    let workforce = Workforce::Here(ligo_device::pick("cpu".parse().unwrap()).unwrap());
     Experiment::new(recipe)
         .unwrap()
-        .run(&folder, &[], crew, &listener)
+        .run(&folder, &[], workforce, &listener)
         .unwrap();
 
     let recorders = recorders.lock().unwrap();

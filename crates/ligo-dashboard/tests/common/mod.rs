@@ -13,7 +13,7 @@ use ligo_train::{EvalPoint, StepReport};
 
 /// A number that a renderer was told.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Told {
+pub struct Number {
     pub split: &'static str,
     pub metric: String,
     /// What the plot gets.
@@ -26,7 +26,7 @@ pub struct Told {
 #[derive(Debug, Default)]
 pub struct Notes {
     pub metrics: Vec<String>,
-    pub numbers: Vec<Told>,
+    pub numbers: Vec<Number>,
     /// Starts, splits, positions and the end, a line each.
     pub progress: Vec<String>,
     pub events: Vec<String>,
@@ -57,7 +57,7 @@ impl Recorder {
         let metric = metric.split('"').nth(1).unwrap().to_owned();
         let mut notes = self.0.lock().unwrap();
         assert!(notes.metrics.contains(&metric), "{metric} was never registered");
-        notes.numbers.push(Told {
+        notes.numbers.push(Number {
             split,
             metric,
             value: value.map(|value| value.current()),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::folder::write_synced;
 use super::partial::Partial;
 use super::progress::Progress;
-use super::read::{Reading, read_batches};
+use super::read::{PassOutcome, read_batches};
 use super::writer::{Place, TokenWriter};
 use super::{STORE_JSON, TOKENS_BIN, TokenStore};
 use crate::{Corpus, Error, Note, Result, Tokenizer, Watch};
@@ -175,7 +175,7 @@ impl Build<'_> {
     /// Tokenizes the rest of the corpus and returns its end.
     fn run(&mut self) -> Result<Place> {
         let ended = match self.pass() {
-            Ok(Reading::Changed) => {
+            Ok(PassOutcome::Changed) => {
                 self.begin_anew("the text it was begun with has changed")?;
                 self.pass()
             }
@@ -188,7 +188,9 @@ impl Build<'_> {
                 let _ = self.record();
                 return Err(error);
             }
-            Ok(Reading::Whole { without_text: count }) if count > 0 => self.watch.note(&Note::WithoutText { count }),
+            Ok(PassOutcome::Whole { without_text: count }) if count > 0 => {
+                self.watch.note(&Note::WithoutText { count })
+            }
             Ok(_) => {}
         }
         let total = self.corpus.total_bytes();
@@ -196,7 +198,7 @@ impl Build<'_> {
         Ok(self.place.clone().unwrap_or_default())
     }
 
-    fn pass(&mut self) -> Result<Reading> {
+    fn pass(&mut self) -> Result<PassOutcome> {
         let (corpus, done, batch_bytes) = (self.corpus, self.recorded.clone(), self.pace.batch_bytes);
         let total = corpus.total_bytes();
         std::thread::scope(|scope| {

@@ -19,7 +19,7 @@ pub(super) struct Batch {
 }
 
 /// How reading ended, when it did not fail.
-pub(super) enum Reading {
+pub(super) enum PassOutcome {
     /// At the end of the corpus.
     Whole {
         /// Lines and rows without text, which were left out.
@@ -38,7 +38,7 @@ pub(super) fn read_batches(
     done: &Place,
     batch_bytes: usize,
     sender: &SyncSender<Batch>,
-) -> Result<Reading> {
+) -> Result<PassOutcome> {
     let mut hash = Sha256::new();
     let (mut count, mut text_bytes, mut waiting_bytes) = (0, 0, 0);
     let mut texts = Vec::new();
@@ -64,7 +64,7 @@ pub(super) fn read_batches(
         };
         let known = count < done.texts;
         if known && (ended || text_bytes > done.text_bytes) || count == done.texts && count > 0 && here() != *done {
-            return Ok(Reading::Changed);
+            return Ok(PassOutcome::Changed);
         }
         if ended || waiting_bytes >= batch_bytes {
             let batch = Batch {
@@ -78,7 +78,7 @@ pub(super) fn read_batches(
             }
         }
         if ended {
-            return Ok(Reading::Whole {
+            return Ok(PassOutcome::Whole {
                 without_text: documents.without_text(),
             });
         }

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use ligo_cost::energy::ASSUMED_WATTS_PER_THREAD;
 use ligo_cost::hardware::Hardware;
-use ligo_train::{Meter, Reading};
+use ligo_train::{EnergyReading, Meter};
 
 pub use memory::{available_bytes, machine_bytes, swap_bytes};
 use nvml::Gpu;
@@ -126,12 +126,12 @@ impl PowerMeter {
     }
 
     /// Joules since a fixed moment, by an instrument or by the assumed power; `None` where neither can tell.
-    pub fn joules(&mut self) -> Option<Reading> {
-        let measured = |joules| Reading { joules, measured: true };
+    pub fn joules(&mut self) -> Option<EnergyReading> {
+        let measured = |joules| EnergyReading { joules, measured: true };
         match &self.power.instrument {
             Instrument::Nvml(gpu) => gpu.joules().map(measured),
             Instrument::Rapl => self.rapl.as_mut()?.joules().map(measured),
-            Instrument::Assumed => self.power.assumed_watts.map(|watts| Reading {
+            Instrument::Assumed => self.power.assumed_watts.map(|watts| EnergyReading {
                 joules: watts * self.started.elapsed().as_secs_f64(),
                 measured: false,
             }),
@@ -146,7 +146,7 @@ impl Meter for PowerMeter {
         }
     }
 
-    fn read(&mut self) -> Option<Reading> {
+    fn read(&mut self) -> Option<EnergyReading> {
         self.joules()
     }
 
@@ -192,7 +192,7 @@ mod tests {
         let mut meter = PowerMeter::new(power(Instrument::Rapl, Some(50.0)), folder.path());
         assert_eq!(
             meter.joules(),
-            Some(Reading {
+            Some(EnergyReading {
                 joules: 0.0,
                 measured: true
             })
@@ -200,7 +200,7 @@ mod tests {
         rapl::tests::set(folder.path(), "intel-rapl:0", 3_500_000);
         assert_eq!(
             meter.joules(),
-            Some(Reading {
+            Some(EnergyReading {
                 joules: 2.5,
                 measured: true
             })

@@ -74,7 +74,7 @@ fn refuse(run: &Exported<'_>) -> Result<(), Failure> {
     if train.average.is_some() {
         asked.push("average".into());
     }
-    if train.tells_new_entries_apart() {
+    if train.needs_new_entries() {
         asked.push("rates of their own for new weights".into());
     }
     if run.data.stay_in_document {

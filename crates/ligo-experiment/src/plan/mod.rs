@@ -398,8 +398,8 @@ fn assumptions(recipe: &Recipe, pair: &Pair, plan: &Plan, terms: &Terms) -> Vec<
         "Memory: f32, micro-batches of {}{recomputed}; the sum of the parts, an upper bound for a step, without the program and what an allocator holds back.",
         recipe.large.train.batch_size
     ));
-    let dearest = runs().map(PlannedRun::largest_bytes).fold(0.0, f64::max);
-    if let Some(bytes) = rates.memory_bytes.filter(|bytes| dearest > *bytes) {
+    let most_expensive = runs().map(PlannedRun::largest_bytes).fold(0.0, f64::max);
+    if let Some(bytes) = rates.memory_bytes.filter(|bytes| most_expensive > *bytes) {
         notes.push(format!(
             "It does not fit: {} of memory are there. Take {}smaller micro-batches, --set large.train.batch_size=N, and more of them, --set large.train.accumulation=M.",
             format::bytes(bytes),
@@ -451,7 +451,7 @@ fn saving_notes(plan: &Plan) -> Vec<String> {
         } else {
             ", which are other sizes than these"
         };
-        let time = match expected.time_was_told {
+        let time = match expected.time_is_published {
             true => format!(" and {} of the time", format::percent(expected.saving_seconds)),
             false => " (the time was not told, and is taken to follow)".into(),
         };
@@ -467,10 +467,7 @@ fn saving_notes(plan: &Plan) -> Vec<String> {
         }
     }
     if !unknown.is_empty() {
-        notes.push(format!(
-            "Nobody has told what is saved here by: {}.",
-            unknown.join(", ")
-        ));
+        notes.push(format!("No savings are published for: {}.", unknown.join(", ")));
     }
     notes
 }

@@ -73,7 +73,7 @@ fn check_models(recipe: &Recipe, faults: &mut Vec<Fault>) -> Option<Pair> {
     ] {
         let mut settings = train.special_passes();
         settings.retain(|setting| !allowed || *setting == "distillation");
-        if train.tells_new_entries_apart() {
+        if train.needs_new_entries() {
             settings.push("a rate for new parameters");
         }
         if !allowed && train.optimizer.kind == OptimizerKind::Muon {

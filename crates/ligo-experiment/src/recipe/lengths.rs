@@ -40,7 +40,7 @@ impl Recipe {
             fault(format!("a share of the steps is above 0 and below 1, found {bad}"));
         }
         if let Some(twice) = (1..lengths.len()).find(|i| lengths[..*i].contains(&lengths[*i])) {
-            fault(format!("{} is there twice", lengths[twice]));
+            fault(format!("{} appears twice", lengths[twice]));
         }
     }
 }

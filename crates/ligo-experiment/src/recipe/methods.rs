@@ -76,7 +76,7 @@ impl<'a> Names<'a> {
         };
         let is_path = |name: &str| name.split('/').all(is_folder_name);
         if !is_path(&run.entry) || !is_variant_name(run.variant.as_ref()) {
-            fault(named, format!("`{id}` is no name for a folder"));
+            fault(named, format!("`{id}` is not a valid folder name"));
         } else if let Some(message) = key::taken(&run.entry) {
             fault(named, message);
         } else if recipe

@@ -37,11 +37,11 @@ impl SearchSection {
             fault("peak_lr", format!("rates must be above 0, found {bad}"));
         }
         if let Some(twice) = (1..rates.len()).find(|i| rates[..*i].contains(&rates[*i])) {
-            fault("peak_lr", format!("{} is there twice", rates[twice]));
+            fault("peak_lr", format!("{} appears twice", rates[twice]));
         }
         let kinds = &self.schedule;
         if let Some(twice) = (1..kinds.len()).find(|i| kinds[..*i].contains(&kinds[*i])) {
-            fault("schedule", format!("{} is there twice", kinds[twice].name()));
+            fault("schedule", format!("{} appears twice", kinds[twice].name()));
         }
         if !(self.share > 0.0 && self.share <= 1.0) {
             fault("share", format!("must be above 0 and at most 1, found {}", self.share));
@@ -251,7 +251,7 @@ mod tests {
             );
         }
         let twice = demo(&["search.peak_lr=[1e-3,2e-3]", "search.schedule=[\"wsd\",\"wsd\"]"]);
-        assert!(twice.unwrap_err().to_string().contains("wsd is there twice"));
+        assert!(twice.unwrap_err().to_string().contains("wsd appears twice"));
     }
 
     #[test]

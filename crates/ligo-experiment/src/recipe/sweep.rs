@@ -193,7 +193,7 @@ impl Recipe {
                     let id = variant.id();
                     faults.push(Fault {
                         key: "sweep".into(),
-                        message: format!("`{id}` is there twice"),
+                        message: format!("`{id}` appears twice"),
                     });
                 }
                 Ok(variant) => variants.push(variant),
@@ -229,7 +229,7 @@ impl Recipe {
         if !is_folder_name(&settings.name) {
             return Err(fault(
                 "sweep.also",
-                format!("`{}` is no name for a folder", settings.name),
+                format!("`{}` is not a valid folder name", settings.name),
             ));
         }
         variant.run = Some(RunKey {

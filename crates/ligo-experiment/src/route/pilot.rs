@@ -7,7 +7,7 @@ use ligo_train::TrainConfig;
 
 use super::{Evidence, ONE_SCHEDULE, Pricing};
 use crate::recipe::{DataFacts, MethodSection, Recipe, SearchSection, SweepSection};
-use crate::{Crew, Experiment, Failure, Listener};
+use crate::{Experiment, Failure, Listener, Workforce};
 
 /// How much shorter than the longest the others are. Together they span enough for the exponent of the tokens.
 const LENGTHS: [f64; 2] = [0.25, 0.5];
@@ -82,10 +82,10 @@ impl Pilot {
     ///
     /// # Errors
     /// It diverges, or as [`Experiment::run`].
-    pub fn run(self, crew: Crew, listener: &dyn Listener) -> Result<PathBuf, Failure> {
+    pub fn run(self, workforce: Workforce, listener: &dyn Listener) -> Result<PathBuf, Failure> {
         let experiment = Experiment::new(self.recipe)?;
         let folder = experiment.default_folder();
-        match experiment.run(&folder, &[], crew, listener) {
+        match experiment.run(&folder, &[], workforce, listener) {
             Ok(_) => Ok(folder),
             Err(failure) if failure.is_interruption() => Err(failure),
             Err(failure) => Err(Failure::other(

@@ -11,12 +11,12 @@ use std::time::Duration;
 use ligo_device::{DeviceChoice, Gpu, Picked};
 
 use super::units::{Failed, Unit};
-use crate::told::Told;
+use crate::job_message::JobMessage;
 use crate::{Board, Failure, Listener, stop};
 use child::Child;
 
 /// Who does the work of a run.
-pub enum Crew {
+pub enum Workforce {
     /// This process, on this device, one piece after the other.
     Here(Picked),
     /// Processes of their own, several at a time.
@@ -99,7 +99,7 @@ enum State {
 
 /// What a process's thread reports.
 enum Event {
-    Told(Told),
+    JobMessage(JobMessage),
     Ended(std::io::Result<ExitStatus>),
 }
 
@@ -117,7 +117,7 @@ pub fn run(units: &[Unit], run: &Path, workers: &Workers, listener: &dyn Listene
         places: workers
             .places
             .iter()
-            .map(|place| Seat {
+            .map(|place| Slot {
                 place: *place,
                 failures: 0,
                 job: None,
@@ -133,7 +133,7 @@ pub fn run(units: &[Unit], run: &Path, workers: &Workers, listener: &dyn Listene
 }
 
 /// A place and what runs there.
-struct Seat {
+struct Slot {
     place: Place,
     /// Jobs in a row that the device failed, as far as one can tell.
     failures: usize,
@@ -158,7 +158,7 @@ struct Pool<'a> {
     units: &'a [Unit],
     run: &'a Path,
     states: Vec<State>,
-    places: Vec<Seat>,
+    places: Vec<Slot>,
     failed: Vec<Failed>,
     /// What processes complained of when they were asked to stop.
     unsaved: Vec<String>,
@@ -176,20 +176,20 @@ impl Pool<'_> {
             if stop::requested() {
                 self.places
                     .iter_mut()
-                    .filter_map(|seat| seat.job.as_mut())
+                    .filter_map(|slot| slot.job.as_mut())
                     .for_each(|job| job.child.ask_to_stop());
             } else {
                 self.start_what_can();
             }
-            let is_idle = self.places.iter().all(|seat| seat.job.is_none());
+            let is_idle = self.places.iter().all(|slot| slot.job.is_none());
             // After a process that could not even start, the next one may.
             let goes_on = !stop::requested() && (0..self.units.len()).any(|unit| self.is_ready(unit));
             if is_idle && !goes_on {
                 break;
             }
             match self.receiver.recv_timeout(TICK) {
-                Ok((seat, Event::Told(told))) => self.told(seat, told),
-                Ok((seat, Event::Ended(status))) => self.ended(seat, status),
+                Ok((slot, Event::Message(message))) => self.heard(slot, message),
+                Ok((slot, Event::Ended(status))) => self.ended(slot, status),
                 Err(_) => {}
             }
         }
@@ -223,14 +223,14 @@ impl Pool<'_> {
 
     fn start_what_can(&mut self) {
         self.give_up_what_cannot();
-        for seat in 0..self.places.len() {
-            if self.places[seat].job.is_some() || self.is_left_alone(seat) {
+        for slot in 0..self.places.len() {
+            if self.places[slot].job.is_some() || self.is_left_alone(slot) {
                 continue;
             }
             let Some(unit) = (0..self.units.len()).find(|unit| self.is_ready(*unit)) else {
                 return;
             };
-            self.start(seat, unit);
+            self.start(slot, unit);
         }
     }
 
@@ -261,58 +261,58 @@ impl Pool<'_> {
     }
 
     /// A device on which one job after the other fails may be broken, and would fail all that are left in no time.
-    fn is_left_alone(&self, seat: usize) -> bool {
-        let is_bad = |seat: &Seat| seat.failures >= 2;
-        is_bad(&self.places[seat]) && self.places.iter().any(|other| !is_bad(other))
+    fn is_left_alone(&self, slot: usize) -> bool {
+        let is_bad = |slot: &Slot| slot.failures >= 2;
+        is_bad(&self.places[slot]) && self.places.iter().any(|other| !is_bad(other))
     }
 
-    fn start(&mut self, seat: usize, unit: usize) {
-        let Place { device, threads } = self.places[seat].place;
+    fn start(&mut self, slot: usize, unit: usize) {
+        let Place { device, threads } = self.places[slot].place;
         let name = &self.units[unit].name;
         let sender = self.sender.clone();
         // Nobody listens any more when the pool is gone.
-        let report = move |event| drop(sender.send((seat, event)));
+        let report = move |event| drop(sender.send((slot, event)));
         match Child::start(self.run, name, device, threads, report) {
             Ok(child) => {
-                self.board.started(seat, name, device);
+                self.board.started(slot, name, device);
                 self.states[unit] = State::Running;
-                self.places[seat].job = Some(Job {
+                self.places[slot].job = Some(Job {
                     unit,
                     child,
                     complaint: None,
                     has_trained: false,
                 });
             }
-            Err(error) => self.fail(seat, unit, format!("could not be started: {error}"), true),
+            Err(error) => self.fail(slot, unit, format!("could not be started: {error}"), true),
         }
     }
 
-    fn told(&mut self, seat: usize, told: Told) {
-        match told {
-            Told::Say(line) => self.board.say(&line),
-            Told::At(position) => {
-                if let Some(job) = &mut self.places[seat].job {
+    fn heard(&mut self, slot: usize, message: JobMessage) {
+        match message {
+            JobMessage::Say(line) => self.board.say(&line),
+            JobMessage::At(position) => {
+                if let Some(job) = &mut self.places[slot].job {
                     job.has_trained |= position.step > 0;
                 }
-                self.board.at(seat, &position);
+                self.board.at(slot, &position);
             }
-            Told::Failed { message, by_device } => {
-                if let Some(job) = &mut self.places[seat].job {
+            JobMessage::Failed { message, by_device } => {
+                if let Some(job) = &mut self.places[slot].job {
                     job.complaint = Some(Complaint { message, by_device });
                 }
             }
         }
     }
 
-    fn ended(&mut self, seat: usize, status: std::io::Result<ExitStatus>) {
-        let Some(job) = self.places[seat].job.take() else {
+    fn ended(&mut self, slot: usize, status: std::io::Result<ExitStatus>) {
+        let Some(job) = self.places[slot].job.take() else {
             return;
         };
         let Job { unit, complaint, .. } = job;
-        self.board.left(seat);
+        self.board.left(slot);
         match status {
             Ok(status) if status.success() => {
-                self.places[seat].failures = 0;
+                self.places[slot].failures = 0;
                 self.states[unit] = State::Complete;
                 stop::note_saved();
                 self.board.ended(&self.units[unit].name, true);
@@ -330,15 +330,15 @@ impl Pool<'_> {
                 }
             }
             Ok(status) => match complaint {
-                Some(Complaint { message, by_device }) => self.fail(seat, unit, message, by_device),
+                Some(Complaint { message, by_device }) => self.fail(slot, unit, message, by_device),
                 // Drivers end processes without a word.
-                None => self.fail(seat, unit, child::reason(status), true),
+                None => self.fail(slot, unit, child::reason(status), true),
             },
-            Err(error) => self.fail(seat, unit, format!("was lost: {error}"), true),
+            Err(error) => self.fail(slot, unit, format!("was lost: {error}"), true),
         }
     }
 
-    fn fail(&mut self, seat: usize, unit: usize, reason: String, by_device: bool) {
+    fn fail(&mut self, slot: usize, unit: usize, reason: String, by_device: bool) {
         let name = &self.units[unit].name;
         let failed = Failed {
             unit: name.clone(),
@@ -349,7 +349,7 @@ impl Pool<'_> {
         self.board.ended(name, false);
         self.failed.push(failed);
         // What a run refuses by itself would be refused on any device.
-        self.places[seat].failures += usize::from(by_device);
+        self.places[slot].failures += usize::from(by_device);
         self.states[unit] = State::Failed;
     }
 }

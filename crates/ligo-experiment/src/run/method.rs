@@ -221,7 +221,7 @@ impl Growing<'_> {
         let Self { stage, session, .. } = *self;
         let device = &session.device;
         let store = ligo_pretrained::load_store(start_dir, device)?.1;
-        let marks_new = stage.train.tells_new_entries_apart();
+        let marks_new = stage.train.needs_new_entries();
         if operator.spec == OperatorSpec::Scratch {
             let all = |info: &ParamInfo| (info.name.clone(), vec![true; info.num_elements()]);
             let new = marks_new.then(|| store.infos().iter().map(all).collect());

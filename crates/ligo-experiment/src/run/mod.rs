@@ -43,7 +43,7 @@ pub use array::Share;
 pub use compare::compare;
 pub use dataset::Dataset;
 pub use folder::RunFolder;
-pub use jobs::{Crew, Workers};
+pub use jobs::{Workers, Workforce};
 pub use leftovers::claim;
 pub use method::Learning;
 pub use record::RECIPE_TOML;

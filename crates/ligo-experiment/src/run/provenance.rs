@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use ligo_report::summary::Provenance;
 
-use super::jobs::Crew;
+use super::jobs::Workforce;
 use super::stage::written;
 use super::{RunFolder, Unit, ranks};
 use crate::identity::fingerprint;
@@ -18,7 +18,7 @@ const FILE: &str = "provenance.json";
 ///
 /// # Errors
 /// The folder cannot be written.
-pub fn note(run: &RunFolder<'_>, units: &[Unit], crew: &Crew) -> Result<(), Failure> {
+pub fn note(run: &RunFolder<'_>, units: &[Unit], workforce: &Workforce) -> Result<(), Failure> {
     let file = run.join(FILE);
     let before: Option<Provenance> = sealed::read(&file).whole();
     let is_done = units.iter().all(|unit| run.is_done(unit));
@@ -26,7 +26,7 @@ pub fn note(run: &RunFolder<'_>, units: &[Unit], crew: &Crew) -> Result<(), Fail
         Some(before) if is_done => before,
         before => Provenance {
             started: before.map_or_else(|| timestamp(SystemTime::now()), |before| before.started),
-            ..here(crew, run.recipe)
+            ..here(workforce, run.recipe)
         },
     };
     let provenance = Provenance {
@@ -42,7 +42,7 @@ pub fn noted(run: &Path) -> Provenance {
 }
 
 /// This program and this machine.
-fn here(crew: &Crew, recipe: &Recipe) -> Provenance {
+fn here(workforce: &Workforce, recipe: &Recipe) -> Provenance {
     let versions = [
         ("ligo", env!("CARGO_PKG_VERSION")),
         ("burn", env!("LIGO_BURN")),
@@ -53,11 +53,11 @@ fn here(crew: &Crew, recipe: &Recipe) -> Provenance {
         versions: known
             .map(|(name, version)| (name.to_owned(), version.to_owned()))
             .collect(),
-        device: match crew {
-            Crew::Here(picked) if picked.is_gpu => picked.name.clone(),
-            Crew::Here(_) => "CPU".into(),
-            Crew::SideBySide(workers) => workers.device(),
-            Crew::Ranks(picked) => {
+        device: match workforce {
+            Workforce::Here(picked) if picked.is_gpu => picked.name.clone(),
+            Workforce::Here(_) => "CPU".into(),
+            Workforce::SideBySide(workers) => workers.device(),
+            Workforce::Ranks(picked) => {
                 let device = if picked.is_gpu { picked.name.as_str() } else { "CPU" };
                 format!("{device}, {} runs at a time", ranks::count())
             }

@@ -71,7 +71,7 @@ pub fn check_is_ours(folder: &Path) -> Result<(), Failure> {
     }
     Err(Failure::other(
         format!(
-            "{} is no folder of a run: it holds {} and no {RECIPE_TOML}",
+            "{} is not a run folder: it holds {} and no {RECIPE_TOML}",
             folder.display(),
             name.display()
         ),

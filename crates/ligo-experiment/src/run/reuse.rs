@@ -18,12 +18,12 @@ use crate::{Failure, Listener, sealed, stop};
 /// Refuses folders that cannot be taken from.
 ///
 /// # Errors
-/// One is no folder of a run, or is the run's own.
+/// One is not a run folder, or is the run's own.
 pub fn check(others: &[PathBuf], own: &Path) -> Result<(), Failure> {
     for other in others {
         if !other.join(RECIPE_TOML).is_file() {
             return Err(Failure::other(
-                format!("{} is no folder of a run: it has no {RECIPE_TOML}", other.display()),
+                format!("{} is not a run folder: it has no {RECIPE_TOML}", other.display()),
                 "give --reuse the folder that `ligo run` or `ligo compare` named",
             ));
         }

@@ -83,7 +83,7 @@ pub fn prepare(
         let source = ligo_pretrained::open_model(path)?;
         let model = identity::of_model(&source)?;
         let inputs = json!({"data": [dataset.fingerprint, json!(recipe.data)], "train": train.deciding(), "config": config.to_json(), "model": model});
-        // Measured once: another device may differ in the last bits, and all that follows hangs on them.
+        // Measured once: another device may differ in the last bits, and all that follows depends on them.
         session.stage("small model", &folder, &inputs, &[LOSS_JSON], || {
             let source = source.at(config)?;
             let store = ligo_pretrained::read(&source, &session.device)?;

@@ -369,7 +369,7 @@ mod tests {
             stage(&crate::Silent, "a stage", &place.folder, &inputs, &[], work).unwrap()
         };
         let first = made("AVX2", 1);
-        assert_eq!(made("AVX-512", 1), first, "what hangs on it would be made again");
+        assert_eq!(made("AVX-512", 1), first, "what depends on it would be made again");
         assert_eq!(runs.get(), 1);
         let found = read(&place.folder).unwrap();
         let now = json!({"steps": 1, KERNELS: "AVX-512"});

@@ -4,7 +4,7 @@ use ligo_arch::GemmaConfig;
 use ligo_ops::AttentionOptions;
 
 use crate::llama::by_head;
-use crate::rotation::Surroundings;
+use crate::rotation::AttentionContext;
 use crate::{DropoutStream, Linear, RmsNorm};
 
 /// Causal self-attention with rotated queries and keys, of which several queries may share one.
@@ -64,7 +64,7 @@ impl Attention {
     }
 
     /// What the heads read, side by side: the input of `o_proj`.
-    pub(super) fn heads(&self, x: Tensor<3>, around: &Surroundings, dropout: &DropoutStream) -> Tensor<3> {
+    pub(super) fn heads(&self, x: Tensor<3>, around: &AttentionContext, dropout: &DropoutStream) -> Tensor<3> {
         let q = by_head(self.q_proj.forward(x.clone()), self.q_norm.as_ref());
         let k = by_head(self.k_proj.forward(x.clone()), self.k_norm.as_ref());
         let [q, k] = [q, k].map(|x| ligo_ops::rotary(x, self.head_width, &around.angles));

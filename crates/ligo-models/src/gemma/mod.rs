@@ -14,7 +14,7 @@ use ligo_arch::GemmaConfig;
 pub use attention::Attention;
 pub use layer::{FeedForward, Layer};
 
-use crate::causal::{NextTokens, Reading};
+use crate::causal::{CausalInput, NextTokens};
 use crate::rotation::Rotations;
 use crate::{Embedding, Error, Linear, Pass, RmsNorm, stack};
 
@@ -69,19 +69,29 @@ impl GemmaForCausalLm {
 
 impl Gemma {
     /// Hidden states before the last normalization. Shows `inspect` the tokens as the first layer reads them, and what comes out of each layer.
-    fn forward(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error> {
-        let around = self.rotations.around(reading);
+    fn forward(
+        &self,
+        input: &CausalInput,
+        pass: &Pass,
+        inspect: &mut dyn FnMut(&Tensor<3>),
+    ) -> Result<Tensor<3>, Error> {
+        let around = self.rotations.around(input);
         let x = self
             .embed_tokens
-            .forward(reading.input_ids.clone())
+            .forward(input.input_ids.clone())
             .mul_scalar(self.scale);
         stack::run(&self.layers, x, &around, 0, pass, inspect)
     }
 }
 
 impl NextTokens for GemmaForCausalLm {
-    fn hidden(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error> {
-        self.model.forward(reading, pass, inspect)
+    fn hidden(
+        &self,
+        input: &CausalInput,
+        pass: &Pass,
+        inspect: &mut dyn FnMut(&Tensor<3>),
+    ) -> Result<Tensor<3>, Error> {
+        self.model.forward(input, pass, inspect)
     }
 
     /// `RMSNorm(x) Eᵀ` with `E` the head or, when tied, the token table, leveled off.

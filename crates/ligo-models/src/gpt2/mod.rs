@@ -13,7 +13,7 @@ use ligo_arch::Gpt2Config;
 pub use attention::{Attention, QueryKeyValue};
 pub use block::{Block, FeedForward};
 
-use crate::causal::{NextTokens, Reading};
+use crate::causal::{CausalInput, NextTokens};
 use crate::{Embedding, Error, LayerNorm, Linear, Pass, stack};
 
 /// GPT-2 with a language-model head.
@@ -62,26 +62,36 @@ impl Gpt2LmHeadModel {
 
 impl Gpt2 {
     /// Hidden states before the last normalization. Shows `inspect` what comes out of the embeddings and of each layer.
-    fn forward(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error> {
-        let [_, length] = reading.input_ids.dims();
+    fn forward(
+        &self,
+        input: &CausalInput,
+        pass: &Pass,
+        inspect: &mut dyn FnMut(&Tensor<3>),
+    ) -> Result<Tensor<3>, Error> {
+        let [_, length] = input.input_ids.dims();
         assert!(
             length <= self.max_positions,
             "the sequence has {length} tokens; the model has {} positions",
             self.max_positions
         );
-        let tokens = self.wte.forward(reading.input_ids.clone());
-        let x = match reading.position_ids() {
+        let tokens = self.wte.forward(input.input_ids.clone());
+        let x = match input.position_ids() {
             Some(ids) => tokens + self.wpe.forward(ids),
             None => ligo_ops::add_positions(tokens, self.wpe.weight.val(), None),
         };
         let x = ligo_ops::dropout(x, pass.dropout.next(self.dropout));
-        stack::run(&self.h, x, &reading.visibility, 0, pass, inspect)
+        stack::run(&self.h, x, &input.visibility, 0, pass, inspect)
     }
 }
 
 impl NextTokens for Gpt2LmHeadModel {
-    fn hidden(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error> {
-        self.transformer.forward(reading, pass, inspect)
+    fn hidden(
+        &self,
+        input: &CausalInput,
+        pass: &Pass,
+        inspect: &mut dyn FnMut(&Tensor<3>),
+    ) -> Result<Tensor<3>, Error> {
+        self.transformer.forward(input, pass, inspect)
     }
 
     /// `LayerNorm(x) Eᵀ` with `E` the head or, when tied, the token table.

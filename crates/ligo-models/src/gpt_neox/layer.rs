@@ -4,7 +4,7 @@ use ligo_arch::GptNeoxConfig;
 
 use crate::decoder::{Heads, Neurons};
 use crate::gpt2::QueryKeyValue;
-use crate::rotation::Surroundings;
+use crate::rotation::AttentionContext;
 use crate::stack::Stacked;
 use crate::{DropoutStream, LayerNorm, Linear};
 
@@ -83,13 +83,13 @@ impl Layer {
 }
 
 impl Stacked for Layer {
-    type Context = Surroundings;
+    type Context = AttentionContext;
 
     // Attention weights, and the output of either part.
     const SITES: u64 = 3;
 
     /// `a = x + attention(norm₁(x))`, then `a + mlp(norm₂(x))` where the two are parallel and `a + mlp(norm₂(a))` where they are not.
-    fn forward(&self, x: Tensor<3>, around: &Surroundings, dropout: &DropoutStream) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, around: &AttentionContext, dropout: &DropoutStream) -> Tensor<3> {
         let normal = self.input_layernorm.forward(x.clone());
         let attended = self.attention.forward(normal, x.clone(), around, dropout);
         let read = if self.is_parallel { x } else { attended.clone() };
@@ -105,7 +105,13 @@ impl Stacked for Layer {
 
 impl Attention {
     /// `residual + dropout(dense(heads(x)))`.
-    fn forward(&self, x: Tensor<3>, residual: Tensor<3>, around: &Surroundings, dropout: &DropoutStream) -> Tensor<3> {
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        residual: Tensor<3>,
+        around: &AttentionContext,
+        dropout: &DropoutStream,
+    ) -> Tensor<3> {
         let QueryKeyValue { query, key, value } = &self.query_key_value;
         let [q, k] = [query, key]
             .map(|projection| ligo_ops::rotary(projection.forward(x.clone()), self.head_width, &around.angles));

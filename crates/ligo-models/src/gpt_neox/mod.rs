@@ -10,7 +10,7 @@ use ligo_arch::GptNeoxConfig;
 
 pub use layer::{Attention, FeedForward, Layer};
 
-use crate::causal::{NextTokens, Reading};
+use crate::causal::{CausalInput, NextTokens};
 use crate::rotation::Turning;
 use crate::{Embedding, Error, LayerNorm, Linear, Pass, stack};
 
@@ -57,17 +57,27 @@ impl GptNeoxForCausalLm {
 
 impl GptNeox {
     /// Hidden states before the last normalization. Shows `inspect` what comes out of the token table and of each layer.
-    fn forward(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error> {
-        let around = self.rotation.around(reading);
-        let x = self.embed_in.forward(reading.input_ids.clone());
+    fn forward(
+        &self,
+        input: &CausalInput,
+        pass: &Pass,
+        inspect: &mut dyn FnMut(&Tensor<3>),
+    ) -> Result<Tensor<3>, Error> {
+        let around = self.rotation.around(input);
+        let x = self.embed_in.forward(input.input_ids.clone());
         let x = ligo_ops::dropout(x, pass.dropout.next(self.dropout));
         stack::run(&self.layers, x, &around, 0, pass, inspect)
     }
 }
 
 impl NextTokens for GptNeoxForCausalLm {
-    fn hidden(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error> {
-        self.gpt_neox.forward(reading, pass, inspect)
+    fn hidden(
+        &self,
+        input: &CausalInput,
+        pass: &Pass,
+        inspect: &mut dyn FnMut(&Tensor<3>),
+    ) -> Result<Tensor<3>, Error> {
+        self.gpt_neox.forward(input, pass, inspect)
     }
 
     /// `LayerNorm(x) Eᵀ` with `E` the head or, when tied, the token table.

@@ -3,7 +3,7 @@ use burn::tensor::{Device, Tensor};
 use ligo_arch::LlamaConfig;
 use ligo_ops::AttentionOptions;
 
-use crate::rotation::Surroundings;
+use crate::rotation::AttentionContext;
 use crate::{DropoutStream, Linear, RmsNorm};
 
 /// Causal self-attention with rotated queries and keys, of which several queries may share one.
@@ -72,7 +72,7 @@ impl Attention {
         &self,
         x: Tensor<3>,
         residual: Tensor<3>,
-        around: &Surroundings,
+        around: &AttentionContext,
         dropout: &DropoutStream,
     ) -> Tensor<3> {
         let heads = self.heads(x, around, dropout);
@@ -84,7 +84,7 @@ impl Attention {
     ///
     /// # Shapes
     /// `x [B, L, D]`; the result is `[B, L, H·d]`.
-    pub(crate) fn heads(&self, x: Tensor<3>, around: &Surroundings, dropout: &DropoutStream) -> Tensor<3> {
+    pub(crate) fn heads(&self, x: Tensor<3>, around: &AttentionContext, dropout: &DropoutStream) -> Tensor<3> {
         let q = by_head(self.q_proj.forward(x.clone()), self.q_norm.as_ref());
         let k = by_head(self.k_proj.forward(x.clone()), self.k_norm.as_ref());
         let [q, k] = [q, k].map(|x| match self.is_rotated {

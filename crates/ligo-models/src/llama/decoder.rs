@@ -6,9 +6,9 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use ligo_arch::LlamaConfig;
 
-use crate::causal::{NextTokens, Reading};
+use crate::causal::{CausalInput, NextTokens};
 use crate::mixture::Ledger;
-use crate::rotation::{Surroundings, Turning};
+use crate::rotation::{AttentionContext, Turning};
 use crate::stack::{self, Stacked};
 use crate::{Embedding, Error, Linear, Pass, RmsNorm};
 
@@ -18,7 +18,7 @@ pub(crate) trait DecoderLayer: Stacked {
     fn skeleton(c: &LlamaConfig, layer: usize, window: Option<usize>, device: &Device) -> Self;
 
     /// What a layer reads beside hidden states. Routers note in `ledger` what they do.
-    fn context(tokens: Surroundings, ledger: Option<Ledger>) -> Self::Context;
+    fn context(tokens: AttentionContext, ledger: Option<Ledger>) -> Self::Context;
 }
 
 /// A decoder with a language-model head.
@@ -72,7 +72,7 @@ impl<L: Module> Decoder<L> {
     /// Hidden states before the last normalization. Shows `inspect` what comes out of the token table and of each layer.
     fn forward(
         &self,
-        reading: &Reading,
+        input: &CausalInput,
         ledger: Option<Ledger>,
         pass: &Pass,
         inspect: &mut dyn FnMut(&Tensor<3>),
@@ -80,21 +80,26 @@ impl<L: Module> Decoder<L> {
     where
         L: DecoderLayer,
     {
-        let context = L::context(self.rotation.around(reading), ledger);
-        let x = self.embed_tokens.forward(reading.input_ids.clone());
+        let context = L::context(self.rotation.around(input), ledger);
+        let x = self.embed_tokens.forward(input.input_ids.clone());
         stack::run(&self.layers, x, &context, 0, pass, inspect)
     }
 }
 
 impl<L: DecoderLayer> NextTokens for DecoderForCausalLm<L> {
-    fn hidden(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error> {
-        self.model.forward(reading, None, pass, inspect)
+    fn hidden(
+        &self,
+        input: &CausalInput,
+        pass: &Pass,
+        inspect: &mut dyn FnMut(&Tensor<3>),
+    ) -> Result<Tensor<3>, Error> {
+        self.model.forward(input, None, pass, inspect)
     }
 
     /// With what balances the experts.
-    fn learn(&self, reading: &Reading, pass: &Pass) -> Result<(Tensor<3>, Option<Tensor<1>>), Error> {
+    fn learn(&self, input: &CausalInput, pass: &Pass) -> Result<(Tensor<3>, Option<Tensor<1>>), Error> {
         let ledger = self.balance.map(|_| Ledger::default());
-        let hidden = self.model.forward(reading, ledger.clone(), pass, &mut |_| {})?;
+        let hidden = self.model.forward(input, ledger.clone(), pass, &mut |_| {})?;
         let balance = ledger.and_then(|ledger| ledger.balance());
         let added = self.balance.zip(balance).map(|(weight, balance)| balance * weight);
         Ok((hidden, added))

@@ -4,7 +4,7 @@ use ligo_arch::LlamaConfig;
 
 use super::{Attention, DecoderLayer};
 use crate::mixture::Ledger;
-use crate::rotation::Surroundings;
+use crate::rotation::AttentionContext;
 use crate::stack::Stacked;
 use crate::{DropoutStream, Linear, RmsNorm};
 
@@ -45,13 +45,13 @@ impl DecoderLayer for Layer {
         }
     }
 
-    fn context(tokens: Surroundings, _: Option<Ledger>) -> Surroundings {
+    fn context(tokens: AttentionContext, _: Option<Ledger>) -> AttentionContext {
         tokens
     }
 }
 
 impl Stacked for Layer {
-    type Context = Surroundings;
+    type Context = AttentionContext;
 
     // Attention weights.
     const SITES: u64 = 1;
@@ -62,7 +62,7 @@ impl Stacked for Layer {
     }
 
     /// `a = x + attention(norm(x))`, then `a + mlp(norm(a))`.
-    fn forward(&self, x: Tensor<3>, around: &Surroundings, dropout: &DropoutStream) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, around: &AttentionContext, dropout: &DropoutStream) -> Tensor<3> {
         let normal = self.input_layernorm.forward(x.clone());
         let x = self.self_attn.forward(normal, x, around, dropout);
         let normal = self.post_attention_layernorm.forward(x.clone());

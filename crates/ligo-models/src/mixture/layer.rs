@@ -4,7 +4,7 @@ use ligo_arch::{Experts, LlamaConfig};
 
 use super::routing::{Around, Ledger, Routing, indices};
 use crate::llama::{Attention, DecoderLayer, FeedForward};
-use crate::rotation::Surroundings;
+use crate::rotation::AttentionContext;
 use crate::stack::Stacked;
 use crate::{DropoutStream, Linear, RmsNorm};
 
@@ -45,7 +45,7 @@ impl DecoderLayer for Layer {
         }
     }
 
-    fn context(tokens: Surroundings, ledger: Option<Ledger>) -> Around {
+    fn context(tokens: AttentionContext, ledger: Option<Ledger>) -> Around {
         Around { tokens, ledger }
     }
 }

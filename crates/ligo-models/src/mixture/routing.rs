@@ -4,22 +4,22 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use ligo_arch::Experts;
 use ligo_ops::traffic;
 
-use crate::rotation::Surroundings;
+use crate::rotation::AttentionContext;
 use crate::stack::Context;
 use crate::token_drop::Division;
 
 /// What the layers of a mixture read beside hidden states.
 #[derive(Clone)]
 pub(crate) struct Around {
-    pub(super) tokens: Surroundings,
+    pub(super) tokens: AttentionContext,
     /// What routers did in this pass, where somebody asks.
     pub(super) ledger: Option<Ledger>,
 }
 
 impl Context for Around {
-    fn of_kept(&self, tokens: &Division) -> Self {
+    fn for_kept(&self, tokens: &Division) -> Self {
         Self {
-            tokens: self.tokens.of_kept(tokens),
+            tokens: self.tokens.for_kept(tokens),
             ledger: self.ledger.clone(),
         }
     }

@@ -3,7 +3,7 @@ use burn::tensor::{Device, Tensor};
 use ligo_arch::{HiddenAct, LayerType, ModernBertConfig};
 use ligo_ops::AttentionOptions;
 
-use crate::rotation::{Around, Surroundings};
+use crate::rotation::{Around, AttentionContext};
 use crate::stack::Stacked;
 use crate::{DropoutStream, LayerNorm, Linear};
 
@@ -115,7 +115,13 @@ impl Stacked for Layer {
 
 impl Attention {
     /// `residual + dropout(out(heads(x)))`.
-    fn forward(&self, x: Tensor<3>, residual: Tensor<3>, around: &Surroundings, dropout: &DropoutStream) -> Tensor<3> {
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        residual: Tensor<3>,
+        around: &AttentionContext,
+        dropout: &DropoutStream,
+    ) -> Tensor<3> {
         let [q, k] = [&self.query, &self.key].map(|linear| {
             let heads = linear.forward(x.clone());
             ligo_ops::rotary(heads, self.head_width, &around.angles)

@@ -10,7 +10,7 @@ use ligo_arch::{HiddenAct, ModernBertConfig};
 
 pub use layer::{Attention, FeedForward, Layer};
 
-use crate::causal::Reading;
+use crate::causal::CausalInput;
 use crate::network::{Network, masked, text};
 use crate::rotation::Rotations;
 use crate::skeleton::vacant;
@@ -127,7 +127,7 @@ impl ModernBert {
             norm,
             dropout,
         } = &self.embeddings;
-        let around = self.rotations.around(&Reading::from(text));
+        let around = self.rotations.around(&CausalInput::from(text));
         let x = tok_embeddings.forward(text.input_ids.clone());
         let x = norm.forward_dropout(x, pass.dropout.next(*dropout));
         stack::run(&self.layers, x, &around, STAYING, pass, inspect)

@@ -4,7 +4,7 @@ use ligo_arch::LlamaConfig;
 
 use crate::llama::{Attention, DecoderLayer, FeedForward};
 use crate::mixture::Ledger;
-use crate::rotation::Surroundings;
+use crate::rotation::AttentionContext;
 use crate::stack::Stacked;
 use crate::{DropoutStream, RmsNorm};
 
@@ -32,19 +32,19 @@ impl DecoderLayer for Layer {
         }
     }
 
-    fn context(tokens: Surroundings, _: Option<Ledger>) -> Surroundings {
+    fn context(tokens: AttentionContext, _: Option<Ledger>) -> AttentionContext {
         tokens
     }
 }
 
 impl Stacked for Layer {
-    type Context = Surroundings;
+    type Context = AttentionContext;
 
     // Attention weights.
     const SITES: u64 = 1;
 
     /// `a = x + norm(attention(x))`, then `a + norm(mlp(a))`.
-    fn forward(&self, x: Tensor<3>, around: &Surroundings, dropout: &DropoutStream) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, around: &AttentionContext, dropout: &DropoutStream) -> Tensor<3> {
         let heads = self.self_attn.heads(x.clone(), around, dropout);
         let attended = self.self_attn.o_proj.forward(heads);
         let x = x + self.post_attention_layernorm.forward(attended);

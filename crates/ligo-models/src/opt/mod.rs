@@ -10,7 +10,7 @@ use ligo_arch::OptConfig;
 
 pub use layer::{Attention, Layer};
 
-use crate::causal::{NextTokens, Reading};
+use crate::causal::{CausalInput, NextTokens};
 use crate::{Embedding, Error, LayerNorm, Linear, Pass, stack};
 
 /// OPT with a language-model head.
@@ -78,20 +78,20 @@ impl OptForCausalLm {
 
 impl Decoder {
     /// Tokens and positions, added.
-    fn embed(&self, reading: &Reading) -> Tensor<3> {
-        let [_, length] = reading.input_ids.dims();
+    fn embed(&self, input: &CausalInput) -> Tensor<3> {
+        let [_, length] = input.input_ids.dims();
         assert!(
             length <= self.max_positions,
             "the sequence has {length} tokens; the model has {} positions",
             self.max_positions
         );
-        let tokens = self.embed_tokens.forward(reading.input_ids.clone());
+        let tokens = self.embed_tokens.forward(input.input_ids.clone());
         let tokens = match &self.project_in {
             Some(project) => project.forward(tokens),
             None => tokens,
         };
         let first = self.first_position;
-        match reading.counted_position_ids() {
+        match input.counted_position_ids() {
             Some(ids) => tokens + self.embed_positions.forward(ids.add_scalar(first as i64)),
             None => {
                 let positions = self.embed_positions.weight.val().slice_dim(0, first..first + length);
@@ -102,10 +102,15 @@ impl Decoder {
 }
 
 impl NextTokens for OptForCausalLm {
-    fn hidden(&self, reading: &Reading, pass: &Pass, inspect: &mut dyn FnMut(&Tensor<3>)) -> Result<Tensor<3>, Error> {
+    fn hidden(
+        &self,
+        input: &CausalInput,
+        pass: &Pass,
+        inspect: &mut dyn FnMut(&Tensor<3>),
+    ) -> Result<Tensor<3>, Error> {
         let decoder = &self.model.decoder;
-        let x = decoder.embed(reading);
-        stack::run(&decoder.layers, x, &reading.visibility, 0, pass, inspect)
+        let x = decoder.embed(input);
+        stack::run(&decoder.layers, x, &input.visibility, 0, pass, inspect)
     }
 
     fn predict(&self, mut hidden: Tensor<3>) -> Tensor<3> {

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use ligo_train::{Meter, Reading, TrainResult};
+use ligo_train::{EnergyReading, Meter, TrainResult};
 
 use crate::toy::{Toy, Watcher, config, run, timeless};
 
@@ -19,9 +19,9 @@ impl Meter for Clock {
         self.sessions.set(self.sessions.get() + 1);
     }
 
-    fn read(&mut self) -> Option<Reading> {
+    fn read(&mut self) -> Option<EnergyReading> {
         self.readings.set(self.readings.get() + 1);
-        Some(Reading {
+        Some(EnergyReading {
             joules: 10.0 * self.readings.get() as f64,
             measured: self.measured,
         })

@@ -39,7 +39,7 @@ fn what_is_not_asked_for_is_as_it_was_to_the_last_bit() {
         let before = 1.4e-3 * (1.0 - (1.0 - 0.0) * decayed);
         assert_eq!(usual.lr(step).to_bits(), before.to_bits(), "{step}");
     }
-    // What a run is called hangs on what is written.
+    // What a run is called depends on what is written.
     let written = serde_json::to_value(usual).unwrap();
     let keys: Vec<&String> = written.as_object().unwrap().keys().collect();
     assert_eq!(

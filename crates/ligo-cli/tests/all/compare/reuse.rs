@@ -122,5 +122,5 @@ fn what_another_comparison_has_done_already_is_taken_over() {
 
     let refused = |reuse: &str| place.refused(&compare(&["--methods", "stackbert", "--reuse", reuse]));
     assert_says(&refused("run"), &["the folder of this run itself", "--reuse"]);
-    assert_says(&refused("text.txt"), &["text.txt is no folder of a run", "recipe.toml"]);
+    assert_says(&refused("text.txt"), &["text.txt is not a run folder", "recipe.toml"]);
 }

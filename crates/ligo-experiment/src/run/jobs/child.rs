@@ -6,7 +6,7 @@ use std::process::{ChildStdin, ExitStatus, Stdio};
 use ligo_device::{DeviceChoice, THREADS_VARIABLE, this_program};
 
 use super::Event;
-use crate::told::Told;
+use crate::job_message::JobMessage;
 
 /// The hidden command.
 pub const COMMAND: &str = "__job";
@@ -44,8 +44,8 @@ impl Child {
             while let Some(lines) = &mut lines
                 && lines.read_until(b'\n', &mut line).is_ok_and(|n| n > 0)
             {
-                if let Some(told) = Told::read(&line) {
-                    report(Event::Told(told));
+                if let Some(told) = JobMessage::read(&line) {
+                    report(Event::Message(told));
                 }
                 line.clear();
             }

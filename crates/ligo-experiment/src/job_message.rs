@@ -11,7 +11,7 @@ const MARK: &str = "ligo-job: ";
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Told {
+pub enum JobMessage {
     /// Something that the user should see.
     Say(String),
     /// How far the stage at hand is.
@@ -38,7 +38,7 @@ pub struct Position {
     pub message: String,
 }
 
-impl Told {
+impl JobMessage {
     /// Writes the line. A parent that is gone hears nothing; the job ends by its own means then.
     pub fn tell(&self) {
         if let Ok(json) = serde_json::to_string(self) {
@@ -64,13 +64,13 @@ mod tests {
 
     #[test]
     fn a_line_reads_back_and_other_output_is_no_line() {
-        let told = Told::Say("ligo: loss 2.3\nin two lines".into());
+        let told = JobMessage::Say("ligo: loss 2.3\nin two lines".into());
         let line = format!("{MARK}{}\n", serde_json::to_string(&told).unwrap());
-        assert_eq!(Told::read(line.as_bytes()), Some(told.clone()));
-        assert_eq!(Told::read(format!("NVRM: {line}").as_bytes()), Some(told));
+        assert_eq!(JobMessage::read(line.as_bytes()), Some(told.clone()));
+        assert_eq!(JobMessage::read(format!("NVRM: {line}").as_bytes()), Some(told));
         for other in ["", "libcuda warning\n", "ligo-job: {\"Say\"\n"] {
-            assert_eq!(Told::read(other.as_bytes()), None, "{other}");
+            assert_eq!(JobMessage::read(other.as_bytes()), None, "{other}");
         }
-        assert_eq!(Told::read(b"\xff\xfe\n"), None);
+        assert_eq!(JobMessage::read(b"\xff\xfe\n"), None);
     }
 }
