@@ -15,7 +15,6 @@ fn features(edges: &str) -> BTreeMap<String, BTreeSet<String>> {
             "--locked",
             "--prefix",
             "none",
-            "--no-dedupe",
         ])
         .args(["--features", "ligo-cli/avx512", "--edges", edges, "--format", "{p}|{f}"])
         .current_dir(root())
@@ -24,6 +23,8 @@ fn features(edges: &str) -> BTreeMap<String, BTreeSet<String>> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut features = BTreeMap::<String, BTreeSet<String>>::new();
     for line in String::from_utf8(output.stdout).unwrap().lines() {
+        // A package that was listed with all below it before.
+        let line = line.strip_suffix(" (*)").unwrap_or(line);
         if let Some((package, of)) = line.split_once('|') {
             features.entry(package.into()).or_default().insert(of.into());
         }
