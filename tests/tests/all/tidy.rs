@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::repository::{root, workspace};
 
-const MAX_LINES: usize = 700;
+const MAX_LINES: usize = 500;
 const LICENSE: &str = "MIT OR Apache-2.0";
 
 /// The files that belong to the repository: what git tracks or would track; all files but outputs where there is no git.

@@ -1,7 +1,6 @@
 //! `ligo grow`: apply an operator, from file to file.
 
 mod card;
-mod choice;
 mod compared;
 mod sizes;
 
@@ -13,7 +12,7 @@ use clap::ValueEnum;
 use ligo_arch::{Axis, Change, ModelConfig};
 use ligo_checkpoint::{CARD_FILE, CONFIG_FILE, Card, Dtype, JsonFile, plain};
 use ligo_device::Picked;
-use ligo_experiment::growing::{Text, Vocabulary, replaced_beside};
+use ligo_experiment::growing::{Proposal, Text, Vocabulary, propose, replaced_beside, run_more_often};
 use ligo_experiment::recipe::nearest;
 use ligo_experiment::run::faulty_card;
 use ligo_experiment::{Counted, Listener, stop};
@@ -262,7 +261,7 @@ fn fixed(
             "ask for more, such as --layers 2x or --width 1.5x; `ligo inspect` shows the small model's sizes",
         ));
     }
-    if let Some(told) = choice::run_more_often(&source.config.table(), &large.table()) {
+    if let Some(told) = run_more_often(&source.config.table(), &large.table()) {
         ui.say(&told);
     }
     changes
@@ -473,7 +472,7 @@ fn spec(
             spec.build(&small.table_for(&large), &large.table(), &picked.device, range, seed)
                 .is_ok()
         };
-        let choice::Proposal { spec, reason } = choice::propose(small, large, builds);
+        let Proposal { spec, reason } = propose(small, large, builds);
         ui.say(&format!("by {} ({}): {reason}", spec.label(), spec.name()));
         return Ok(spec);
     };

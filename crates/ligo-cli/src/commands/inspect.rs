@@ -1,7 +1,6 @@
 //! `ligo inspect`: what a model directory, a safetensors file, an operator or a checkpoint holds.
 
 mod checkpoint;
-mod heat_map;
 mod model;
 mod norms;
 mod operator;

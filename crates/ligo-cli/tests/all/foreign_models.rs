@@ -9,7 +9,7 @@ use ligo_arch::{BertConfig, Gpt2Config, LlamaConfig, ModelConfig, Param};
 use ligo_checkpoint::{AtomicDir, Declared, Dtype, ModelDir, ModelWriter};
 use serde_json::{Value, json};
 
-use crate::common::{Place, assert_says};
+use crate::common::{self, Place, assert_says};
 
 fn llama(layers: usize) -> ModelConfig {
     let mut config = LlamaConfig::new(40, 16, layers, 2, 32);
@@ -163,29 +163,11 @@ fn a_change_of_the_function_is_refused_unless_it_is_asked_for() {
     // `ligo learn` asks the same before it looks at any text.
     large["rms_norm_eps"] = json!(1e-6);
     place.write("large.json", large.to_string());
-    place.shown(&[
-        "tokenize",
-        "--data",
-        "text.txt",
-        "--vocab-size",
-        "200",
-        "--valid-fraction",
-        "0.3",
-        "--out",
-        "tokens",
-    ]);
-    let learn = [
-        "learn",
-        "--small",
-        "small",
-        "--large",
-        "large.json",
-        "--tokens",
-        "tokens",
-        "--out",
-        "operator",
-    ];
-    assert_says(&place.refused(&learn), &["rope_theta: 10000.0", "change rope_theta"]);
+    place.shown(&common::TOKENIZE);
+    assert_says(
+        &place.refused(&common::LEARN),
+        &["rope_theta: 10000.0", "change rope_theta"],
+    );
 }
 
 #[test]

@@ -174,20 +174,7 @@ fn configurations(count: usize) {
     let small = json!({"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64,
         "max_position_embeddings": 16, "vocab_size": 200});
     place.write("small.json", small.to_string());
-    let train = [
-        "train",
-        "--model",
-        "small.json",
-        "--tokens",
-        "data",
-        "--seq-len",
-        "16",
-        "--out",
-        "trained",
-        "--set",
-        "steps=1",
-    ];
-    place.shown(&[&train[..], &["--set", "batch_size=2"]].concat());
+    place.shown(&common::TRAIN_A_STEP);
     common::copy_folder(&place.path("trained/model"), &place.path("model"));
     let own: Value = serde_json::from_slice(&fs::read(place.path("model/config.json")).unwrap()).unwrap();
     // Without its manifest it is a model from elsewhere, whose hashes nobody knows.

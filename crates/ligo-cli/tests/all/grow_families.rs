@@ -7,7 +7,7 @@ use ligo_arch::ModelConfig;
 use ligo_checkpoint::{AtomicDir, Declared, Dtype, ModelDir, ModelWriter};
 use serde_json::{Value, json};
 
-use crate::common::{Place, assert_says, copy_folder, fixture};
+use crate::common::{self, Place, assert_says, copy_folder, fixture};
 
 const SAME: &str = "computes what the small model does";
 
@@ -253,19 +253,6 @@ fn what_needs_a_head_says_how_to_get_one() {
     let small = json!({"model_type": "bert", "architectures": ["BertModel"], "hidden_size": 16, "num_hidden_layers": 1,
         "num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 16, "vocab_size": 200});
     place.write("small.json", small.to_string());
-    let train = [
-        "train",
-        "--model",
-        "small.json",
-        "--tokens",
-        "data",
-        "--seq-len",
-        "16",
-        "--out",
-        "trained",
-        "--set",
-        "steps=1",
-    ];
-    let refusal = place.refused(&[&train[..], &["--set", "batch_size=2"]].concat());
+    let refusal = place.refused(&common::TRAIN_A_STEP);
     assert_says(&refusal, &["no head", "BertForMaskedLM.from_pretrained(DIR)"]);
 }

@@ -4,15 +4,14 @@
 //! `.units/` in the run's folder is theirs: for each unit a folder that is locked while somebody does it, with a mark for how it ended, and for
 //! each share of an array a folder that is locked while its process lives. It goes away when the comparison is gathered.
 
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::{Duration, Instant, SystemTime};
 
 use ligo_checkpoint::RunLock;
 
 use super::leftovers::LOCK;
+use super::share::Share;
 use super::{Failed, RunFolder, Runner, Unit};
 use crate::files::write_whole;
 use crate::{Failure, Listener, stop};
@@ -32,49 +31,8 @@ const PATIENCE: u64 = 600;
 /// Whoever only looks whether a lock is held holds it for a moment.
 const MOMENT: Duration = Duration::from_secs(5);
 
-/// A part of the units: the K-th of N, as `K/N`. Units are dealt out like cards, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share {
-    number: usize,
-    of: usize,
-}
-
-/// More than this is a slip of the pen.
-const MOST_SHARES: usize = 10_000;
-
-impl FromStr for Share {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('/');
-        let numbers = parts.and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
-        numbers
-            .filter(|(number, of)| *of <= MOST_SHARES && (1..=*of).contains(number))
-            .map(|(number, of)| Self { number, of })
-            .ok_or_else(|| format!("expected K/N with K from 1 to N, and N up to {MOST_SHARES}, for example 2/8"))
-    }
-}
-
-impl fmt::Display for Share {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.number, self.of)
-    }
-}
-
-impl Share {
-    /// The share that has the unit at this place.
-    fn with(self, unit: usize) -> Self {
-        Self {
-            number: unit % self.of + 1,
-            ..self
-        }
-    }
-
-    fn folder(self, run: &Path) -> PathBuf {
-        run.join(FOLDER)
-            .join(SHARES)
-            .join(format!("{}-of-{}", self.number, self.of))
-    }
+fn share_folder(share: Share, run: &Path) -> PathBuf {
+    run.join(FOLDER).join(SHARES).join(share.folder_name())
 }
 
 /// Which units a process does.
@@ -120,7 +78,7 @@ pub fn work_share(
     runner: &Runner<'_>,
     listener: &dyn Listener,
 ) -> Result<Vec<Failed>, Failure> {
-    let folder = share.folder(run.path);
+    let folder = share_folder(share, run.path);
     let _alive = lock_in_time(&folder)?;
     let lock = folder.join(LOCK);
     let began = fs::metadata(&lock).and_then(|found| found.modified());
@@ -359,7 +317,7 @@ impl Worker<'_> {
                 waiting.said = Some(on);
             }
             // Its own share is this process, which goes on with what it can.
-            let is_done_by_somebody = is_held(&share.with(on).folder(self.run));
+            let is_done_by_somebody = is_held(&share_folder(share.with(on), self.run));
             if is_done_by_somebody {
                 waiting.alone = None;
             } else if waiting.alone.get_or_insert_with(Instant::now).elapsed() >= self.patience {
@@ -416,17 +374,6 @@ mod tests {
             deal,
             patience: Duration::from_millis(300),
         }
-    }
-
-    #[test]
-    fn shares_are_written_as_their_number_of_all() {
-        let share: Share = "2/8".parse().unwrap();
-        assert_eq!((share.number, share.of, share.to_string()), (2, 8, "2/8".into()));
-        for wrong in ["", "2", "0/8", "9/8", "1/0", "-1/2", "1/2/3", "a/b", "1/10001"] {
-            assert!(wrong.parse::<Share>().is_err(), "{wrong}");
-        }
-        let numbers: Vec<usize> = (0..10).map(|unit| share.with(unit).number).collect();
-        assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 1, 2]);
     }
 
     #[test]
@@ -498,7 +445,7 @@ mod tests {
         let began = SystemTime::now();
         let work = |_: &Unit| panic!("nothing can be done");
         let since = Instant::now();
-        let holder = RunLock::acquire(other.folder(run.path())).unwrap();
+        let holder = RunLock::acquire(share_folder(other, run.path())).unwrap();
         let outcome = std::thread::scope(|scope| {
             let (units, run) = (&units, run.path());
             let waiting = scope.spawn(move || worker((units, run), Deal::Share(share, began), &|_| false, &work).run());

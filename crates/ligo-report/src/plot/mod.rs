@@ -7,6 +7,7 @@ mod axis;
 pub(crate) mod color;
 mod comparison;
 mod font;
+mod heat_map;
 mod legend;
 pub(crate) mod losses;
 mod operator;
@@ -20,6 +21,7 @@ use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::Tree;
 
 pub use comparison::{comparison, curves};
+pub use heat_map::heat_maps;
 pub use operator::{Matrix, OperatorPicture, operator};
 
 use ligo_metrics::files;

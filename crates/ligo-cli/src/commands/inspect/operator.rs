@@ -6,11 +6,11 @@ use ligo_checkpoint::state;
 use ligo_experiment::matrices::Matrices;
 use ligo_growth::{OPERATOR_TENSORS, OperatorInfo};
 use ligo_pretrained::describe;
-use ligo_report::plot::{self, Matrix, OperatorPicture};
+use ligo_report::plot::{self, Matrix, OperatorPicture, heat_maps};
 use serde_json::{Value, json};
 
 use super::norms::RowNorms;
-use super::{Error, field, heat_map, leaves, list, manifest, summary};
+use super::{Error, field, leaves, list, manifest, summary};
 
 /// What begins the names of weights that were learned along with the matrices, and what they are called for people.
 const LEARNED_ALONG: [(&str, &str); 2] = [("small.", "small model"), ("residual.", "added")];
@@ -97,7 +97,7 @@ fn print_depth(depth: &[Matrix], out: &mut dyn Write) -> Result<(), Error> {
         out,
         "depth: layers of the large model (rows) from layers of the small one (columns); █ is {largest:.2}, - is negative"
     )?;
-    for line in heat_map::draw(depth) {
+    for line in heat_maps(depth) {
         writeln!(out, "  {line}")?;
     }
     Ok(())

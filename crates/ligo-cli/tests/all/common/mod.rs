@@ -11,6 +11,49 @@ use std::process::{Command, Output};
 /// The program.
 pub const LIGO: &str = env!("CARGO_BIN_EXE_ligo");
 
+/// Tokens of the place's text, a third of it for validation.
+pub const TOKENIZE: [&str; 9] = [
+    "tokenize",
+    "--data",
+    "text.txt",
+    "--vocab-size",
+    "200",
+    "--valid-fraction",
+    "0.3",
+    "--out",
+    "tokens",
+];
+
+/// Learns an operator on them, for `large.json`.
+pub const LEARN: [&str; 9] = [
+    "learn",
+    "--small",
+    "small",
+    "--large",
+    "large.json",
+    "--tokens",
+    "tokens",
+    "--out",
+    "operator",
+];
+
+/// A step of training of `small.json` on the tokens in `data`.
+pub const TRAIN_A_STEP: [&str; 13] = [
+    "train",
+    "--model",
+    "small.json",
+    "--tokens",
+    "data",
+    "--seq-len",
+    "16",
+    "--out",
+    "trained",
+    "--set",
+    "steps=1",
+    "--set",
+    "batch_size=2",
+];
+
 /// Compares the methods of the recipe, in the folder `run`.
 pub const COMPARE: [&str; 7] = [
     "compare",

@@ -108,34 +108,13 @@ fn a_flipped_bit_of_the_configuration_is_named_by_every_reader() {
     assert_ne!(text, flipped);
     // The file may be as wide or as deep as before: only its hash tells.
     fs::write(&path, flipped).unwrap();
-    place.shown(&[
-        "tokenize",
-        "--data",
-        "text.txt",
-        "--vocab-size",
-        "200",
-        "--valid-fraction",
-        "0.3",
-        "--out",
-        "tokens",
-    ]);
-    let learn = [
-        "learn",
-        "--small",
-        "small",
-        "--large",
-        "large.json",
-        "--tokens",
-        "tokens",
-        "--out",
-        "operator",
-    ];
+    place.shown(&common::TOKENIZE);
     let train = ["train", "--init", "small", "--tokens", "tokens", "--out", "trained"];
     for arguments in [
         &["verify", "small"][..],
         &["inspect", "small"],
         &grow_from("small", "grown"),
-        &learn,
+        &common::LEARN,
         &train,
     ] {
         assert_says(&place.refused(arguments), &["small/config.json", "sha256"]);

@@ -1,4 +1,6 @@
-use ligo_report::plot::Matrix;
+//! Matrices as text, for terminals.
+
+use super::Matrix;
 
 /// From nothing to the largest value.
 const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
@@ -8,7 +10,7 @@ const GAP: usize = 3;
 
 /// Draws matrices side by side. A row is a layer of the large model, a pair of characters a layer of the small one:
 /// shaded by its size, with a minus in front when it is negative.
-pub fn draw(matrices: &[Matrix]) -> Vec<String> {
+pub fn heat_maps(matrices: &[Matrix]) -> Vec<String> {
     let values = matrices.iter().flat_map(|matrix| &matrix.values);
     let scale = values
         .map(|value| value.abs())
@@ -90,22 +92,22 @@ mod tests {
 
     #[test]
     fn values_are_shaded_and_signed() {
-        let lines = draw(&[matrix("query", 3, 2, &[1.0, 0.0, -0.5, 0.26, f32::NAN, 0.05])]);
+        let lines = heat_maps(&[matrix("query", 3, 2, &[1.0, 0.0, -0.5, 0.26, f32::NAN, 0.05])]);
         assert_eq!(lines, ["query", "0│██  │", "1│-▒░░│", "2│??  │"]);
     }
 
     #[test]
     fn maps_stand_side_by_side_and_break_into_rows() {
         let small = matrix("key", 2, 2, &[1.0, 0.0, 0.0, 1.0]);
-        let lines = draw(&[small.clone(), small]);
+        let lines = heat_maps(&[small.clone(), small]);
         assert_eq!(lines, ["key       key", "0│██  │   0│██  │", "1│  ██│   1│  ██│"]);
         let wide = matrix("ffn_in", 1, 40, &[1.0; 40]);
-        assert_eq!(draw(&[wide.clone(), wide]).len(), 5);
+        assert_eq!(heat_maps(&[wide.clone(), wide]).len(), 5);
     }
 
     #[test]
     fn a_matrix_of_zeros_is_empty() {
-        assert_eq!(draw(&[matrix("a", 1, 3, &[0.0; 3])]), ["a", "0│      │"]);
-        assert!(draw(&[]).is_empty());
+        assert_eq!(heat_maps(&[matrix("a", 1, 3, &[0.0; 3])]), ["a", "0│      │"]);
+        assert!(heat_maps(&[]).is_empty());
     }
 }
