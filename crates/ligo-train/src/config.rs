@@ -47,7 +47,7 @@ pub struct TrainConfig {
     pub batch_size: usize,
     /// Micro-batches per step; their gradients are averaged over all masked tokens of the step.
     pub accumulation: usize,
-    /// The update rule.
+    /// The update rule. A recipe may give its kind alone: `optimizer = "muon"`.
     pub optimizer: OptimizerConfig,
     /// The learning rate.
     pub schedule: LrSchedule,

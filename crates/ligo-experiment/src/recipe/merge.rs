@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::faults::{Fault, RecipeError, nearest};
 use super::limits::MOST_FAULTS;
 use super::shape::unknown_key;
-use super::{BUILTIN, Recipe, builtin, everywhere, key, tau};
+use super::{BUILTIN, Recipe, builtin, everywhere, key, tau, words};
 
 /// A recipe as its text, its base, overrides and the defaults have it, with the faults of its keys; nothing says yet whether they fit each other.
 ///
@@ -23,6 +23,7 @@ pub(super) fn read(
         origin: origin.into(),
         message: e.to_string(),
     })?;
+    words::spell_out(&mut table);
     for given in overrides {
         set(&mut table, given)?;
     }
@@ -101,6 +102,13 @@ fn set(table: &mut Table, given: &str) -> Result<(), RecipeError> {
         .pop()
         .filter(|p| !p.is_empty())
         .ok_or_else(|| fault("the key is empty"))?;
+    let last = match words::stands_for(last, &value) {
+        Some(inner) => {
+            parts.push(last);
+            inner
+        }
+        None => last,
+    };
     let mut current = table;
     for part in parts {
         let next = current.entry(part).or_insert_with(|| Value::Table(Table::new()));
@@ -109,6 +117,7 @@ fn set(table: &mut Table, given: &str) -> Result<(), RecipeError> {
             .ok_or_else(|| fault(&format!("`{part}` is not a table")))?;
     }
     current.insert(last.into(), value);
+    words::spell_out(current);
     Ok(())
 }
 

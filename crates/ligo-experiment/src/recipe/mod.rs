@@ -29,6 +29,7 @@ mod sweep;
 mod tau;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use annealed::Annealed;
 pub use auto::AutoSection;
