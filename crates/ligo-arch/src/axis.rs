@@ -37,6 +37,8 @@ impl Axis {
     pub const POOLER: Self = Self::growing("pooler");
     /// Vocabulary entries.
     pub const VOCAB: Self = Self::fixed("vocab");
+    /// Columns of a token table that is projected to the residual stream.
+    pub const WORD_EMBEDDING: Self = Self::fixed("word_embedding");
     /// Rows of a position table.
     pub const POSITION: Self = Self::fixed("position");
     /// Rows of a token-type table.

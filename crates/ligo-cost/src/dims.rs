@@ -70,9 +70,20 @@ pub struct TransformerDims {
     pub predicted: Predicted,
     /// Whether a `hidden × hidden` layer stands before the output layer, as in BERT's masked-language head.
     pub head_transform: bool,
+    /// Width of the token table, from which tokens are projected to `hidden`; nothing where it is as wide (ALBERT, small ELECTRA, OPT-350m).
+    pub embedding: Option<usize>,
+    /// Width that logits are computed in, behind a projection; nothing where that is `hidden`. The layer before the output is the projection then.
+    pub head: Option<usize>,
 }
 
 impl TransformerDims {
+    /// The layer that stands before the output, as its inputs and outputs, if there is one, and the width that logits are computed in.
+    pub(crate) fn head_layers(&self) -> (Option<[f64; 2]>, f64) {
+        let width = self.head.unwrap_or(self.hidden) as f64;
+        let has_layer = self.head_transform || self.head.is_some();
+        (has_layer.then_some([self.hidden as f64, width]), width)
+    }
+
     /// Neurons that a token goes through in a layer, and rows of its router: the mean over layers.
     pub(crate) fn active_neurons(&self) -> [f64; 2] {
         let Some(sparse) = self.sparse else {
@@ -106,6 +117,8 @@ impl TransformerDims {
             seq_len: 128,
             predicted: Predicted::Masked { fraction: 0.15 },
             head_transform: true,
+            embedding: None,
+            head: None,
         }
     }
 

@@ -51,14 +51,17 @@ impl ForwardFlops {
 
 /// Forward FLOPs of one sequence.
 ///
+/// Tables and heads of another width `E` are counted as the script counts them: look-ups and logits in it, and a projection of tokens.
+///
 /// The head's hidden layer is always counted, and a masked model always predicts 15.625 % of its tokens, as in ELECTRA's
 /// file; [`TransformerDims::head_transform`] and the masking rate are not looked at.
 #[must_use]
 pub fn forward_flops(dims: &TransformerDims) -> ForwardFlops {
     let [s, d, v] = [dims.seq_len, dims.hidden, dims.vocab].map(|n| n as f64);
-    let word = 2.0 * d * v;
-    let embedding_per_token = word + 2.0 * d * (s + 2.0) + 2.0 * d + LAYER_NORM * d + DROPOUT * d;
-    let output_per_token = word + 2.0 * d * d + d + (ACTIVATION + LAYER_NORM) * d + (SOFTMAX + 2.0) * v;
+    let [e, h] = [dims.embedding, dims.head].map(|width| width.unwrap_or(dims.hidden) as f64);
+    let projection = dims.embedding.map_or(0.0, |_| 2.0 * d * e + d);
+    let embedding_per_token = 2.0 * e * v + 2.0 * e * (s + 2.0) + 2.0 * e + LAYER_NORM * e + DROPOUT * e + projection;
+    let output_per_token = 2.0 * h * v + 2.0 * d * h + h + (ACTIVATION + LAYER_NORM) * h + (SOFTMAX + 2.0) * v;
     let predicted_fraction = match dims.predicted {
         Predicted::Masked { .. } => MASKED_FRACTION,
         Predicted::EveryToken => 1.0,

@@ -19,14 +19,15 @@ const FORWARD_AND_BACKWARD: f64 = 3.0;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ForwardFlops {
     /// Query, key, value and output projections: `L · 2·N·(2·D·Q + 2·D·K)`, which is `L · 4 · 2·N·D²` where queries and keys are as wide
-    /// as the residual stream; and the patch embedding of images, `2·M·P·D`.
+    /// as the residual stream; the patch embedding of images, `2·M·P·D`; and the projection of tokens from a table of width `E`, `2·N·E·D`.
     pub projections: f64,
     /// Scores and weighted average: `L · 2 · 2·N·S·Q`.
     pub attention: f64,
     /// The feed-forward network's two layers, or three when gated: `L · 2 · 2·N·D·F`. Of several networks those that a token goes through, and the product
     /// that chooses them.
     pub ffn: f64,
-    /// The head at the `P` predicted tokens: `2·P·D·V`, and `2·P·D²` for the layer before it where there is one.
+    /// The head at the `P` predicted tokens: `2·P·D·V`, and `2·P·D²` for the layer before it where there is one; `2·P·E·V` and `2·P·D·E` where logits
+    /// are computed in another width.
     pub head: f64,
 }
 
@@ -47,7 +48,8 @@ pub fn forward_flops(dims: &TransformerDims, batch_sequences: usize) -> ForwardF
     ForwardFlops {
         projections: layers * layer.projections()
             + class_layers * class_layer.projections()
-            + patch_flops(dims, batch_sequences),
+            + patch_flops(dims, batch_sequences)
+            + token_flops(dims, batch_sequences),
         attention: layers * layer.attention + class_layers * class_layer.attention,
         ffn: layers * layer.ffn + class_layers * class_layer.ffn,
         head: head_flops(dims, batch_sequences).total(),
@@ -101,6 +103,12 @@ pub(crate) fn patch_flops(dims: &TransformerDims, batch_sequences: usize) -> f64
     2.0 * (batch_sequences * dims.patches) as f64 * dims.patch as f64 * dims.hidden as f64
 }
 
+/// The projection of tokens from a table of another width, `2·N·E·D`; 0 where there is none.
+pub(crate) fn token_flops(dims: &TransformerDims, batch_sequences: usize) -> f64 {
+    let width = dims.embedding.unwrap_or(0) as f64;
+    2.0 * (batch_sequences * dims.seq_len) as f64 * width * dims.hidden as f64
+}
+
 /// Forward FLOPs of the head at the predicted tokens.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HeadFlops {
@@ -117,16 +125,12 @@ impl HeadFlops {
 }
 
 pub(crate) fn head_flops(dims: &TransformerDims, batch_sequences: usize) -> HeadFlops {
-    let [d, v] = [dims.hidden, dims.vocab].map(|n| n as f64);
+    let (layer, width) = dims.head_layers();
     let tokens = batch_sequences as f64 * dims.seq_len as f64;
     let predicted = tokens * dims.predicted.fraction(dims.seq_len);
     HeadFlops {
-        output: 2.0 * predicted * d * v,
-        transform: if dims.head_transform {
-            2.0 * predicted * d * d
-        } else {
-            0.0
-        },
+        output: 2.0 * predicted * width * dims.vocab as f64,
+        transform: layer.map_or(0.0, |[inputs, outputs]| 2.0 * predicted * inputs * outputs),
     }
 }
 

@@ -161,13 +161,19 @@ fn activations(dims: &TransformerDims, batch: Batch) -> f64 {
     };
     // Class attention: keys and values of all tokens, all else of one token in a sequence.
     let class_layer = tokens * (d + 2.0 * kv) + sequences * (3.0 * d + 2.0 * q + gates * f + h * s);
-    let embeddings = 3.0 * d + dims.patch as f64;
+    let embeddings = 3.0 * d + (dims.patch + dims.embedding.unwrap_or(0)) as f64;
     tokens * (layers + embeddings) + dims.class_layers as f64 * class_layer
 }
 
 /// Numbers that the head keeps: `P · (2·V + D)`, and `4·D` more where a layer stands before the output.
 fn head(dims: &TransformerDims, sequences: usize) -> f64 {
     let predicted = (sequences * dims.seq_len) as f64 * dims.predicted.fraction(dims.seq_len);
-    let transform = if dims.head_transform { 4.0 } else { 0.0 };
-    predicted * (2.0 * dims.vocab as f64 + (1.0 + transform) * dims.hidden as f64)
+    let (layer, width) = dims.head_layers();
+    let kept = match layer {
+        None => 0.0,
+        // Of a bare projection its input; behind a layer of its own there are an activation and a norm too.
+        Some([inputs, _]) if !dims.head_transform => inputs,
+        Some([inputs, outputs]) => inputs + 3.0 * outputs,
+    };
+    predicted * (2.0 * dims.vocab as f64 + width + kept)
 }

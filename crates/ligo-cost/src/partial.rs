@@ -131,9 +131,12 @@ impl PartialPass {
 
         // The projection of patches; 0 for text.
         let patches = exact::patch_flops(dims, batch_sequences);
-        results += patches;
+        // That of tokens, whose table learns through it.
+        let tokens = exact::token_flops(dims, batch_sequences);
+        results += patches + tokens;
         if self.trains_embeddings {
-            weights += patches;
+            weights += patches + tokens;
+            inputs += tokens;
         }
 
         // Whether anything below is trained.

@@ -1,6 +1,6 @@
 //! From a model's configuration to the numbers that its cost depends on.
 
-use ligo_arch::{ModelConfig, ParamTable, Task};
+use ligo_arch::{Axis, ModelConfig, ParamTable, Task};
 use ligo_cost::hardware::Precision;
 use ligo_cost::{PartialPass, Predicted, SparseDims, TransformerDims, electra, exact};
 use ligo_growth::{LigoConfig, Sharing};
@@ -11,6 +11,8 @@ use ligo_train::{CostPerStep, OptimizerKind, StepContext, StepCost, TrainConfig,
 pub fn dims(config: &ModelConfig, seq_len: usize, mask_probability: f64) -> TransformerDims {
     let sizes = config.sizes();
     let seq_len = sizes.tokens.unwrap_or(seq_len);
+    let embedding = Some(config.table().size(Axis::WORD_EMBEDDING)).filter(|width| *width > 0);
+    let predicts_tokens = matches!(config.task(), Task::MaskedLm | Task::CausalLm);
     TransformerDims {
         layers: sizes.layers,
         class_layers: sizes.class_layers,
@@ -43,6 +45,8 @@ pub fn dims(config: &ModelConfig, seq_len: usize, mask_probability: f64) -> Tran
             }
         },
         head_transform: sizes.head_transform,
+        embedding,
+        head: embedding.filter(|_| predicts_tokens),
     }
 }
 
@@ -324,6 +328,37 @@ mod tests {
             assert_eq!(of_patches, f64::from(2 * 2 * 4 * 48 * 8), "{kind}");
             let trained = exact::train_step_flops(&dims, 2) - exact::train_step_flops(&none, 2);
             assert_eq!(trained, f64::from(2 * 2 * 2 * 4 * 48 * 8), "{kind}");
+        }
+    }
+
+    #[test]
+    fn projected_tables_and_heads_cost_what_their_matrices_multiply() {
+        // 2 sequences of 16 tokens; tables of width 4 before layers of width 8; 40 words.
+        let (n, e, d, v) = (32.0, 4.0, 8.0, 40.0);
+        let sizes = json!({"vocab_size": 40, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12,
+            "embedding_size": 4, "max_position_embeddings": 32, "type_vocab_size": 2, "ffn_dim": 12, "word_embed_proj_dim": 4,
+            "do_layer_norm_before": false});
+        for (kind, class, predicted, head) in [
+            ("albert", "AlbertForMaskedLM", 0.15 * 14.0 / 16.0, d * e + e * v),
+            ("electra", "ElectraForMaskedLM", 0.15 * 14.0 / 16.0, d * e + e * v),
+            ("electra", "ElectraForPreTraining", 1.0, d * d + d),
+            ("opt", "OPTForCausalLM", 1.0, d * e + e * v),
+        ] {
+            let mut json = sizes.clone();
+            json["model_type"] = kind.into();
+            json["architectures"] = json!([class]);
+            let dims = dims(&config(&json), 16, 0.15);
+            let flops = exact::forward_flops(&dims, 2);
+            let plain = ligo_cost::TransformerDims {
+                embedding: None,
+                ..dims
+            };
+            let tokens = flops.projections - exact::forward_flops(&plain, 2).projections;
+            assert_eq!(tokens, 2.0 * n * e * d, "{class}");
+            assert!((flops.head - 2.0 * n * predicted * head).abs() < 1e-6, "{class}: {}", flops.head);
+            // As a pass in which nothing is left out.
+            let whole = ligo_cost::PartialPass::whole(&dims).exact_flops(&dims, 2);
+            assert_eq!(whole, exact::train_step_flops(&dims, 2), "{class}");
         }
     }
 
