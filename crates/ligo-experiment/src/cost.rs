@@ -355,7 +355,11 @@ mod tests {
             };
             let tokens = flops.projections - exact::forward_flops(&plain, 2).projections;
             assert_eq!(tokens, 2.0 * n * e * d, "{class}");
-            assert!((flops.head - 2.0 * n * predicted * head).abs() < 1e-6, "{class}: {}", flops.head);
+            assert!(
+                (flops.head - 2.0 * n * predicted * head).abs() < 1e-6,
+                "{class}: {}",
+                flops.head
+            );
             // As a pass in which nothing is left out.
             let whole = ligo_cost::PartialPass::whole(&dims).exact_flops(&dims, 2);
             assert_eq!(whole, exact::train_step_flops(&dims, 2), "{class}");

@@ -199,6 +199,9 @@ pub struct MethodSummary {
     /// Runs of one group are one method with different seeds; where it is empty, runs with the same label are.
     #[serde(default)]
     pub group: String,
+    /// Runs of one series are one method with schedules of several lengths, and seeds of each; where it is empty, those of a group are.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub series: String,
     /// The method: `scratch`, `ligo`, `stackbert`, `direct_copy`, …; decides its color.
     pub name: String,
     /// The name in tables and pictures: `LiGO`, the same for all seeds.
@@ -407,6 +410,16 @@ impl MethodSummary {
             &self.label
         } else {
             &self.group
+        }
+    }
+
+    /// What the runs of one method have in common whatever their length.
+    #[must_use]
+    pub fn series(&self) -> &str {
+        if self.series.is_empty() {
+            self.group()
+        } else {
+            &self.series
         }
     }
 

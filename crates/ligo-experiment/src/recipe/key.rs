@@ -77,6 +77,15 @@ impl RunKey {
         }
     }
 
+    /// What the runs of one method have in common whatever the length of their schedules.
+    #[must_use]
+    pub fn series(&self) -> Self {
+        Self {
+            steps: None,
+            ..self.group()
+        }
+    }
+
     /// Whether it is a run of the entry as it stands in the recipe, whatever its seed.
     pub fn is_whole(&self) -> bool {
         self.variant.is_none() && self.steps.is_none()

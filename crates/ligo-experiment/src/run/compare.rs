@@ -118,6 +118,7 @@ impl RunFolder<'_> {
         Ok(MethodSummary {
             id: run.id(),
             group: run.key.group().to_string(),
+            series: run.key.series().to_string(),
             name: run.name.clone(),
             label: run.label.clone(),
             seed: run.seed,

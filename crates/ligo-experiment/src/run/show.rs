@@ -44,13 +44,19 @@ pub fn show(summary: &Summary, folder: &Path, listener: &dyn Listener) -> Result
     write("methods.csv", table.csv_of_methods())?;
     plot::save(&plot::comparison(summary, Counter::Exact), folder.join("savings"))?;
     plot::save(&plot::curves(summary, Counter::Exact), folder.join("curves"))?;
+    let mut pictures = vec!["savings.svg and .png", "curves.svg and .png"];
+    if let Some(frontier) = plot::frontier(summary, Counter::Exact) {
+        plot::save(&frontier, folder.join("frontier"))?;
+        pictures.push("frontier.svg and .png");
+    }
     write(REPORT, &html::report(summary))?;
     listener.result(&format!("\n{shown}"));
     listener.result(&format!(
-        "files: {}\n  report     {}\n  pictures   savings.svg and .png, curves.svg and .png\n  tables     table.txt, .md, .tex, .json\n  \
+        "files: {}\n  report     {}\n  pictures   {}\n  tables     table.txt, .md, .tex, .json\n  \
          numbers    {}{}",
         folder.display(),
         folder.join(REPORT).display(),
+        pictures.join(", "),
         numbers.join(", "),
         match has_models(summary, folder) {
             true => format!("\n  models     {}", folder.join("methods/*/model").display()),

@@ -25,7 +25,12 @@ struct Entry {
 
 impl Legend {
     /// Entries between two edges, as many beside each other as fit.
-    pub(super) fn new(series: &[Series<'_>], counter: Counter, edges: (f64, f64), stroke: f64) -> Self {
+    pub(super) fn new<'a>(
+        series: impl IntoIterator<Item = &'a Series<'a>>,
+        counter: Counter,
+        edges: (f64, f64),
+        stroke: f64,
+    ) -> Self {
         let mut entries = Vec::new();
         let (mut row, mut left) = (0, edges.0);
         for series in series {

@@ -7,6 +7,7 @@ mod axis;
 pub(crate) mod color;
 mod comparison;
 mod font;
+mod frontier;
 mod heat_map;
 mod legend;
 pub(crate) mod losses;
@@ -21,6 +22,7 @@ use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::Tree;
 
 pub use comparison::{comparison, curves};
+pub use frontier::frontier;
 pub use heat_map::heat_maps;
 pub use operator::{Matrix, OperatorPicture, operator};
 
