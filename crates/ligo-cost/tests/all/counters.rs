@@ -105,6 +105,8 @@ fn the_exact_count_of_a_tiny_model_equals_a_count_by_hand() {
         seq_len: 5,
         predicted: Predicted::Masked { fraction: 0.2 },
         head_transform: true,
+        embedding: None,
+        head: None,
     };
     // 3 sequences of 5 tokens: 15 tokens, 3 of them predicted.
     let forward = exact::forward_flops(&tiny, 3);
@@ -163,6 +165,8 @@ fn grouped_queries_gates_patches_and_class_layers_are_counted_by_hand() {
         seq_len: 5,
         predicted: Predicted::EverySequence,
         head_transform: false,
+        embedding: None,
+        head: None,
     };
     // 2 sequences of 4 patches and a class token; class layers have one more, which is predicted.
     let forward = exact::forward_flops(&grouped, 2);

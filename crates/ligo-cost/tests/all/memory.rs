@@ -22,6 +22,12 @@ fn tiny() -> TransformerDims {
         predicted: Predicted::Masked { fraction: 0.2 },
         head_transform: true,
     }
+        embedding: None,
+        head: None,
+    
+        embedding: None,
+        head: None,
+    }
 }
 
 const BATCH: Batch = Batch {

@@ -23,6 +23,12 @@ fn grouped() -> TransformerDims {
         predicted: Predicted::EveryToken,
         head_transform: false,
     }
+        embedding: None,
+        head: None,
+    
+        embedding: None,
+        head: None,
+    }
 }
 
 fn image() -> TransformerDims {
