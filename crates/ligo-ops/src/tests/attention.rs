@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 
-use super::{assert_close, compare, compare_within, device, host, loss, noise, options};
+use super::{compare, compare_within, device, host, loss, noise, options};
 use crate::{Dropout, attention, composed};
 
 #[test]

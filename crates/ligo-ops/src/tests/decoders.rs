@@ -1,8 +1,8 @@
 //! What decoders need: grouped heads, documents, RMS norm, rotary embedding, SwiGLU.
 
-use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 
-use super::{assert_close, compare, device, frequencies, host, loss, noise};
+use super::{assert_central_differences, assert_close, compare, device, frequencies, host, loss, noise};
 use crate::{kernels::swiglu::Gate, *};
 
 /// Three or more documents in each sequence, cut at other places in each; the first one comes back at the end.
