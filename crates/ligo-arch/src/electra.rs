@@ -6,9 +6,7 @@ use crate::family::{FamilyConfig, Sizes, of_text, with_epsilon};
 use crate::rows::{Rows, Stack};
 use crate::settings::{Setting, padding};
 use crate::unit::head_units;
-use crate::{
-    Axis, Error, HiddenAct, Norm, NormKind, NormPlace, ParamTable, Repeat, Role, Task, Unit, limits,
-};
+use crate::{Axis, Error, HiddenAct, Norm, NormKind, NormPlace, ParamTable, Repeat, Role, Task, Unit, limits};
 
 like_bert! {
     /// `config.json` of an ELECTRA (Clark et al., arXiv:2003.10555), with the names of `transformers`' `ElectraConfig`.

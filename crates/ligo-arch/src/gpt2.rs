@@ -192,21 +192,12 @@ impl FamilyConfig for Gpt2Config {
         let ties = ending.rows(&mut rows);
 
         let d = self.n_embd;
-        let mut sizes = vec![
-            (Axis::HIDDEN, d),
-            (Axis::QUERY, d),
-            (Axis::KEY, d),
-            (Axis::VALUE, d),
-            (Axis::FFN, self.inner()),
-            (Axis::VOCAB, self.vocab_size),
-            (Axis::POSITION, self.n_positions),
-        ];
-        let tied_head = ending.tied_input(d);
-        sizes.extend(tied_head.map(|(axis, _)| (axis, d)));
+        let mut sizes = ending.sizes(d, self.inner(), self.vocab_size);
+        sizes.push((Axis::POSITION, self.n_positions));
         // The first of these is the causal mask of older files. `.c_attn.bias`, a parameter, has another ending.
         let width = d.checked_div(self.n_head).unwrap_or(1);
         ParamTable::new("gpt2", rows.0, sizes, [(LAYERS.name, self.n_layer)], ties)
-            .with_repeats(tied_head)
+            .with_repeats(ending.tied_input(d))
             .with_units(head_units(width, 1))
             .with_activation(self.activation_function)
             .with_norm(Norm {

@@ -243,18 +243,9 @@ impl FamilyConfig for GptNeoxConfig {
         let ties = ending.rows(&mut rows);
 
         let d = self.hidden_size;
-        let mut sizes = vec![
-            (Axis::HIDDEN, d),
-            (Axis::QUERY, d),
-            (Axis::KEY, d),
-            (Axis::VALUE, d),
-            (Axis::FFN, self.intermediate_size),
-            (Axis::VOCAB, self.vocab_size),
-        ];
-        let tied_head = ending.tied_input(d);
-        sizes.extend(tied_head.map(|(axis, _)| (axis, d)));
+        let sizes = ending.sizes(d, self.intermediate_size, self.vocab_size);
         ParamTable::new("gpt_neox", rows.0, sizes, [(LAYERS.name, self.num_hidden_layers)], ties)
-            .with_repeats(tied_head)
+            .with_repeats(ending.tied_input(d))
             .with_units(head_units(width, 1))
             .with_activation(self.hidden_act)
             .with_norm(Norm {

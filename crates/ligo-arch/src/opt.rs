@@ -236,20 +236,11 @@ impl FamilyConfig for OptConfig {
         };
         let ties = ending.rows(&mut rows);
         let d = self.hidden_size;
-        let mut sizes = vec![
-            (Axis::HIDDEN, d),
-            (Axis::QUERY, d),
-            (Axis::KEY, d),
-            (Axis::VALUE, d),
-            (Axis::FFN, self.ffn_dim),
-            (Axis::VOCAB, self.vocab_size),
-            (Axis::POSITION, self.position_rows()),
-        ];
+        let mut sizes = ending.sizes(d, self.ffn_dim, self.vocab_size);
+        sizes.push((Axis::POSITION, self.position_rows()));
         sizes.extend(self.projected_from().map(|width| (WORD, width)));
-        let tied_input = ending.tied_input(d);
-        sizes.extend(tied_input.map(|(axis, _)| (axis, d)));
         ParamTable::new("opt", rows.0, sizes, [(LAYERS.name, self.num_hidden_layers)], ties)
-            .with_repeats(tied_input)
+            .with_repeats(ending.tied_input(d))
             .with_units(head_units(d.checked_div(self.num_attention_heads).unwrap_or(1), 1))
             .with_activation(self.activation_function)
             .with_norm(Norm {
