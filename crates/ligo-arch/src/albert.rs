@@ -1,70 +1,48 @@
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::bert::fields::like_bert;
 use crate::bert::{self, BertConfig};
-use crate::family::{FamilyConfig, Sizes, Task, of_text};
+use crate::family::{FamilyConfig, Sizes, of_text, with_epsilon};
 use crate::rows::{Rows, Stack};
 use crate::settings::{Setting, padding};
 use crate::unit::head_units;
-use crate::{Axis, Error, HiddenAct, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Role, limits};
+use crate::{Axis, Error, HiddenAct, Norm, NormKind, NormPlace, ParamTable, Role, Task, limits};
 
-/// `config.json` of an ALBERT (Lan et al., arXiv:1909.11942), with the names of `transformers`' `AlbertConfig`.
-///
-/// Layers come in groups whose parameters are shared: layer `i` of `L` is that of group `⌊i·G/L⌋`. More layers of the same groups cost no parameters.
-/// Tables of tokens, positions and types are narrower than layers, and are always projected.
-///
-/// Fields that are not listed are kept in [`AlbertConfig::extra`] and written back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AlbertConfig {
-    /// Always `albert`.
-    #[serde(default = "model_type")]
-    pub model_type: String,
-    /// Entries of the token table.
-    pub vocab_size: usize,
-    /// Width E of the tables of tokens, positions and types.
-    #[serde(default = "embedding")]
-    pub embedding_size: usize,
-    /// Width D of the residual stream.
-    pub hidden_size: usize,
-    /// How often a group runs, L.
-    pub num_hidden_layers: usize,
-    /// Groups G with parameters of their own; at most L.
-    #[serde(default = "one")]
-    pub num_hidden_groups: usize,
-    /// Layers of a group.
-    #[serde(default = "one")]
-    pub inner_group_num: usize,
-    /// Attention heads; must divide `hidden_size`.
-    pub num_attention_heads: usize,
-    /// Neurons of a feed-forward layer.
-    pub intermediate_size: usize,
-    /// Activation function of layers and head.
-    #[serde(default = "activation")]
-    pub hidden_act: HiddenAct,
-    /// Dropout on embeddings and on the output of attention.
-    #[serde(default)]
-    pub hidden_dropout_prob: f64,
-    /// Dropout on attention probabilities.
-    #[serde(default)]
-    pub attention_probs_dropout_prob: f64,
-    /// Rows of the position table.
-    #[serde(default = "positions")]
-    pub max_position_embeddings: usize,
-    /// Token types.
-    #[serde(default = "types")]
-    pub type_vocab_size: usize,
-    /// Standard deviation of initial matrices.
-    #[serde(default = "init_std")]
-    pub initializer_range: f64,
-    /// ε of LayerNorm.
-    #[serde(default = "eps")]
-    pub layer_norm_eps: f64,
-    /// Whether the decoder shares the token table.
-    #[serde(default = "yes")]
-    pub tie_word_embeddings: bool,
-    /// Everything else in the file.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
+like_bert! {
+    /// `config.json` of an ALBERT (Lan et al., arXiv:1909.11942), with the names of `transformers`' `AlbertConfig`.
+    ///
+    /// Layers come in groups whose parameters are shared: layer `i` of `L` is that of group `⌊i·G/L⌋`. More layers of the same groups cost no parameters.
+    /// Tables of tokens, positions and types are narrower than layers, and are always projected.
+    ///
+    /// Fields that are not listed are kept in [`AlbertConfig::extra`] and written back.
+    AlbertConfig {
+        /// Always `albert`.
+        #[serde(default = "model_type")]
+        pub model_type: String,
+        /// Entries of the token table.
+        pub vocab_size: usize,
+        /// Width E of the tables of tokens, positions and types.
+        #[serde(default = "embedding")]
+        pub embedding_size: usize,
+        /// Width D of the residual stream.
+        pub hidden_size: usize,
+        /// How often a group runs, L.
+        pub num_hidden_layers: usize,
+        /// Groups G with parameters of their own; at most L.
+        #[serde(default = "one")]
+        pub num_hidden_groups: usize,
+        /// Layers of a group.
+        #[serde(default = "one")]
+        pub inner_group_num: usize,
+        /// Attention heads; must divide `hidden_size`.
+        pub num_attention_heads: usize,
+        /// Neurons of a feed-forward layer.
+        pub intermediate_size: usize,
+        /// Activation function of layers and head.
+        #[serde(default = "activation")]
+        pub hidden_act: HiddenAct,
+    }
+    dropout = 0.0
 }
 
 const ARCHITECTURE: &str = "AlbertForMaskedLM";
@@ -95,21 +73,6 @@ fn one() -> usize {
 fn activation() -> HiddenAct {
     HiddenAct::GeluNew
 }
-fn positions() -> usize {
-    512
-}
-fn types() -> usize {
-    2
-}
-fn init_std() -> f64 {
-    0.02
-}
-fn eps() -> f64 {
-    1e-12
-}
-fn yes() -> bool {
-    true
-}
 
 impl AlbertConfig {
     /// An ALBERT of one group with the reference defaults and four neurons for each channel.
@@ -130,14 +93,8 @@ impl AlbertConfig {
             num_attention_heads,
             intermediate_size: hidden_size.saturating_mul(4),
             hidden_act: activation(),
-            hidden_dropout_prob: 0.0,
-            attention_probs_dropout_prob: 0.0,
-            max_position_embeddings: positions(),
-            type_vocab_size: types(),
-            initializer_range: init_std(),
-            layer_norm_eps: eps(),
-            tie_word_embeddings: true,
             extra,
+            ..Self::usual()
         }
     }
 
@@ -225,19 +182,8 @@ impl FamilyConfig for AlbertConfig {
             ),
             ("num_attention_heads", self.num_attention_heads, limits::HEADS),
             ("intermediate_size", self.intermediate_size, limits::NEURONS),
-            (
-                "max_position_embeddings",
-                self.max_position_embeddings,
-                limits::POSITIONS,
-            ),
-            ("type_vocab_size", self.type_vocab_size, limits::VOCABULARY),
         ])?;
-        limits::dropouts([
-            ("hidden_dropout_prob", self.hidden_dropout_prob),
-            ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
-        ])?;
-        limits::epsilon("layer_norm_eps", self.layer_norm_eps)?;
-        limits::deviation("initializer_range", self.initializer_range)?;
+        self.check_fields()?;
         limits::heads_divide(self.num_attention_heads, self.hidden_size)?;
         let first = self.extra.get("architectures").and_then(|names| names.get(0));
         match first.and_then(Value::as_str) {
@@ -322,14 +268,5 @@ impl FamilyConfig for AlbertConfig {
 
     of_text!(vocab_size, max_position_embeddings, initializer_range);
 
-    fn norm_epsilon(&self) -> f64 {
-        self.layer_norm_eps
-    }
-
-    fn with_norm_epsilon(&self, epsilon: f64) -> ModelConfig {
-        ModelConfig::Albert(Self {
-            layer_norm_eps: epsilon,
-            ..self.clone()
-        })
-    }
+    with_epsilon!(layer_norm_eps);
 }

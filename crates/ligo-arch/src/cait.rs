@@ -1,83 +1,58 @@
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
-use crate::family::{FamilyConfig, Sizes, Task};
-use crate::image::{check_labels, default_channels, default_image, default_patch, is_zero, label_count, set_labels};
+use crate::family::{FamilyConfig, Sizes, with_epsilon};
+use crate::image::set_labels;
+use crate::image_config::{image_config, of_images};
 use crate::rows::{Rows, Stack};
 use crate::settings::Setting;
 use crate::unit::head_units;
 use crate::{
-    Axis, Error, Extent, HiddenAct, Init, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Patches, PositionGrid,
-    Resample, Role, Sides, Unit, limits, timm,
+    Axis, Error, Extent, HiddenAct, Init, Norm, NormKind, NormPlace, ParamTable, Patches, PositionGrid, Resample, Role,
+    Sides, Task, Unit, defaults, limits, timm,
 };
 
-/// `config.json` of a CaiT (Touvron et al., arXiv:2103.17239) as `timm`'s `Cait` computes it.
-///
-/// `timm` describes a model by the name of an architecture and arguments of a Python function; its own `config.json` is read, and written again. The
-/// fields here are ours, in the words of `transformers`. Tensors are called and shaped exactly as in `timm`: its `model.safetensors` may also lie beside
-/// a `config.json` such as
-///
-/// ```json
-/// {"model_type": "cait", "hidden_size": 192, "num_hidden_layers": 24, "num_attention_heads": 4, "intermediate_size": 768,
-///  "init_values": 1e-5, "image_size": 224, "patch_size": 16, "num_labels": 1000}
-/// ```
-///
-/// for `cait_xxs24_224` (`embed_dim`, `depth`, `num_heads`, `mlp_ratio · embed_dim`, …). A field with a default below may be left out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CaitConfig {
-    /// Always `cait`.
-    #[serde(default = "model_type")]
-    pub model_type: String,
-    /// Width D of the residual stream; `embed_dim`.
-    pub hidden_size: usize,
-    /// Layers in which patches attend to patches; `depth`.
-    pub num_hidden_layers: usize,
-    /// Layers in which the class token attends to all; `depth_token_only`.
-    #[serde(default = "class_layers")]
-    pub depth_token_only: usize,
-    /// Attention heads; must divide `hidden_size`.
-    pub num_attention_heads: usize,
-    /// Neurons of a feed-forward layer; `int(mlp_ratio · embed_dim)`.
-    pub intermediate_size: usize,
-    /// The same in the class-attention layers, `int(mlp_ratio_token_only · embed_dim)`; as `intermediate_size` when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub intermediate_size_token_only: Option<usize>,
-    /// Activation function.
-    #[serde(default)]
-    pub hidden_act: HiddenAct,
-    /// Initial value of every factor of LayerScale; 1e-5 up to depth 24 in the paper, 1e-6 at 36.
-    #[serde(default = "layer_scale")]
-    pub init_values: f64,
-    /// Whether queries, keys and values have a bias.
-    #[serde(default = "yes")]
-    pub qkv_bias: bool,
-    /// Dropout on the embeddings and, in the first stack, on attention output and feed-forward layers.
-    #[serde(default)]
-    pub hidden_dropout_prob: f64,
-    /// Dropout on attention probabilities of the first stack.
-    #[serde(default)]
-    pub attention_probs_dropout_prob: f64,
-    /// Stochastic depth: the probability that a sub-layer of the first stack is skipped for an image, equal for all layers.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub drop_path_rate: f64,
-    /// Standard deviation of initial matrices.
-    #[serde(default = "init_std")]
-    pub initializer_range: f64,
-    /// ε of LayerNorm.
-    #[serde(default = "eps")]
-    pub layer_norm_eps: f64,
-    /// Size of an image.
-    #[serde(default = "default_image")]
-    pub image_size: Sides,
-    /// Size of a patch; must divide `image_size`.
-    #[serde(default = "default_patch")]
-    pub patch_size: Sides,
-    /// Colors of a pixel.
-    #[serde(default = "default_channels")]
-    pub num_channels: usize,
-    /// Everything else in the file, the classes (`num_labels` or `id2label`) included.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
+image_config! {
+    /// `config.json` of a CaiT (Touvron et al., arXiv:2103.17239) as `timm`'s `Cait` computes it.
+    ///
+    /// `timm` describes a model by the name of an architecture and arguments of a Python function; its own `config.json` is read, and written again. The
+    /// fields here are ours, in the words of `transformers`. Tensors are called and shaped exactly as in `timm`: its `model.safetensors` may also lie beside
+    /// a `config.json` such as
+    ///
+    /// ```json
+    /// {"model_type": "cait", "hidden_size": 192, "num_hidden_layers": 24, "num_attention_heads": 4, "intermediate_size": 768,
+    ///  "init_values": 1e-5, "image_size": 224, "patch_size": 16, "num_labels": 1000}
+    /// ```
+    ///
+    /// for `cait_xxs24_224` (`embed_dim`, `depth`, `num_heads`, `mlp_ratio · embed_dim`, …). A field with a default below may be left out.
+    CaitConfig {
+        /// Always `cait`.
+        #[serde(default = "model_type")]
+        pub model_type: String,
+        /// Width D of the residual stream; `embed_dim`.
+        pub hidden_size: usize,
+        /// Layers in which patches attend to patches; `depth`.
+        pub num_hidden_layers: usize,
+        /// Layers in which the class token attends to all; `depth_token_only`.
+        #[serde(default = "class_layers")]
+        pub depth_token_only: usize,
+        /// Attention heads; must divide `hidden_size`.
+        pub num_attention_heads: usize,
+        /// Neurons of a feed-forward layer; `int(mlp_ratio · embed_dim)`.
+        pub intermediate_size: usize,
+        /// The same in the class-attention layers, `int(mlp_ratio_token_only · embed_dim)`; as `intermediate_size` when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub intermediate_size_token_only: Option<usize>,
+        /// Activation function.
+        #[serde(default)]
+        pub hidden_act: HiddenAct,
+        /// Initial value of every factor of LayerScale; 1e-5 up to depth 24 in the paper, 1e-6 at 36.
+        #[serde(default = "layer_scale")]
+        pub init_values: f64,
+        /// Whether queries, keys and values have a bias.
+        #[serde(default = "defaults::yes")]
+        pub qkv_bias: bool,
+    } {}
+    epsilon = 1e-6
 }
 
 /// Patches attend to patches.
@@ -101,16 +76,6 @@ fn class_layers() -> usize {
 fn layer_scale() -> f64 {
     1e-5
 }
-fn init_std() -> f64 {
-    0.02
-}
-fn eps() -> f64 {
-    1e-6
-}
-fn yes() -> bool {
-    true
-}
-
 impl CaitConfig {
     /// A CaiT for 224-pixel images and 16-pixel patches, with the defaults of `timm`'s `cait_*24` models.
     pub fn new(hidden_size: usize, num_hidden_layers: usize, num_attention_heads: usize, labels: usize) -> Self {
@@ -127,21 +92,9 @@ impl CaitConfig {
             hidden_act: HiddenAct::Gelu,
             init_values: layer_scale(),
             qkv_bias: true,
-            hidden_dropout_prob: 0.0,
-            attention_probs_dropout_prob: 0.0,
-            drop_path_rate: 0.0,
-            initializer_range: init_std(),
-            layer_norm_eps: eps(),
-            image_size: default_image(),
-            patch_size: default_patch(),
-            num_channels: default_channels(),
             extra,
+            ..Self::usual()
         }
-    }
-
-    /// The number of classes.
-    pub fn labels(&self) -> usize {
-        label_count(&self.extra)
     }
 
     /// Neurons of a feed-forward layer behind class attention.
@@ -149,36 +102,13 @@ impl CaitConfig {
         self.intermediate_size_token_only.unwrap_or(self.intermediate_size)
     }
 
-    /// What a file of `timm`'s says of this model.
-    pub(crate) fn timm_arguments(&self) -> timm::Arguments {
-        timm::Arguments {
-            embed_dim: self.hidden_size,
-            depth: self.num_hidden_layers,
-            num_heads: self.num_attention_heads,
-            neurons: self.intermediate_size,
-            patch_size: self.patch_size.both(),
-            img_size: self.image_size.both(),
-            in_chans: self.num_channels,
-            num_classes: self.labels(),
-            qkv_bias: self.qkv_bias,
-            act: self.hidden_act,
-            attn_drop_rate: self.attention_probs_dropout_prob,
-            drop_path_rate: self.drop_path_rate,
-            class_attention: Some(timm::ClassAttention {
-                depth: self.depth_token_only,
-                neurons: self.class_ffn(),
-                init_values: self.init_values,
-            }),
-        }
-    }
-
-    /// How an image is cut into tokens.
-    pub fn patches(&self) -> Patches {
-        Patches {
-            channels: self.num_channels,
-            image: self.image_size.both(),
-            patch: self.patch_size.both(),
-        }
+    /// What a file of `timm`'s says of class attention.
+    fn class_attention(&self) -> Option<timm::ClassAttention> {
+        Some(timm::ClassAttention {
+            depth: self.depth_token_only,
+            neurons: self.class_ffn(),
+            init_values: self.init_values,
+        })
     }
 }
 
@@ -192,20 +122,8 @@ impl FamilyConfig for CaitConfig {
             ("intermediate_size", self.intermediate_size, limits::NEURONS),
             ("intermediate_size_token_only", self.class_ffn(), limits::NEURONS),
         ])?;
-        limits::dropouts([
-            ("hidden_dropout_prob", self.hidden_dropout_prob),
-            ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
-            ("drop_path_rate", self.drop_path_rate),
-        ])?;
-        limits::epsilon("layer_norm_eps", self.layer_norm_eps)?;
-        limits::deviation("initializer_range", self.initializer_range)?;
         limits::deviation("init_values", self.init_values)?;
-        check_labels(&self.extra)?;
-        self.patches().validate()?;
-        limits::heads_divide(self.num_attention_heads, self.hidden_size)?;
-        timm::check(&self.extra, self.layer_norm_eps, self.hidden_dropout_prob, || {
-            self.timm_arguments()
-        })
+        self.check_fields()
     }
 
     /// The parameters of `timm`'s `Cait`.
@@ -317,21 +235,6 @@ impl FamilyConfig for CaitConfig {
         }
     }
 
-    fn task(&self) -> Task {
-        Task::ImageClassification { labels: self.labels() }
-    }
-
-    /// Another number of classes.
-    fn with_task(&self, task: Task) -> Result<Option<ModelConfig>, Error> {
-        let Task::ImageClassification { labels } = task else {
-            return Ok(None);
-        };
-        let mut config = self.clone();
-        set_labels(&mut config.extra, labels);
-        config.validate()?;
-        Ok(Some(ModelConfig::Cait(config)))
-    }
-
     fn sizes(&self) -> Sizes {
         let patches = self.patches();
         Sizes {
@@ -352,36 +255,13 @@ impl FamilyConfig for CaitConfig {
         None
     }
 
-    fn settings(&self) -> Vec<Setting> {
-        vec![
-            ("hidden_act", json!(self.hidden_act)),
-            ("layer_norm_eps", json!(self.layer_norm_eps)),
-            ("qkv_bias", json!(self.qkv_bias)),
-        ]
-    }
-
-    fn vocab_size(&self) -> usize {
-        0
-    }
-
     fn max_sequence_tokens(&self) -> usize {
         self.patches().count()
     }
 
-    fn initializer_range(&self) -> f64 {
-        self.initializer_range
-    }
+    of_images!();
 
-    fn norm_epsilon(&self) -> f64 {
-        self.layer_norm_eps
-    }
-
-    fn with_norm_epsilon(&self, epsilon: f64) -> ModelConfig {
-        ModelConfig::Cait(Self {
-            layer_norm_eps: epsilon,
-            ..self.clone()
-        })
-    }
+    with_epsilon!(layer_norm_eps);
 
     fn position_grid(&self) -> Option<PositionGrid> {
         Some(PositionGrid {
@@ -390,17 +270,6 @@ impl FamilyConfig for CaitConfig {
             grid: self.patches().grid(),
             filter: Resample::Antialiased,
         })
-    }
-
-    fn with_image(&self, image: Sides) -> Option<ModelConfig> {
-        Some(ModelConfig::Cait(Self {
-            image_size: image,
-            ..self.clone()
-        }))
-    }
-
-    fn patches(&self) -> Option<Patches> {
-        Some(Self::patches(self))
     }
 }
 

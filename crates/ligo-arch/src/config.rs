@@ -1,7 +1,7 @@
 use serde_json::{Map, Value};
 
 use crate::family::FamilyConfig;
-use crate::settings::Setting;
+use crate::settings::{Change, Setting};
 use crate::words::in_words;
 use crate::{
     AlbertConfig, BertConfig, CaitConfig, DistilBertConfig, ElectraConfig, Error, GemmaConfig, Gpt2Config,
@@ -27,6 +27,25 @@ macro_rules! families {
             fn family(&self) -> &dyn FamilyConfig {
                 match self {
                     $(Self::$variant(c) => c),+
+                }
+            }
+
+            fn under_head(&self, task: Task) -> Result<Option<Self>, Error> {
+                match self {
+                    $(Self::$variant(c) => Ok(c.with_task(task)?.map(Self::$variant))),+
+                }
+            }
+
+            fn with_image(&self, image: Sides) -> Option<Self> {
+                match self {
+                    $(Self::$variant(c) => c.with_image(image).map(Self::$variant)),+
+                }
+            }
+
+            /// The same model with another ε, which some growth operators ask for.
+            pub fn with_norm_epsilon(&self, epsilon: f64) -> Self {
+                match self {
+                    $(Self::$variant(c) => Self::$variant(c.with_norm_epsilon(epsilon))),+
                 }
             }
 
@@ -113,7 +132,12 @@ impl ModelConfig {
 
     /// The content of `config.json` beside weights: [`ModelConfig::to_json`], or `timm`'s own where the model came from a folder of `timm`'s.
     pub fn to_file(&self) -> Value {
-        timm::written(self).unwrap_or_else(|| self.to_json())
+        let written = match self {
+            Self::Vit(c) => timm::written(&c.extra, &c.timm_arguments()),
+            Self::Cait(c) => timm::written(&c.extra, &c.timm_arguments()),
+            _ => None,
+        };
+        written.unwrap_or_else(|| self.to_json())
     }
 
     /// Whether files of this model are `timm`'s: `config.json` and the names of tensors.
@@ -172,7 +196,7 @@ impl ModelConfig {
         if task == self.task() {
             return Ok(self.clone());
         }
-        self.family().with_task(task)?.ok_or_else(|| Error::NoSuchTask {
+        self.under_head(task)?.ok_or_else(|| Error::NoSuchTask {
             model_type: self.model_type().into(),
             task,
         })
@@ -185,8 +209,20 @@ impl ModelConfig {
     }
 
     /// What decides the function beside the sizes; see [`ModelConfig::changes_to`].
-    pub(crate) fn settings(&self) -> Vec<Setting> {
+    fn settings(&self) -> Vec<Setting> {
         self.family().settings()
+    }
+
+    /// The settings, no sizes, that a model of the same family changes: activation, biases, ε, the base of a rotation, the window of attention, padding.
+    pub fn changes_to(&self, other: &Self) -> Vec<Change> {
+        if self.model_type() != other.model_type() {
+            return Vec::new();
+        }
+        let pairs = self.settings().into_iter().zip(other.settings());
+        pairs
+            .filter(|((_, from), (_, to))| from != to)
+            .map(|((field, from), (_, to))| Change { field, from, to })
+            .collect()
     }
 
     /// The sizes that the model's arithmetic depends on.
@@ -224,11 +260,6 @@ impl ModelConfig {
         self.family().norm_epsilon()
     }
 
-    /// The same model with another ε, which some growth operators ask for.
-    pub fn with_norm_epsilon(&self, epsilon: f64) -> Self {
-        self.family().with_norm_epsilon(epsilon)
-    }
-
     /// How the model cuts images into tokens; `None` for models of text.
     pub fn patches(&self) -> Option<Patches> {
         self.family().patches()
@@ -249,7 +280,7 @@ impl ModelConfig {
         let sides = wanted
             .image_shape()
             .map(|[_, height, width]| Sides::of([height, width]));
-        let Some(config) = sides.and_then(|sides| self.family().with_image(sides)) else {
+        let Some(config) = sides.and_then(|sides| self.with_image(sides)) else {
             return Ok(self.clone());
         };
         config.validate()?;

@@ -56,6 +56,15 @@ impl Ending {
         self.reads_words().then_some((Axis::HEAD_INPUT, follows_hidden))
     }
 
+    /// The sizes of a decoder's axes whose queries, keys and values are as wide as the residual stream; those of positions and of projections not among
+    /// them.
+    pub(crate) fn sizes(self, hidden: usize, ffn: usize, vocabulary: usize) -> Vec<(Axis, usize)> {
+        let wide = [Axis::HIDDEN, Axis::QUERY, Axis::KEY, Axis::VALUE].into_iter();
+        let wide = wide.chain(self.tied_input(hidden).map(|(axis, _)| axis));
+        let sizes = wide.map(|axis| (axis, hidden));
+        sizes.chain([(Axis::FFN, ffn), (Axis::VOCAB, vocabulary)]).collect()
+    }
+
     fn reads_words(self) -> bool {
         self.tied && self.word.is_none() && self.norm.is_some()
     }

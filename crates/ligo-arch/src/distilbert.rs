@@ -1,11 +1,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::family::{FamilyConfig, Sizes, Task, of_text};
+use crate::family::{FamilyConfig, Sizes, of_text};
 use crate::rows::{Rows, Stack};
 use crate::settings::{Setting, padding};
 use crate::unit::head_units;
-use crate::{Axis, Error, HiddenAct, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Repeat, Role, Unit, limits};
+use crate::{
+    Axis, Error, HiddenAct, Norm, NormKind, NormPlace, ParamTable, Repeat, Role, Task, Unit, defaults, limits,
+};
 
 /// `config.json` of a DistilBERT (Sanh et al., arXiv:1910.01108), with the names of `transformers`' `DistilBertConfig`.
 ///
@@ -32,16 +34,16 @@ pub struct DistilBertConfig {
     #[serde(default)]
     pub activation: HiddenAct,
     /// Dropout on embeddings and on the output of feed-forward networks.
-    #[serde(default = "dropout")]
+    #[serde(default = "defaults::dropout")]
     pub dropout: f64,
     /// Dropout on attention probabilities.
-    #[serde(default = "dropout")]
+    #[serde(default = "defaults::dropout")]
     pub attention_dropout: f64,
     /// Standard deviation of initial matrices.
-    #[serde(default = "init_std")]
+    #[serde(default = "defaults::deviation")]
     pub initializer_range: f64,
     /// Whether the decoder shares the token table.
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     pub tie_word_embeddings: bool,
     /// Everything else in the file.
     #[serde(flatten)]
@@ -65,15 +67,6 @@ fn model_type() -> String {
 fn positions() -> usize {
     512
 }
-fn dropout() -> f64 {
-    0.1
-}
-fn init_std() -> f64 {
-    0.02
-}
-fn yes() -> bool {
-    true
-}
 
 impl DistilBertConfig {
     /// A DistilBERT with the reference defaults and four neurons for each channel.
@@ -90,9 +83,9 @@ impl DistilBertConfig {
             hidden_dim: dim.saturating_mul(4),
             max_position_embeddings: positions(),
             activation: HiddenAct::Gelu,
-            dropout: dropout(),
-            attention_dropout: dropout(),
-            initializer_range: init_std(),
+            dropout: defaults::dropout(),
+            attention_dropout: defaults::dropout(),
+            initializer_range: defaults::deviation(),
             tie_word_embeddings: true,
             extra,
         }
@@ -229,8 +222,8 @@ impl FamilyConfig for DistilBertConfig {
     }
 
     /// The same model: no file says its ε. Operators see that in the table ([`ParamTable::has_fixed_epsilon`]).
-    fn with_norm_epsilon(&self, _: f64) -> ModelConfig {
-        ModelConfig::DistilBert(self.clone())
+    fn with_norm_epsilon(&self, _: f64) -> Self {
+        self.clone()
     }
 }
 

@@ -1,64 +1,42 @@
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::bert::fields::like_bert;
 use crate::bert::{self, BertConfig};
-use crate::family::{FamilyConfig, Sizes, Task, of_text};
+use crate::family::{FamilyConfig, Sizes, of_text, with_epsilon};
 use crate::rows::{Rows, Stack};
 use crate::settings::{Setting, padding};
 use crate::unit::head_units;
-use crate::{Axis, Error, HiddenAct, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Repeat, Role, Unit, limits};
+use crate::{Axis, Error, HiddenAct, Norm, NormKind, NormPlace, ParamTable, Repeat, Role, Task, Unit, limits};
 
-/// `config.json` of an ELECTRA (Clark et al., arXiv:2003.10555), with the names of `transformers`' `ElectraConfig`.
-///
-/// A BERT whose token tables may be narrower than its layers, under one of two heads: the discriminator's, which says of each token whether it was
-/// replaced (`ElectraForPreTraining`), or the generator's, which predicts masked tokens (`ElectraForMaskedLM`).
-///
-/// Fields that are not listed are kept in [`ElectraConfig::extra`] and written back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ElectraConfig {
-    /// Always `electra`.
-    #[serde(default = "model_type")]
-    pub model_type: String,
-    /// Entries of the token table.
-    pub vocab_size: usize,
-    /// Width E of the tables of tokens, positions and types.
-    #[serde(default = "embedding")]
-    pub embedding_size: usize,
-    /// Width D of the residual stream.
-    pub hidden_size: usize,
-    /// Layers L.
-    pub num_hidden_layers: usize,
-    /// Attention heads; must divide `hidden_size`.
-    pub num_attention_heads: usize,
-    /// Neurons of a feed-forward layer.
-    pub intermediate_size: usize,
-    /// Activation function of layers and discriminator; the generator's head always has GELU.
-    #[serde(default)]
-    pub hidden_act: HiddenAct,
-    /// Dropout on embeddings and on the output of each sub-layer.
-    #[serde(default = "dropout")]
-    pub hidden_dropout_prob: f64,
-    /// Dropout on attention probabilities.
-    #[serde(default = "dropout")]
-    pub attention_probs_dropout_prob: f64,
-    /// Rows of the position table.
-    #[serde(default = "positions")]
-    pub max_position_embeddings: usize,
-    /// Token types.
-    #[serde(default = "types")]
-    pub type_vocab_size: usize,
-    /// Standard deviation of initial matrices.
-    #[serde(default = "init_std")]
-    pub initializer_range: f64,
-    /// ε of LayerNorm.
-    #[serde(default = "eps")]
-    pub layer_norm_eps: f64,
-    /// Whether the generator's decoder shares the token table.
-    #[serde(default = "yes")]
-    pub tie_word_embeddings: bool,
-    /// Everything else in the file.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
+like_bert! {
+    /// `config.json` of an ELECTRA (Clark et al., arXiv:2003.10555), with the names of `transformers`' `ElectraConfig`.
+    ///
+    /// A BERT whose token tables may be narrower than its layers, under one of two heads: the discriminator's, which says of each token whether it was
+    /// replaced (`ElectraForPreTraining`), or the generator's, which predicts masked tokens (`ElectraForMaskedLM`).
+    ///
+    /// Fields that are not listed are kept in [`ElectraConfig::extra`] and written back.
+    ElectraConfig {
+        /// Always `electra`.
+        #[serde(default = "model_type")]
+        pub model_type: String,
+        /// Entries of the token table.
+        pub vocab_size: usize,
+        /// Width E of the tables of tokens, positions and types.
+        #[serde(default = "embedding")]
+        pub embedding_size: usize,
+        /// Width D of the residual stream.
+        pub hidden_size: usize,
+        /// Layers L.
+        pub num_hidden_layers: usize,
+        /// Attention heads; must divide `hidden_size`.
+        pub num_attention_heads: usize,
+        /// Neurons of a feed-forward layer.
+        pub intermediate_size: usize,
+        /// Activation function of layers and discriminator; the generator's head always has GELU.
+        #[serde(default)]
+        pub hidden_act: HiddenAct,
+    }
+    dropout = crate::defaults::dropout()
 }
 
 const DISCRIMINATOR: &str = "ElectraForPreTraining";
@@ -81,24 +59,6 @@ fn model_type() -> String {
 fn embedding() -> usize {
     128
 }
-fn dropout() -> f64 {
-    0.1
-}
-fn positions() -> usize {
-    512
-}
-fn types() -> usize {
-    2
-}
-fn init_std() -> f64 {
-    0.02
-}
-fn eps() -> f64 {
-    1e-12
-}
-fn yes() -> bool {
-    true
-}
 
 impl ElectraConfig {
     /// A discriminator with the reference defaults, tables as wide as its layers and four neurons for each channel.
@@ -115,14 +75,8 @@ impl ElectraConfig {
             num_attention_heads,
             intermediate_size: hidden_size.saturating_mul(4),
             hidden_act: HiddenAct::Gelu,
-            hidden_dropout_prob: dropout(),
-            attention_probs_dropout_prob: dropout(),
-            max_position_embeddings: positions(),
-            type_vocab_size: types(),
-            initializer_range: init_std(),
-            layer_norm_eps: eps(),
-            tie_word_embeddings: true,
             extra,
+            ..Self::usual()
         }
     }
 
@@ -191,8 +145,8 @@ impl ElectraConfig {
 impl FamilyConfig for ElectraConfig {
     fn validate(&self) -> Result<(), Error> {
         limits::sizes([("embedding_size", self.embedding_size, limits::WIDTH)])?;
+        self.check_fields()?;
         let mut encoder = self.encoder();
-        encoder.initializer_range = self.initializer_range;
         for field in ["position_embedding_type", "is_decoder", "add_cross_attention"] {
             let said = self.extra.get(field).cloned();
             encoder.extra.extend(said.map(|value| (field.to_owned(), value)));
@@ -282,7 +236,7 @@ impl FamilyConfig for ElectraConfig {
         }
     }
 
-    fn with_task(&self, task: Task) -> Result<Option<ModelConfig>, Error> {
+    fn with_task(&self, task: Task) -> Result<Option<Self>, Error> {
         let class = match task {
             Task::MaskedLm => GENERATOR,
             Task::ReplacedTokens => DISCRIMINATOR,
@@ -290,7 +244,7 @@ impl FamilyConfig for ElectraConfig {
         };
         let mut config = self.clone();
         config.extra.insert("architectures".into(), json!([class]));
-        Ok(Some(ModelConfig::Electra(config)))
+        Ok(Some(config))
     }
 
     fn sizes(&self) -> Sizes {
@@ -322,14 +276,5 @@ impl FamilyConfig for ElectraConfig {
 
     of_text!(vocab_size, max_position_embeddings, initializer_range);
 
-    fn norm_epsilon(&self) -> f64 {
-        self.layer_norm_eps
-    }
-
-    fn with_norm_epsilon(&self, epsilon: f64) -> ModelConfig {
-        ModelConfig::Electra(Self {
-            layer_norm_eps: epsilon,
-            ..self.clone()
-        })
-    }
+    with_epsilon!(layer_norm_eps);
 }

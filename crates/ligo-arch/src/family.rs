@@ -1,47 +1,6 @@
-use std::fmt;
-
 use crate::layer_types::LayerType;
 use crate::settings::Setting;
-use crate::{Error, ModelConfig, ParamTable, Patches, PositionGrid, Sides};
-
-/// What a model is trained to predict; decides its head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
-    /// Tokens that were masked.
-    MaskedLm,
-    /// The next token.
-    CausalLm,
-    /// The class of a text.
-    SequenceClassification {
-        /// The number of classes.
-        labels: usize,
-    },
-    /// Where an answer begins and ends.
-    QuestionAnswering,
-    /// Of each token whether it was replaced.
-    ReplacedTokens,
-    /// Nothing: there is no head, and what comes out are hidden states.
-    HiddenStates,
-    /// The class of an image.
-    ImageClassification {
-        /// The number of classes.
-        labels: usize,
-    },
-}
-
-impl fmt::Display for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::MaskedLm => f.write_str("masked tokens"),
-            Self::CausalLm => f.write_str("next tokens"),
-            Self::SequenceClassification { labels } => write!(f, "{labels} classes of texts"),
-            Self::QuestionAnswering => f.write_str("where an answer begins and ends"),
-            Self::ReplacedTokens => f.write_str("which tokens were replaced"),
-            Self::HiddenStates => f.write_str("nothing (hidden states, without a head)"),
-            Self::ImageClassification { labels } => write!(f, "{labels} classes of images"),
-        }
-    }
-}
+use crate::{Error, ParamTable, Patches, PositionGrid, Sides, Task};
 
 /// The sizes of a model that its arithmetic depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +72,23 @@ macro_rules! of_text {
     };
 }
 
-pub(crate) use of_text;
+/// What a configuration says whose files have a field for the ε of its normalizations.
+macro_rules! with_epsilon {
+    ($epsilon:ident) => {
+        fn norm_epsilon(&self) -> f64 {
+            self.$epsilon
+        }
+
+        fn with_norm_epsilon(&self, epsilon: f64) -> Self {
+            Self {
+                $epsilon: epsilon,
+                ..self.clone()
+            }
+        }
+    };
+}
+
+pub(crate) use {of_text, with_epsilon};
 
 /// The sizes of layers that send each token through a few of several feed-forward networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +112,10 @@ pub(crate) trait FamilyConfig {
     /// What it predicts.
     fn task(&self) -> Task;
     /// The same encoder under a head for this task; `None` when the family has no such head.
-    fn with_task(&self, _task: Task) -> Result<Option<ModelConfig>, Error> {
+    fn with_task(&self, _task: Task) -> Result<Option<Self>, Error>
+    where
+        Self: Sized,
+    {
         Ok(None)
     }
     /// Sizes for counting.
@@ -151,7 +129,9 @@ pub(crate) trait FamilyConfig {
     /// ε of its normalizations.
     fn norm_epsilon(&self) -> f64;
     /// The same model with another ε.
-    fn with_norm_epsilon(&self, epsilon: f64) -> ModelConfig;
+    fn with_norm_epsilon(&self, epsilon: f64) -> Self
+    where
+        Self: Sized;
     /// The class of the reference library that computes what is computed here; `None` where there is none.
     fn architecture(&self) -> Option<String>;
     /// What decides the function beside the sizes: names of fields and the values that they have or stand for.
@@ -169,7 +149,10 @@ pub(crate) trait FamilyConfig {
         None
     }
     /// The same model for images of this size; `None` for text.
-    fn with_image(&self, _image: Sides) -> Option<ModelConfig> {
+    fn with_image(&self, _image: Sides) -> Option<Self>
+    where
+        Self: Sized,
+    {
         None
     }
 }

@@ -2,11 +2,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::decoder::Ending;
-use crate::family::{FamilyConfig, Sizes, Task, of_text};
+use crate::family::{FamilyConfig, Sizes, of_text, with_epsilon};
 use crate::rows::{Rows, Stack};
 use crate::settings::{Setting, padding};
 use crate::unit::head_units;
-use crate::{Axis, Error, HiddenAct, Init, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Role, limits};
+use crate::{Axis, Error, HiddenAct, Init, Norm, NormKind, NormPlace, ParamTable, Role, Task, defaults, limits};
 
 /// `config.json` of a GPT-2, with the names of `transformers`' `GPT2Config`.
 ///
@@ -34,22 +34,22 @@ pub struct Gpt2Config {
     #[serde(default = "activation")]
     pub activation_function: HiddenAct,
     /// Dropout on the output of each sub-layer.
-    #[serde(default = "dropout")]
+    #[serde(default = "defaults::dropout")]
     pub resid_pdrop: f64,
     /// Dropout on embeddings.
-    #[serde(default = "dropout")]
+    #[serde(default = "defaults::dropout")]
     pub embd_pdrop: f64,
     /// Dropout on attention probabilities.
-    #[serde(default = "dropout")]
+    #[serde(default = "defaults::dropout")]
     pub attn_pdrop: f64,
     /// ε of LayerNorm.
     #[serde(default = "eps")]
     pub layer_norm_epsilon: f64,
     /// Standard deviation of initial matrices.
-    #[serde(default = "init_std")]
+    #[serde(default = "defaults::deviation")]
     pub initializer_range: f64,
     /// Whether the head shares the token table.
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     pub tie_word_embeddings: bool,
     /// Everything else in the file.
     #[serde(flatten)]
@@ -73,17 +73,8 @@ fn positions() -> usize {
 fn activation() -> HiddenAct {
     HiddenAct::GeluNew
 }
-fn dropout() -> f64 {
-    0.1
-}
 fn eps() -> f64 {
     1e-5
-}
-fn init_std() -> f64 {
-    0.02
-}
-fn yes() -> bool {
-    true
 }
 
 impl Gpt2Config {
@@ -100,11 +91,11 @@ impl Gpt2Config {
             n_head,
             n_inner: None,
             activation_function: activation(),
-            resid_pdrop: dropout(),
-            embd_pdrop: dropout(),
-            attn_pdrop: dropout(),
+            resid_pdrop: defaults::dropout(),
+            embd_pdrop: defaults::dropout(),
+            attn_pdrop: defaults::dropout(),
             layer_norm_epsilon: eps(),
-            initializer_range: init_std(),
+            initializer_range: defaults::deviation(),
             tie_word_embeddings: true,
             extra,
         }
@@ -201,21 +192,12 @@ impl FamilyConfig for Gpt2Config {
         let ties = ending.rows(&mut rows);
 
         let d = self.n_embd;
-        let mut sizes = vec![
-            (Axis::HIDDEN, d),
-            (Axis::QUERY, d),
-            (Axis::KEY, d),
-            (Axis::VALUE, d),
-            (Axis::FFN, self.inner()),
-            (Axis::VOCAB, self.vocab_size),
-            (Axis::POSITION, self.n_positions),
-        ];
-        let tied_head = ending.tied_input(d);
-        sizes.extend(tied_head.map(|(axis, _)| (axis, d)));
+        let mut sizes = ending.sizes(d, self.inner(), self.vocab_size);
+        sizes.push((Axis::POSITION, self.n_positions));
         // The first of these is the causal mask of older files. `.c_attn.bias`, a parameter, has another ending.
         let width = d.checked_div(self.n_head).unwrap_or(1);
         ParamTable::new("gpt2", rows.0, sizes, [(LAYERS.name, self.n_layer)], ties)
-            .with_repeats(tied_head)
+            .with_repeats(ending.tied_input(d))
             .with_units(head_units(width, 1))
             .with_activation(self.activation_function)
             .with_norm(Norm {
@@ -248,14 +230,5 @@ impl FamilyConfig for Gpt2Config {
 
     of_text!(vocab_size, n_positions, initializer_range);
 
-    fn norm_epsilon(&self) -> f64 {
-        self.layer_norm_epsilon
-    }
-
-    fn with_norm_epsilon(&self, epsilon: f64) -> ModelConfig {
-        ModelConfig::Gpt2(Self {
-            layer_norm_epsilon: epsilon,
-            ..self.clone()
-        })
-    }
+    with_epsilon!(layer_norm_epsilon);
 }

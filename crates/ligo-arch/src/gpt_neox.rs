@@ -2,13 +2,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::decoder::Ending;
-use crate::family::{FamilyConfig, Sizes, Task, of_text};
+use crate::family::{FamilyConfig, Sizes, of_text, with_epsilon};
 use crate::rope::{self, Base, original_positions};
 use crate::rows::{Rows, Stack};
 use crate::settings::{Setting, padding};
 use crate::unit::head_units;
 use crate::{
-    Axis, Error, HiddenAct, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Role, RopeParameters, Rotation, limits,
+    Axis, Error, HiddenAct, Norm, NormKind, NormPlace, ParamTable, Role, RopeParameters, Rotation, Task, defaults,
+    limits,
 };
 
 /// `config.json` of a GPT-NeoX (Black et al., arXiv:2204.06745) such as Pythia, with the names of `transformers`' `GPTNeoXConfig`.
@@ -42,7 +43,7 @@ pub struct GptNeoxConfig {
     #[serde(default = "positions")]
     pub max_position_embeddings: usize,
     /// Standard deviation of initial matrices.
-    #[serde(default = "init_std")]
+    #[serde(default = "defaults::deviation")]
     pub initializer_range: f64,
     /// ε of LayerNorm.
     #[serde(default = "eps")]
@@ -51,10 +52,10 @@ pub struct GptNeoxConfig {
     #[serde(default)]
     pub tie_word_embeddings: bool,
     /// Whether attention and feed-forward network read the same states, and their outputs are added together.
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     pub use_parallel_residual: bool,
     /// Whether the matrices of attention have biases.
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     pub attention_bias: bool,
     /// Rotary embedding, as files have it since `transformers` 5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,14 +94,8 @@ fn activation() -> HiddenAct {
 fn positions() -> usize {
     2048
 }
-fn init_std() -> f64 {
-    0.02
-}
 fn eps() -> f64 {
     1e-5
-}
-fn yes() -> bool {
-    true
 }
 
 impl GptNeoxConfig {
@@ -119,7 +114,7 @@ impl GptNeoxConfig {
             attention_dropout: 0.0,
             hidden_dropout: 0.0,
             max_position_embeddings: positions(),
-            initializer_range: init_std(),
+            initializer_range: defaults::deviation(),
             layer_norm_eps: eps(),
             tie_word_embeddings: false,
             use_parallel_residual: true,
@@ -248,18 +243,9 @@ impl FamilyConfig for GptNeoxConfig {
         let ties = ending.rows(&mut rows);
 
         let d = self.hidden_size;
-        let mut sizes = vec![
-            (Axis::HIDDEN, d),
-            (Axis::QUERY, d),
-            (Axis::KEY, d),
-            (Axis::VALUE, d),
-            (Axis::FFN, self.intermediate_size),
-            (Axis::VOCAB, self.vocab_size),
-        ];
-        let tied_head = ending.tied_input(d);
-        sizes.extend(tied_head.map(|(axis, _)| (axis, d)));
+        let sizes = ending.sizes(d, self.intermediate_size, self.vocab_size);
         ParamTable::new("gpt_neox", rows.0, sizes, [(LAYERS.name, self.num_hidden_layers)], ties)
-            .with_repeats(tied_head)
+            .with_repeats(ending.tied_input(d))
             .with_units(head_units(width, 1))
             .with_activation(self.hidden_act)
             .with_norm(Norm {
@@ -306,14 +292,5 @@ impl FamilyConfig for GptNeoxConfig {
 
     of_text!(vocab_size, max_position_embeddings, initializer_range);
 
-    fn norm_epsilon(&self) -> f64 {
-        self.layer_norm_eps
-    }
-
-    fn with_norm_epsilon(&self, epsilon: f64) -> ModelConfig {
-        ModelConfig::GptNeox(Self {
-            layer_norm_eps: epsilon,
-            ..self.clone()
-        })
-    }
+    with_epsilon!(layer_norm_eps);
 }

@@ -7,12 +7,12 @@ mod table;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::family::{FamilyConfig, Sizes, Task, of_text};
+use crate::family::{FamilyConfig, Sizes, of_text, with_epsilon};
 use crate::layer_types::{self, LayerType};
 use crate::rope::{self, Base, original_positions};
 use crate::rows::Stack;
 use crate::settings::{Setting, padding};
-use crate::{Axis, Error, ModelConfig, ParamTable, RopeParameters, Rotation, limits};
+use crate::{Axis, Error, ParamTable, RopeParameters, Rotation, Task, defaults, limits};
 
 pub use moe::Experts;
 pub(crate) use moe::{ACTIVE, COUNTS, DENSE_LAYERS, NEURONS, NORMALIZED, STEP};
@@ -51,7 +51,7 @@ pub struct LlamaConfig {
     #[serde(default = "positions")]
     pub max_position_embeddings: usize,
     /// Standard deviation of initial matrices.
-    #[serde(default = "init_std")]
+    #[serde(default = "defaults::deviation")]
     pub initializer_range: f64,
     /// ε of RMSNorm.
     #[serde(default = "eps")]
@@ -125,9 +125,6 @@ fn silu() -> String {
 fn positions() -> usize {
     2048
 }
-fn init_std() -> f64 {
-    0.02
-}
 fn eps() -> f64 {
     1e-6
 }
@@ -187,7 +184,7 @@ impl LlamaConfig {
             head_dim: None,
             hidden_act: silu(),
             max_position_embeddings: positions(),
-            initializer_range: init_std(),
+            initializer_range: defaults::deviation(),
             rms_norm_eps: eps(),
             tie_word_embeddings: false,
             rope_parameters: Some(RopeParameters::default()),
@@ -430,14 +427,5 @@ impl FamilyConfig for LlamaConfig {
         self.types()
     }
 
-    fn norm_epsilon(&self) -> f64 {
-        self.rms_norm_eps
-    }
-
-    fn with_norm_epsilon(&self, epsilon: f64) -> ModelConfig {
-        ModelConfig::Llama(Self {
-            rms_norm_eps: epsilon,
-            ..self.clone()
-        })
-    }
+    with_epsilon!(rms_norm_eps);
 }

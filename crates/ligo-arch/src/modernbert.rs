@@ -1,15 +1,15 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::family::{FamilyConfig, Sizes, Task, of_text};
+use crate::family::{FamilyConfig, Sizes, of_text, with_epsilon};
 use crate::layer_types::{self, LayerType};
 use crate::rope::{self, Base};
 use crate::rows::{Rows, Stack};
 use crate::settings::{Setting, padding};
 use crate::unit::head_units;
 use crate::{
-    Axis, Error, HiddenAct, Init, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Repeat, Role, RopeParameters,
-    Rotation, Unit, limits,
+    Axis, Error, HiddenAct, Init, Norm, NormKind, NormPlace, ParamTable, Repeat, Role, RopeParameters, Rotation, Task,
+    Unit, defaults, limits,
 };
 
 /// `config.json` of a ModernBERT (Warner et al., arXiv:2412.13663), with the names of `transformers`' `ModernBertConfig`.
@@ -37,7 +37,7 @@ pub struct ModernBertConfig {
     #[serde(default = "positions")]
     pub max_position_embeddings: usize,
     /// Standard deviation of initial matrices; what writes the residual stream has that by `√(2L)`.
-    #[serde(default = "init_std")]
+    #[serde(default = "defaults::deviation")]
     pub initializer_range: f64,
     /// ε of LayerNorm.
     #[serde(default = "eps")]
@@ -55,7 +55,7 @@ pub struct ModernBertConfig {
     #[serde(default)]
     pub classifier_bias: bool,
     /// Whether the decoder has one.
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     pub decoder_bias: bool,
     /// Activation of the head.
     #[serde(default)]
@@ -82,7 +82,7 @@ pub struct ModernBertConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_rope_theta: Option<f64>,
     /// Whether the decoder shares the token table.
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     pub tie_word_embeddings: bool,
     /// Everything else in the file.
     #[serde(flatten)]
@@ -107,17 +107,11 @@ fn model_type() -> String {
 fn positions() -> usize {
     8192
 }
-fn init_std() -> f64 {
-    0.02
-}
 fn eps() -> f64 {
     1e-5
 }
 fn window() -> usize {
     128
-}
-fn yes() -> bool {
-    true
 }
 
 impl ModernBertConfig {
@@ -135,7 +129,7 @@ impl ModernBertConfig {
             num_attention_heads: heads,
             hidden_activation: HiddenAct::Gelu,
             max_position_embeddings: positions(),
-            initializer_range: init_std(),
+            initializer_range: defaults::deviation(),
             norm_eps: eps(),
             norm_bias: false,
             attention_bias: false,
@@ -338,16 +332,7 @@ impl FamilyConfig for ModernBertConfig {
         Some(self.types())
     }
 
-    fn norm_epsilon(&self) -> f64 {
-        self.norm_eps
-    }
-
-    fn with_norm_epsilon(&self, epsilon: f64) -> ModelConfig {
-        ModelConfig::ModernBert(Self {
-            norm_eps: epsilon,
-            ..self.clone()
-        })
-    }
+    with_epsilon!(norm_eps);
 }
 
 /// A normalization with or without a shift, in some layers, in all or outside of them.

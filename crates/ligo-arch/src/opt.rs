@@ -2,11 +2,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::decoder::{self, Ending};
-use crate::family::{FamilyConfig, Sizes, Task, of_text};
+use crate::family::{FamilyConfig, Sizes, of_text};
 use crate::rows::{Rows, Stack};
 use crate::settings::{Setting, padding};
 use crate::unit::head_units;
-use crate::{Axis, Error, HiddenAct, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Role, limits};
+use crate::{Axis, Error, HiddenAct, Norm, NormKind, NormPlace, ParamTable, Role, Task, defaults, limits};
 
 /// `config.json` of an OPT (Zhang et al., arXiv:2205.01068), with the names of `transformers`' `OPTConfig`.
 ///
@@ -30,7 +30,7 @@ pub struct OptConfig {
     #[serde(default = "positions")]
     pub max_position_embeddings: usize,
     /// Whether each sub-layer normalizes what it reads, or, as in OPT-350m, the sum of its input and output.
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     pub do_layer_norm_before: bool,
     /// Width of the token table, from which and to which hidden states are projected where it is not D; D when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,19 +39,19 @@ pub struct OptConfig {
     #[serde(default = "activation")]
     pub activation_function: HiddenAct,
     /// Dropout on the output of each sub-layer.
-    #[serde(default = "dropout")]
+    #[serde(default = "defaults::dropout")]
     pub dropout: f64,
     /// Dropout on attention probabilities.
     #[serde(default)]
     pub attention_dropout: f64,
     /// Standard deviation of initial matrices.
-    #[serde(default = "init_std")]
+    #[serde(default = "defaults::deviation")]
     pub init_std: f64,
     /// Whether the matrices of layers have biases.
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     pub enable_bias: bool,
     /// Whether the head shares the token table.
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     pub tie_word_embeddings: bool,
     /// Everything else in the file.
     #[serde(flatten)]
@@ -86,15 +86,6 @@ fn positions() -> usize {
 fn activation() -> HiddenAct {
     HiddenAct::Relu
 }
-fn dropout() -> f64 {
-    0.1
-}
-fn init_std() -> f64 {
-    0.02
-}
-fn yes() -> bool {
-    true
-}
 
 impl OptConfig {
     /// An OPT with the reference defaults and four neurons for each channel.
@@ -115,9 +106,9 @@ impl OptConfig {
             do_layer_norm_before: true,
             word_embed_proj_dim: None,
             activation_function: activation(),
-            dropout: dropout(),
+            dropout: defaults::dropout(),
             attention_dropout: 0.0,
-            init_std: init_std(),
+            init_std: defaults::deviation(),
             enable_bias: true,
             tie_word_embeddings: true,
             extra,
@@ -245,20 +236,11 @@ impl FamilyConfig for OptConfig {
         };
         let ties = ending.rows(&mut rows);
         let d = self.hidden_size;
-        let mut sizes = vec![
-            (Axis::HIDDEN, d),
-            (Axis::QUERY, d),
-            (Axis::KEY, d),
-            (Axis::VALUE, d),
-            (Axis::FFN, self.ffn_dim),
-            (Axis::VOCAB, self.vocab_size),
-            (Axis::POSITION, self.position_rows()),
-        ];
+        let mut sizes = ending.sizes(d, self.ffn_dim, self.vocab_size);
+        sizes.push((Axis::POSITION, self.position_rows()));
         sizes.extend(self.projected_from().map(|width| (WORD, width)));
-        let tied_input = ending.tied_input(d);
-        sizes.extend(tied_input.map(|(axis, _)| (axis, d)));
         ParamTable::new("opt", rows.0, sizes, [(LAYERS.name, self.num_hidden_layers)], ties)
-            .with_repeats(tied_input)
+            .with_repeats(ending.tied_input(d))
             .with_units(head_units(d.checked_div(self.num_attention_heads).unwrap_or(1), 1))
             .with_activation(self.activation_function)
             .with_norm(Norm {
@@ -307,7 +289,7 @@ impl FamilyConfig for OptConfig {
     }
 
     /// The same model: no file says its ε. Operators see that in the table ([`ParamTable::has_fixed_epsilon`]).
-    fn with_norm_epsilon(&self, _: f64) -> ModelConfig {
-        ModelConfig::Opt(self.clone())
+    fn with_norm_epsilon(&self, _: f64) -> Self {
+        self.clone()
     }
 }

@@ -4,8 +4,6 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::ModelConfig;
-
 /// A field of `config.json`, and the value that it has or that stands for its absence.
 pub(crate) type Setting = (&'static str, Value);
 
@@ -23,20 +21,6 @@ pub struct Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} → {}", self.field, self.from, self.to)
-    }
-}
-
-impl ModelConfig {
-    /// The settings, no sizes, that a model of the same family changes: activation, biases, ε, the base of a rotation, the window of attention, padding.
-    pub fn changes_to(&self, other: &Self) -> Vec<Change> {
-        if self.model_type() != other.model_type() {
-            return Vec::new();
-        }
-        let pairs = self.settings().into_iter().zip(other.settings());
-        pairs
-            .filter(|((_, from), (_, to))| from != to)
-            .map(|((field, from), (_, to))| Change { field, from, to })
-            .collect()
     }
 }
 

@@ -1,81 +1,46 @@
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::family::{FamilyConfig, Sizes, Task};
-use crate::image::{check_labels, default_channels, default_image, default_patch, is_zero, label_count, set_labels};
+use crate::family::{FamilyConfig, Sizes, with_epsilon};
+use crate::image::set_labels;
+use crate::image_config::{image_config, of_images};
 use crate::rows::{Rows, Stack};
 use crate::settings::Setting;
 use crate::unit::head_units;
 use crate::{
-    Axis, Error, Extent, HiddenAct, ModelConfig, Norm, NormKind, NormPlace, ParamTable, Patches, PositionGrid,
-    Resample, Role, Sides, limits, timm,
+    Axis, Error, Extent, HiddenAct, Norm, NormKind, NormPlace, ParamTable, Patches, PositionGrid, Resample, Role,
+    Sides, Task, defaults, limits, timm,
 };
 
-/// `config.json` of a ViT or a DeiT, with the names of `transformers`' `ViTConfig` and `DeiTConfig`.
-///
-/// A DeiT (Touvron et al., arXiv:2012.12877) is a ViT (Dosovitskiy et al., arXiv:2010.11929) with a distillation token behind the class
-/// token. The DeiT-S and DeiT-B that were trained without a teacher have no such token; they are `vit` models.
-/// What came from a `config.json` of `timm`'s is written as one again, and its tensors are stored under `timm`'s names.
-/// Fields that are not listed are kept in [`VitConfig::extra`] and written back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct VitConfig {
-    /// `vit` or `deit`.
-    pub model_type: String,
-    /// Width D of the residual stream.
-    pub hidden_size: usize,
-    /// Layers L.
-    pub num_hidden_layers: usize,
-    /// Attention heads; must divide `hidden_size`.
-    pub num_attention_heads: usize,
-    /// Neurons of a feed-forward layer.
-    pub intermediate_size: usize,
-    /// Activation function.
-    #[serde(default)]
-    pub hidden_act: HiddenAct,
-    /// Dropout on embeddings and on the output of each sub-layer.
-    #[serde(default)]
-    pub hidden_dropout_prob: f64,
-    /// Dropout on attention probabilities.
-    #[serde(default)]
-    pub attention_probs_dropout_prob: f64,
-    /// Stochastic depth (Huang et al., arXiv:1603.09382): the probability that the last layer's sub-layers are skipped for an image. It
-    /// rises linearly from 0 at the first layer. `transformers` does not have it and ignores it.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub drop_path_rate: f64,
-    /// Standard deviation of initial matrices.
-    #[serde(default = "init_std")]
-    pub initializer_range: f64,
-    /// ε of LayerNorm.
-    #[serde(default = "eps")]
-    pub layer_norm_eps: f64,
-    /// Size of an image.
-    #[serde(default = "default_image")]
-    pub image_size: Sides,
-    /// Size of a patch; must divide `image_size`.
-    #[serde(default = "default_patch")]
-    pub patch_size: Sides,
-    /// Colors of a pixel.
-    #[serde(default = "default_channels")]
-    pub num_channels: usize,
-    /// Whether queries, keys and values have a bias.
-    #[serde(default = "yes")]
-    pub qkv_bias: bool,
-    /// Everything else in the file, the classes (`id2label` or `num_labels`) included.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
+image_config! {
+    /// `config.json` of a ViT or a DeiT, with the names of `transformers`' `ViTConfig` and `DeiTConfig`.
+    ///
+    /// A DeiT (Touvron et al., arXiv:2012.12877) is a ViT (Dosovitskiy et al., arXiv:2010.11929) with a distillation token behind the class
+    /// token. The DeiT-S and DeiT-B that were trained without a teacher have no such token; they are `vit` models.
+    /// What came from a `config.json` of `timm`'s is written as one again, and its tensors are stored under `timm`'s names.
+    /// Fields that are not listed are kept in [`VitConfig::extra`] and written back.
+    VitConfig {
+        /// `vit` or `deit`.
+        pub model_type: String,
+        /// Width D of the residual stream.
+        pub hidden_size: usize,
+        /// Layers L.
+        pub num_hidden_layers: usize,
+        /// Attention heads; must divide `hidden_size`.
+        pub num_attention_heads: usize,
+        /// Neurons of a feed-forward layer.
+        pub intermediate_size: usize,
+        /// Activation function.
+        #[serde(default)]
+        pub hidden_act: HiddenAct,
+    } {
+        /// Whether queries, keys and values have a bias.
+        #[serde(default = "defaults::yes")]
+        pub qkv_bias: bool,
+    }
+    epsilon = 1e-12
 }
 
 const WITH_TEACHER: &str = "DeiTForImageClassificationWithTeacher";
-
-fn init_std() -> f64 {
-    0.02
-}
-fn eps() -> f64 {
-    1e-12
-}
-fn yes() -> bool {
-    true
-}
 
 impl VitConfig {
     /// A ViT for 224-pixel images and 16-pixel patches, with the reference defaults and `intermediate_size = 4 · hidden_size`.
@@ -124,16 +89,9 @@ impl VitConfig {
             num_attention_heads: heads,
             intermediate_size: 4 * hidden,
             hidden_act: HiddenAct::Gelu,
-            hidden_dropout_prob: 0.0,
-            attention_probs_dropout_prob: 0.0,
-            drop_path_rate: 0.0,
-            initializer_range: init_std(),
-            layer_norm_eps: eps(),
-            image_size: default_image(),
-            patch_size: default_patch(),
-            num_channels: default_channels(),
             qkv_bias: true,
             extra,
+            ..Self::usual()
         }
     }
 
@@ -154,37 +112,9 @@ impl VitConfig {
         timm::is_kept(&self.extra)
     }
 
-    /// What a file of `timm`'s says of this model.
-    pub(crate) fn timm_arguments(&self) -> timm::Arguments {
-        timm::Arguments {
-            embed_dim: self.hidden_size,
-            depth: self.num_hidden_layers,
-            num_heads: self.num_attention_heads,
-            neurons: self.intermediate_size,
-            patch_size: self.patch_size.both(),
-            img_size: self.image_size.both(),
-            in_chans: self.num_channels,
-            num_classes: self.labels(),
-            qkv_bias: self.qkv_bias,
-            act: self.hidden_act,
-            attn_drop_rate: self.attention_probs_dropout_prob,
-            drop_path_rate: self.drop_path_rate,
-            class_attention: None,
-        }
-    }
-
-    /// The number of classes.
-    pub fn labels(&self) -> usize {
-        label_count(&self.extra)
-    }
-
-    /// How an image is cut into tokens.
-    pub fn patches(&self) -> Patches {
-        Patches {
-            channels: self.num_channels,
-            image: self.image_size.both(),
-            patch: self.patch_size.both(),
-        }
+    /// What a file of `timm`'s says of class attention, which this model does not have.
+    fn class_attention(&self) -> Option<timm::ClassAttention> {
+        None
     }
 
     /// Tokens in front of the patches: the class token, and the distillation token of a DeiT.
@@ -231,19 +161,7 @@ impl FamilyConfig for VitConfig {
             ("intermediate_size", self.intermediate_size, limits::NEURONS),
             ("pooler_output_size", self.pooler_size(), limits::WIDTH),
         ])?;
-        limits::dropouts([
-            ("hidden_dropout_prob", self.hidden_dropout_prob),
-            ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
-            ("drop_path_rate", self.drop_path_rate),
-        ])?;
-        limits::epsilon("layer_norm_eps", self.layer_norm_eps)?;
-        limits::deviation("initializer_range", self.initializer_range)?;
-        check_labels(&self.extra)?;
-        self.patches().validate()?;
-        limits::heads_divide(self.num_attention_heads, self.hidden_size)?;
-        timm::check(&self.extra, self.layer_norm_eps, self.hidden_dropout_prob, || {
-            self.timm_arguments()
-        })
+        self.check_fields()
     }
 
     /// The parameters of `ViTForImageClassification`, `DeiTForImageClassification` or `…WithTeacher`; the pooler is optional.
@@ -345,21 +263,6 @@ impl FamilyConfig for VitConfig {
         }
     }
 
-    fn task(&self) -> Task {
-        Task::ImageClassification { labels: self.labels() }
-    }
-
-    /// Another number of classes.
-    fn with_task(&self, task: Task) -> Result<Option<ModelConfig>, Error> {
-        let Task::ImageClassification { labels } = task else {
-            return Ok(None);
-        };
-        let mut config = self.clone();
-        set_labels(&mut config.extra, labels);
-        config.validate()?;
-        Ok(Some(ModelConfig::Vit(config)))
-    }
-
     fn sizes(&self) -> Sizes {
         let patches = self.patches();
         let heads = if self.has_distillation_head() { 2 } else { 1 };
@@ -388,36 +291,13 @@ impl FamilyConfig for VitConfig {
         Some(class.into())
     }
 
-    fn settings(&self) -> Vec<Setting> {
-        vec![
-            ("hidden_act", json!(self.hidden_act)),
-            ("layer_norm_eps", json!(self.layer_norm_eps)),
-            ("qkv_bias", json!(self.qkv_bias)),
-        ]
-    }
-
-    fn vocab_size(&self) -> usize {
-        0
-    }
-
     fn max_sequence_tokens(&self) -> usize {
         self.patches().count() + self.prefix_tokens()
     }
 
-    fn initializer_range(&self) -> f64 {
-        self.initializer_range
-    }
+    of_images!();
 
-    fn norm_epsilon(&self) -> f64 {
-        self.layer_norm_eps
-    }
-
-    fn with_norm_epsilon(&self, epsilon: f64) -> ModelConfig {
-        ModelConfig::Vit(Self {
-            layer_norm_eps: epsilon,
-            ..self.clone()
-        })
-    }
+    with_epsilon!(layer_norm_eps);
 
     fn position_grid(&self) -> Option<PositionGrid> {
         Some(PositionGrid {
@@ -429,16 +309,5 @@ impl FamilyConfig for VitConfig {
                 false => Resample::Bicubic,
             },
         })
-    }
-
-    fn with_image(&self, image: Sides) -> Option<ModelConfig> {
-        Some(ModelConfig::Vit(Self {
-            image_size: image,
-            ..self.clone()
-        }))
-    }
-
-    fn patches(&self) -> Option<Patches> {
-        Some(Self::patches(self))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::description::{Class, Description, Processor};
-use crate::power;
+use crate::power::machine_bytes;
 
 /// The processor that this program runs on.
 pub fn describe() -> Description {
@@ -15,7 +15,7 @@ pub fn describe() -> Description {
         driver: None,
         pci: None,
         compiler: None,
-        memory_bytes: power::machine_bytes(),
+        memory_bytes: machine_bytes(),
         precisions: ligo_ops::supported_precisions(&crate::cpu()),
         f16: None,
         bf16: None,

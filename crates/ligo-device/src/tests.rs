@@ -227,18 +227,17 @@ fn runs_are_divided_among_all_hardware_gpus_that_work() {
 
 #[test]
 fn ranks_of_a_machine_take_its_gpus_in_turn() {
-    let gpu = |number| super::Gpu {
+    let gpu = |number| Gpu {
         number,
         name: "card".into(),
     };
-    let taken =
-        |gpus: &[super::Gpu]| -> Vec<Option<usize>> { (0..5).map(|rank| super::gpu_of_rank(gpus, rank)).collect() };
+    let taken = |gpus: &[Gpu]| -> Vec<Option<usize>> { (0..5).map(|rank| gpu_of_rank(gpus, rank)).collect() };
     // The second of the list does not work.
     let found = [gpu(0), gpu(2), gpu(3)];
     assert_eq!(taken(&found), [Some(0), Some(2), Some(3), Some(0), Some(2)]);
     assert_eq!(taken(&[]), [None; 5]);
     // What was asked for stays so, and nothing is looked for.
     for choice in [DeviceChoice::Cpu, DeviceChoice::Gpu(Some(3))] {
-        assert_eq!(super::of_rank(choice, 2).ok(), Some(choice));
+        assert_eq!(of_rank(choice, 2).ok(), Some(choice));
     }
 }

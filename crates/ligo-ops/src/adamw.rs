@@ -4,36 +4,9 @@ use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 
 use crate::{
-    composed, graph,
+    AdamwStep, composed, graph,
     kernels::optimizer::{self, Factors},
 };
-
-/// Numbers of one AdamW update.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AdamwStep {
-    /// Learning rate of this step.
-    pub lr: f64,
-    /// Decay of the first moment.
-    pub beta1: f64,
-    /// Decay of the second moment.
-    pub beta2: f64,
-    /// Added to the denominator, outside the square root.
-    pub eps: f64,
-    /// Decoupled weight decay; 0 for parameters without.
-    pub weight_decay: f64,
-    /// Number of this update, counted from 1.
-    pub step: u64,
-    /// Factor on the gradient, e.g. of global-norm clipping.
-    pub grad_scale: f64,
-}
-
-impl AdamwStep {
-    /// `(1 - β₁ᵗ, 1 - β₂ᵗ)`.
-    pub(crate) fn bias_corrections(&self) -> (f64, f64) {
-        let t = self.step as f64;
-        (1.0 - self.beta1.powf(t), 1.0 - self.beta2.powf(t))
-    }
-}
 
 impl From<&AdamwStep> for Factors {
     fn from(step: &AdamwStep) -> Self {

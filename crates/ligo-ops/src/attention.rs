@@ -10,42 +10,16 @@ use burn::backend::{
         ops::{Backward, Ops},
     },
 };
-use burn::tensor::{Int, Tensor};
+use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 
 #[cfg(feature = "cube")]
 use crate::cube;
 use crate::{
-    Dropout, composed,
+    AttentionOptions, Dropout, composed,
     graph::{self, Back, Part},
     kernels::attention::{self as kernel, Plan, Reach, Sequences},
 };
-
-/// What attention is told besides its tensors.
-#[derive(Clone, Debug, Default)]
-pub struct AttentionOptions {
-    /// The number `H` of query heads.
-    pub num_heads: usize,
-    /// `[B, L]`, 1 where a key may be attended to and 0 at padding; all 1 when absent.
-    pub key_padding_mask: Option<Tensor<2>>,
-    /// `[B, L]`, the document of each position: positions see their own document only.
-    pub documents: Option<Tensor<2, Int>>,
-    /// Whether a position sees itself and earlier positions only.
-    pub causal: bool,
-    /// How far a position sees: with `causal` itself and the `window - 1` positions before it, as a sliding window of `transformers`; without
-    /// it `window / 2` positions to either side, as ModernBERT's local attention. What the window hides is not computed.
-    pub window: Option<usize>,
-    /// `[B, L]`, ascending in each sequence: where its tokens stand, which decides what is within the window; `0, 1, …` when absent. For sequences
-    /// of which tokens were left out.
-    pub positions: Option<Tensor<2, Int>>,
-    /// The factor of the products of queries and keys; `1 / √d` with `d` the width of a head when absent.
-    pub scale: Option<f64>,
-    /// Where scores level off: they become `cap · tanh(score / cap)`, before anything is hidden (Gemma 2, arXiv:2408.00118).
-    pub soft_cap: Option<f64>,
-    /// Acts on the attention weights; element `((b·H + h)·L + i)·L + j` of the mask belongs to query `i` and key `j` of
-    /// head `h` in batch element `b`.
-    pub dropout: Option<Dropout>,
-}
 
 /// `softmax(q·kᵀ / √(D/H) + mask)·v` for each of the `H` heads (Vaswani et al., arXiv:1706.03762).
 ///

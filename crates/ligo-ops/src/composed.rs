@@ -5,12 +5,16 @@
 
 use burn::tensor::{DType, Int, Tensor, TensorData, activation};
 
+#[cfg(feature = "cube")]
+use crate::cube;
 use crate::{
     AdamwStep, AttentionOptions, Dropout, GeluKind, HeadMix, RotaryAngles,
     kernels::{attention::Reach, swiglu::Gate},
-    products::{LONGEST_SUM, multiply},
     traffic,
 };
+
+/// The longest sum that one thread of a GPU goes through.
+pub(crate) const LONGEST_SUM: usize = 8192;
 
 /// Further apart no two tokens are, as 32 bits count.
 const MOST_PLACES: usize = 1 << 30;
@@ -259,6 +263,15 @@ pub(crate) fn adamw(
 pub(crate) fn stack(tensors: Vec<Tensor<1>>) -> Tensor<2> {
     let rows = tensors.into_iter().map(|x| x.unsqueeze::<2>());
     Tensor::cat(rows.collect(), 0)
+}
+
+/// A product outside of any graph, by burn; on a GPU in the precision that holds.
+pub(crate) fn multiply<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "cube")]
+    if cube::is_native(&a) && cube::is_native(&b) {
+        return cube::product::tensor_product(a, b);
+    }
+    a.matmul(b)
 }
 
 pub(crate) fn mix(weights: Tensor<2>, x: Tensor<2>) -> Tensor<2> {

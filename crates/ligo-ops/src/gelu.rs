@@ -14,20 +14,11 @@ use burn_flex::FlexTensor;
 #[cfg(feature = "cube")]
 use crate::cube;
 use crate::{
-    composed,
+    GeluKind, composed,
     graph::{self, Back, Part},
     kernels::activation,
     simd::filled,
 };
-
-/// Which formula of GELU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GeluKind {
-    /// `x · Φ(x)` with the error function; BERT's `gelu`.
-    Erf,
-    /// `x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³)))`; GPT-2's `gelu_new`.
-    Tanh,
-}
 
 /// Gaussian error linear unit of every element (Hendrycks & Gimpel, arXiv:1606.08415).
 ///

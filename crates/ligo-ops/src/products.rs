@@ -1,29 +1,16 @@
 //! Matrix products of many matrices at once, and sums of such products.
 //!
 //! These are what a backward pass outside of autodiff needs. One output of a product is the work of one thread on a GPU, and a sum over a
-//! whole vocabulary would keep few of them busy for long: it is cut into parts of at most [`LONGEST_SUM`] terms.
+//! whole vocabulary would keep few of them busy for long: it is cut into parts of at most [`LONGEST_SUM`](composed::LONGEST_SUM) terms.
 
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 
-#[cfg(feature = "cube")]
-use crate::cube;
 use crate::{
-    composed, graph,
+    composed::{self, multiply},
+    graph,
     simd::{self, Matrix},
 };
-
-/// The longest sum that one thread of a GPU goes through.
-pub(crate) const LONGEST_SUM: usize = 8192;
-
-/// A product outside of any graph, by burn; on a GPU in the precision that holds.
-pub(crate) fn multiply<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
-    #[cfg(feature = "cube")]
-    if cube::is_native(&a) && cube::is_native(&b) {
-        return cube::product::tensor_product(a, b);
-    }
-    a.matmul(b)
-}
 
 /// `y[l] = a[l] · b[l]`. Nothing is recorded for differentiation.
 ///

@@ -14,19 +14,10 @@ use burn_flex::FlexTensor;
 #[cfg(feature = "cube")]
 use crate::cube;
 use crate::{
-    Dropout, composed,
+    Dropout, HeadMix, composed,
     graph::{self, Back, Part},
     kernels::talking_heads::{self as kernel, Operands, Plan},
 };
-
-/// An affine map over attention heads: head `g` of the result is `Σ_h weight[g, h] · head h + bias[g]`.
-#[derive(Clone, Debug)]
-pub struct HeadMix {
-    /// `[H, H]`.
-    pub weight: Tensor<2>,
-    /// `[H]`.
-    pub bias: Tensor<1>,
-}
 
 /// Talking-heads attention (Shazeer et al., arXiv:2003.02436): `after(softmax(before(q·kᵀ / √(D/H))))·v`.
 ///

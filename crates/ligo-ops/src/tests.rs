@@ -1,6 +1,7 @@
 //! The fast bodies against the composed ones, value by value and gradient by gradient.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod attention;
 mod decoders;
 mod distillation;
 #[cfg(feature = "wgpu")]
@@ -10,12 +11,13 @@ mod gpu_attention;
 #[cfg(feature = "wgpu")]
 mod gpu_windows;
 mod layers;
+mod optimizer;
 mod talking_heads;
 mod windows;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
-use crate::{dropout::hash, *};
+use crate::{mask::hash, *};
 
 /// Deterministic numbers in about -1.7 .. 1.7.
 fn noise<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
@@ -112,6 +114,31 @@ fn compare_within<const N: usize, const D: usize>(
     assert_eq!(run(&fast), (y, dy), "{name} is not reproducible");
 }
 
+/// Gradients of a loss of `f64` leaves against differences, at every third number.
+fn assert_central_differences<const N: usize>(leaves: [Tensor<2>; N], loss: impl Fn([Tensor<2>; N]) -> Tensor<1>) {
+    let d = device();
+    let tracked = leaves.clone().map(|x| x.detach().require_grad());
+    let grads = loss(tracked.clone()).backward();
+    let grads = tracked.map(|x| host(x.grad(&grads).unwrap()));
+    let h = 1e-5;
+    for (leaf, grad) in grads.iter().enumerate() {
+        for at in (0..grad.len()).step_by(3) {
+            let moved = |by: f64| {
+                let mut leaves = leaves.clone();
+                let shape = leaves[leaf].dims();
+                let mut values = host(leaves[leaf].clone());
+                values[at] += by;
+                let data = TensorData::new(values, shape);
+                leaves[leaf] = Tensor::from_data(data, (&d, DType::F64));
+                host(loss(leaves))[0]
+            };
+            let numeric = (moved(h) - moved(-h)) / (2.0 * h);
+            let error = (numeric - grad[at]).abs() / grad[at].abs().max(1e-2);
+            assert!(error < 1e-6, "leaf {leaf}[{at}]: {} instead of {numeric}", grad[at]);
+        }
+    }
+}
+
 #[test]
 fn linear_equals_its_composition() {
     let d = device();
@@ -205,75 +232,6 @@ fn dropout_equals_its_composition_and_drops_the_asked_share() {
 }
 
 #[test]
-fn attention_equals_its_composition() {
-    let d = device();
-    for (batch, length, heads, head) in [(1, 1, 1, 1), (2, 7, 3, 5), (2, 150, 2, 16), (1, 300, 1, 8)] {
-        let width = heads * head;
-        let leaves = [1, 2, 3].map(|seed| noise([batch * length, width], seed, &d));
-        let mut keep = vec![1.0f32; batch * length];
-        // Padding at the end of every element, and no key at all in the last one's case.
-        for (i, keep) in keep.iter_mut().enumerate() {
-            if i % length > length * 2 / 3 {
-                *keep = 0.0;
-            }
-        }
-        let mask = Tensor::<2>::from_data(TensorData::new(keep, [batch, length]), &d);
-        for causal in [false, true] {
-            for mask in [None, Some(mask.clone())] {
-                for drop in [
-                    None,
-                    Some(Dropout {
-                        probability: 0.2,
-                        seed: 5,
-                    }),
-                ] {
-                    let shape = [batch, length, width];
-                    compare(
-                        &format!(
-                            "attention {shape:?} causal {causal} mask {} dropout {}",
-                            mask.is_some(),
-                            drop.is_some()
-                        ),
-                        leaves.clone(),
-                        |x| {
-                            let [q, k, v] = x.map(|x| x.reshape(shape));
-                            attention(q, k, v, heads, mask.clone(), causal, drop)
-                        },
-                        |x| {
-                            let [q, k, v] = x.map(|x| x.reshape(shape));
-                            composed::attention(q, k, v, heads, options(heads, mask.clone(), causal, drop))
-                        },
-                    );
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn sharp_attention_equals_its_composition() {
-    // Scores up to a hundred apart, as after training at too high a rate; their rounding is that much larger too.
-    let (shape, heads) = ([2, 70, 24], 6);
-    let [q, k, v] = [1, 2, 3].map(|seed| noise([140, 24], seed, &device()));
-    let sharp = |x: Tensor<2>| x.mul_scalar(6.0);
-    for causal in [false, true] {
-        compare_within(
-            3e-5,
-            "sharp attention",
-            [sharp(q.clone()), sharp(k.clone()), v.clone()],
-            |x| {
-                let [q, k, v] = x.map(|x| x.reshape(shape));
-                attention(q, k, v, heads, None, causal, None)
-            },
-            |x| {
-                let [q, k, v] = x.map(|x| x.reshape(shape));
-                composed::attention(q, k, v, heads, options(heads, None, causal, None))
-            },
-        );
-    }
-}
-
-#[test]
 fn what_is_nothing_beside_one_is_zero_and_not_subnormal() {
     use crate::kernels::math::{exp, logistic, normal, share};
     for x in [0.0, -1.0, -49.9, -50.0] {
@@ -290,40 +248,6 @@ fn what_is_nothing_beside_one_is_zero_and_not_subnormal() {
             assert!(y == 0.0 || y > 1e-24, "{y} of {x}");
         }
     }
-}
-
-#[test]
-fn a_query_without_visible_keys_gives_zeros_and_no_gradient() {
-    let d = device();
-    let mask = Tensor::<2>::from_data([[0.0f32, 0.0], [1.0, 1.0]], &d);
-    let leaves = [1, 2, 3].map(|seed| noise([4, 6], seed, &d).require_grad());
-    let [q, k, v] = leaves.clone().map(|x| x.reshape([2, 2, 6]));
-    let y = attention(q, k, v, 2, Some(mask), false, None);
-    assert!(host(y.clone())[..12].iter().all(|x| *x == 0.0));
-    let grads = loss(y).backward();
-    for leaf in leaves {
-        let grad = host(leaf.grad(&grads).unwrap());
-        assert!(grad[..12].iter().all(|x| *x == 0.0) && grad.iter().all(|x| x.is_finite()));
-    }
-}
-
-#[test]
-fn attention_reads_slices_of_one_tensor_in_place() {
-    let d = device();
-    compare(
-        "attention on slices",
-        [noise([2 * 9, 3 * 8], 1, &d)],
-        |[x]| {
-            let x = x.reshape([2, 9, 24]);
-            let part = |i: usize| x.clone().slice([0..2, 0..9, 8 * i..8 * i + 8]);
-            attention(part(0), part(1), part(2), 2, None, false, None)
-        },
-        |[x]| {
-            let x = x.reshape([2, 9, 24]);
-            let part = |i: usize| x.clone().slice([0..2, 0..9, 8 * i..8 * i + 8]);
-            composed::attention(part(0), part(1), part(2), 2, options(2, None, false, None))
-        },
-    );
 }
 
 #[test]
@@ -373,69 +297,6 @@ fn embedding_equals_its_composition() {
 fn an_id_beyond_the_table_is_named() {
     let d = Device::flex();
     embedding(noise([7, 2], 1, &d), Tensor::from_data([[0, 7]], &d));
-}
-
-#[test]
-fn adamw_equals_its_composition_and_works_in_place() {
-    let d = Device::flex();
-    let [p, g, m] = [1, 2, 3].map(|seed| noise([40_001], seed, &d));
-    let v = noise([40_001], 4, &d).abs();
-    let step = AdamwStep {
-        lr: 1e-2,
-        beta1: 0.9,
-        beta2: 0.98,
-        eps: 1e-6,
-        weight_decay: 0.1,
-        step: 3,
-        grad_scale: 0.5,
-    };
-    let expected = composed::adamw(p.clone(), g.clone(), m.clone(), v.clone(), &step);
-    // Still held here: the update must not change what others see.
-    let before = host(p.clone());
-    let found = adamw(p.clone(), g.clone(), m.clone(), v.clone(), &step);
-    assert_eq!(host(p.clone()), before);
-    let data = |x: &Tensor<1>| graph::slice(&graph::values(x.clone())).as_ptr();
-    let address = data(&p);
-    let in_place = adamw(p, g, m, v, &step);
-    assert_eq!(data(&in_place.0), address, "the parameter was copied");
-    for found in [found, in_place] {
-        assert_close("param", &host(found.0), &host(expected.0.clone()), 1e-6);
-        assert_close("m", &host(found.1), &host(expected.1.clone()), 1e-6);
-        assert_close("v", &host(found.2), &host(expected.2.clone()), 1e-6);
-    }
-}
-
-#[test]
-fn moments_without_a_gradient_end_at_zero_and_not_at_a_subnormal_number() {
-    let d = Device::flex();
-    let number = |x: f32| Tensor::<1>::from_data([x, -x], &d);
-    let (mut p, mut m, mut v) = (number(1.0), number(1e-4), number(1e-4).powi_scalar(2));
-    for count in 1..=4000 {
-        let step = AdamwStep {
-            lr: 1e-3,
-            beta1: 0.9,
-            beta2: 0.98,
-            eps: 1e-8,
-            weight_decay: 0.0,
-            step: count,
-            grad_scale: 1.0,
-        };
-        (p, m, v) = adamw(p, number(0.0), m, v, &step);
-    }
-    assert_eq!((host(m), host(v)), (vec![0.0; 2], vec![0.0; 2]));
-    assert!(host(p).iter().all(|x| x.is_finite()));
-}
-
-#[test]
-fn the_sum_of_squares_is_exact_and_shows_nan_and_infinity() {
-    let d = Device::flex();
-    let x = Tensor::<1>::from_data(TensorData::new(vec![0.1f32; 1_000_003], [1_000_003]), &d);
-    let expected = f64::from(0.1f32).powi(2) * 1_000_003.0;
-    assert!((sum_of_squares(&x) / expected - 1.0).abs() < 1e-12);
-    let slice = x.clone().slice(1..4);
-    assert!((sum_of_squares(&slice) / f64::from(0.1f32).powi(2) / 3.0 - 1.0).abs() < 1e-12);
-    assert!(sum_of_squares(&Tensor::from_data([1.0f32, f32::NAN], &d)).is_nan());
-    assert!(!sum_of_squares(&Tensor::from_data([1.0f32, f32::INFINITY], &d)).is_finite());
 }
 
 #[test]
@@ -521,26 +382,7 @@ fn composed_gradients_equal_central_differences_in_f64() {
         let h = layer_norm(dropout(h, drop), b.clone(), b, 1e-5).reshape([6, 8]);
         cross_entropy(h, Tensor::from_data([1, -1, 2, 7, 0, 3], &mask.device()))
     };
-    let tracked = leaves.clone().map(|x| x.detach().require_grad());
-    let grads = model(tracked.clone()).backward();
-    let grads = tracked.map(|x| host(x.grad(&grads).unwrap()));
-    let h = 1e-5;
-    for (leaf, grad) in grads.iter().enumerate() {
-        for at in (0..grad.len()).step_by(3) {
-            let moved = |by: f64| {
-                let mut leaves = leaves.clone();
-                let shape = leaves[leaf].dims();
-                let mut values = host(leaves[leaf].clone());
-                values[at] += by;
-                let data = TensorData::new(values, shape);
-                leaves[leaf] = Tensor::from_data(data, (&d, burn::tensor::DType::F64));
-                host(model(leaves))[0]
-            };
-            let numeric = (moved(h) - moved(-h)) / (2.0 * h);
-            let error = (numeric - grad[at]).abs() / grad[at].abs().max(1e-2);
-            assert!(error < 1e-6, "leaf {leaf}[{at}]: {} instead of {numeric}", grad[at]);
-        }
-    }
+    assert_central_differences(leaves, model);
 }
 
 #[test]

@@ -1,87 +1,48 @@
+pub(crate) mod fields;
 mod names;
 mod table;
 mod task;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::family::{FamilyConfig, Sizes, Task};
+use crate::family::{FamilyConfig, Sizes, with_epsilon};
 use crate::settings::{Setting, padding};
-use crate::{Error, HiddenAct, ModelConfig, ParamTable, limits};
+use crate::{Error, HiddenAct, ParamTable, Task, limits};
 
+use fields::like_bert;
 use names::Names;
 pub(crate) use table::{embeddings, layers, linear, norm, optional};
 
-/// `config.json` of a BERT or of a RoBERTa, XLM-RoBERTa or CamemBERT, with the names of `transformers`' `BertConfig` and `RobertaConfig`.
-///
-/// They have one encoder. BERT and the others differ in how positions are counted, in their heads and in the names of their tensors;
-/// `model_type` says which one it is. The head follows from `architectures`, which may name a class without one.
-///
-/// Fields that are not listed are kept in [`BertConfig::extra`] and written back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BertConfig {
-    /// `bert`, `roberta`, `xlm-roberta` or `camembert`.
-    #[serde(default = "model_type")]
-    pub model_type: String,
-    /// Entries of the token table.
-    pub vocab_size: usize,
-    /// Width D of the residual stream.
-    pub hidden_size: usize,
-    /// Layers L.
-    pub num_hidden_layers: usize,
-    /// Attention heads; must divide `hidden_size`.
-    pub num_attention_heads: usize,
-    /// Neurons of a feed-forward layer.
-    pub intermediate_size: usize,
-    /// Activation function.
-    #[serde(default)]
-    pub hidden_act: HiddenAct,
-    /// Dropout on embeddings and on the output of each sub-layer.
-    #[serde(default = "dropout")]
-    pub hidden_dropout_prob: f64,
-    /// Dropout on attention probabilities.
-    #[serde(default = "dropout")]
-    pub attention_probs_dropout_prob: f64,
-    /// Rows of the position table. A RoBERTa cannot use the first `pad_token_id + 1` of them for tokens.
-    #[serde(default = "positions")]
-    pub max_position_embeddings: usize,
-    /// Token types; 2 in the original BERT, 1 in RoBERTa.
-    #[serde(default = "types")]
-    pub type_vocab_size: usize,
-    /// Standard deviation of initial matrices.
-    #[serde(default = "init_std")]
-    pub initializer_range: f64,
-    /// ε of LayerNorm.
-    #[serde(default = "eps")]
-    pub layer_norm_eps: f64,
-    /// Whether the decoder shares the token table.
-    #[serde(default = "yes")]
-    pub tie_word_embeddings: bool,
-    /// Everything else in the file.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
+like_bert! {
+    /// `config.json` of a BERT or of a RoBERTa, XLM-RoBERTa or CamemBERT, with the names of `transformers`' `BertConfig` and `RobertaConfig`.
+    ///
+    /// They have one encoder. BERT and the others differ in how positions are counted, in their heads and in the names of their tensors;
+    /// `model_type` says which one it is. The head follows from `architectures`, which may name a class without one.
+    ///
+    /// Fields that are not listed are kept in [`BertConfig::extra`] and written back.
+    BertConfig {
+        /// `bert`, `roberta`, `xlm-roberta` or `camembert`.
+        #[serde(default = "model_type")]
+        pub model_type: String,
+        /// Entries of the token table.
+        pub vocab_size: usize,
+        /// Width D of the residual stream.
+        pub hidden_size: usize,
+        /// Layers L.
+        pub num_hidden_layers: usize,
+        /// Attention heads; must divide `hidden_size`.
+        pub num_attention_heads: usize,
+        /// Neurons of a feed-forward layer.
+        pub intermediate_size: usize,
+        /// Activation function.
+        #[serde(default)]
+        pub hidden_act: HiddenAct,
+    }
+    dropout = crate::defaults::dropout()
 }
 
 fn model_type() -> String {
     names::ALL[0].model_type.into()
-}
-fn dropout() -> f64 {
-    0.1
-}
-fn positions() -> usize {
-    512
-}
-fn types() -> usize {
-    2
-}
-fn init_std() -> f64 {
-    0.02
-}
-fn eps() -> f64 {
-    1e-12
-}
-fn yes() -> bool {
-    true
 }
 
 impl BertConfig {
@@ -97,14 +58,8 @@ impl BertConfig {
             num_attention_heads,
             intermediate_size: hidden_size.saturating_mul(4),
             hidden_act: HiddenAct::Gelu,
-            hidden_dropout_prob: dropout(),
-            attention_probs_dropout_prob: dropout(),
-            max_position_embeddings: positions(),
-            type_vocab_size: types(),
-            initializer_range: init_std(),
-            layer_norm_eps: eps(),
-            tie_word_embeddings: true,
             extra,
+            ..Self::usual()
         }
     }
 
@@ -205,20 +160,9 @@ impl FamilyConfig for BertConfig {
             ("num_hidden_layers", self.num_hidden_layers, limits::LAYERS),
             ("num_attention_heads", self.num_attention_heads, limits::HEADS),
             ("intermediate_size", self.intermediate_size, limits::NEURONS),
-            (
-                "max_position_embeddings",
-                self.max_position_embeddings,
-                limits::POSITIONS,
-            ),
-            ("type_vocab_size", self.type_vocab_size, limits::VOCABULARY),
         ])?;
-        limits::dropouts([
-            ("hidden_dropout_prob", self.hidden_dropout_prob),
-            ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
-            ("classifier_dropout", self.classifier_dropout()),
-        ])?;
-        limits::epsilon("layer_norm_eps", self.layer_norm_eps)?;
-        limits::deviation("initializer_range", self.initializer_range)?;
+        self.check_fields()?;
+        limits::dropouts([("classifier_dropout", self.classifier_dropout())])?;
         limits::heads_divide(self.num_attention_heads, self.hidden_size)?;
         if let Some(kind) = self.extra.get("position_embedding_type").and_then(Value::as_str)
             && kind != "absolute"
@@ -250,8 +194,8 @@ impl FamilyConfig for BertConfig {
         self.head()
     }
 
-    fn with_task(&self, task: Task) -> Result<Option<ModelConfig>, Error> {
-        Ok(self.with_head(task)?.map(ModelConfig::Bert))
+    fn with_task(&self, task: Task) -> Result<Option<Self>, Error> {
+        self.with_head(task)
     }
 
     fn sizes(&self) -> Sizes {
@@ -301,14 +245,5 @@ impl FamilyConfig for BertConfig {
         self.initializer_range
     }
 
-    fn norm_epsilon(&self) -> f64 {
-        self.layer_norm_eps
-    }
-
-    fn with_norm_epsilon(&self, epsilon: f64) -> ModelConfig {
-        ModelConfig::Bert(Self {
-            layer_norm_eps: epsilon,
-            ..self.clone()
-        })
-    }
+    with_epsilon!(layer_norm_eps);
 }

@@ -1,9 +1,8 @@
 use super::BertConfig;
 use super::names::Names;
-use crate::family::Task;
 use crate::rows::{Rows, Stack};
 use crate::unit::head_units;
-use crate::{Axis, Extent, Norm, NormKind, NormPlace, ParamSpec, ParamTable, Repeat, Role, Stored, Unit};
+use crate::{Axis, Extent, Norm, NormKind, NormPlace, ParamSpec, ParamTable, Repeat, Role, Stored, Task, Unit};
 
 /// Pairs of names in files: the alias and the parameter that it equals.
 type Ties = Vec<(String, String)>;

@@ -1,8 +1,7 @@
 use serde_json::{Map, Value, json};
 
 use super::BertConfig;
-use crate::family::Task;
-use crate::{Error, limits};
+use crate::{Error, Task, limits};
 
 /// What `transformers` calls the heads, after `Bert` or `Roberta`.
 const MASKED_LM: &str = "ForMaskedLM";

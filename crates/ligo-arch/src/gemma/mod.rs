@@ -6,10 +6,10 @@ mod table;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value, json};
 
-use crate::family::{FamilyConfig, Sizes, Task, of_text};
+use crate::family::{FamilyConfig, Sizes, of_text, with_epsilon};
 use crate::layer_types::LayerType;
 use crate::settings::{Setting, padding};
-use crate::{Error, ModelConfig, ParamTable, RopeParameters, limits};
+use crate::{Error, ParamTable, RopeParameters, Task, defaults, limits};
 
 /// `config.json` of a Gemma, a Gemma 2 or a Gemma 3 of text, with the names of `transformers`' `GemmaConfig`.
 ///
@@ -37,13 +37,13 @@ pub struct GemmaConfig {
     /// Longest sequence that the model was made for.
     pub max_position_embeddings: usize,
     /// Standard deviation of initial matrices.
-    #[serde(default = "init_std")]
+    #[serde(default = "defaults::deviation")]
     pub initializer_range: f64,
     /// ε of RMSNorm.
     #[serde(default = "eps")]
     pub rms_norm_eps: f64,
     /// Whether the head shares the token table.
-    #[serde(default = "tied")]
+    #[serde(default = "defaults::yes")]
     pub tie_word_embeddings: bool,
     /// Rotary embedding, as files have it since `transformers` 5; a Gemma 3's has an object for each type of layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,14 +83,8 @@ pub struct GemmaConfig {
 /// What `model_type` may say; also the family of the table.
 const FAMILIES: [&str; 3] = ["gemma", "gemma2", "gemma3_text"];
 
-fn init_std() -> f64 {
-    0.02
-}
 fn eps() -> f64 {
     1e-6
-}
-fn tied() -> bool {
-    true
 }
 
 /// Adds what the reference takes where a file leaves it out.
@@ -128,7 +122,7 @@ impl GemmaConfig {
             num_key_value_heads: heads,
             head_dim: hidden.checked_div(heads).unwrap_or(0),
             max_position_embeddings: 8192,
-            initializer_range: init_std(),
+            initializer_range: defaults::deviation(),
             rms_norm_eps: eps(),
             tie_word_embeddings: true,
             rope_parameters: None,
@@ -379,14 +373,5 @@ impl FamilyConfig for GemmaConfig {
         (!self.is_first()).then(|| self.types())
     }
 
-    fn norm_epsilon(&self) -> f64 {
-        self.rms_norm_eps
-    }
-
-    fn with_norm_epsilon(&self, epsilon: f64) -> ModelConfig {
-        ModelConfig::Gemma(Self {
-            rms_norm_eps: epsilon,
-            ..self.clone()
-        })
-    }
+    with_epsilon!(rms_norm_eps);
 }

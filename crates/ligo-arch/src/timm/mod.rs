@@ -9,7 +9,7 @@ mod names;
 
 use serde_json::{Map, Value, json};
 
-use crate::{Error, ModelConfig, Sides};
+use crate::{Error, Sides};
 use architectures::Kind;
 
 pub(crate) use arguments::{Arguments, ClassAttention, EPSILON};
@@ -102,14 +102,9 @@ pub(crate) fn check(
     file(extra, &arguments()).map(|_| ())
 }
 
-/// The `config.json` of `timm`'s for a configuration that came from one.
-pub(crate) fn written(config: &ModelConfig) -> Option<Value> {
-    let (extra, arguments) = match config {
-        ModelConfig::Vit(c) => (&c.extra, c.timm_arguments()),
-        ModelConfig::Cait(c) => (&c.extra, c.timm_arguments()),
-        _ => return None,
-    };
-    file(extra, &arguments).ok().flatten()
+/// The `config.json` of `timm`'s for a configuration that came from one, from its further fields and what such a file would say of it.
+pub(crate) fn written(extra: &Map<String, Value>, arguments: &Arguments) -> Option<Value> {
+    file(extra, arguments).ok().flatten()
 }
 
 fn file(extra: &Map<String, Value>, arguments: &Arguments) -> Result<Option<Value>, Error> {

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::{Param, Resize, Size};
+use crate::{ModelConfig, Param, Resize, Size};
 
 /// A file as timm's `push_to_hf_hub` writes it.
 fn vit() -> Value {

@@ -7,36 +7,53 @@ use crate::network::{Network, spans};
 use crate::spans::span_scores;
 use crate::{Error, Features, Inputs, Linear, Pass, Scores};
 
-/// BERT that says where an answer begins and ends.
-#[derive(Module, Debug)]
-pub struct BertForQuestionAnswering {
-    /// Everything below the head.
-    pub bert: Bert,
-    /// `[2, D]`: begins here, ends here.
-    pub qa_outputs: Linear,
-}
-
-impl BertForQuestionAnswering {
-    pub(crate) fn skeleton(c: &BertConfig, device: &Device) -> Self {
-        Self {
-            bert: Bert::skeleton(c, false, device),
-            qa_outputs: Linear::skeleton(c.hidden_size, 2, device),
+/// A model that says where an answer begins and ends. Files call what is below the head by the name of the family.
+macro_rules! answering {
+    ($(#[$about:meta])* $name:ident, $below:ident) => {
+        $(#[$about])*
+        #[derive(Module, Debug)]
+        pub struct $name {
+            /// Everything below the head.
+            pub $below: Bert,
+            /// `[2, D]`: begins here, ends here.
+            pub qa_outputs: Linear,
         }
-    }
+
+        impl $name {
+            pub(crate) fn skeleton(c: &BertConfig, device: &Device) -> Self {
+                Self {
+                    $below: Bert::skeleton(c, false, device),
+                    qa_outputs: Linear::skeleton(c.hidden_size, 2, device),
+                }
+            }
+        }
+
+        impl Network for $name {
+            fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
+                let inputs = spans(inputs)?;
+                let hidden = self.$below.forward(&inputs.text, pass, &mut |_| {})?;
+                Ok(span_scores(self.qa_outputs.forward(hidden), inputs))
+            }
+
+            fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
+                Ok(self.qa_outputs.forward(self.$below.evaluate(features)?))
+            }
+
+            fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
+                self.$below.hidden_states(features)
+            }
+        }
+    };
 }
 
-impl Network for BertForQuestionAnswering {
-    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
-        let inputs = spans(inputs)?;
-        let hidden = self.bert.forward(&inputs.text, pass, &mut |_| {})?;
-        Ok(span_scores(self.qa_outputs.forward(hidden), inputs))
-    }
+answering!(
+    /// BERT that says where an answer begins and ends.
+    BertForQuestionAnswering,
+    bert
+);
 
-    fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
-        Ok(self.qa_outputs.forward(self.bert.evaluate(features)?))
-    }
-
-    fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
-        self.bert.hidden_states(features)
-    }
-}
+answering!(
+    /// RoBERTa that says where an answer begins and ends.
+    RobertaForQuestionAnswering,
+    roberta
+);

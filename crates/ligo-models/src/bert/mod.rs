@@ -18,7 +18,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use ligo_arch::BertConfig;
 
-pub use answering::BertForQuestionAnswering;
+pub use answering::{BertForQuestionAnswering, RobertaForQuestionAnswering};
 pub use attention::{Attention, AttentionOutput, SelfAttention};
 pub use bare::{BareBert, BareRoberta};
 pub use classification::BertForSequenceClassification;

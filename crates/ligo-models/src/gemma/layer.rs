@@ -2,7 +2,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use ligo_arch::{GemmaConfig, LayerType};
 
-use super::Attention;
+use super::attention::attention;
+use crate::llama::Attention;
 use crate::rotation::Around;
 use crate::stack::Stacked;
 use crate::{DropoutStream, Linear, RmsNorm};
@@ -45,7 +46,7 @@ impl Layer {
         let norm = || RmsNorm::skeleton(d, c.rms_norm_eps, device);
         let further = || c.has_output_norms().then(norm);
         Self {
-            self_attn: Attention::skeleton(c, window, device),
+            self_attn: attention(c, window, device),
             mlp: FeedForward {
                 gate_proj: linear(d, f),
                 up_proj: linear(d, f),

@@ -11,7 +11,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use ligo_arch::GemmaConfig;
 
-pub use attention::Attention;
+pub use crate::llama::Attention;
 pub use layer::{FeedForward, Layer};
 
 use crate::causal::{CausalInput, NextTokens};

@@ -8,8 +8,8 @@ mod attention;
 mod decoder;
 mod layer;
 
+pub(crate) use attention::Attending;
 pub use attention::Attention;
-pub(crate) use attention::by_head;
 pub(crate) use decoder::DecoderLayer;
 pub use decoder::{Decoder, DecoderForCausalLm};
 pub use layer::{FeedForward, Layer};

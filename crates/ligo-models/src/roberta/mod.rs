@@ -1,12 +1,11 @@
 //! RoBERTa (Liu et al., arXiv:1907.11692) as `transformers` computes it: [BERT](crate::bert)'s encoder, which counts positions
 //! from the padding token, under heads of its own.
 
-mod answering;
 mod classification;
 mod head;
 mod masked_lm;
 
-pub use answering::RobertaForQuestionAnswering;
+pub use crate::bert::RobertaForQuestionAnswering;
 pub use classification::{ClassificationHead, RobertaForSequenceClassification};
 pub use head::LmHead;
 pub use masked_lm::RobertaForMaskedLm;

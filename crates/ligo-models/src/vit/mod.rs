@@ -18,23 +18,57 @@ pub use layer::{Dense, Layer};
 use crate::network::{Network, images, pixels};
 use crate::{Error, Features, HeadScores, Inputs, LayerNorm, Linear, Pass, Scores, stack};
 
-/// ViT with a classifier on its class token.
-#[derive(Module, Debug)]
-pub struct VitForImageClassification {
-    /// Everything below the classifier.
-    pub vit: Vit,
-    /// `[K, D]`.
-    pub classifier: Linear,
+/// A model with a classifier on its class token. Files call what is below the classifier by the name of the family.
+macro_rules! on_class_token {
+    ($(#[$about:meta])* $name:ident, $below:ident) => {
+        $(#[$about])*
+        #[derive(Module, Debug)]
+        pub struct $name {
+            /// Everything below the classifier.
+            pub $below: Vit,
+            /// `[K, D]`.
+            pub classifier: Linear,
+        }
+
+        impl $name {
+            pub(crate) fn skeleton(c: &VitConfig, pooler: bool, device: &Device) -> Self {
+                Self {
+                    $below: Vit::skeleton(c, pooler, device),
+                    classifier: Linear::skeleton(c.hidden_size, c.labels(), device),
+                }
+            }
+        }
+
+        impl Network for $name {
+            fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
+                let inputs = images(inputs)?;
+                let token = self.$below.heads(&inputs.pixels, 1, pass)?;
+                Ok(HeadScores::of_token(self.classifier.forward(token), &inputs.targets).into())
+            }
+
+            fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
+                let token = self.$below.heads(pixels(features)?, 1, &Pass::evaluation())?;
+                Ok(self.classifier.forward(token))
+            }
+
+            fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
+                self.$below.hidden_states(features)
+            }
+        }
+    };
 }
 
-/// DeiT with a classifier on its class token; the distillation token is read by the other tokens alone.
-#[derive(Module, Debug)]
-pub struct DeitForImageClassification {
-    /// Everything below the classifier.
-    pub deit: Vit,
-    /// `[K, D]`.
-    pub classifier: Linear,
-}
+on_class_token!(
+    /// ViT with a classifier on its class token.
+    VitForImageClassification,
+    vit
+);
+
+on_class_token!(
+    /// DeiT with a classifier on its class token; the distillation token is read by the other tokens alone.
+    DeitForImageClassification,
+    deit
+);
 
 /// DeiT with a classifier on each of its two tokens.
 ///
@@ -114,64 +148,6 @@ impl Vit {
     fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
         let pixels = pixels(features)?;
         stack::states(|inspect| self.forward(pixels.clone(), &Pass::evaluation(), inspect))
-    }
-
-    /// What a classifier says of the class token.
-    fn scores(&self, classifier: &Linear, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
-        let inputs = images(inputs)?;
-        let token = self.heads(&inputs.pixels, 1, pass)?;
-        Ok(HeadScores::of_token(classifier.forward(token), &inputs.targets).into())
-    }
-
-    fn logits(&self, classifier: &Linear, features: &Features) -> Result<Tensor<3>, Error> {
-        let token = self.heads(pixels(features)?, 1, &Pass::evaluation())?;
-        Ok(classifier.forward(token))
-    }
-}
-
-impl VitForImageClassification {
-    pub(crate) fn skeleton(c: &VitConfig, pooler: bool, device: &Device) -> Self {
-        Self {
-            vit: Vit::skeleton(c, pooler, device),
-            classifier: Linear::skeleton(c.hidden_size, c.labels(), device),
-        }
-    }
-}
-
-impl Network for VitForImageClassification {
-    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
-        self.vit.scores(&self.classifier, inputs, pass)
-    }
-
-    fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
-        self.vit.logits(&self.classifier, features)
-    }
-
-    fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
-        self.vit.hidden_states(features)
-    }
-}
-
-impl DeitForImageClassification {
-    pub(crate) fn skeleton(c: &VitConfig, pooler: bool, device: &Device) -> Self {
-        Self {
-            deit: Vit::skeleton(c, pooler, device),
-            classifier: Linear::skeleton(c.hidden_size, c.labels(), device),
-        }
-    }
-}
-
-impl Network for DeitForImageClassification {
-    fn scores(&self, inputs: &Inputs, pass: &Pass) -> Result<Scores, Error> {
-        self.deit.scores(&self.classifier, inputs, pass)
-    }
-
-    fn logits(&self, features: &Features) -> Result<Tensor<3>, Error> {
-        self.deit.logits(&self.classifier, features)
-    }
-
-    fn hidden_states(&self, features: &Features) -> Result<Vec<Tensor<3>>, Error> {
-        self.deit.hidden_states(features)
     }
 }
 

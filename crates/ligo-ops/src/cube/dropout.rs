@@ -44,7 +44,7 @@ fn mix(value: u32) -> u32 {
     h ^ (h >> 16u32)
 }
 
-/// [`crate::dropout::hash`] of an index below 2³²; `low` and `high` are the halves of the seed.
+/// [`crate::mask::hash`] of an index below 2³²; `low` and `high` are the halves of the seed.
 #[cube]
 pub(crate) fn hash(low: u32, high: u32, index: u32) -> u32 {
     mix(mix(index ^ low) ^ high)

@@ -271,7 +271,7 @@ pub(crate) fn products<N: Size>(
     }
 }
 
-/// Puts this thread's 4 × 4 weights into the tile of weights. Follow it with [`of_rows`] or [`of_columns`].
+/// Puts this thread's 4 × 4 weights into the tile of weights. Follow it with [`weighted`].
 #[cube]
 pub(crate) fn put(weights: &Array<f32>, pool: &mut Shared<[Quad]>, #[comptime] tile: Tile) {
     let x = UNIT_POS as usize % tile.side;
@@ -288,14 +288,16 @@ pub(crate) fn put(weights: &Array<f32>, pool: &mut Shared<[Quad]>, #[comptime] t
     }
 }
 
-/// Columns `4·side·block + 4x ..` of the tile of weights times the rows of `value`: one quad for each of this thread's four rows.
+/// Columns `4·side·block + 4x ..` of the tile of weights, or of the transposed one, times the rows of `value`: one quad for each of this thread's four
+/// rows.
 #[cube]
-pub(crate) fn of_rows<N: Size>(
+pub(crate) fn weighted<N: Size>(
     value: &[Vector<f32, N>],
     rows: &Rows,
     block: usize,
     pool: &mut Shared<[Quad]>,
     sums: &mut Array<Quad>,
+    #[comptime] transposed: bool,
     #[comptime] tile: Tile,
 ) {
     let x = UNIT_POS as usize % tile.side;
@@ -310,53 +312,30 @@ pub(crate) fn of_rows<N: Size>(
         fill(value, rows, half * stage.rows, block * tile.rows(), pool, stage, tile);
         sync_cube();
         for quad in 0..comptime![stage.rows / 4] {
-            let mut weights = Array::<Quad>::new(4usize);
-            #[unroll]
-            for i in 0..4usize {
-                weights[i] = pool[(4 * y + i) * tile.pitch() + half * comptime![stage.rows / 4] + quad];
-            }
-            #[unroll]
-            for lane in 0..4usize {
-                let row = pool[stage.start + (4 * quad + lane) * stage.pitch + x];
+            if comptime![transposed] {
                 #[unroll]
-                for i in 0..4usize {
-                    sums[i] += Quad::new(weights[i].extract(lane)) * row;
+                for lane in 0..4usize {
+                    let at = 4 * quad + lane;
+                    let weights = pool[(half * stage.rows + at) * tile.pitch() + y];
+                    let row = pool[stage.start + at * stage.pitch + x];
+                    #[unroll]
+                    for i in 0..4usize {
+                        sums[i] += Quad::new(weights.extract(i)) * row;
+                    }
                 }
-            }
-        }
-    }
-}
-
-/// [`of_rows`] of the transposed tile of weights.
-#[cube]
-pub(crate) fn of_columns<N: Size>(
-    value: &[Vector<f32, N>],
-    rows: &Rows,
-    block: usize,
-    pool: &mut Shared<[Quad]>,
-    sums: &mut Array<Quad>,
-    #[comptime] tile: Tile,
-) {
-    let x = UNIT_POS as usize % tile.side;
-    let y = UNIT_POS as usize / tile.side;
-    let stage = comptime![tile.stage()];
-    #[unroll]
-    for i in 0..4usize {
-        sums[i] = Quad::new(0.0f32);
-    }
-    for half in 0..2usize {
-        sync_cube();
-        fill(value, rows, half * stage.rows, block * tile.rows(), pool, stage, tile);
-        sync_cube();
-        for quad in 0..comptime![stage.rows / 4] {
-            #[unroll]
-            for lane in 0..4usize {
-                let at = 4 * quad + lane;
-                let weights = pool[(half * stage.rows + at) * tile.pitch() + y];
-                let row = pool[stage.start + at * stage.pitch + x];
+            } else {
+                let mut weights = Array::<Quad>::new(4usize);
                 #[unroll]
                 for i in 0..4usize {
-                    sums[i] += Quad::new(weights.extract(i)) * row;
+                    weights[i] = pool[(4 * y + i) * tile.pitch() + half * comptime![stage.rows / 4] + quad];
+                }
+                #[unroll]
+                for lane in 0..4usize {
+                    let row = pool[stage.start + (4 * quad + lane) * stage.pitch + x];
+                    #[unroll]
+                    for i in 0..4usize {
+                        sums[i] += Quad::new(weights[i].extract(lane)) * row;
+                    }
                 }
             }
         }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::math::{self, fma, normal};
-use crate::{GeluKind, dropout::hash, simd::multiversion};
+use crate::{GeluKind, mask::hash, simd::multiversion};
 
 /// Elements per task.
 const CHUNK: usize = 16 * 1024;

@@ -1,8 +1,8 @@
 //! What decoders need: grouped heads, documents, RMS norm, rotary embedding, SwiGLU.
 
-use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 
-use super::{assert_close, compare, device, frequencies, host, loss, noise};
+use super::{assert_central_differences, assert_close, compare, device, frequencies, host, loss, noise};
 use crate::{kernels::swiglu::Gate, *};
 
 /// Three or more documents in each sequence, cut at other places in each; the first one comes back at the end.
@@ -245,26 +245,7 @@ fn composed_decoder_gradients_equal_central_differences_in_f64() {
         let h = grouped_attention(rotary(q, 4, &angles), rotary(k, 4, &angles), v, options);
         loss(swiglu(rms_norm(h, w, 1e-5).reshape([6, 12]), x))
     };
-    let tracked = leaves.clone().map(|x| x.detach().require_grad());
-    let grads = model(tracked.clone()).backward();
-    let grads = tracked.map(|x| host(x.grad(&grads).unwrap()));
-    let h = 1e-5;
-    for (leaf, grad) in grads.iter().enumerate() {
-        for at in (0..grad.len()).step_by(3) {
-            let moved = |by: f64| {
-                let mut leaves = leaves.clone();
-                let shape = leaves[leaf].dims();
-                let mut values = host(leaves[leaf].clone());
-                values[at] += by;
-                let data = TensorData::new(values, shape);
-                leaves[leaf] = Tensor::from_data(data, (&d, DType::F64));
-                host(model(leaves))[0]
-            };
-            let numeric = (moved(h) - moved(-h)) / (2.0 * h);
-            let error = (numeric - grad[at]).abs() / grad[at].abs().max(1e-2);
-            assert!(error < 1e-6, "leaf {leaf}[{at}]: {} instead of {numeric}", grad[at]);
-        }
-    }
+    assert_central_differences(leaves, model);
 }
 
 #[test]

@@ -22,8 +22,9 @@ use crate::{
         self,
         chance::{Chance, Drops, chance, factor},
     },
-    dropout::hash,
-    grouped_attention, talking_heads,
+    grouped_attention,
+    mask::hash,
+    talking_heads,
 };
 
 /// A seed whose halves both matter.

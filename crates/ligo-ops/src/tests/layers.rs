@@ -9,7 +9,7 @@ fn plain<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
 
 /// In double precision, where no fast body exists.
 fn exact<const D: usize>(x: &Tensor<D>) -> Tensor<D> {
-    x.clone().cast(burn::tensor::DType::F64)
+    x.clone().cast(DType::F64)
 }
 
 #[test]

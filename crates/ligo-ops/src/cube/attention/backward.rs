@@ -8,14 +8,15 @@ use cubecl::prelude::*;
 use super::{
     State,
     weights::{
-        Shape, Sight, apart, end_tile, extent, first_tile, of_rows as numbers, rows, scale_and_hide, slope, weight,
+        Shape, Sight, apart, end_tile, extent, extent_of_queries, first_tile, numbers, rows, rows_of_keys,
+        scale_and_hide, slope, weight,
     },
 };
 use crate::cube::{
     CubeTensor, arg,
     chance::{Chance, factor},
     empty,
-    tile::{Quad, Rows, Tile, first_column, first_row, of_columns, of_rows, products, put, sum_along, write},
+    tile::{Quad, Rows, Tile, first_column, first_row, products, put, sum_along, weighted, write},
 };
 
 /// Scores to weights as they act, and gradients of these to gradients of the unscaled scores. `row` and `key` number the first of each.
@@ -120,29 +121,12 @@ fn of_queries<N: Size>(
     let own_log_sums = numbers(log_sums, start, queries.count, tile);
     let begin = first_tile(query, shape, tile, sight);
     let end = end_tile(query, number, shape, tile, sight);
-    let range = extent(
-        mask,
-        documents,
-        batch,
-        query,
-        shape.queries,
-        &mut pool,
-        false,
-        tile,
-        sight,
-    );
+    let range = extent_of_queries(mask, documents, batch, query, shape, &mut pool, tile, sight);
     for step in begin..end {
         let key = step * tile.rows();
         let key_range = extent(mask, documents, batch, key, shape.length, &mut pool, true, tile, sight);
         if apart(range, key_range, &mut hides, sight) == 0u32 {
-            let keys = rows(
-                batch,
-                key,
-                shape.length,
-                head / shape.times,
-                shape.heads / shape.times,
-                tile,
-            );
+            let keys = rows_of_keys(batch, key, head, shape, tile);
             products(q, &queries, k, &keys, &mut pool, &mut scores, tile);
             scale_and_hide(&mut scores, mask, documents, batch, query, key, shape, tile, sight);
             products(dout, &queries, v, &keys, &mut pool, &mut grads, tile);
@@ -160,7 +144,7 @@ fn of_queries<N: Size>(
             put(&grads, &mut pool, tile);
             #[unroll]
             for block in 0..tile.blocks() {
-                of_rows(k, &keys, block, &mut pool, &mut part, tile);
+                weighted(k, &keys, block, &mut pool, &mut part, false, tile);
                 #[unroll]
                 for i in 0..4usize {
                     sums[4 * block + i] += part[i];
@@ -221,17 +205,7 @@ fn of_keys<N: Size>(
         let head = group * shape.times + member;
         for step in begin..end {
             let query = step * tile.rows();
-            let range = extent(
-                mask,
-                documents,
-                batch,
-                query,
-                shape.queries,
-                &mut pool,
-                false,
-                tile,
-                sight,
-            );
+            let range = extent_of_queries(mask, documents, batch, query, shape, &mut pool, tile, sight);
             if apart(range, key_range, &mut hides, sight) == 0u32 {
                 let queries = rows(batch, query, shape.queries, head, shape.heads, tile);
                 let start = (batch * shape.heads + head) * shape.queries + query;
@@ -252,7 +226,7 @@ fn of_keys<N: Size>(
                 put(&scores, &mut pool, tile);
                 #[unroll]
                 for block in 0..tile.blocks() {
-                    of_columns(dout, &queries, block, &mut pool, &mut part, tile);
+                    weighted(dout, &queries, block, &mut pool, &mut part, true, tile);
                     #[unroll]
                     for i in 0..4usize {
                         value_sums[4 * block + i] += part[i];
@@ -261,7 +235,7 @@ fn of_keys<N: Size>(
                 put(&grads, &mut pool, tile);
                 #[unroll]
                 for block in 0..tile.blocks() {
-                    of_columns(q, &queries, block, &mut pool, &mut part, tile);
+                    weighted(q, &queries, block, &mut pool, &mut part, true, tile);
                     #[unroll]
                     for i in 0..4usize {
                         key_sums[4 * block + i] += part[i];

@@ -2,12 +2,15 @@
 
 use cubecl::prelude::*;
 
-use super::weights::{Call, FLOOR, Shape, Sight, apart, end_tile, extent, first_tile, rows, scale_and_hide, weight};
+use super::weights::{
+    Call, FLOOR, Shape, Sight, apart, end_tile, extent, extent_of_queries, first_tile, rows, rows_of_keys,
+    scale_and_hide, weight,
+};
 use crate::cube::{
     CubeTensor, arg,
     chance::{Chance, factor},
     empty,
-    tile::{Quad, Tile, first_column, first_row, max_along, of_rows, products, put, sum_along, write},
+    tile::{Quad, Tile, first_column, first_row, max_along, products, put, sum_along, weighted, write},
 };
 
 /// `log_sums [B, H, queries]`: `log Σ exp` of each query's scores, 0 where it sees nothing.
@@ -44,29 +47,12 @@ fn kernel<N: Size>(
     let mut total = Quad::new(0.0f32);
     let begin = first_tile(query, shape, tile, sight);
     let end = end_tile(query, number, shape, tile, sight);
-    let range = extent(
-        mask,
-        documents,
-        batch,
-        query,
-        shape.queries,
-        &mut pool,
-        false,
-        tile,
-        sight,
-    );
+    let range = extent_of_queries(mask, documents, batch, query, shape, &mut pool, tile, sight);
     for step in begin..end {
         let key = step * tile.rows();
         let key_range = extent(mask, documents, batch, key, shape.length, &mut pool, true, tile, sight);
         if apart(range, key_range, &mut hides, sight) == 0u32 {
-            let keys = rows(
-                batch,
-                key,
-                shape.length,
-                head / shape.times,
-                shape.heads / shape.times,
-                tile,
-            );
+            let keys = rows_of_keys(batch, key, head, shape, tile);
             products(q, &queries, k, &keys, &mut pool, &mut scores, tile);
             scale_and_hide(&mut scores, mask, documents, batch, query, key, shape, tile, sight);
             let mut top = largest;
@@ -98,7 +84,7 @@ fn kernel<N: Size>(
             put(&scores, &mut pool, tile);
             #[unroll]
             for block in 0..tile.blocks() {
-                of_rows(v, &keys, block, &mut pool, &mut part, tile);
+                weighted(v, &keys, block, &mut pool, &mut part, false, tile);
                 #[unroll]
                 for i in 0..4usize {
                     sums[4 * block + i] = sums[4 * block + i] * Quad::new(fade.extract(i)) + part[i];

@@ -146,6 +146,34 @@ pub(super) fn rows(
     }
 }
 
+/// The rows of keys, or of values, from position `key` on that query head `head` reads.
+#[cube]
+pub(super) fn rows_of_keys(batch: usize, key: usize, head: usize, shape: &Shape, #[comptime] tile: Tile) -> Rows {
+    rows(
+        batch,
+        key,
+        shape.length,
+        head / shape.times,
+        shape.heads / shape.times,
+        tile,
+    )
+}
+
+/// [`extent`] of the tile of queries from `query` on.
+#[cube]
+pub(super) fn extent_of_queries(
+    mask: &[f32],
+    documents: &[i32],
+    batch: usize,
+    query: usize,
+    shape: &Shape,
+    pool: &mut Shared<[Quad]>,
+    #[comptime] tile: Tile,
+    #[comptime] sight: Sight,
+) -> Quad {
+    extent(mask, documents, batch, query, shape.queries, pool, false, tile, sight)
+}
+
 /// What a tile of `length` positions has from `first` on: its smallest document with the sign turned, its largest one, and something above
 /// [`FLOOR`] unless the mask hides all of them, which is asked of keys.
 #[cube]
@@ -333,14 +361,14 @@ pub(super) fn weight(score: f32, shift: f32) -> f32 {
 
 /// Numbers of this thread's four rows: those of `x` from `start` on, 0 beyond `count`.
 #[cube]
-pub(super) fn of_rows(x: &[f32], start: usize, count: usize, #[comptime] tile: Tile) -> Quad {
+pub(super) fn numbers(x: &[f32], start: usize, count: usize, #[comptime] tile: Tile) -> Quad {
     let first = first_row(tile);
-    let mut numbers = Quad::new(0.0f32);
+    let mut own = Quad::new(0.0f32);
     #[unroll]
     for i in 0..4usize {
         if first + i < count {
-            numbers.insert(i, x[start + first + i]);
+            own.insert(i, x[start + first + i]);
         }
     }
-    numbers
+    own
 }

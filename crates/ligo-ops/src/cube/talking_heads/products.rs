@@ -123,11 +123,7 @@ fn weighted_kernel<N: Size>(
         put(&own, &mut pool, tile);
         #[unroll]
         for columns in 0..tile.blocks() {
-            if comptime![transposed] {
-                tile::of_columns(value, &source_rows, columns, &mut pool, &mut part, tile);
-            } else {
-                tile::of_rows(value, &source_rows, columns, &mut pool, &mut part, tile);
-            }
+            tile::weighted(value, &source_rows, columns, &mut pool, &mut part, transposed, tile);
             #[unroll]
             for i in 0..4usize {
                 sums[4 * columns + i] += part[i];
