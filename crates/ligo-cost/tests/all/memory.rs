@@ -21,10 +21,6 @@ fn tiny() -> TransformerDims {
         seq_len: 5,
         predicted: Predicted::Masked { fraction: 0.2 },
         head_transform: true,
-    }
-        embedding: None,
-        head: None,
-    
         embedding: None,
         head: None,
     }

@@ -22,10 +22,6 @@ fn grouped() -> TransformerDims {
         seq_len: 10,
         predicted: Predicted::EveryToken,
         head_transform: false,
-    }
-        embedding: None,
-        head: None,
-    
         embedding: None,
         head: None,
     }
