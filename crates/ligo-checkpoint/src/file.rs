@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 
 use memmap2::{Mmap, UncheckedAdvice};
 
+use crate::convert::{count_not_finite, decode};
 use crate::disguise::recognize_tensors;
-use crate::dtype::{count_not_finite, decode};
 use crate::header::{self, TensorInfo};
 use crate::strict::require_file;
 use crate::torch::{self, Strides};
