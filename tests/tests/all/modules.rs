@@ -22,16 +22,12 @@ const FLOORS: [(&str, &str, &[&str]); 3] = [
 const LONGEST: usize = 4;
 
 /// Crates of one concept each, many of whose files are one circle: none may become longer.
-const KNOWN: [(&str, usize); 9] = [
+const KNOWN: [(&str, usize); 5] = [
     ("ligo-arch", 33),
-    ("ligo-checkpoint", 19),
-    ("ligo-data", 9),
     ("ligo-device", 6),
-    ("ligo-growth", 30),
     ("ligo-models", 6),
     ("ligo-ops", 12),
     ("ligo-report", 8),
-    ("ligo-train", 9),
 ];
 
 /// A module by its names from the crate's root.

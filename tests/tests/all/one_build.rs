@@ -8,14 +8,7 @@ use crate::repository::root;
 /// The features of every package below the workspace's members by these kinds of dependencies.
 fn features(edges: &str) -> BTreeMap<String, BTreeSet<String>> {
     let output = Command::new(env!("CARGO"))
-        .args([
-            "tree",
-            "--workspace",
-            "--offline",
-            "--locked",
-            "--prefix",
-            "none",
-        ])
+        .args(["tree", "--workspace", "--offline", "--locked", "--prefix", "none"])
         .args(["--features", "ligo-cli/avx512", "--edges", edges, "--format", "{p}|{f}"])
         .current_dir(root())
         .output()
