@@ -322,7 +322,7 @@ impl ModelDir {
     ///
     /// # Errors
     ///
-    /// Those of [`Manifest::read`]; [`Error::Io`].
+    /// Those of [`Manifest::read`](crate::Manifest::read); [`Error::Io`].
     pub fn fingerprint(&self) -> Result<String, Error> {
         let config = self.path.join(CONFIG_FILE);
         let config = (self.path.is_dir() && config.exists()).then_some(config.as_path());

@@ -199,7 +199,7 @@ impl TensorFile {
         };
         let whole = &self.tensors[at];
         let is_filled = counts.iter().try_fold(0usize, |sum, count| sum.checked_add(*count)) == count(&whole.shape);
-        if !is_filled || whole.dtype.bits() % 8 != 0 || self.strided.contains_key(name) {
+        if !is_filled || !whole.dtype.bits().is_multiple_of(8) || self.strided.contains_key(name) {
             return false;
         }
         let (dtype, mut begin) = (whole.dtype, whole.range.start);

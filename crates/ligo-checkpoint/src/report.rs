@@ -24,7 +24,7 @@ pub struct Unreadable {
     pub found: Dtype,
 }
 
-/// The outcome of [`ModelDir::check`].
+/// The outcome of [`ModelDir::check`](crate::ModelDir::check).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Required tensors that are not there, with the expected shape.

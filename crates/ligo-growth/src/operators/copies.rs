@@ -117,6 +117,7 @@ impl<'a> Copies<'a> {
         })
     }
 
+    /// One-hot rows whose copies share what reads them.
     pub(super) fn inputs(&self) -> Factors {
         self.selection
             .factors(&self.pair, &|_, sources, i| self.scale.of(sources, i))

@@ -56,10 +56,10 @@ pub(super) fn depth(pair: &Pair<'_>, placement: Placement) -> BTreeMap<(StackNam
     by_module(pair, placement, &|stack, module| {
         let after = norms_after(pair.large, stack);
         match after.iter().position(|norm| *norm == module) {
-            Some(i) if i + 1 == after.len() => Kept::ByLast,
-            Some(_) => Kept::ByFirst,
-            None if writes_residual(pair.large, stack, module) => Kept::ByFirst,
-            None => Kept::ByAll,
+            Some(i) if i + 1 == after.len() => Kept::Last,
+            Some(_) => Kept::First,
+            None if writes_residual(pair.large, stack, module) => Kept::First,
+            None => Kept::All,
         }
     })
 }
@@ -70,27 +70,27 @@ pub(super) fn own_lists(pair: &Pair<'_>, placement: Placement) -> BTreeMap<(Stac
         pair,
         placement,
         &|stack, module| match norms_after(pair.large, stack).pop() == Some(module) {
-            true => Kept::ByLast,
-            false => Kept::ByFirst,
+            true => Kept::Last,
+            false => Kept::First,
         },
     )
 }
 
-/// Which copies of a layer keep a module of it.
+/// The copies of a layer that keep a module of it.
 #[derive(Clone, Copy)]
 enum Kept {
-    ByAll,
-    ByFirst,
-    ByLast,
+    All,
+    First,
+    Last,
 }
 
 impl Kept {
     /// What each layer copies of the module, of a list of what they copy of any: copies of a layer stand in a row.
     fn of(self, list: &[usize]) -> Vec<Option<usize>> {
         let keeps = |i: usize| match self {
-            Self::ByAll => true,
-            Self::ByFirst => i == 0 || list[i] != list[i - 1],
-            Self::ByLast => list.get(i + 1) != Some(&list[i]),
+            Self::All => true,
+            Self::First => i == 0 || list[i] != list[i - 1],
+            Self::Last => list.get(i + 1) != Some(&list[i]),
         };
         (0..list.len()).map(|i| keeps(i).then_some(list[i])).collect()
     }

@@ -37,7 +37,7 @@ impl ImageSource {
     /// * a folder, or a folder with a folder `data`, with parquet files as the hub has them: pictures in `image` or `img`, integers in `label`,
     /// * or one file of the last three kinds.
     ///
-    /// Everything that is found belongs to the source; [`ImageSplit::find`] tells train and valid apart.
+    /// Everything that is found belongs to the source; [`ImageSplit::find`](crate::ImageSplit::find) tells train and valid apart.
     ///
     /// # Errors
     /// [`crate::Error::Io`], [`crate::Error::UnknownImageSource`], [`crate::Error::EmptyImageSet`], [`crate::Error::OneClass`],
