@@ -3,10 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::names::CARD_FILE;
 use crate::{AtomicDir, Error};
-
-/// Its name.
-pub const CARD_FILE: &str = "README.md";
 
 /// What a model card says. Only the title is required.
 ///

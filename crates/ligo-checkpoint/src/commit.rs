@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::manifest::list;
-use crate::strict::{is_plain_file_name, printable};
+use crate::names::{is_plain_file_name, printable};
 use crate::{Disk, DiskFile, Error, FileEntry, MANIFEST_FILE, Manifest, verify};
 
 const PARTIAL: &str = "partial";

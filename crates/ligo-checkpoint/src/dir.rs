@@ -6,16 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::check::{Report, TensorSpec, compare};
-use crate::index::{INDEX_FILE, TORCH_INDEX_FILE, open_shards};
+use crate::check::{TensorSpec, compare};
+use crate::index::open_shards;
 use crate::manifest::fingerprint;
-use crate::strict::{JsonFile, printable, read_json};
-use crate::{Error, TensorFile, TensorInfo};
-
-/// The file of a model directory that says what the model is.
-pub const CONFIG_FILE: &str = "config.json";
-pub(crate) const WEIGHTS_FILE: &str = "model.safetensors";
-const TORCH_FILE: &str = "pytorch_model.bin";
+use crate::names::{CONFIG_FILE, INDEX_FILE, TORCH_FILE, TORCH_INDEX_FILE, WEIGHTS_FILE, unfinished};
+use crate::strict::{JsonFile, read_json};
+use crate::{Error, Report, TensorFile, TensorInfo};
 
 /// A Hugging Face model directory, or a single file of tensors.
 ///
@@ -326,7 +322,7 @@ impl ModelDir {
     ///
     /// # Errors
     ///
-    /// Those of [`Manifest::read`]; [`Error::Io`].
+    /// Those of [`Manifest::read`](crate::Manifest::read); [`Error::Io`].
     pub fn fingerprint(&self) -> Result<String, Error> {
         let config = self.path.join(CONFIG_FILE);
         let config = (self.path.is_dir() && config.exists()).then_some(config.as_path());
@@ -424,18 +420,3 @@ fn read_config(file: &Path) -> Result<Value, Error> {
     }
     Ok(config)
 }
-
-/// A file that a download has left half in this folder.
-pub(crate) fn unfinished(folder: &Path) -> Option<String> {
-    let names = std::fs::read_dir(folder)
-        .ok()?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut found: Vec<String> = names
-        .filter(|name| HALF.iter().any(|half| name.ends_with(half)))
-        .collect();
-    found.sort();
-    found.into_iter().next().map(|name| printable(&name))
-}
-
-/// Endings of files that are being downloaded.
-const HALF: [&str; 4] = [".incomplete", ".part", ".crdownload", ".aria2"];

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::Error;
-use crate::error::CONVERT_COMMAND;
-use crate::strict::printable;
+use crate::advice::CONVERT_COMMAND;
+use crate::names::printable;
 
 /// Characters of a text that are quoted.
 const QUOTED: usize = 40;

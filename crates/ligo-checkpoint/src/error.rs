@@ -3,13 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::check::Report;
-use crate::dtype::Dtype;
-
-/// The command that turns `pytorch_model.bin` into `model.safetensors`.
-pub(crate) const CONVERT_COMMAND: &str = "python -c \"import torch; from safetensors.torch import save_file; \
-save_file({k: v.clone().contiguous() for k, v in torch.load('pytorch_model.bin', map_location='cpu', weights_only=True).items()}, \
-'model.safetensors', {'format': 'pt'})\"";
+use crate::advice::{CONVERT_COMMAND, half_fetched};
+use crate::{Dtype, MANIFEST_FILE, Report};
 
 /// An error of this crate.
 ///
@@ -407,7 +402,7 @@ pub enum Error {
         name: String,
     },
     /// The directory to replace was not written by this crate and is not empty.
-    #[error("{} exists, is not empty and has no {}; it is left as it is", path.display(), crate::MANIFEST_FILE)]
+    #[error("{} exists, is not empty and has no {}; it is left as it is", path.display(), MANIFEST_FILE)]
     NotOurs {
         /// The directory.
         path: PathBuf,
@@ -415,7 +410,7 @@ pub enum Error {
 
     // Manifest.
     /// The directory has no manifest: it was not completed.
-    #[error("{}: no {}, so the directory is incomplete", path.display(), crate::MANIFEST_FILE)]
+    #[error("{}: no {}, so the directory is incomplete", path.display(), MANIFEST_FILE)]
     NoManifest {
         /// The directory.
         path: PathBuf,
@@ -493,10 +488,4 @@ fn escaped(c: char) -> String {
     } else {
         c.into()
     }
-}
-
-fn half_fetched(unfinished: &Option<String>) -> String {
-    unfinished.as_ref().map_or_else(String::new, |name| {
-        format!("; `{name}` is there, so that a download seems not to have ended: start it again")
-    })
 }

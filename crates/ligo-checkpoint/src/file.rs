@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 
 use memmap2::{Mmap, UncheckedAdvice};
 
+use crate::convert::{count_not_finite, decode};
 use crate::disguise::recognize_tensors;
-use crate::dtype::{count_not_finite, decode};
 use crate::header::{self, TensorInfo};
 use crate::strict::require_file;
 use crate::torch::{self, Strides};
@@ -199,7 +199,7 @@ impl TensorFile {
         };
         let whole = &self.tensors[at];
         let is_filled = counts.iter().try_fold(0usize, |sum, count| sum.checked_add(*count)) == count(&whole.shape);
-        if !is_filled || whole.dtype.bits() % 8 != 0 || self.strided.contains_key(name) {
+        if !is_filled || !whole.dtype.bits().is_multiple_of(8) || self.strided.contains_key(name) {
             return false;
         }
         let (dtype, mut begin) = (whole.dtype, whole.range.start);

@@ -11,9 +11,10 @@ use std::path::Path;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 
-use crate::dtype::Dtype;
-use crate::strict::{MAX_ENTRIES, Pairs, printable};
-use crate::{Declared, Error};
+use crate::Dtype;
+use crate::Error;
+use crate::names::printable;
+use crate::strict::{MAX_ENTRIES, Pairs};
 
 /// The longest header that is read; the limit of the `safetensors` crate.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
@@ -33,6 +34,17 @@ pub struct TensorInfo {
     pub shape: Vec<usize>,
     /// The payload's bytes, counted from the begin of the file.
     pub range: Range<usize>,
+}
+
+/// A tensor that will be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    /// The name.
+    pub name: String,
+    /// The dtype it is stored in.
+    pub dtype: Dtype,
+    /// The dimensions, outermost first.
+    pub shape: Vec<usize>,
 }
 
 /// A parsed header: metadata as pairs, tensors in the order of their offsets.

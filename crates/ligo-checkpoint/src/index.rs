@@ -5,12 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::strict::{JsonFile, Pairs, is_plain_file_name, printable, read_json_bytes};
+use crate::names::{is_plain_file_name, printable, unfinished};
+use crate::strict::{JsonFile, Pairs, read_json_bytes};
 use crate::{Error, TensorFile};
-
-pub(crate) const INDEX_FILE: &str = "model.safetensors.index.json";
-/// That of shards of PyTorch.
-pub(crate) const TORCH_INDEX_FILE: &str = "pytorch_model.bin.index.json";
 
 #[derive(serde::Deserialize)]
 struct RawIndex {
@@ -52,7 +49,7 @@ pub(crate) fn open_shards(index: &Path) -> Result<Vec<TensorFile>, Error> {
                 index: at(),
                 tensor,
                 shard: shard.to_string(),
-                unfinished: crate::dir::unfinished(folder),
+                unfinished: unfinished(folder),
             });
         }
         shards.push(TensorFile::open(&path)?);

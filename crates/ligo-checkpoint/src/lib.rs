@@ -37,9 +37,11 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod advice;
 mod card;
 mod check;
 mod commit;
+mod convert;
 mod dir;
 mod disguise;
 mod disk;
@@ -48,11 +50,14 @@ mod error;
 mod file;
 mod header;
 mod index;
+mod links;
 mod lock;
 mod manifest;
+mod names;
 mod parallel;
 mod plain;
 mod progress;
+mod report;
 mod side_files;
 mod space;
 pub mod state;
@@ -61,24 +66,25 @@ mod strict;
 mod torch;
 mod writer;
 
-pub use card::{CARD_FILE, Card};
-pub use check::{Misshapen, Report, TensorSpec, Unreadable};
+pub use card::Card;
+pub use check::TensorSpec;
 pub use commit::{AtomicDir, Recovery, recover, recover_all, resolved, restore, unfinished};
-pub use dir::{CONFIG_FILE, Extract, ModelDir};
+pub use convert::EncodeFault;
+pub use dir::{Extract, ModelDir};
 pub use disk::{Change, Disk, DiskFile, Flusher};
-pub use dtype::{Dtype, EncodeFault};
+pub use dtype::Dtype;
 pub use error::Error;
 pub use file::TensorFile;
-pub use header::TensorInfo;
+pub use header::{Declared, TensorInfo};
 pub use lock::RunLock;
-pub use manifest::{FileEntry, FileHasher, MANIFEST_FILE, MANIFEST_VERSION, Manifest, verify, verify_model};
+pub use manifest::{FileEntry, FileHasher, MANIFEST_VERSION, Manifest, verify, verify_model};
+pub use names::{CARD_FILE, CONFIG_FILE, GROWTH_FILE, MANIFEST_FILE};
 pub use parallel::in_parallel;
 pub use plain::{Plain, plain, plain_lines};
 pub use progress::Progress;
-pub use side_files::{
-    GROWTH_FILE, SideFiles, TOKENIZER_FILES, copy_side_files, copy_tokenizer, side_files_fingerprint,
-};
+pub use report::{Misshapen, Report, Unreadable};
+pub use side_files::{SideFiles, TOKENIZER_FILES, copy_side_files, copy_tokenizer, side_files_fingerprint};
 pub use space::require_free_space;
 pub use steps::{Latest, Rejected, Step, latest_valid, prune};
 pub use strict::{JsonFile, read_json};
-pub use writer::{Declared, ModelWriter, WriteOptions, write_model};
+pub use writer::{ModelWriter, WriteOptions, write_model};

@@ -9,13 +9,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::Error;
-use crate::card::CARD_FILE;
+use crate::links::is_inside;
+use crate::names::{CARD_FILE, MANIFEST_FILE, is_plain_file_name, printable};
 use crate::parallel::in_parallel;
-use crate::side_files::is_inside;
-use crate::strict::{JsonFile, is_plain_file_name, printable, read_json_bytes};
+use crate::strict::{JsonFile, read_json_bytes};
 
-/// The manifest's file name.
-pub const MANIFEST_FILE: &str = "manifest.json";
 /// The format version this crate writes and accepts.
 pub const MANIFEST_VERSION: u64 = 1;
 

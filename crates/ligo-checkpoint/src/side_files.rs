@@ -3,10 +3,10 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::card::CARD_FILE;
-use crate::dir::CONFIG_FILE;
+use crate::links::{is_inside, require_inside};
 use crate::manifest::fingerprint;
-use crate::{AtomicDir, DiskFile, Error, MANIFEST_FILE};
+use crate::names::{CARD_FILE, CONFIG_FILE, GROWTH_FILE, MANIFEST_FILE};
+use crate::{AtomicDir, DiskFile, Error};
 
 /// The files that `transformers` reads a tokenizer, or what prepares images, from.
 pub const TOKENIZER_FILES: [&str; 14] = [
@@ -49,8 +49,6 @@ const OWN_ENDINGS: [&str; 15] = [
 ];
 /// Files that say what the small model is, or how it was made.
 const OWN_FILES: [&str; 5] = [CONFIG_FILE, MANIFEST_FILE, CARD_FILE, GROWTH_FILE, "trainer_state.json"];
-/// The file in which a grown model says what it was grown from.
-pub const GROWTH_FILE: &str = "growth.json";
 
 const BLOCK: usize = 1 << 20;
 
@@ -200,36 +198,4 @@ fn copy(folder: &Path, name: &str, create: impl FnOnce() -> Result<DiskFile, Err
         }
         target.write_all(&block[..read])?;
     }
-}
-
-/// Refuses a link that leads out of a model's folder: whoever made the folder would decide which of the reader's files are published with the grown model.
-///
-/// A snapshot of the hub's cache (`models--NAME/snapshots/REVISION`) consists of links to `models--NAME/blobs`, which are the model's own.
-fn require_inside(folder: &Path, path: &Path) -> Result<(), Error> {
-    match leads_outside(folder, path)? {
-        None => Ok(()),
-        Some(target) => Err(Error::LinkOutside {
-            path: path.to_path_buf(),
-            target,
-        }),
-    }
-}
-
-/// Whether a file of a model's folder is the model's own, see [`require_inside`].
-pub(crate) fn is_inside(folder: &Path, path: &Path) -> Result<bool, Error> {
-    Ok(leads_outside(folder, path)?.is_none())
-}
-
-/// Where a path leads, if that is outside.
-fn leads_outside(folder: &Path, path: &Path) -> Result<Option<PathBuf>, Error> {
-    let whole = |path: &Path| std::fs::canonicalize(path).map_err(Error::io("open", path));
-    let (root, target) = (whole(folder)?, whole(path)?);
-    let snapshots = root
-        .parent()
-        .filter(|parent| parent.file_name().is_some_and(|name| name == "snapshots"));
-    let blobs = snapshots
-        .and_then(Path::parent)
-        .map(|repository| repository.join("blobs"));
-    let is_inside = target.starts_with(&root) || blobs.is_some_and(|blobs| target.starts_with(blobs));
-    Ok((!is_inside).then_some(target))
 }

@@ -110,21 +110,3 @@ pub(crate) fn require_file(path: &Path) -> Result<std::fs::Metadata, Error> {
         path: path.to_path_buf(),
     })
 }
-
-/// A name made safe to print: control characters escaped, at most 80 characters.
-pub(crate) fn printable(name: &str) -> String {
-    let mut text: String = name.chars().take(80).flat_map(char::escape_debug).collect();
-    if name.chars().nth(80).is_some() {
-        text.push('…');
-    }
-    text
-}
-
-/// Whether `name` is one plain file name that stays inside its folder on every system.
-pub(crate) fn is_plain_file_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= 255
-        && name != "."
-        && name != ".."
-        && !name.chars().any(|c| c.is_control() || matches!(c, '/' | '\\' | ':'))
-}

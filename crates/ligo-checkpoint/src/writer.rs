@@ -8,29 +8,17 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::card::Card;
-use crate::dir::{CONFIG_FILE, WEIGHTS_FILE};
-use crate::dtype::encode;
+use crate::convert::encode;
 use crate::header::{self, check_name};
-use crate::index::{INDEX_FILE, index_json};
-use crate::strict::printable;
+use crate::index::index_json;
+use crate::names::{CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE, printable};
 use crate::{
-    AtomicDir, Disk, DiskFile, Dtype, Error, Manifest, TOKENIZER_FILES, copy_side_files, copy_tokenizer,
+    AtomicDir, Declared, Disk, DiskFile, Dtype, Error, Manifest, TOKENIZER_FILES, copy_side_files, copy_tokenizer,
     require_free_space,
 };
 
 /// Room asked for beyond payload and headers: index, manifest, configuration, card.
 const SLACK_BYTES: u64 = 64 << 10;
-
-/// A tensor that will be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Declared {
-    /// The name.
-    pub name: String,
-    /// The dtype it is stored in.
-    pub dtype: Dtype,
-    /// The dimensions, outermost first.
-    pub shape: Vec<usize>,
-}
 
 /// Writes declared tensors in order, into `model.safetensors` or into shards with an index.
 ///

@@ -1,6 +1,7 @@
 //! What opening a token store costs: writes one of the given size into a temporary folder and opens it a few times.
 //!
 //! `cargo run --release -p ligo-data --example open_store -- 1000`   (megabytes)
+#![allow(clippy::print_stdout)]
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};

@@ -484,20 +484,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether it says that a store of tokens or images, or the demo's text, is not as it was written, so that it has to be made again.
-    pub fn is_damage(&self) -> bool {
-        match self {
-            Self::BadStore { .. }
-            | Self::StoreSize { .. }
-            | Self::StoreHash { .. }
-            | Self::TokenOutOfRange { .. }
-            | Self::ImageLabelOutOfRange { .. }
-            | Self::OtherTokenizer { .. } => true,
-            Self::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
-            _ => false,
-        }
-    }
-
     /// Returns a closure that wraps an I/O error with the verb and the path, for `map_err`.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();

@@ -40,6 +40,7 @@
 mod batch;
 mod causal;
 pub mod corpus;
+mod damage;
 mod error;
 mod guard;
 mod hash;

@@ -7,8 +7,9 @@ use ligo_checkpoint::{AtomicDir, JsonFile, TensorFile, state};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::host::host;
 use crate::learned::Along;
-use crate::term::{host, is_lookup};
+use crate::term::is_lookup;
 use crate::{Coverage, Difference, Error, Factors, Fill, LinearMap, OperatorSpec, Sharing, Term};
 
 /// The file of an operator directory that says what the operator is.

@@ -3,7 +3,6 @@ use std::ops::{Add, Range};
 use ligo_arch::{Axis, NormPlace, Param, ParamTable, Role};
 
 use crate::experts::Difference;
-use crate::novelty::old_block;
 use crate::{init, parallel};
 
 /// What stands where a map writes nothing: new channels of a copied tensor, or layers without a source.
@@ -211,6 +210,14 @@ impl Fill {
 fn is_further(small: &ParamTable, param: &Param<'_>) -> bool {
     let place = param.spec.stack.zip(param.layer);
     place.is_some_and(|(stack, layer)| layer >= small.depth(stack))
+}
+
+/// Whether an entry of a tensor, by its row-major index, lies in the block that the small model's tensor fills.
+pub(crate) fn old_block(small: &ParamTable, param: &Param<'_>) -> impl Fn(usize) -> bool {
+    let columns = param.shape.get(1).copied().unwrap_or(1);
+    let old_rows = small.size(param.axes()[0]);
+    let old_columns = param.axes().get(1).map_or(1, |a| small.size(*a));
+    move |index| index / columns < old_rows && index % columns < old_columns
 }
 
 fn columns(param: &Param<'_>) -> usize {

@@ -41,6 +41,7 @@ pub mod files;
 mod fill;
 mod gather;
 mod graph;
+mod host;
 pub mod init;
 mod learned;
 mod less_one;

@@ -5,7 +5,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ligo_arch::{Param, ParamSpec, ParamTable};
 
 use crate::gather::{Gather, Taken, Values};
-use crate::term::{add, host, load_values};
+use crate::host::host;
+use crate::term::{add, load_values};
 use crate::{Error, Fill, Term, WeightSource, parallel};
 
 /// A growth operator: a sum of terms, and what stands where they write nothing.
@@ -55,6 +56,15 @@ impl WeightSource for Over<'_> {
 }
 
 impl LinearMap {
+    /// A map of weights.
+    pub(crate) fn new(terms: Vec<Term>, fill: Fill) -> Self {
+        Self {
+            terms,
+            fill,
+            ..Self::default()
+        }
+    }
+
     /// Grows one tensor of the large model.
     ///
     /// `W_large[i] = Σ_t Σ_j depth_t[i, j] · Out_t · W_small[j] · In_tᵀ` (LiGO, arXiv 2303.00980, section 3.2), plus the

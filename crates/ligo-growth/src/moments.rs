@@ -3,8 +3,8 @@
 use burn::tensor::{Tensor, TensorData};
 use ligo_arch::Axis;
 
+use crate::host::host;
 use crate::linalg::{gram, right_inverse};
-use crate::term::host;
 use crate::{Carried, Coverage, Error, Factors, Fill, LinearMap, Term};
 
 impl LinearMap {

@@ -2,7 +2,8 @@
 
 use ligo_arch::{Param, ParamSpec, ParamTable, StackName};
 
-use crate::term::host;
+use crate::fill::old_block;
+use crate::host::host;
 use crate::{Error, LinearMap};
 
 impl LinearMap {
@@ -48,12 +49,4 @@ impl LinearMap {
         let own = sources.get(layer).copied().flatten();
         Ok(own.is_some() && !sources[..layer].contains(&own))
     }
-}
-
-/// Whether an entry of a tensor, by its row-major index, lies in the block that the small model's tensor fills.
-pub(crate) fn old_block(small: &ParamTable, param: &Param<'_>) -> impl Fn(usize) -> bool {
-    let columns = param.shape.get(1).copied().unwrap_or(1);
-    let old_rows = small.size(param.axes()[0]);
-    let old_columns = param.axes().get(1).map_or(1, |a| small.size(*a));
-    move |index| index / columns < old_rows && index % columns < old_columns
 }

@@ -5,8 +5,7 @@ use std::sync::{Arc, OnceLock};
 use burn::tensor::{Device, Tensor};
 
 use crate::Error;
-use crate::operators::matrix;
-use crate::term::host;
+use crate::host::{host, matrix};
 
 /// A matrix `[large, small]` with at most one entry in a row: which column, and what it is multiplied by. A factor of zero stands for an empty row.
 #[derive(Clone, Debug, PartialEq)]

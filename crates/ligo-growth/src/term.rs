@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Element, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use ligo_arch::{Axis, LAYER_PLACEHOLDER, Param, ParamSpec, ParamTable, Role, StackName};
 use serde::{Deserialize, Serialize};
 
+use crate::host::{host, matrix};
 use crate::picks::WidthMatrix;
 use crate::{Error, Factors, Sharing, WeightSource};
 
@@ -296,7 +297,7 @@ impl Loaded {
     }
 
     fn tensor(self, device: &Device) -> Tensor<2> {
-        Tensor::from_data(TensorData::new(self.values, [self.rows, self.columns]), device)
+        matrix(self.values, self.rows, self.columns, device)
     }
 }
 
@@ -336,11 +337,4 @@ pub(crate) fn load_values(
     source: &mut dyn WeightSource,
 ) -> Result<Vec<f32>, Error> {
     Ok(load(small, spec, layer, source)?.values)
-}
-
-/// Copies a tensor's values to the host as f32 or f64, whatever the device computes in.
-pub(crate) fn host<E: Element>(tensor: Tensor<1>) -> Result<Vec<E>, Error> {
-    let data = tensor.into_data().convert::<E>();
-    data.try_into_vec::<E>()
-        .map_err(|e| Error::Settings(format!("a device returned unreadable data: {e:?}")))
 }

@@ -7,11 +7,8 @@ use std::path::{Path, PathBuf};
 use ligo_checkpoint::{AtomicDir, latest_valid};
 use serde_json::Value;
 
-use crate::checkpoint::{COUNTERS, Counters, FOLDER, PREFIX, RunIdentity, TENSORS, read_counters};
+use crate::checkpoint::{BRANCH, COUNTERS, FOLDER, PREFIX, RunIdentity, TENSORS, read_counters};
 use crate::{Error, ScheduleKind, TrainConfig};
-
-/// The folder inside a run's own that holds its state at the beginning of its decay.
-pub(crate) const BRANCH: &str = "branch";
 
 /// A state that a run of other length can go on from.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,16 +125,6 @@ impl Branch {
         dir.write(COUNTERS, &counters.text(&target)?)?;
         dir.commit()?;
         Ok(())
-    }
-}
-
-impl Counters {
-    /// As it is written.
-    pub(crate) fn text(&self, path: &Path) -> Result<Vec<u8>, Error> {
-        serde_json::to_vec_pretty(self).map_err(|e| Error::BadCheckpoint {
-            path: path.to_path_buf(),
-            reason: e.to_string(),
-        })
     }
 }
 

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::average::Averages;
-use crate::branch::BRANCH;
 use crate::collective::Shares;
 use crate::progress::Progress;
 use crate::store::download;
@@ -17,6 +16,8 @@ use crate::{CostPerStep, Error, Event, Optimizer, ParamStore, TrainConfig};
 /// 2 keeps the FLOPs that were spent, since steps need not cost the same.
 const FORMAT: u32 = 2;
 pub(crate) const FOLDER: &str = "checkpoints";
+/// The folder inside a run's own that holds its state at the beginning of its decay.
+pub(crate) const BRANCH: &str = "branch";
 pub(crate) const PREFIX: &str = "step-";
 pub(crate) const TENSORS: &str = "state.safetensors";
 pub(crate) const COUNTERS: &str = "state.json";
@@ -103,6 +104,16 @@ pub(crate) struct Counters {
     pub(crate) run: RunIdentity,
     pub(crate) optimizer_updates: u64,
     pub(crate) progress: Progress,
+}
+
+impl Counters {
+    /// As it is written.
+    pub(crate) fn text(&self, path: &Path) -> Result<Vec<u8>, Error> {
+        serde_json::to_vec_pretty(self).map_err(|e| Error::BadCheckpoint {
+            path: path.to_path_buf(),
+            reason: e.to_string(),
+        })
+    }
 }
 
 /// What a state is kept for.

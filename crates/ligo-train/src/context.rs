@@ -1,7 +1,7 @@
 use ligo_models::DropoutStream;
 
 use crate::TrainConfig;
-use crate::seed::{Purpose, dropout_seed, seed_for};
+use crate::seed::{StepKey, dropout_seed};
 
 /// Where in a run something is asked for. What changes from step to step is a pure function of it, so that a resumed run needs no
 /// state for it.
@@ -23,16 +23,23 @@ impl StepContext<'_> {
 
     /// How far the run is: 0 at its first step, 1 after its last.
     pub fn progress(&self) -> f64 {
-        self.step as f64 / self.config.steps.max(1) as f64
+        self.key().progress()
     }
 
-    /// The seed of a choice for this micro-batch.
-    pub(crate) fn seed(&self, purpose: Purpose) -> u64 {
-        seed_for(purpose, self.config.seed, self.step, self.micro_step)
+    /// What choices of this micro-batch are a function of.
+    pub(crate) fn key(&self) -> StepKey {
+        StepKey {
+            seed: self.config.seed,
+            steps: self.config.steps,
+            step: self.step,
+            micro_step: self.micro_step,
+        }
     }
 
-    /// The seed of a choice for the whole step.
-    pub(crate) fn step_seed(&self, purpose: Purpose) -> u64 {
-        seed_for(purpose, self.config.seed, self.step, 0)
+    /// The teacher's weight and the temperature, while it teaches.
+    pub(crate) fn teacher(&self) -> Option<(f64, f64)> {
+        let distillation = self.config.distillation?;
+        let weight = distillation.weight(self.step, self.config.steps);
+        (weight > 0.0).then_some((weight, distillation.temperature))
     }
 }

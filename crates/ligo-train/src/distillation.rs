@@ -1,8 +1,4 @@
-use burn::tensor::Tensor;
-use ligo_models::{DropoutStream, Inputs, Model, Pass};
 use serde::{Deserialize, Serialize};
-
-use crate::{Error, Learner, Leaves, Objective, PretrainObjective, StepContext, TrainConfig, Trained, Work};
 
 /// Knowledge inheritance (Qin et al., arXiv:2105.13880): a finished small model teaches at first, and less and less.
 ///
@@ -55,73 +51,6 @@ impl Distillation {
                 self.share
             ));
         }
-    }
-}
-
-/// Training with a teacher, as [`Distillation`] says; everything else is as in [`PretrainObjective`].
-#[derive(Clone, Debug)]
-pub struct DistillObjective {
-    student: PretrainObjective,
-    teacher: Model,
-}
-
-impl DistillObjective {
-    /// The revision of its arithmetic. Raise it together with a change that gives other numbers.
-    pub const REVISION: u32 = 1;
-
-    /// `teacher` has its values; they get no gradient.
-    pub fn new(student: PretrainObjective, teacher: Model) -> Self {
-        Self { student, teacher }
-    }
-}
-
-/// The teacher's weight and the temperature, while it teaches.
-pub(crate) fn weight(at: &StepContext<'_>) -> Option<(f64, f64)> {
-    let distillation = at.config.distillation?;
-    let weight = distillation.weight(at.step, at.config.steps);
-    (weight > 0.0).then_some((weight, distillation.temperature))
-}
-
-impl Objective for DistillObjective {
-    fn name(&self) -> &str {
-        "distill"
-    }
-
-    fn model(&self, leaves: &Leaves) -> Result<Box<dyn Learner>, Error> {
-        self.student.model(leaves)
-    }
-
-    fn work(&self, at: &StepContext<'_>) -> Work {
-        Work {
-            teacher: weight(at).is_some(),
-            ..self.student.work(at)
-        }
-    }
-
-    fn is_trained(&self, name: &str, trained: &Trained) -> bool {
-        self.student.is_trained(name, trained)
-    }
-
-    fn is_matrix(&self, name: &str) -> bool {
-        self.student.is_matrix(name)
-    }
-
-    fn loss(&self, leaves: &Leaves, batch: &Inputs, at: &StepContext<'_>) -> Result<Tensor<1>, Error> {
-        let Some((weight, temperature)) = weight(at) else {
-            return self.student.loss(leaves, batch, at);
-        };
-        let pass = self.work(at).pass(at.dropout());
-        let scores = self.student.network(leaves)?.scores(batch, &pass)?;
-        let taught = self.teacher.scores(batch, &Pass::whole(DropoutStream::off()))?;
-        let distance = scores.distillation(&taught, temperature)?.mul_scalar(weight);
-        if weight == 1.0 {
-            return Ok(distance);
-        }
-        Ok(scores.loss().mul_scalar(1.0 - weight) + distance)
-    }
-
-    fn faults(&self, config: &TrainConfig) -> Vec<String> {
-        self.student.depth_faults(config)
     }
 }
 

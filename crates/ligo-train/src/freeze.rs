@@ -3,7 +3,8 @@ use std::collections::HashMap;
 use ligo_arch::ParamTable;
 use serde::{Deserialize, Serialize};
 
-use crate::{StepContext, Trained};
+use crate::Trained;
+use crate::seed::StepKey;
 
 /// Holds the lower part of a model fixed, as the stages of MSLT do (Yang et al., arXiv:2011.13635). What is frozen is not differentiated: the
 /// backward pass ends above it.
@@ -32,7 +33,7 @@ impl Default for Freeze {
 
 impl Freeze {
     /// What is trained in a step.
-    pub(crate) fn trained(&self, at: &StepContext<'_>) -> Trained {
+    pub(crate) fn trained(&self, at: &StepKey) -> Trained {
         if at.progress() >= self.share {
             return Trained::default();
         }

@@ -3,8 +3,7 @@ use std::collections::BTreeSet;
 use ligo_models::Layers;
 use serde::{Deserialize, Serialize};
 
-use crate::StepContext;
-use crate::seed::{Purpose, uniform};
+use crate::seed::{Purpose, StepKey, uniform};
 
 /// Progressive layer dropping (Zhang and He, arXiv:2010.13369): every micro-batch skips some layers, upper ones more often, and more
 /// often as the run goes on. Skipped layers are not computed.
@@ -42,8 +41,8 @@ impl LayerDrop {
     }
 
     /// The layers of a micro-batch.
-    pub(crate) fn layers(&self, depth: usize, at: &StepContext<'_>) -> Layers {
-        let seed = at.seed(Purpose::Layers);
+    pub(crate) fn layers(&self, depth: usize, at: &StepKey) -> Layers {
+        let seed = at.micro_seed(Purpose::Layers);
         let is_skipped = |layer: &usize| uniform(seed, *layer as u64) < self.rate(*layer, depth, at.progress());
         let skipped: BTreeSet<usize> = (0..depth).filter(is_skipped).collect();
         if skipped.is_empty() {
@@ -69,7 +68,6 @@ impl LayerDrop {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TrainConfig;
 
     #[test]
     fn the_rate_rises_with_height_and_time_up_to_its_maximum() {
@@ -83,16 +81,13 @@ mod tests {
 
     #[test]
     fn layers_are_skipped_as_often_as_the_rate_says_and_the_same_ones_each_time() {
-        let config = TrainConfig {
-            steps: 20_000,
-            ..TrainConfig::default()
-        };
         let drop = LayerDrop {
             max_rate: 0.4,
             ..LayerDrop::default()
         };
-        let at = |step| StepContext {
-            config: &config,
+        let at = |step| StepKey {
+            seed: 0,
+            steps: 20_000,
             step,
             micro_step: 1,
         };

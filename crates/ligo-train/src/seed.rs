@@ -9,6 +9,36 @@ pub(crate) enum Purpose {
     Submodel = 3,
 }
 
+/// What the random choices of a micro-batch, and those that follow the course of a run, are a function of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StepKey {
+    /// The run's seed.
+    pub(crate) seed: u64,
+    /// Steps of the run.
+    pub(crate) steps: u64,
+    /// The step, counted from 0.
+    pub(crate) step: u64,
+    /// The micro-batch of the step, counted from 0.
+    pub(crate) micro_step: usize,
+}
+
+impl StepKey {
+    /// How far the run is: 0 at its first step, 1 after its last.
+    pub(crate) fn progress(&self) -> f64 {
+        self.step as f64 / self.steps.max(1) as f64
+    }
+
+    /// The seed of a choice for this micro-batch.
+    pub(crate) fn micro_seed(&self, purpose: Purpose) -> u64 {
+        seed_for(purpose, self.seed, self.step, self.micro_step)
+    }
+
+    /// The seed of a choice for the whole step.
+    pub(crate) fn step_seed(&self, purpose: Purpose) -> u64 {
+        seed_for(purpose, self.seed, self.step, 0)
+    }
+}
+
 /// The seed of dropout for one micro-batch: a pure function of the run's seed, the step and the micro-step.
 pub(crate) fn dropout_seed(run_seed: u64, step: u64, micro_step: usize) -> u64 {
     let parts = [run_seed, step, micro_step as u64];
@@ -18,7 +48,7 @@ pub(crate) fn dropout_seed(run_seed: u64, step: u64, micro_step: usize) -> u64 {
 }
 
 /// The seed of another choice of one micro-batch.
-pub(crate) fn seed_for(purpose: Purpose, run_seed: u64, step: u64, micro_step: usize) -> u64 {
+fn seed_for(purpose: Purpose, run_seed: u64, step: u64, micro_step: usize) -> u64 {
     mix(dropout_seed(run_seed, step, micro_step) ^ mix(purpose as u64))
 }
 

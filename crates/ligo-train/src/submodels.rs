@@ -1,8 +1,8 @@
 use ligo_models::Layers;
 use serde::{Deserialize, Serialize};
 
-use crate::seed::{Purpose, uniform};
-use crate::{StepContext, Trained};
+use crate::Trained;
+use crate::seed::{Purpose, StepKey, uniform};
 
 /// The first stage of bert2BERT's training (Chen et al., arXiv:2110.07143): each step draws one sub-model, the lowest layers with the head
 /// on top of them, and updates only its uppermost block and the head. Afterwards the whole model is trained.
@@ -28,7 +28,7 @@ impl Default for Submodels {
 
 impl Submodels {
     /// The sub-model of a step and what of it is trained; nothing when the whole model's turn has come.
-    pub(crate) fn draw(&self, depth: usize, at: &StepContext<'_>) -> Option<(Layers, Trained)> {
+    pub(crate) fn draw(&self, depth: usize, at: &StepKey) -> Option<(Layers, Trained)> {
         if at.progress() >= self.share {
             return None;
         }
@@ -72,16 +72,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::TrainConfig;
 
     #[test]
     fn sub_models_are_drawn_evenly_in_the_first_stage_and_never_after_it() {
-        let config = TrainConfig {
+        let at = |step| StepKey {
+            seed: 0,
             steps: 80_000,
-            ..TrainConfig::default()
-        };
-        let at = |step| StepContext {
-            config: &config,
             step,
             micro_step: 0,
         };
@@ -103,15 +99,15 @@ mod tests {
 
     #[test]
     fn the_last_block_is_what_the_others_leave() {
-        let config = TrainConfig::default();
         let submodels = Submodels {
             block: Some(2),
             share: 1.0,
         };
         let depths: Vec<(usize, usize)> = (0..200)
             .filter_map(|step| {
-                let at = StepContext {
-                    config: &config,
+                let at = StepKey {
+                    seed: 0,
+                    steps: 1000,
                     step,
                     micro_step: 0,
                 };

@@ -1,8 +1,7 @@
 use ligo_models::TokenDrop;
 use serde::{Deserialize, Serialize};
 
-use crate::StepContext;
-use crate::seed::Purpose;
+use crate::seed::{Purpose, StepKey};
 
 /// Token dropping (Hou et al., arXiv:2203.13240) with tokens chosen at random, as in the LiGO paper: layers in the middle process a part of
 /// each sequence only, and all tokens are together again above them. Evaluation drops nothing.
@@ -29,13 +28,13 @@ impl Default for TokenDropping {
 
 impl TokenDropping {
     /// The drop of a micro-batch; nothing where the rate is 0.
-    pub(crate) fn tokens(&self, depth: usize, at: &StepContext<'_>) -> Option<TokenDrop> {
+    pub(crate) fn tokens(&self, depth: usize, at: &StepKey) -> Option<TokenDrop> {
         let (from_layer, to_layer) = self.span(depth);
         (self.rate > 0.0).then(|| TokenDrop {
             from_layer,
             to_layer,
             keep: 1.0 - self.rate,
-            seed: at.seed(Purpose::Tokens),
+            seed: at.micro_seed(Purpose::Tokens),
         })
     }
 
@@ -67,13 +66,12 @@ impl TokenDropping {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TrainConfig;
 
     #[test]
     fn the_upper_half_but_the_last_layer_runs_on_fewer_tokens() {
-        let config = TrainConfig::default();
-        let at = |step| StepContext {
-            config: &config,
+        let at = |step| StepKey {
+            seed: 0,
+            steps: 1000,
             step,
             micro_step: 0,
         };

@@ -1,6 +1,6 @@
 use ligo_models::{DropoutStream, Layers, Pass, TokenDrop};
 
-use crate::{CostPerStep, StepContext};
+use crate::{CostPerStep, StepContext, Trained};
 
 /// What one micro-batch computes, as far as it is not everything.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,56 +20,26 @@ pub struct Work {
     pub labels: Option<usize>,
 }
 
-/// The parameters that are trained: all above a line, and the embeddings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trained {
-    /// Whether the embeddings are trained.
-    pub embeddings: bool,
-    /// The lowest layer that is trained, from 0.
-    pub from_layer: usize,
-}
-
-impl Default for Trained {
-    /// Everything.
-    fn default() -> Self {
-        Self {
-            embeddings: true,
-            from_layer: 0,
-        }
-    }
-}
-
-impl Trained {
-    /// What both train.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self {
-            embeddings: self.embeddings && other.embeddings,
-            from_layer: self.from_layer.max(other.from_layer),
-        }
-    }
-}
-
 impl Work {
     /// What a micro-batch of ordinary training, a teacher's included, will compute: known before the run, since every choice follows from
     /// its seed. `depth` is the number of layers of the model's first stack.
     pub fn planned(depth: usize, at: &StepContext<'_>) -> Self {
         Self {
-            teacher: crate::distillation::weight(at).is_some(),
+            teacher: at.teacher().is_some(),
             ..Self::of(depth, at)
         }
     }
 
     /// What the settings say of a micro-batch of a model of `depth` layers. A sub-model drops no layers of its own.
     pub(crate) fn of(depth: usize, at: &StepContext<'_>) -> Self {
-        let config = at.config;
-        let frozen = config.freeze.map(|freeze| freeze.trained(at)).unwrap_or_default();
-        let submodel = config.submodels.and_then(|submodels| submodels.draw(depth, at));
-        let dropping = || config.layer_drop.map(|drop| drop.layers(depth, at));
+        let (config, key) = (at.config, at.key());
+        let frozen = config.freeze.map(|freeze| freeze.trained(&key)).unwrap_or_default();
+        let submodel = config.submodels.and_then(|submodels| submodels.draw(depth, &key));
+        let dropping = || config.layer_drop.map(|drop| drop.layers(depth, &key));
         let (layers, trained) = submodel.unwrap_or_else(|| (dropping().unwrap_or_default(), Trained::default()));
         Self {
             layers,
-            tokens: config.token_drop.and_then(|drop| drop.tokens(depth, at)),
+            tokens: config.token_drop.and_then(|drop| drop.tokens(depth, &key)),
             trained: trained.and(frozen),
             teacher: false,
             recompute: config.gradient_checkpointing,

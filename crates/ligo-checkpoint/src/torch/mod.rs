@@ -11,7 +11,8 @@ use std::path::Path;
 
 use crate::Error;
 use crate::header::{MAX_RANK, TensorInfo, check_name};
-use crate::strict::{MAX_ENTRIES, printable};
+use crate::names::printable;
+use crate::strict::MAX_ENTRIES;
 use pickle::{Fault, Id, Pickle, TensorValue, Value};
 
 /// The longest pickle that is read; those of the largest published models have some hundred kilobytes.

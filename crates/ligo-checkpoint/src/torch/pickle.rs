@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::Dtype;
-use crate::strict::printable;
+use crate::names::printable;
 
 /// The most values that are made.
 const MAX_VALUES: usize = 1 << 23;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::strict::{MAX_ENTRIES, printable};
+use crate::names::printable;
+use crate::strict::MAX_ENTRIES;
 
 const END: &[u8] = b"PK\x05\x06";
 const END_BYTES: usize = 22;

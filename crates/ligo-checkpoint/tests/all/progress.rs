@@ -36,7 +36,7 @@ fn write(disk: &Disk, target: &Path, key: &str) -> Result<usize, Error> {
         }
         let name = writer.next_tensor().unwrap().name.clone();
         let number: usize = name[1..].parse().unwrap();
-        writer.write_f32(&name, &vec![number as f32; ELEMENTS])?;
+        writer.write_f32(&name, &[number as f32; ELEMENTS])?;
         computed += 1;
         if let Some(file) = writer.close_complete()? {
             progress.add(&dir, &file)?;

@@ -23,7 +23,7 @@ const HEAD_BYTES: u64 = 1 << 20;
 enum End {
     EmptyLine,
     Line,
-    EndToken,
+    Token,
 }
 
 /// The documents of one file that is read line by line.
@@ -87,7 +87,7 @@ impl LineDocuments {
                 break;
             };
             let is_blank = line.trim().is_empty();
-            if self.settings.is_end(&line) || is_blank && end != End::EndToken {
+            if self.settings.is_end(&line) || is_blank && end != End::Token {
                 if !document.is_empty() {
                     break;
                 }
@@ -121,7 +121,7 @@ impl LineDocuments {
         let is_end = |line: &[u8]| tokens.iter().any(|token| line.trim_ascii() == token.as_bytes());
         let divided = head.split(|&byte| byte == b'\n').any(is_end);
         self.source = Box::new(Cursor::new(head).chain(source));
-        Ok(if divided { End::EndToken } else { End::EmptyLine })
+        Ok(if divided { End::Token } else { End::EmptyLine })
     }
 
     fn next_json(&mut self) -> Result<Option<String>> {

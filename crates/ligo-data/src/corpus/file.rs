@@ -234,3 +234,26 @@ fn is_description(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
+
+/// The first of the files that are not read, with the reasons, for messages; empty when there are none.
+pub(super) fn described(skipped: &[SkippedFile]) -> String {
+    let names: Vec<String> = skipped
+        .iter()
+        .take(4)
+        .map(|file| format!("`{}` ({})", file.path.display(), file.why))
+        .collect();
+    match skipped.len() {
+        0 => String::new(),
+        n if n > names.len() => format!("; left out are {} and {} more", names.join(", "), n - names.len()),
+        _ => format!("; left out are {}", names.join(", ")),
+    }
+}
+
+/// The first paths, quoted, for messages.
+pub(super) fn quoted<'a>(paths: impl Iterator<Item = &'a Path>) -> String {
+    let mut names: Vec<String> = paths.take(6).map(|path| format!("`{}`", path.display())).collect();
+    if names.len() > 5 {
+        names[5] = "…".to_owned();
+    }
+    names.join(", ")
+}

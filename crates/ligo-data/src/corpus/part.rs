@@ -1,6 +1,6 @@
 //! Which documents of a corpus are meant.
 
-use super::CorpusFile;
+use super::file::CorpusFile;
 use crate::hash::unit_hash;
 
 /// Which documents of a corpus are meant, or which part of each. The choice depends on the text alone (or the file's name), never on the machine,

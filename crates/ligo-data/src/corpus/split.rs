@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::documents::Corpus;
+use super::file::{CorpusFile, Skipped, SkippedFile, quoted};
+use super::part::Part;
 use super::part::{cut, is_held_out};
-use super::{Corpus, CorpusFile, Part, Skipped, SkippedFile, TextSettings};
+use super::settings::TextSettings;
 use crate::role::Role;
 use crate::{Error, Result};
 
@@ -118,7 +121,7 @@ impl TrainValid {
                     side: Side::Train.name(),
                     reason: format!(
                         "{} hold only text that is for validation or tests by its name, such as `{}`",
-                        super::quoted(paths.iter().map(AsRef::as_ref)),
+                        quoted(paths.iter().map(AsRef::as_ref)),
                         corpus.files[0].path.display()
                     ),
                 });
@@ -190,7 +193,7 @@ impl TrainValid {
         let side = if train == 0 { Side::Train } else { Side::Valid };
         if documents == 0 {
             return Err(Error::EmptyCorpus {
-                paths: super::quoted(self.train.files.iter().map(|file| file.path.as_path())),
+                paths: quoted(self.train.files.iter().map(|file| file.path.as_path())),
             });
         }
         if !can_be_cut {

@@ -8,8 +8,8 @@ use super::folder::write_synced;
 use super::partial::Partial;
 use super::progress::Progress;
 use super::read::{PassOutcome, read_batches};
+use super::tokens::{STORE_JSON, TOKENS_BIN, TokenStore};
 use super::writer::{Place, TokenWriter};
-use super::{STORE_JSON, TOKENS_BIN, TokenStore};
 use crate::{Corpus, Error, Note, Result, Tokenizer, Watch};
 
 /// How the work is cut up.

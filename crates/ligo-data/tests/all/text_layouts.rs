@@ -77,7 +77,7 @@ fn what_cannot_be_divided_says_why_and_what_to_do() {
     assert!(matches!(settled(&blank), Err(Error::EmptyCorpus { .. })));
     // A side that got nothing is named when the store is built, too.
     let tokenizer = bpe(&file(folder.path(), "c.txt", words(3, 500)));
-    let apart = TrainValid::from_paths(&[folder.path().join("c.txt")], &[blank.clone()]).unwrap();
+    let apart = TrainValid::from_paths(&[folder.path().join("c.txt")], std::slice::from_ref(&blank)).unwrap();
     let error = TokenStore::build(&folder.path().join("s"), &apart.valid, &tokenizer, Watch::none()).unwrap_err();
     assert!(matches!(error, Error::EmptySide { side: "validation", .. }), "{error}");
 }

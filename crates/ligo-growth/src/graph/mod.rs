@@ -12,8 +12,9 @@ use ligo_ops::Rows;
 
 pub(crate) use matrices::{MatrixGradients, MatrixKey};
 
+use crate::host::host;
 use crate::learned::Along;
-use crate::term::{host, source_name};
+use crate::term::source_name;
 use crate::{Error, Fill, LigoOperator, LinearMap, OperatorTensor, WeightSource};
 use matrices::Matrices;
 use route::{Kept, Route};

@@ -3,7 +3,8 @@ use ligo_arch::{Axis, ParamSpec};
 use ligo_ops::Rows;
 
 use super::matrices::{Matrices, MatrixGradients, MatrixKey};
-use crate::term::{Place, host};
+use crate::host::host;
+use crate::term::Place;
 use crate::{Error, LinearMap, Sharing};
 
 /// The way of one template's tensors through one term: all layers of the small model are widened and mixed at once.

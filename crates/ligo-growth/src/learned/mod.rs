@@ -8,7 +8,8 @@ use ligo_arch::{Axis, ParamSpec, ParamTable, StackName};
 
 pub(crate) use along::Along;
 
-use crate::operators::{growing, matrix};
+use crate::host::matrix;
+use crate::operators::growing;
 use crate::starts::{Side, WidthStarts, prefix, width_name};
 use crate::term::{is_bias, is_lookup, output_axis};
 use crate::{Coverage, DepthInit, Error, Factors, Fill, LigoConfig, LinearMap, OperatorSpec, Sharing, Term};
@@ -304,11 +305,7 @@ impl LigoOperator {
             coverage: if t == 0 { Coverage::Whole } else { Coverage::Outputs },
             ..Term::default()
         });
-        LinearMap {
-            terms: terms.collect(),
-            fill: self.fill(),
-            ..LinearMap::default()
-        }
+        LinearMap::new(terms.collect(), self.fill())
     }
 
     /// The map with the starting values.

@@ -2,23 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::Device;
-use ligo_arch::{ParamTable, Role};
+use ligo_arch::Role;
 
-use super::check::Refusal;
+use super::copies::{Copies, CopyConfig, Copying};
 use super::facts::{Facts, HEADS};
-use super::fpi::{Copies, CopyConfig};
-use super::operator::{Operator, Pair, all};
-use super::selection::{Sources, check_units};
-use crate::depth::stack_from_top;
-use crate::{Coverage, Error, Fill, LinearMap, Term};
+use super::selection::Sources;
+use crate::{Coverage, Fill, LinearMap, Term};
+
+/// The operator with these settings.
+pub(super) const fn operator(config: CopyConfig) -> Copying {
+    Copying {
+        name: "aki",
+        label: "bert2BERT AKI",
+        facts: Facts {
+            about: "bert2BERT's AKI: as FPI, new rows from the layer above, but for normalizations",
+            terms: "2",
+            needs: HEADS,
+            source: "[2110.07143](https://arxiv.org/abs/2110.07143)",
+            ..Facts::OF_COPIES
+        },
+        config,
+        map,
+    }
+}
 
 /// Advanced knowledge initialization: as FPI, but new rows come from the layer above, `Out_2 W[l + 1] Inᵀ` with
 /// `Out_1 = [I; 0]` and `Out_2 = [0; S]`. The last layer, what stands outside all layers, and normalizations use themselves.
 ///
 /// Does not keep the function, and copies of a neuron are not alike.
-fn aki(small: &ParamTable, large: &ParamTable, device: &Device, config: CopyConfig, seed: u64) -> LinearMap {
-    let copies = Copies::new(small, large, device, config, seed);
+fn map(copies: &Copies<'_>) -> LinearMap {
     // Normalizations belong to neither attention nor feed-forward network: theirs are copied within the layer.
     let norms = |takes: bool| {
         let rows = copies.outputs(&|_, _| takes);
@@ -39,44 +51,5 @@ fn aki(small: &ParamTable, large: &ParamTable, device: &Device, config: CopyConf
         coverage: Coverage::Outputs,
         ..Term::default()
     };
-    LinearMap {
-        terms: vec![own, above],
-        fill: Fill::Zero,
-        ..LinearMap::default()
-    }
-}
-
-/// With these settings.
-pub(super) struct Aki(pub(super) CopyConfig);
-
-impl Operator for Aki {
-    fn name(&self) -> &'static str {
-        "aki"
-    }
-
-    fn label(&self) -> &'static str {
-        "bert2BERT AKI"
-    }
-
-    fn facts(&self) -> Facts {
-        Facts {
-            about: "bert2BERT's AKI: as FPI, new rows from the layer above, but for normalizations",
-            terms: "2",
-            needs: HEADS,
-            source: "[2110.07143](https://arxiv.org/abs/2110.07143)",
-            ..Facts::OF_COPIES
-        }
-    }
-
-    fn sources(&self, small: usize, large: usize) -> Vec<Option<usize>> {
-        all(stack_from_top(small, large))
-    }
-
-    fn check(&self, small: &ParamTable, large: &ParamTable) -> Result<(), Refusal> {
-        check_units(small, large)
-    }
-
-    fn build(&self, pair: &Pair<'_>) -> Result<LinearMap, Error> {
-        Ok(aki(pair.small, pair.large, pair.device, self.0, pair.seed))
-    }
+    LinearMap::new(vec![own, above], Fill::Zero)
 }

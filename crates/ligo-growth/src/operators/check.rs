@@ -2,18 +2,11 @@
 
 use ligo_arch::{ParamTable, check_growable};
 
+use super::refusal::Refusal;
 use super::selection::regrouped;
-use super::{OperatorSpec, upcycle};
+use super::spec::OperatorSpec;
+use super::upcycle;
 use crate::Error;
-
-/// Why an operator does not grow a pair.
-#[derive(Debug)]
-pub(super) enum Refusal {
-    /// The pair is none for it.
-    Pair(String),
-    /// Its settings are wrong, for every pair or for this one.
-    Settings(Error),
-}
 
 impl OperatorSpec {
     /// Whether the operator can grow this pair, without building its map.

@@ -3,13 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::Device;
 use ligo_arch::{Axis, ModelConfig, ParamTable, Role};
 
-use super::check::Refusal;
 use super::facts::{Facts, HEADS, Scope};
 use super::layers::identity_factors;
 use super::operator::{Operator, Pair, all};
+use super::refusal::Refusal;
 use super::selection::{check_units, growing};
 use super::zero_blocks::{self, Placement};
 use crate::picks::{Picks, WidthMatrix};
@@ -20,13 +19,14 @@ use crate::{Error, Factors, Fill, LinearMap, Sharing, Term};
 ///
 /// New neurons, heads and layers keep the function of every family, and new channels of the residual stream that of families with
 /// RMSNorm: LayerNorm would subtract another mean.
-pub(super) fn build(
-    small: &ParamTable,
-    large: &ParamTable,
-    device: &Device,
-    initializer_range: f64,
-    seed: u64,
-) -> LinearMap {
+fn map(pair: &Pair<'_>) -> LinearMap {
+    let Pair {
+        small,
+        large,
+        device,
+        initializer_range,
+        seed,
+    } = *pair;
     let shrink = (small.size(Axis::HIDDEN) as f64 / large.size(Axis::HIDDEN) as f64).sqrt();
     let gains: BTreeMap<_, _> = growing(small, large)
         .map(|(axis, size)| {
@@ -35,25 +35,16 @@ pub(super) fn build(
         })
         .collect();
     let term = Term {
-        depth: zero_blocks::own_lists(small, large, device, Placement::Interposed),
-        out: identity_factors(small, large, device),
+        depth: zero_blocks::own_lists(pair, Placement::Interposed),
+        out: identity_factors(pair),
         roles: BTreeMap::from([(Role::NormWeight, Factors::of(Sharing::Shared, gains))]),
         ..Term::default()
     };
-    LinearMap {
-        terms: vec![term],
-        fill: Fill::Silent {
-            initializer_range,
-            seed,
-        },
-        ..LinearMap::default()
-    }
-}
-
-/// The large model with the small one's ε times `D1/D2`.
-pub(super) fn adjust(small: &ModelConfig, large: &ModelConfig) -> ModelConfig {
-    let [old, new] = [small, large].map(|config| config.sizes().hidden as f64);
-    large.with_norm_epsilon(small.norm_epsilon() * old / new)
+    let fill = Fill::Silent {
+        initializer_range,
+        seed,
+    };
+    LinearMap::new(vec![term], fill)
 }
 
 /// New channels, neurons, heads and layers, all without effect.
@@ -86,17 +77,13 @@ impl Operator for Expansions {
         check_units(small, large)
     }
 
+    /// The large model with the small one's ε times `D1/D2`.
     fn adjust(&self, small: &ModelConfig, large: &ModelConfig) -> ModelConfig {
-        adjust(small, large)
+        let [old, new] = [small, large].map(|config| config.sizes().hidden as f64);
+        large.with_norm_epsilon(small.norm_epsilon() * old / new)
     }
 
     fn build(&self, pair: &Pair<'_>) -> Result<LinearMap, Error> {
-        Ok(build(
-            pair.small,
-            pair.large,
-            pair.device,
-            pair.initializer_range,
-            pair.seed,
-        ))
+        Ok(map(pair))
     }
 }

@@ -1,14 +1,13 @@
 //! HyperCloning (Samragh et al., arXiv 2409.12903): every channel occurs n times.
 
-use burn::tensor::Device;
 use ligo_arch::{Axis, ParamTable};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use super::check::Refusal;
 use super::facts::{Facts, Scope};
 use super::operator::{Operator, Pair, all};
+use super::refusal::Refusal;
 use super::selection::{Choice, Selection, check_units, growing, regrouped};
 use super::zero_blocks::{self, Placement};
 use crate::picks::{Picks, WidthMatrix};
@@ -63,39 +62,29 @@ impl CloningForm {
 
 /// Exact for every family whose heads keep their size. Query heads may become more where key heads do not; layers that are added do
 /// nothing, see [`zero_blocks`].
-pub(super) fn build(
-    small: &ParamTable,
-    large: &ParamTable,
-    device: &Device,
-    config: CloningConfig,
-    seed: u64,
-) -> LinearMap {
+fn map(pair: &Pair<'_>, config: CloningConfig) -> LinearMap {
+    let Pair { small, large, seed, .. } = *pair;
     let copies = Selection::new(small, large, Choice::Cyclic, seed);
     // `Out = [I; …; I]`: a tied decoder sums the copies, and its columns cannot be divided. What it reads is.
     let outputs = |takes: &dyn Fn(usize) -> bool| {
-        copies.factors(
-            small,
-            large,
-            device,
-            &|axis, sources, i| match (takes(sources.occurrence(i)), axis) {
-                (false, _) => 0.0,
-                (true, Axis::HEAD_INPUT) => 1.0 / sources.copies(i) as f64,
-                (true, _) => 1.0,
-            },
-        )
+        copies.factors(pair, &|axis, sources, i| match (takes(sources.occurrence(i)), axis) {
+            (false, _) => 0.0,
+            (true, Axis::HEAD_INPUT) => 1.0 / sources.copies(i) as f64,
+            (true, _) => 1.0,
+        })
     };
     let symmetric = Term {
-        depth: zero_blocks::depth(small, large, device, Placement::Interposed),
+        depth: zero_blocks::depth(pair, Placement::Interposed),
         out: outputs(&|_| true),
-        input: Some(copies.factors(small, large, device, &|_, sources, i| 1.0 / sources.copies(i) as f64)),
+        input: Some(copies.factors(pair, &|_, sources, i| 1.0 / sources.copies(i) as f64)),
         ..Term::default()
     };
     let mut terms = Vec::new();
     if config.form.is_noisy() {
         terms.push(Term {
             depth: symmetric.depth.clone(),
-            out: shuffled(small, large, device, seed, true, &|_, _| 1.0),
-            input: Some(shuffled(small, large, device, seed, false, &|copy, copies| {
+            out: shuffled(pair, true, &|_, _| 1.0),
+            input: Some(shuffled(pair, false, &|copy, copies| {
                 let share = match config.form.is_diagonal() {
                     true => 1.0,
                     false => 1.0 / copies as f64,
@@ -110,7 +99,7 @@ pub(super) fn build(
         let own = |copy: usize| Term {
             depth: symmetric.depth.clone(),
             out: outputs(&|c| c == copy),
-            input: Some(copies.factors(small, large, device, &|_, sources, i| {
+            input: Some(copies.factors(pair, &|_, sources, i| {
                 f64::from(u8::from(sources.occurrence(i) == copy))
             })),
             coverage: Coverage::Outputs,
@@ -126,18 +115,16 @@ pub(super) fn build(
     } else {
         terms.insert(0, symmetric);
     }
-    LinearMap {
-        terms,
-        fill: Fill::Identity,
-        ..LinearMap::default()
-    }
+    LinearMap::new(terms, Fill::Identity)
 }
 
 /// Every width must be a whole multiple, for `diagonal` the same one where it grows at all.
-pub(super) fn check(small: &ParamTable, large: &ParamTable, config: CloningConfig) -> Result<(), Refusal> {
+fn check(small: &ParamTable, large: &ParamTable, config: CloningConfig) -> Result<(), Refusal> {
     if !(config.noise >= 0.0 && config.noise.is_finite()) {
-        let message = format!("noise must be 0 or more, found {}", config.noise);
-        return Err(Refusal::Settings(Error::Settings(message)));
+        return Err(Refusal::settings(format!(
+            "noise must be 0 or more, found {}",
+            config.noise
+        )));
     }
     let mut factor = None;
     for (axis, size) in growing(small, large) {
@@ -179,14 +166,14 @@ fn alternating(copy: usize, copies: usize) -> f64 {
 
 /// Permutations `[P₁; …; P_n]`, each times `value(copy, copies)`. Of outputs each copy has its own, with random signs; of inputs
 /// all copies have the same, so that values which sum to zero over the copies cancel.
-fn shuffled(
-    small: &ParamTable,
-    large: &ParamTable,
-    device: &Device,
-    seed: u64,
-    outputs: bool,
-    value: &dyn Fn(usize, usize) -> f64,
-) -> Factors {
+fn shuffled(pair: &Pair<'_>, outputs: bool, value: &dyn Fn(usize, usize) -> f64) -> Factors {
+    let Pair {
+        small,
+        large,
+        device,
+        seed,
+        ..
+    } = *pair;
     let matrices = growing(small, large).map(|(axis, size)| {
         let old = small.size(axis);
         let mut picks = Vec::with_capacity(size);
@@ -244,6 +231,6 @@ impl Operator for CloningConfig {
     }
 
     fn build(&self, pair: &Pair<'_>) -> Result<LinearMap, Error> {
-        Ok(build(pair.small, pair.large, pair.device, *self, pair.seed))
+        Ok(map(pair, *self))
     }
 }

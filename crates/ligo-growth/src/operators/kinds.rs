@@ -2,20 +2,20 @@
 
 use ligo_arch::ModelConfig;
 
-use super::OperatorSpec;
+use super::operator::Operator;
 
 /// The large model, in which each layer is of the kind of the one it comes from. A layer that comes from none is of the kind that the configuration
 /// gives it.
-pub(super) fn adjust(operator: &OperatorSpec, small: &ModelConfig, large: &ModelConfig) -> ModelConfig {
+pub(super) fn adjust(operator: &dyn Operator, small: &ModelConfig, large: &ModelConfig) -> ModelConfig {
     large.with_layers_of(small, &sources(operator, small.sizes().layers, large.sizes().layers))
 }
 
 /// For each layer of the large model the small model's that it comes from.
-fn sources(operator: &OperatorSpec, small: usize, large: usize) -> Vec<Option<usize>> {
+fn sources(operator: &dyn Operator, small: usize, large: usize) -> Vec<Option<usize>> {
     if small == 0 || large < small {
         return vec![None; large];
     }
-    operator.operator().sources(small, large)
+    operator.sources(small, large)
 }
 
 #[cfg(test)]
@@ -25,7 +25,7 @@ mod tests {
     use ligo_arch::{Resize, Size};
     use serde_json::{Value, json};
 
-    use super::super::{Growth, Scope};
+    use super::super::{Growth, OperatorSpec, Scope};
     use super::*;
 
     /// Five layers, of which the second and the last have a window.

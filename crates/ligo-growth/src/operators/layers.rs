@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use ligo_arch::{ParamTable, StackName};
 
-use super::matrix;
 use super::operator::{Pair, all, own};
 use super::selection::growing;
 use crate::depth::{check_list, one_hot};
+use crate::host::matrix;
 use crate::picks::{Picks, WidthMatrix};
 use crate::{Error, Factors, Fill, LinearMap, Sharing, Term};
 
@@ -55,41 +55,34 @@ pub(super) fn own_layers(pair: &Pair<'_>, fill: Fill) -> LinearMap {
 
 /// The same one-hot coefficients for every module of a stack; `None` is a layer without a source.
 pub(super) fn depth_of(
-    small: &ParamTable,
-    large: &ParamTable,
+    pair: &Pair<'_>,
     lists: &BTreeMap<StackName, Vec<Option<usize>>>,
-    device: &Device,
 ) -> BTreeMap<(StackName, &'static str), Tensor<2>> {
     let mut depth = BTreeMap::new();
     for (stack, list) in lists {
-        let layers = small.depth(stack);
-        for module in large.modules(stack) {
+        let layers = pair.small.depth(stack);
+        for module in pair.large.modules(stack) {
             let values = one_hot(list, layers);
-            depth.insert((*stack, module), matrix(values, list.len(), layers, device));
+            depth.insert((*stack, module), matrix(values, list.len(), layers, pair.device));
         }
     }
     depth
 }
 
 fn copying(pair: &Pair<'_>, lists: BTreeMap<StackName, Vec<Option<usize>>>, fill: Fill) -> LinearMap {
-    let Pair {
-        small, large, device, ..
-    } = *pair;
-    let depth = depth_of(small, large, &lists, device);
     let term = Term {
-        depth,
-        out: identity_factors(small, large, device),
+        depth: depth_of(pair, &lists),
+        out: identity_factors(pair),
         ..Term::default()
     };
-    LinearMap {
-        terms: vec![term],
-        fill,
-        ..LinearMap::default()
-    }
+    LinearMap::new(vec![term], fill)
 }
 
 /// `[I; 0]` for every axis that grows.
-pub(super) fn identity_factors(small: &ParamTable, large: &ParamTable, device: &Device) -> Factors {
+pub(super) fn identity_factors(pair: &Pair<'_>) -> Factors {
+    let Pair {
+        small, large, device, ..
+    } = *pair;
     let own = growing(small, large).filter(|(axis, _)| large.repeat(*axis).is_none());
     let matrices = own.map(|(axis, size)| {
         let old = small.size(axis);

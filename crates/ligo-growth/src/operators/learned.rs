@@ -2,9 +2,9 @@
 
 use ligo_arch::ParamTable;
 
-use super::check::Refusal;
 use super::facts::Facts;
 use super::operator::{Operator, Pair, all, own};
+use super::refusal::Refusal;
 use super::selection::check_units;
 use crate::depth::{interpose, stack};
 use crate::{DepthInit, Error, LigoConfig, LigoOperator, LinearMap, WidthInit};

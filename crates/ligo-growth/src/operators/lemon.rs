@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use burn::tensor::Device;
 use ligo_arch::{Axis, ModelConfig, NormKind, NormPlace, ParamTable, Role};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use super::check::Refusal;
 use super::facts::{Facts, Scope};
 use super::operator::{Operator, Pair, all};
+use super::refusal::Refusal;
 use super::selection::{Choice, Selection, Sources, check_units};
 use super::zero_blocks::{self, Placement};
 use crate::picks::WidthMatrix;
@@ -66,14 +65,14 @@ pub enum Split {
 /// different things. Layers that are added do nothing, see [`zero_blocks`].
 ///
 /// Families that normalize what a layer passes on must have a residual stream of a whole multiple.
-pub(super) fn build(
-    small: &ParamTable,
-    large: &ParamTable,
-    device: &Device,
-    config: LemonConfig,
-    initializer_range: f64,
-    seed: u64,
-) -> LinearMap {
+fn map(pair: &Pair<'_>, config: LemonConfig) -> LinearMap {
+    let Pair {
+        small,
+        large,
+        device,
+        initializer_range,
+        seed,
+    } = *pair;
     let (choice, spread, fill) = match config.split {
         Split::Channel => (Choice::Balanced, config.spread, Fill::Identity),
         // Its copies stand as `Fill::FanOut` takes them to.
@@ -122,23 +121,13 @@ pub(super) fn build(
     }
     let factors = |matrices| Factors::of(Sharing::Shared, matrices).with_repeats(small, large);
     let term = Term {
-        depth: zero_blocks::depth(small, large, device, config.placement),
+        depth: zero_blocks::depth(pair, config.placement),
         out: factors(out),
         roles: BTreeMap::from([(Role::NormWeight, factors(gains)), (Role::NormBias, factors(shifts))]),
         input: Some(factors(input)),
         ..Term::default()
     };
-    LinearMap {
-        terms: vec![term],
-        fill,
-        ..LinearMap::default()
-    }
-}
-
-/// The large model with the small one's ε times `η²`.
-pub(super) fn adjust(small: &ModelConfig, large: &ModelConfig) -> ModelConfig {
-    let eta = Stream::new(&small.table(), &large.table()).eta();
-    large.with_norm_epsilon(small.norm_epsilon() * eta * eta)
+    LinearMap::new(vec![term], fill)
 }
 
 /// Axes with a rule of their own.
@@ -149,14 +138,16 @@ fn rng(seed: u64, axis: Axis) -> impl Rng {
 }
 
 /// Where layers normalize what they pass on, and with LayerScale, the residual stream must be a whole multiple.
-pub(super) fn check(small: &ParamTable, large: &ParamTable, config: LemonConfig) -> Result<(), Refusal> {
+fn check(small: &ParamTable, large: &ParamTable, config: LemonConfig) -> Result<(), Refusal> {
     if !(0.0..1.0).contains(&config.spread) {
         let message = format!("spread must be from 0 to below 1, found {}", config.spread);
-        return Err(Refusal::Settings(Error::Settings(message)));
+        return Err(Refusal::settings(message));
     }
     if !(config.scale >= 0.0 && config.scale.is_finite()) {
-        let message = format!("scale must be 0 or more, found {}", config.scale);
-        return Err(Refusal::Settings(Error::Settings(message)));
+        return Err(Refusal::settings(format!(
+            "scale must be 0 or more, found {}",
+            config.scale
+        )));
     }
     let without_effect = match config.split {
         Split::Weight if config.spread != SPREAD => {
@@ -168,7 +159,7 @@ pub(super) fn check(small: &ParamTable, large: &ParamTable, config: LemonConfig)
         _ => None,
     };
     if let Some(message) = without_effect {
-        return Err(Refusal::Settings(Error::Settings(message.into())));
+        return Err(Refusal::settings(message));
     }
     let refuse = |reason: &str| Err(Refusal::Pair(reason.into()));
     let Some(norm) = large.norm() else {
@@ -310,18 +301,13 @@ impl Operator for LemonConfig {
         check(small, large, *self)
     }
 
+    /// The large model with the small one's ε times `η²`.
     fn adjust(&self, small: &ModelConfig, large: &ModelConfig) -> ModelConfig {
-        adjust(small, large)
+        let eta = Stream::new(&small.table(), &large.table()).eta();
+        large.with_norm_epsilon(small.norm_epsilon() * eta * eta)
     }
 
     fn build(&self, pair: &Pair<'_>) -> Result<LinearMap, Error> {
-        Ok(build(
-            pair.small,
-            pair.large,
-            pair.device,
-            *self,
-            pair.initializer_range,
-            pair.seed,
-        ))
+        Ok(map(pair, *self))
     }
 }

@@ -2,10 +2,10 @@
 
 use ligo_arch::ParamTable;
 
-use super::check::Refusal;
 use super::facts::Facts;
 use super::layers;
 use super::operator::{Operator, Pair};
+use super::refusal::Refusal;
 use crate::{Error, LinearMap};
 
 /// For each layer of the large model the small model's that it copies; new channels start fresh.

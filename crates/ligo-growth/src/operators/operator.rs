@@ -3,8 +3,8 @@
 use burn::tensor::Device;
 use ligo_arch::{ModelConfig, ParamTable};
 
-use super::check::Refusal;
 use super::facts::Facts;
+use super::refusal::Refusal;
 use crate::{Error, Fill, LinearMap};
 
 /// The pair of models that a map is built for, and what fresh weights are drawn from.

@@ -37,10 +37,6 @@ impl Operator for Scratch {
     }
 
     fn build(&self, pair: &Pair<'_>) -> Result<LinearMap, Error> {
-        Ok(LinearMap {
-            terms: Vec::new(),
-            fill: pair.fresh(),
-            ..LinearMap::default()
-        })
+        Ok(LinearMap::new(Vec::new(), pair.fresh()))
     }
 }

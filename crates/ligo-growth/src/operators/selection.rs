@@ -8,7 +8,8 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use super::check::Refusal;
+use super::operator::Pair;
+use super::refusal::Refusal;
 use crate::picks::{Picks, WidthMatrix};
 use crate::{Factors, Sharing, init};
 
@@ -200,14 +201,8 @@ impl Selection {
     }
 
     /// As [`Selection::matrices`], with those of axes that repeat others.
-    pub(super) fn factors(
-        &self,
-        small: &ParamTable,
-        large: &ParamTable,
-        device: &Device,
-        value: &dyn Fn(Axis, &Sources, usize) -> f64,
-    ) -> Factors {
-        Factors::of(Sharing::Shared, self.matrices(device, value)).with_repeats(small, large)
+    pub(super) fn factors(&self, pair: &Pair<'_>, value: &dyn Fn(Axis, &Sources, usize) -> f64) -> Factors {
+        Factors::of(Sharing::Shared, self.matrices(pair.device, value)).with_repeats(pair.small, pair.large)
     }
 }
 

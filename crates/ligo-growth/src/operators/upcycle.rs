@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::Device;
 use ligo_arch::{Axis, ParamTable};
 use serde::{Deserialize, Serialize};
 
-use super::check::Refusal;
 use super::facts::{Facts, Scope};
 use super::layers::depth_of;
 use super::operator::{Operator, Pair, own};
+use super::refusal::Refusal;
 use crate::experts::Difference;
 use crate::picks::{Picks, WidthMatrix};
 use crate::{Error, Factors, Fill, LinearMap, Sharing, Term};
@@ -28,14 +27,14 @@ pub struct UpcycleConfig {
 
 /// All else is as it was. Which tensors experts copy stands in the small model's table ([`ligo_arch::ModelConfig::table_for`]); expert `i` of many is expert
 /// `i` modulo their number, and so is its row of the router. A router of a dense model is fresh.
-pub(super) fn build(
-    small: &ParamTable,
-    large: &ParamTable,
-    device: &Device,
-    config: UpcycleConfig,
-    initializer_range: f64,
-    seed: u64,
-) -> LinearMap {
+fn map(pair: &Pair<'_>, config: UpcycleConfig) -> LinearMap {
+    let Pair {
+        small,
+        large,
+        device,
+        initializer_range,
+        seed,
+    } = *pair;
     let lists = large
         .depths()
         .map(|(stack, depth)| (stack, (0..depth).map(Some).collect()));
@@ -43,29 +42,27 @@ pub(super) fn build(
     let routed = Picks::new(few, (0..many).map(|i| (i % few.max(1), 1.0)));
     let matrices = BTreeMap::from([(Axis::EXPERTS, vec![WidthMatrix::picking(routed, device)])]);
     let term = Term {
-        depth: depth_of(small, large, &lists.collect(), device),
+        depth: depth_of(pair, &lists.collect()),
         out: Factors::of(Sharing::Shared, matrices),
         ..Term::default()
     };
-    LinearMap {
-        terms: vec![term],
-        fill: Fill::Experts {
-            initializer_range,
-            difference: Difference {
-                noise: config.noise,
-                drop: config.drop,
-                seed,
-            },
+    let fill = Fill::Experts {
+        initializer_range,
+        difference: Difference {
+            noise: config.noise,
+            drop: config.drop,
+            seed,
         },
-        ..LinearMap::default()
-    }
+    };
+    LinearMap::new(vec![term], fill)
 }
 
 /// Experts are all that may grow.
-pub(super) fn check(small: &ParamTable, large: &ParamTable, config: UpcycleConfig) -> Result<(), Refusal> {
+fn check(small: &ParamTable, large: &ParamTable, config: UpcycleConfig) -> Result<(), Refusal> {
     let wrong = |setting: &str, found: f64, expected: &str| {
-        let message = format!("{setting} must be {expected}, found {found}");
-        Err(Refusal::Settings(Error::Settings(message)))
+        Err(Refusal::settings(format!(
+            "{setting} must be {expected}, found {found}"
+        )))
     };
     if !(config.noise >= 0.0 && config.noise.is_finite()) {
         return wrong("noise", config.noise, "0 or more");
@@ -133,13 +130,6 @@ impl Operator for UpcycleConfig {
     }
 
     fn build(&self, pair: &Pair<'_>) -> Result<LinearMap, Error> {
-        Ok(build(
-            pair.small,
-            pair.large,
-            pair.device,
-            *self,
-            pair.initializer_range,
-            pair.seed,
-        ))
+        Ok(map(pair, *self))
     }
 }

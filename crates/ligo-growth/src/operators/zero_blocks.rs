@@ -3,16 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use ligo_arch::{NormPlace, ParamTable, Role, StackName};
 use serde::{Deserialize, Serialize};
 
-use super::check::Refusal;
 use super::facts::{Facts, Scope};
-use super::matrix;
 use super::operator::{Operator, Pair, all};
+use super::refusal::Refusal;
 use crate::depth::{grouped, interpose, one_hot, repeat_top};
-use crate::{Error, Factors, Fill, LinearMap, Term};
+use crate::host::matrix;
+use crate::{Error, Fill, LinearMap, Term};
 
 /// Settings of [`OperatorSpec::ZeroBlocks`](crate::OperatorSpec::ZeroBlocks).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,96 +46,72 @@ impl Placement {
     }
 }
 
-/// Exact: where layers normalize what they read, and, but for the ε of their normalizations, where they normalize what they pass on.
-pub(super) fn build(small: &ParamTable, large: &ParamTable, device: &Device, config: ZeroBlocksConfig) -> LinearMap {
-    let term = Term {
-        depth: depth(small, large, device, config.placement),
-        out: Factors::default(),
-        ..Term::default()
-    };
-    LinearMap {
-        terms: vec![term],
-        fill: Fill::Identity,
-        ..LinearMap::default()
-    }
-}
-
-/// Every width stays.
-pub(super) fn check(small: &ParamTable, large: &ParamTable) -> Result<(), Refusal> {
-    let grown = large.sizes().find(|(axis, size)| small.size(*axis) != *size);
-    match grown {
-        None => Ok(()),
-        Some((axis, size)) => Err(Refusal::Pair(format!(
-            "it adds layers and keeps every width, and {axis} grows from {} to {size}",
-            small.size(axis)
-        ))),
-    }
-}
-
 /// The first copy of each layer is the layer itself; in the others, what writes to the residual stream is zero
 /// ([`ParamTable::writes_residual`]).
 ///
 /// A layer that normalizes the sum of its input and output (post-norm) would normalize again what it passes on. There the last copy
 /// has the gain and shift of the layer's last normalization, and all before it and between have none
 /// ([`Fill::Identity`]): normalizing twice is normalizing once, up to ε (LEMON's code, arXiv 2310.07999).
-pub(super) fn depth(
-    small: &ParamTable,
-    large: &ParamTable,
-    device: &Device,
-    placement: Placement,
-) -> BTreeMap<(StackName, &'static str), Tensor<2>> {
-    let mut depth = BTreeMap::new();
-    for (stack, layers) in large.depths() {
-        let known = small.depth(stack);
-        let list = placement.list(known, layers);
-        let copies: Vec<Option<usize>> = list.iter().copied().map(Some).collect();
-        let firsts = firsts(&list);
-        let lasts = lasts(&list);
-        let after = norms_after(large, stack);
-        for module in large.modules(stack) {
-            let list = match after.iter().position(|norm| *norm == module) {
-                Some(i) if i + 1 == after.len() => &lasts,
-                Some(_) => &firsts,
-                None if writes_residual(large, stack, module) => &firsts,
-                None => &copies,
-            };
-            depth.insert((stack, module), matrix(one_hot(list, known), layers, known, device));
+pub(super) fn depth(pair: &Pair<'_>, placement: Placement) -> BTreeMap<(StackName, &'static str), Tensor<2>> {
+    by_module(pair, placement, &|stack, module| {
+        let after = norms_after(pair.large, stack);
+        match after.iter().position(|norm| *norm == module) {
+            Some(i) if i + 1 == after.len() => Kept::Last,
+            Some(_) => Kept::First,
+            None if writes_residual(pair.large, stack, module) => Kept::First,
+            None => Kept::All,
         }
-    }
-    depth
+    })
 }
 
 /// As [`depth`], with nothing of a layer without effect but what makes it one: the rest starts fresh.
-pub(super) fn own_lists(
-    small: &ParamTable,
-    large: &ParamTable,
-    device: &Device,
+pub(super) fn own_lists(pair: &Pair<'_>, placement: Placement) -> BTreeMap<(StackName, &'static str), Tensor<2>> {
+    by_module(
+        pair,
+        placement,
+        &|stack, module| match norms_after(pair.large, stack).pop() == Some(module) {
+            true => Kept::Last,
+            false => Kept::First,
+        },
+    )
+}
+
+/// The copies of a layer that keep a module of it.
+#[derive(Clone, Copy)]
+enum Kept {
+    All,
+    First,
+    Last,
+}
+
+impl Kept {
+    /// What each layer copies of the module, of a list of what they copy of any: copies of a layer stand in a row.
+    fn of(self, list: &[usize]) -> Vec<Option<usize>> {
+        let keeps = |i: usize| match self {
+            Self::All => true,
+            Self::First => i == 0 || list[i] != list[i - 1],
+            Self::Last => list.get(i + 1) != Some(&list[i]),
+        };
+        (0..list.len()).map(|i| keeps(i).then_some(list[i])).collect()
+    }
+}
+
+/// One-hot coefficients of every module, of which these copies are kept.
+fn by_module(
+    pair: &Pair<'_>,
     placement: Placement,
+    kept: &dyn Fn(StackName, &'static str) -> Kept,
 ) -> BTreeMap<(StackName, &'static str), Tensor<2>> {
     let mut depth = BTreeMap::new();
-    for (stack, layers) in large.depths() {
-        let known = small.depth(stack);
+    for (stack, layers) in pair.large.depths() {
+        let known = pair.small.depth(stack);
         let list = placement.list(known, layers);
-        let (firsts, lasts) = (firsts(&list), lasts(&list));
-        let last_norm = norms_after(large, stack).pop();
-        for module in large.modules(stack) {
-            let list = if last_norm == Some(module) { &lasts } else { &firsts };
-            depth.insert((stack, module), matrix(one_hot(list, known), layers, known, device));
+        for module in pair.large.modules(stack) {
+            let values = one_hot(&kept(stack, module).of(&list), known);
+            depth.insert((stack, module), matrix(values, layers, known, pair.device));
         }
     }
     depth
-}
-
-/// The first copy of each layer; no source for the others.
-fn firsts(list: &[usize]) -> Vec<Option<usize>> {
-    let is_first = |i: usize| i == 0 || list[i] != list[i - 1];
-    (0..list.len()).map(|i| is_first(i).then_some(list[i])).collect()
-}
-
-/// The last copy of each layer; no source for the others.
-fn lasts(list: &[usize]) -> Vec<Option<usize>> {
-    let is_last = |i: usize| list.get(i + 1) != Some(&list[i]);
-    (0..list.len()).map(|i| is_last(i).then_some(list[i])).collect()
 }
 
 /// The modules with which a layer normalizes sums of its input and output, in their order; none where it normalizes what it reads.
@@ -179,11 +155,24 @@ impl Operator for ZeroBlocksConfig {
         all(self.placement.list(small, large))
     }
 
+    /// Every width stays.
     fn check(&self, small: &ParamTable, large: &ParamTable) -> Result<(), Refusal> {
-        check(small, large)
+        let grown = large.sizes().find(|(axis, size)| small.size(*axis) != *size);
+        match grown {
+            None => Ok(()),
+            Some((axis, size)) => Err(Refusal::Pair(format!(
+                "it adds layers and keeps every width, and {axis} grows from {} to {size}",
+                small.size(axis)
+            ))),
+        }
     }
 
+    /// Exact: where layers normalize what they read, and, but for the ε of their normalizations, where they normalize what they pass on.
     fn build(&self, pair: &Pair<'_>) -> Result<LinearMap, Error> {
-        Ok(build(pair.small, pair.large, pair.device, *self))
+        let term = Term {
+            depth: depth(pair, self.placement),
+            ..Term::default()
+        };
+        Ok(LinearMap::new(vec![term], Fill::Identity))
     }
 }

@@ -1,6 +1,6 @@
 //! Going back to the last checkpoint after a step or an evaluation that is not finite.
 
-use super::Session;
+use super::session::Session;
 use crate::{Error, Event, Rollback};
 
 impl Session<'_, '_> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::Session;
+use super::session::Session;
 use super::sharded::Elsewhere;
 use crate::checkpoint::Purpose;
 use crate::collective::{as_first_says, check_replicas};

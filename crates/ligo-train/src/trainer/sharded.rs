@@ -56,10 +56,10 @@ pub(super) struct Elsewhere<'t, 'a> {
 impl<'t, 'a> Elsewhere<'t, 'a> {
     pub(super) fn of(trainer: &'t Trainer<'a>) -> Self {
         let shares = trainer.shares.as_ref();
-        let left = shares.map(|shares| moments_elsewhere(shares, &trainer.optimizer).collect());
+        let left = shares.map(|shares| moments_elsewhere(shares, &trainer.optimizer).collect::<Vec<_>>());
         Self {
             trainer,
-            left: left.unwrap_or_else(Vec::new).into_iter(),
+            left: left.unwrap_or_default().into_iter(),
         }
     }
 

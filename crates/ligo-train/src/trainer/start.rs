@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{Session, Trainer};
+use super::Trainer;
+use super::session::Session;
 use crate::checkpoint::{Checkpoints, RunIdentity};
 use crate::collective::{broadcast_progress, broadcast_state, check_agreement, hash_of};
 use crate::log::Log;

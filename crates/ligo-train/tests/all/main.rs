@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod averages;
+mod branches;
 mod continuations;
 mod faults;
 mod meter;

@@ -16,12 +16,11 @@ use ligo_growth::{LigoConfig, LigoOperator, MemorySource};
 use ligo_metrics::{Record, read};
 use ligo_models::Inputs;
 use ligo_train::{
-    Average, Collective, DistillObjective, Distillation, Error, Event, FailedSavePolicy, Freeze, LayerDrop, Learner,
-    Leaves, NonFinitePolicy, Objective, OperatorObjective, OptimizerKind, Outcome, RunData, StepContext, Submodels,
-    ThreadRank, TokenDropping, TrainConfig, TrainResult, Trainer,
+    Average, Collective, DistillObjective, Error, Event, FailedSavePolicy, Learner, Leaves, NonFinitePolicy, Objective,
+    OperatorObjective, OptimizerKind, Outcome, RunData, StepContext, ThreadRank, TrainConfig, TrainResult, Trainer,
 };
 
-use crate::toy::{self, Toy, Watcher, bits, config, run, timeless};
+use crate::toy::{self, Toy, Watcher, bits, run, timeless, with_micro_batches};
 
 /// Weights, moments and updates as bits.
 type Bits = (BTreeMap<String, Vec<u32>>, u64);
@@ -179,14 +178,6 @@ fn together(size: usize, dir: &Path, config: &TrainConfig, stop: Option<u64>) ->
     Setup::new(config, stop).together(size, dir)
 }
 
-fn with_micro_batches(accumulation: usize) -> TrainConfig {
-    TrainConfig {
-        accumulation,
-        batch_size: 2,
-        ..config()
-    }
-}
-
 fn numbers(dir: &Path) -> Vec<(u64, u64, u64)> {
     let numbers = |record: Record| match record {
         Record::Train(r) => Some((r.step, r.loss.to_bits(), r.grad_norm.to_bits())),
@@ -292,44 +283,27 @@ fn whatever_a_step_leaves_out_ranks_leave_out_too() {
         change(&mut config);
         config
     };
-    let layer_drop = Some(LayerDrop {
-        max_rate: 0.6,
-        ..LayerDrop::default()
-    });
     let schedules = [
         ("plain", with(&|_| {})),
-        ("layer drop", with(&|c| c.layer_drop = layer_drop)),
+        ("layer drop", with(&|c| c.layer_drop = toy::layer_drop())),
         (
             "token drop",
             with(&|c| {
-                c.token_drop = Some(TokenDropping {
-                    rate: 0.4,
-                    ..TokenDropping::default()
-                });
+                c.token_drop = toy::token_drop();
             }),
         ),
         (
             "sub-models",
             with(&|c| {
-                c.submodels = Some(Submodels {
-                    block: Some(1),
-                    share: 0.5,
-                });
+                c.submodels = toy::submodels();
             }),
         ),
         (
             "freeze and distillation",
             with(&|c| {
-                c.layer_drop = layer_drop;
-                c.freeze = Some(Freeze {
-                    layers: 2,
-                    share: 0.5,
-                    ..Freeze::default()
-                });
-                c.distillation = Some(Distillation {
-                    share: 0.5,
-                    ..Distillation::default()
-                });
+                c.layer_drop = toy::layer_drop();
+                c.freeze = toy::freeze();
+                c.distillation = toy::distillation();
             }),
         ),
     ];

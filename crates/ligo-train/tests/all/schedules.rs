@@ -8,7 +8,7 @@ use ligo_train::{
     PretrainObjective, Rewarm, Spent, StepContext, StepCost, Submodels, TokenDropping, TrainConfig, Trainer, Work,
 };
 
-use crate::toy::{Toy, Watcher, bits, config, run, timeless};
+use crate::toy::{self, Toy, Watcher, bits, config, run, timeless};
 
 /// One FLOP for each layer that runs forward, another for each that is trained, a hundred for the teacher.
 struct Layered(usize);
@@ -55,60 +55,28 @@ fn schedules() -> Vec<(&'static str, TrainConfig)> {
         (
             "layer-drop",
             with(&|c| {
-                c.layer_drop = Some(LayerDrop {
-                    max_rate: 0.6,
-                    ..LayerDrop::default()
-                });
+                c.layer_drop = toy::layer_drop();
             }),
         ),
-        (
-            "token-drop",
-            with(&|c| {
-                c.token_drop = Some(TokenDropping {
-                    rate: 0.4,
-                    ..TokenDropping::default()
-                })
-            }),
-        ),
+        ("token-drop", with(&|c| c.token_drop = toy::token_drop())),
         (
             "submodels",
             with(&|c| {
-                c.submodels = Some(Submodels {
-                    block: Some(1),
-                    share: 0.5,
-                });
+                c.submodels = toy::submodels();
             }),
         ),
         (
             "freeze",
             with(&|c| {
-                c.freeze = Some(Freeze {
-                    layers: 2,
-                    share: 0.5,
-                    ..Freeze::default()
-                });
+                c.freeze = toy::freeze();
             }),
         ),
-        (
-            "distillation",
-            with(&|c| {
-                c.distillation = Some(Distillation {
-                    share: 0.5,
-                    ..Distillation::default()
-                })
-            }),
-        ),
+        ("distillation", with(&|c| c.distillation = toy::distillation())),
         (
             "everything",
             with(&|c| {
-                c.layer_drop = Some(LayerDrop {
-                    max_rate: 0.6,
-                    ..LayerDrop::default()
-                });
-                c.token_drop = Some(TokenDropping {
-                    rate: 0.4,
-                    ..TokenDropping::default()
-                });
+                c.layer_drop = toy::layer_drop();
+                c.token_drop = toy::token_drop();
                 c.submodels = Some(Submodels {
                     block: Some(2),
                     share: 0.25,

@@ -5,11 +5,11 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::toy::{Toy, Watcher, config, run, timeless};
+use crate::toy::{self, Toy, Watcher, run, timeless, with_micro_batches};
 use ligo_checkpoint::{Change, Disk};
 use ligo_train::{
-    Average, Collective, Error, Event, FailedSavePolicy, Freeze, HostMoments, LayerDrop, OptimizerKind, ThreadRank,
-    TrainConfig, TrainResult,
+    Average, Collective, Error, Event, FailedSavePolicy, HostMoments, OptimizerKind, ThreadRank, TrainConfig,
+    TrainResult,
 };
 
 /// What a rank comes to.
@@ -214,14 +214,6 @@ impl<'a> Setup<'a> {
     }
 }
 
-fn with_micro_batches(accumulation: usize) -> TrainConfig {
-    TrainConfig {
-        accumulation,
-        batch_size: 2,
-        ..config()
-    }
-}
-
 fn state(dir: &Path) -> Vec<u8> {
     std::fs::read(dir.join("checkpoints/step-24/state.safetensors")).unwrap()
 }
@@ -284,15 +276,8 @@ fn every_rule_and_schedule_is_the_same_with_shares() {
         (
             "layers that some steps lack",
             with(&|c| {
-                c.layer_drop = Some(LayerDrop {
-                    max_rate: 0.6,
-                    ..LayerDrop::default()
-                });
-                c.freeze = Some(Freeze {
-                    layers: 2,
-                    share: 0.5,
-                    ..Freeze::default()
-                });
+                c.layer_drop = toy::layer_drop();
+                c.freeze = toy::freeze();
             }),
         ),
     ];

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::check_range;
+use super::range::check_range;
 use crate::images::draw::{Purpose, SampleKey, uniform};
 use crate::images::image::{Image, Rect};
 use crate::images::resize::{Filter, resize};

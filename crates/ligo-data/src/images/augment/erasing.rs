@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::check_range;
 use super::crop::place;
+use super::range::check_range;
 use crate::images::draw::{Purpose, SampleKey, chance, normals, uniform};
 use crate::images::image::Rect;
 use crate::rng::Stream;

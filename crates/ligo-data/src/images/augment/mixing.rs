@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::check_range;
+use super::range::check_range;
 use crate::Result;
 use crate::images::draw::{Purpose, SampleKey, beta, chance};
 use crate::images::image::Rect;

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{affine, check_range, color};
+use super::range::check_range;
+use super::{affine, color};
 use crate::Result;
 use crate::images::draw::{Purpose, SampleKey, chance, normals};
 use crate::images::image::Image;

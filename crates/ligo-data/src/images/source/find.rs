@@ -3,44 +3,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{ImageFormat, ImagePart, ImageSource, Labels, SourceFile, folder, idx, parquet, records};
+use super::entries::{Entry, entries_of};
+use super::image_source::ImageSource;
+use super::layout::{ImageFormat, Labels, SourceFile};
+use super::split::ImagePart;
+use super::{folder, idx, parquet, records};
 use crate::role::Role;
 use crate::{Error, Result};
-
-/// An entry of a folder.
-pub(super) struct Entry {
-    pub(super) name: String,
-    pub(super) path: PathBuf,
-    pub(super) is_folder: bool,
-    pub(super) bytes: u64,
-}
-
-/// The entries of a folder in the order of their names, without those that begin with a dot.
-pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
-        let entry = entry.map_err(Error::io("list", folder))?;
-        let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
-        if name.starts_with('.') {
-            continue;
-        }
-        let metadata = fs::metadata(&path).map_err(Error::io("open", &path))?;
-        entries.push(Entry {
-            name,
-            path,
-            is_folder: metadata.is_dir(),
-            bytes: metadata.len(),
-        });
-    }
-    // The order of a folder differs between file systems; the order of names does not.
-    entries.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(entries)
-}
 
 pub(super) fn find(path: &Path) -> Result<ImageSource> {
     let metadata = fs::metadata(path).map_err(Error::io("open", path))?;
     let (folder, entries) = if metadata.is_dir() {
-        (path.to_path_buf(), entries(path)?)
+        (path.to_path_buf(), entries_of(path)?)
     } else {
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
@@ -71,7 +45,7 @@ pub(super) fn find(path: &Path) -> Result<ImageSource> {
     }
     // The hub's usual layout.
     if let Some(data) = entries.iter().find(|entry| entry.is_folder && entry.name == "data") {
-        let inside = self::entries(&data.path)?;
+        let inside = entries_of(&data.path)?;
         if inside
             .iter()
             .any(|entry| !entry.is_folder && parquet::is_parquet(&entry.name))
@@ -143,7 +117,7 @@ fn from_folders(path: &Path, entries: Vec<Entry>) -> Result<ImageSource> {
     for entry in entries {
         if entry.is_folder {
             let role = Role::of(&entry.name);
-            let has_folders = role != Role::Unknown && self::entries(&entry.path)?.iter().any(|inner| inner.is_folder);
+            let has_folders = role != Role::Unknown && entries_of(&entry.path)?.iter().any(|inner| inner.is_folder);
             parts.push((entry, if has_folders { role } else { Role::Unknown }));
         } else {
             passed_over.push(entry.path);
@@ -158,7 +132,7 @@ fn from_folders(path: &Path, entries: Vec<Entry>) -> Result<ImageSource> {
         } else if role == Role::Unknown {
             passed_over.push(entry.path);
         } else {
-            for inner in self::entries(&entry.path)? {
+            for inner in entries_of(&entry.path)? {
                 if inner.is_folder {
                     classes.push((role, format!("{}/{}", entry.name, inner.name), inner));
                 } else {

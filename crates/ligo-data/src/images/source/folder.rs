@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::find::entries;
-use super::{Content, Labels, Sample, SourceFile};
+use super::entries::entries_of;
+use super::layout::{Content, Labels, Sample, SourceFile};
 use crate::Result;
 use crate::role::Role;
 
@@ -26,7 +26,7 @@ pub(super) fn find(
     files: &mut Vec<SourceFile>,
     passed_over: &mut Vec<PathBuf>,
 ) -> Result<()> {
-    for entry in entries(folder)? {
+    for entry in entries_of(folder)? {
         let name = format!("{prefix}/{}", entry.name);
         if entry.is_folder {
             find(&entry.path, &name, role, label, files, passed_over)?;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::{Content, Labels, Sample, SourceFile, unpack};
+use super::layout::{Content, Labels, Sample, SourceFile};
+use super::unpack;
 use crate::images::image::Image;
 use crate::{Error, Result};
 

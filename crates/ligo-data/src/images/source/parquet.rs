@@ -13,7 +13,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 use serde_json::Value;
 
-use super::{Content, Sample, SourceFile};
+use super::layout::{Content, Sample, SourceFile};
 use crate::corpus::{bad_parquet, describe_column, guarded};
 use crate::{Error, Result, input};
 

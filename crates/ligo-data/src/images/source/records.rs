@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::{Content, ImageFormat, Sample, SourceFile, unpack};
+use super::layout::{Content, ImageFormat, Sample, SourceFile};
+use super::unpack;
 use crate::images::image::Image;
 use crate::{Error, Result, input};
 

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{ImageFormat, ImageSource, SourceFile};
+use super::image_source::ImageSource;
+use super::layout::{ImageFormat, SourceFile};
 use crate::hash::unit_hash;
 use crate::role::Role;
 use crate::{Error, Result};

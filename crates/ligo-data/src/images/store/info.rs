@@ -219,9 +219,8 @@ mod tests {
 
     #[test]
     fn a_description_that_contradicts_itself_is_refused() {
-        let read = |info: &ImageSetInfo| {
-            ImageSetInfo::from_json(Path::new("images.json"), &&serde_json::to_vec(info).unwrap())
-        };
+        let read =
+            |info: &ImageSetInfo| ImageSetInfo::from_json(Path::new("images.json"), &serde_json::to_vec(info).unwrap());
         let good = info(&[2, 3]);
         assert_eq!(read(&good).unwrap(), good);
         let mut hasher = FileHasher::default();

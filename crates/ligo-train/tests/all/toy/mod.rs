@@ -9,8 +9,8 @@ use burn::tensor::Device;
 use ligo_arch::{BertConfig, ModelConfig};
 use ligo_data::{Batch, Corpus, LoaderSettings, Masking, MlmLoader, TokenStore, Tokenizer, Watch, WordPieceTraining};
 use ligo_train::{
-    Error, EvalPoint, Event, LrSchedule, Objective, Observer, ParamInfo, ParamStore, PretrainObjective, RunData,
-    ScheduleKind, StepReport, TrainConfig, TrainResult, Trainer,
+    Distillation, Error, EvalPoint, Event, Freeze, LayerDrop, LrSchedule, Objective, Observer, ParamInfo, ParamStore,
+    PretrainObjective, RunData, ScheduleKind, StepReport, Submodels, TokenDropping, TrainConfig, TrainResult, Trainer,
 };
 
 pub const SEQ_LEN: usize = 10;
@@ -149,6 +149,56 @@ pub fn config() -> TrainConfig {
         seed: 11,
         ..TrainConfig::default()
     }
+}
+
+/// The same with so many micro-batches of two sequences, for ranks to share.
+pub fn with_micro_batches(accumulation: usize) -> TrainConfig {
+    TrainConfig {
+        accumulation,
+        batch_size: 2,
+        ..config()
+    }
+}
+
+/// Settings of what steps leave out, which a short run of the toy with four layers notices.
+pub fn layer_drop() -> Option<LayerDrop> {
+    Some(LayerDrop {
+        max_rate: 0.6,
+        ..LayerDrop::default()
+    })
+}
+
+/// As [`layer_drop`].
+pub fn token_drop() -> Option<TokenDropping> {
+    Some(TokenDropping {
+        rate: 0.4,
+        ..TokenDropping::default()
+    })
+}
+
+/// As [`layer_drop`].
+pub fn submodels() -> Option<Submodels> {
+    Some(Submodels {
+        block: Some(1),
+        share: 0.5,
+    })
+}
+
+/// As [`layer_drop`].
+pub fn freeze() -> Option<Freeze> {
+    Some(Freeze {
+        layers: 2,
+        share: 0.5,
+        ..Freeze::default()
+    })
+}
+
+/// A teacher for half of a run.
+pub fn distillation() -> Option<Distillation> {
+    Some(Distillation {
+        share: 0.5,
+        ..Distillation::default()
+    })
 }
 
 /// Stops a run at a moment and notes what it reported.
