@@ -58,9 +58,6 @@ const GROUPS: Stack = Stack {
     path: "albert.encoder.albert_layer_groups",
 };
 
-/// Columns of tables, which are projected to the residual stream; no growth changes them.
-const WORD: Axis = Axis::fixed("word_embedding");
-
 fn model_type() -> String {
     "albert".into()
 }
@@ -151,8 +148,8 @@ impl AlbertConfig {
 
     /// The head, and what pretraining has besides.
     fn head(&self, rows: &mut Rows) -> Vec<(String, String)> {
-        bert::linear(rows, "predictions.dense", WORD, Axis::HIDDEN, "head");
-        bert::norm(rows, "predictions.LayerNorm", WORD, "head");
+        bert::linear(rows, "predictions.dense", Axis::WORD_EMBEDDING, Axis::HIDDEN, "head");
+        bert::norm(rows, "predictions.LayerNorm", Axis::WORD_EMBEDDING, "head");
         rows.one("predictions.bias", &[Axis::VOCAB], "head", Role::Bias);
         bert::optional(rows, "albert.pooler", Axis::POOLER, Axis::HIDDEN);
         bert::optional(rows, "sop_classifier.classifier", Axis::CLASSES, Axis::POOLER);
@@ -160,7 +157,7 @@ impl AlbertConfig {
         let weight = "predictions.decoder.weight";
         match self.tie_word_embeddings {
             true => ties.push((weight.into(), WORDS.into())),
-            false => drop(rows.one(weight, &[Axis::VOCAB, WORD], "head", Role::Weight)),
+            false => drop(rows.one(weight, &[Axis::VOCAB, Axis::WORD_EMBEDDING], "head", Role::Weight)),
         }
         ties
     }
@@ -199,9 +196,9 @@ impl FamilyConfig for AlbertConfig {
     /// The parameters of `AlbertForMaskedLM`; the pooler and the head for the order of sentences are optional.
     fn table(&self) -> ParamTable {
         let mut rows = Rows::default();
-        bert::embeddings(&mut rows, BASE, WORD);
+        bert::embeddings(&mut rows, BASE, Axis::WORD_EMBEDDING);
         let mapping = "albert.encoder.embedding_hidden_mapping_in";
-        bert::linear(&mut rows, mapping, Axis::HIDDEN, WORD, "project_in");
+        bert::linear(&mut rows, mapping, Axis::HIDDEN, Axis::WORD_EMBEDDING, "project_in");
         self.groups(&mut rows);
         let ties = self.head(&mut rows);
         let d = self.hidden_size;
@@ -212,7 +209,7 @@ impl FamilyConfig for AlbertConfig {
             (Axis::VALUE, d),
             (Axis::FFN, self.intermediate_size),
             (Axis::POOLER, d),
-            (WORD, self.embedding_size),
+            (Axis::WORD_EMBEDDING, self.embedding_size),
             (Axis::VOCAB, self.vocab_size),
             (Axis::POSITION, self.max_position_embeddings),
             (Axis::TOKEN_TYPE, self.type_vocab_size),

@@ -37,7 +37,7 @@ impl Axis {
     pub const POOLER: Self = Self::growing("pooler");
     /// Vocabulary entries.
     pub const VOCAB: Self = Self::fixed("vocab");
-    /// Columns of a token table that is projected to the residual stream.
+    /// Columns of a token table that is projected to the residual stream; no growth changes them.
     pub const WORD_EMBEDDING: Self = Self::fixed("word_embedding");
     /// Rows of a position table.
     pub const POSITION: Self = Self::fixed("position");

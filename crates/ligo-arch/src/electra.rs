@@ -50,9 +50,6 @@ const LAYERS: Stack = Stack {
     path: "electra.encoder.layer",
 };
 
-/// Columns of tables that are projected to the residual stream; no growth changes them.
-const WORD: Axis = Axis::fixed("word_embedding");
-
 fn model_type() -> String {
     "electra".into()
 }
@@ -121,7 +118,7 @@ impl ElectraConfig {
     /// What the generator's decoder reads, and what gives it: the axis of its columns, and that of the rows of the layer in front.
     fn decoder_axes(&self) -> (Axis, Axis) {
         match (self.projected_from(), self.tie_word_embeddings) {
-            (Some(_), _) => (WORD, WORD),
+            (Some(_), _) => (Axis::WORD_EMBEDDING, Axis::WORD_EMBEDDING),
             (None, true) => (Axis::HEAD_INPUT, Axis::HEAD),
             (None, false) => (Axis::DECODER, Axis::HEAD),
         }
@@ -167,7 +164,7 @@ impl FamilyConfig for ElectraConfig {
     fn table(&self) -> ParamTable {
         let h = Axis::HIDDEN;
         let mut rows = Rows::default();
-        let word = self.projected_from().map(|_| WORD);
+        let word = self.projected_from().map(|_| Axis::WORD_EMBEDDING);
         bert::embeddings(&mut rows, BASE, word.unwrap_or(h));
         if let Some(word) = word {
             bert::linear(&mut rows, "electra.embeddings_project", h, word, "project_in");
@@ -193,7 +190,7 @@ impl FamilyConfig for ElectraConfig {
             (Axis::HEAD, d),
             (Axis::DECODER, d),
             (Axis::HEAD_INPUT, d),
-            (WORD, self.embedding_size),
+            (Axis::WORD_EMBEDDING, self.embedding_size),
             (Axis::VOCAB, self.vocab_size),
             (Axis::POSITION, self.max_position_embeddings),
             (Axis::TOKEN_TYPE, self.type_vocab_size),

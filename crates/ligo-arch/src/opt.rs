@@ -68,9 +68,6 @@ const LAYERS: Stack = Stack {
 
 const WORDS: &str = "model.decoder.embed_tokens.weight";
 
-/// Width of a token table of another width than the residual stream, which growth does not change.
-const WORD: Axis = Axis::fixed("word_embedding");
-
 /// Rows of the position table that no token is at.
 const UNUSED_POSITIONS: usize = 2;
 
@@ -198,7 +195,7 @@ impl FamilyConfig for OptConfig {
         use Role::{Bias, Embedding, NormBias, NormWeight, Weight};
         let mut rows = Rows::default();
         let h = Axis::HIDDEN;
-        let word = self.projected_from().map(|_| WORD);
+        let word = self.projected_from().map(|_| Axis::WORD_EMBEDDING);
         rows.one(WORDS, &[Axis::VOCAB, word.unwrap_or(h)], "embeddings", Embedding);
         let positions = "model.decoder.embed_positions.weight";
         rows.one(positions, &[Axis::POSITION, h], "embeddings", Embedding);
@@ -238,7 +235,7 @@ impl FamilyConfig for OptConfig {
         let d = self.hidden_size;
         let mut sizes = ending.sizes(d, self.ffn_dim, self.vocab_size);
         sizes.push((Axis::POSITION, self.position_rows()));
-        sizes.extend(self.projected_from().map(|width| (WORD, width)));
+        sizes.extend(self.projected_from().map(|width| (Axis::WORD_EMBEDDING, width)));
         ParamTable::new("opt", rows.0, sizes, [(LAYERS.name, self.num_hidden_layers)], ties)
             .with_repeats(ending.tied_input(d))
             .with_units(head_units(d.checked_div(self.num_attention_heads).unwrap_or(1), 1))

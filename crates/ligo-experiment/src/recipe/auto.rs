@@ -1,39 +1,9 @@
 //! The method `auto`: which one it is is decided when a recipe is read, and stands in the resolved recipe.
 
-use std::path::PathBuf;
-
-use serde::{Deserialize, Serialize};
 use toml::Value;
 
-use super::{Fault, MethodSection, Recipe, tau};
-
-/// The name in recipes.
-pub(super) const AUTO: &str = "auto";
-
-/// What the method `auto` is chosen by.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AutoSection {
-    /// Folders of comparisons on the same text and family. Their losses say where to grow under one schedule for what scratch costs; without any, a rule does.
-    pub from: Vec<PathBuf>,
-    /// The share of the steps at which to grow. `from` decides it where it is not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tau: Option<f64>,
-    /// Steps of both models together. `from` decides them where they are not given; without it they are those of `large.train`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub steps: Option<u64>,
-}
-
-impl AutoSection {
-    pub(super) fn is_off(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// The folders that must be read before anything can be chosen; none where what they say stands here.
-    pub fn unread(&self) -> Option<&[PathBuf]> {
-        (self.tau.is_none() && !self.from.is_empty()).then_some(&self.from)
-    }
-}
+use super::presets::AUTO;
+use super::{Fault, MethodSection, Recipe, USUAL_TAU};
 
 impl Recipe {
     /// Whether a method of it is `auto`.
@@ -59,7 +29,7 @@ impl Recipe {
                 ),
             });
         }
-        let chosen = self.auto.tau.unwrap_or(tau::USUAL);
+        let chosen = self.auto.tau.unwrap_or(USUAL_TAU);
         let steps = self.auto.steps;
         for method in self.methods.iter_mut().filter(|method| method.name == AUTO) {
             // Its folder and its seeds are called after what was asked for.
@@ -93,7 +63,7 @@ mod tests {
     fn auto_is_settled_when_it_is_read_and_stays_what_it_was() {
         let recipe = load("demo", &["methods=[{name=\"scratch\"},{name=\"auto\"}]".into()]).unwrap();
         let auto = &recipe.methods[1];
-        assert_eq!((auto.name.as_str(), auto.tau), ("one-schedule", Some(tau::USUAL)));
+        assert_eq!((auto.name.as_str(), auto.tau), ("one-schedule", Some(USUAL_TAU)));
         assert_eq!(auto.id(), "auto");
         assert_eq!(recipe.label_of(auto), "auto: one schedule, tau = 0.45");
         let text = recipe.to_toml().unwrap();
@@ -112,7 +82,7 @@ mod tests {
                 format!("auto-seed{seed}")
             ]
         );
-        assert!(named.methods[2..].iter().all(|method| method.tau == Some(tau::USUAL)));
+        assert!(named.methods[2..].iter().all(|method| method.tau == Some(USUAL_TAU)));
         let nowhere = load(
             "demo",
             &["methods=[{name=\"auto\"}]".into(), "auto.from=[\"nowhere\"]".into()],

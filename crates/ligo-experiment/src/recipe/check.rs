@@ -1,11 +1,11 @@
 //! What can be wrong with a recipe as a whole.
 
-use ligo_train::OptimizerKind;
+use ligo_train::{OptimizerKind, ScheduleKind};
 
 use super::faults::check_train;
 use super::key::is_folder_name;
 use super::limits::{MOST_TOKENS, operator_fault};
-use super::{CorpusSource, DataFacts, Fault, Pair, Recipe, annealed, methods};
+use super::{CorpusSource, DataFacts, Fault, Pair, Recipe, methods};
 
 /// Collects all faults.
 pub(super) fn check(recipe: &Recipe, faults: &mut Vec<Fault>) {
@@ -87,7 +87,7 @@ fn check_models(recipe: &Recipe, faults: &mut Vec<Fault>) -> Option<Pair> {
             message: format!("{setting} is for training the large model"),
         }));
     }
-    annealed::check(recipe, faults);
+    check_annealed(recipe, faults);
     if let Some(pair) = &pair {
         let depth = pair.small.sizes().layers;
         let found = recipe.small.train.depth_faults(depth).into_iter();
@@ -110,4 +110,31 @@ fn check_models(recipe: &Recipe, faults: &mut Vec<Fault>) -> Option<Pair> {
         message,
     }));
     pair
+}
+
+/// The branch of the small model that tells what it would have come to.
+fn check_annealed(recipe: &Recipe, faults: &mut Vec<Fault>) {
+    let mut fault = |key: &str, message: &str| {
+        faults.push(Fault {
+            key: key.into(),
+            message: message.into(),
+        });
+    };
+    if recipe.large.annealed.is_some() {
+        fault("large.annealed", "is for the small model");
+    }
+    let Some(annealed) = recipe.small.annealed else { return };
+    if recipe.small.path.is_some() {
+        fault(
+            "small.annealed",
+            "is for a small model that is trained, and one is given",
+        );
+    } else if recipe.small.train.schedule.kind != ScheduleKind::Constant {
+        fault(
+            "small.annealed",
+            "is for a small model at a constant rate: set small.train.schedule.kind=\"constant\"",
+        );
+    } else {
+        check_train("small.annealed", &annealed.of(&recipe.small.train), faults);
+    }
 }

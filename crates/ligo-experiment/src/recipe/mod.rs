@@ -32,7 +32,6 @@ mod tests;
 mod words;
 
 pub use annealed::Annealed;
-pub use auto::AutoSection;
 pub use faults::{Fault, RecipeError, nearest};
 pub use key::{RunKey, Tried, Variant};
 pub use ligo_assets::{RECIPES as BUILTIN, recipe as builtin};
@@ -44,12 +43,11 @@ pub use pair::Pair;
 pub(crate) use parse::recorded;
 pub use parse::{load, load_with, parse};
 pub use precision::precision_overrides;
-pub use presets::{PRESETS, Preset};
+pub use presets::{PRESETS, Preset, USUAL_TAU};
 pub use sections::{
-    CorpusSection, CorpusSource, DataSection, MethodSection, OperatorSection, Recipe, SearchSection, Settings,
-    SweepMode, SweepSection, TokenizerSection, TrainedTokenizer,
+    AutoSection, CorpusSection, CorpusSource, DataSection, MethodSection, OperatorSection, Recipe, SearchSection,
+    Settings, SweepMode, SweepSection, TokenizerSection, TrainedTokenizer,
 };
 pub use select::{Candidate, SelectSection, Selection};
 pub use shape::{DataFacts, ModelSection, inherit};
 pub use stage::{Stage, StageSchedule, StageSection, seeded, use_small_model};
-pub use tau::USUAL as USUAL_TAU;

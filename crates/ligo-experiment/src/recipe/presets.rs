@@ -3,8 +3,13 @@
 use ligo_growth::{LigoConfig, OperatorSpec};
 use toml::{Table, Value, toml};
 
-use super::auto::AUTO;
-use super::{KeepMoments, SelectSection, StageSchedule, StageSection, tau};
+use super::{KeepMoments, SelectSection, StageSchedule, StageSection};
+
+/// The name of the method that is chosen when a recipe is read.
+pub(super) const AUTO: &str = "auto";
+
+/// Where the large model is grown under one schedule when nothing was measured.
+pub const USUAL_TAU: f64 = 0.45;
 
 /// A method as it is meant, whatever it was called.
 #[derive(Clone, Debug)]
@@ -184,7 +189,7 @@ pub(super) fn preset(name: &str, ligo: &LigoConfig) -> Option<Plan> {
             .keeping(KeepMoments::All)
             .with_train(toml! { schedule = { kind = "wsd", decay_share = 0.1 } }),
         "one-schedule" | AUTO => Plan {
-            tau: Some(tau::USUAL),
+            tau: Some(USUAL_TAU),
             ..Plan::new(OperatorSpec::Stackbert)
                 .keeping(KeepMoments::All)
                 .with_train(toml! { schedule = { kind = "wsd" } })

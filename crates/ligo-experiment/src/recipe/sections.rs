@@ -9,7 +9,7 @@ use ligo_train::{ScheduleKind, TrainConfig};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::{AutoSection, Fault, KeepMoments, ModelSection, RunKey, SelectSection, StageSection, limits};
+use super::{Fault, KeepMoments, ModelSection, RunKey, SelectSection, StageSection, limits};
 
 /// Everything that decides a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,31 @@ pub struct Recipe {
     pub auto: AutoSection,
     /// The ways to start the large model that are compared.
     pub methods: Vec<MethodSection>,
+}
+
+/// What the method `auto` is chosen by.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AutoSection {
+    /// Folders of comparisons on the same text and family. Their losses say where to grow under one schedule for what scratch costs; without any, a rule does.
+    pub from: Vec<PathBuf>,
+    /// The share of the steps at which to grow. `from` decides it where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tau: Option<f64>,
+    /// Steps of both models together. `from` decides them where they are not given; without it they are those of `large.train`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+}
+
+impl AutoSection {
+    fn is_off(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The folders that must be read before anything can be chosen; none where what they say stands here.
+    pub fn unread(&self) -> Option<&[PathBuf]> {
+        (self.tau.is_none() && !self.from.is_empty()).then_some(&self.from)
+    }
 }
 
 /// Where the text comes from.

@@ -9,9 +9,6 @@ use super::{Fault, MethodSection, Recipe, RunKey, StageSchedule, StageSection, V
 
 const KEY: &str = "tau";
 
-/// Where the large model is grown under one schedule when nothing was measured.
-pub const USUAL: f64 = 0.45;
-
 impl Recipe {
     /// The share of the steps after which a method grows its large model, if both models have one schedule.
     pub(crate) fn tau_of(&self, method: &MethodSection) -> Option<f64> {
