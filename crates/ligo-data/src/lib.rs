@@ -54,6 +54,7 @@ mod rng;
 mod role;
 pub mod rust_docs;
 mod sampler;
+mod sealed;
 mod store;
 mod tokenizer;
 mod unpack;

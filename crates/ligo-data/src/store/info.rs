@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::hash::{BlockHashes, Promise, sha256_hex};
+use crate::hash::{BlockHashes, Promise};
+use crate::sealed::{Promised, Sealed};
 use crate::{Error, Masking, Result, SpecialIds};
 use std::path::Path;
 
@@ -156,24 +157,6 @@ impl StoreInfo {
         })
     }
 
-    /// With the hash of itself, which makes a changed digit anywhere show.
-    pub(super) fn sealed(self) -> Self {
-        let description_sha256 = Some(self.own_hash());
-        Self {
-            description_sha256,
-            ..self
-        }
-    }
-
-    fn own_hash(&self) -> String {
-        let bare = Self {
-            description_sha256: None,
-            ..self.clone()
-        };
-        // Numbers and strings always become JSON.
-        sha256_hex(&serde_json::to_vec(&bare).unwrap_or_default())
-    }
-
     /// What `tokens.bin` must be.
     pub(super) fn tokens_promise(&self) -> Promise<'_> {
         Promise {
@@ -184,24 +167,12 @@ impl StoreInfo {
 
     /// Why the description cannot be the one that was written.
     fn damage(&self) -> Option<String> {
-        let bytes = self.tokens.saturating_mul(self.dtype.bytes() as u64);
-        match (self.format_version, &self.tokens_blocks, &self.description_sha256) {
-            (FORMAT_WITHOUT_BLOCKS, None, None) => {}
-            (FORMAT_VERSION, Some(blocks), Some(hash)) => {
-                if *hash != self.own_hash() {
-                    return Some("it is damaged: it does not have the SHA-256 that stands in it".to_owned());
-                }
-                if !blocks.cover(bytes) {
-                    return Some(format!("its hashes of blocks are not those of {bytes} bytes"));
-                }
-            }
-            (FORMAT_WITHOUT_BLOCKS | FORMAT_VERSION, ..) => {
-                return Some("its hashes are not those of its format version".to_owned());
-            }
-            (found, ..) => return Some(format!("expected format version {FORMAT_VERSION}, found {found}")),
-        }
-        let counted = self.unigram_counts.iter().try_fold(0_u64, |sum, &n| sum.checked_add(n));
-        (counted != Some(self.tokens)).then(|| format!("its unigram counts do not sum to the {} tokens", self.tokens))
+        let miscounted = || {
+            let counted = self.unigram_counts.iter().try_fold(0_u64, |sum, &n| sum.checked_add(n));
+            (counted != Some(self.tokens))
+                .then(|| format!("its unigram counts do not sum to the {} tokens", self.tokens))
+        };
+        self.damage_of_hashes().or_else(miscounted)
     }
 
     pub(super) fn from_json(path: &Path, json: &[u8]) -> Result<Self> {
@@ -228,6 +199,22 @@ impl StoreInfo {
             )));
         }
         Ok(info)
+    }
+}
+
+impl Sealed for StoreInfo {
+    fn promised(&self) -> Promised<'_> {
+        Promised {
+            format_version: self.format_version,
+            formats: [FORMAT_WITHOUT_BLOCKS, FORMAT_VERSION],
+            bytes: self.tokens.saturating_mul(self.dtype.bytes() as u64),
+            blocks: self.tokens_blocks.as_ref(),
+            seal: self.description_sha256.as_deref(),
+        }
+    }
+
+    fn seal_mut(&mut self) -> &mut Option<String> {
+        &mut self.description_sha256
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::info::{FORMAT_VERSION, StoreInfo, TokenWidth};
 use super::progress::Progress;
 use crate::hash::FileHasher;
+use crate::sealed::Sealed;
 use crate::{Error, Result, SpecialIds, Tokenizer, Watch};
 
 const BUFFER_BYTES: usize = 1 << 20;

@@ -17,6 +17,7 @@ use crate::images::decode::decode;
 use crate::images::image::Image;
 use crate::images::resize::{Filter, resize_shorter};
 use crate::images::source::{Content, ImagePart, ImageSource, Sample};
+use crate::sealed::Sealed;
 use crate::store::{in_new_folder, write_synced};
 use crate::{Error, Result, Watch, input};
 

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::hash::{BlockHashes, Promise, sha256_hex};
+use crate::hash::{BlockHashes, Promise};
 use crate::images::source::ImageFormat;
+use crate::sealed::{Promised, Sealed};
 use crate::{Error, Result};
 
 /// The version of the layout described in [`crate::ImageSet`].
@@ -90,24 +91,6 @@ impl ImageSetInfo {
         (measured > 0.0).then(|| loss / measured)
     }
 
-    /// With the hash of itself, which makes a changed digit anywhere show.
-    pub(super) fn sealed(self) -> Self {
-        let description_sha256 = Some(self.own_hash());
-        Self {
-            description_sha256,
-            ..self
-        }
-    }
-
-    fn own_hash(&self) -> String {
-        let bare = Self {
-            description_sha256: None,
-            ..self.clone()
-        };
-        // Numbers and strings always become JSON.
-        sha256_hex(&serde_json::to_vec(&bare).unwrap_or_default())
-    }
-
     /// What `images.bin` must be.
     pub(super) fn images_promise(&self) -> Promise<'_> {
         Promise {
@@ -124,31 +107,13 @@ impl ImageSetInfo {
         }
     }
 
-    /// Why the hashes cannot be those that were written.
-    fn damage(&self) -> Option<String> {
-        let bytes = self.images.saturating_mul(self.image_bytes() as u64);
-        match (self.format_version, &self.images_blocks, &self.description_sha256) {
-            (FORMAT_WITHOUT_BLOCKS, None, None) => None,
-            (FORMAT_VERSION, Some(_), Some(hash)) if *hash != self.own_hash() => {
-                Some("it is damaged: it does not have the SHA-256 that stands in it".to_owned())
-            }
-            (FORMAT_VERSION, Some(blocks), Some(_)) => {
-                (!blocks.cover(bytes)).then(|| format!("its hashes of blocks are not those of {bytes} bytes"))
-            }
-            (FORMAT_WITHOUT_BLOCKS | FORMAT_VERSION, ..) => {
-                Some("its hashes are not those of its format version".to_owned())
-            }
-            (found, ..) => Some(format!("expected format version {FORMAT_VERSION}, found {found}")),
-        }
-    }
-
     pub(super) fn from_json(path: &Path, json: &[u8]) -> Result<Self> {
         let bad = |reason: String| Error::BadStore {
             path: path.to_path_buf(),
             reason,
         };
         let info: Self = serde_json::from_slice(json).map_err(|error| bad(error.to_string()))?;
-        if let Some(damage) = info.damage() {
+        if let Some(damage) = info.damage_of_hashes() {
             return Err(bad(damage));
         }
         if info.class_counts.len() != info.class_names.len() {
@@ -176,6 +141,22 @@ impl ImageSetInfo {
             )));
         }
         Ok(info)
+    }
+}
+
+impl Sealed for ImageSetInfo {
+    fn promised(&self) -> Promised<'_> {
+        Promised {
+            format_version: self.format_version,
+            formats: [FORMAT_WITHOUT_BLOCKS, FORMAT_VERSION],
+            bytes: self.images.saturating_mul(self.image_bytes() as u64),
+            blocks: self.images_blocks.as_ref(),
+            seal: self.description_sha256.as_deref(),
+        }
+    }
+
+    fn seal_mut(&mut self) -> &mut Option<String> {
+        &mut self.description_sha256
     }
 }
 
