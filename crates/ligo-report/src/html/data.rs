@@ -3,7 +3,6 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::page::in_script;
 use crate::plot::Matrix;
 use crate::plot::color::{Style, styles};
 use crate::plot::losses::{Losses, range};
@@ -20,14 +19,13 @@ struct Three<T> {
     seconds: T,
 }
 
-/// The data as JSON, ready to stand in a `script` element.
-pub(super) fn data(summary: &Summary, names: &[String]) -> String {
+pub(super) fn data(summary: &Summary, names: &[String]) -> Value {
     let losses = Losses::of(summary);
     let (low, high) = range(summary);
     let styles = styles(summary.groups.iter().map(|group| group.name.as_str()));
     let groups = summary.groups.iter().zip(names).zip(styles);
     let table = Table::new(summary, Counter::Exact);
-    let json = json!({
+    json!({
         "samples": summary.corpus.unit.samples(),
         "losses": {
             "target": number(losses.target),
@@ -45,8 +43,7 @@ pub(super) fn data(summary: &Summary, names: &[String]) -> String {
             "csv": table.csv_of_methods(),
             "runs": table.csv(),
         },
-    });
-    in_script(&json.to_string())
+    })
 }
 
 fn of_group(summary: &Summary, group: &Group, name: &str, style: Style) -> Value {
