@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use ligo_device::DeviceChoice;
-use ligo_experiment::told::Position;
+use ligo_experiment::job_message::Position;
 use ligo_experiment::{Board, Listener};
 
 use crate::Ui;

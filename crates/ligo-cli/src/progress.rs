@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 use ligo_cost::format;
-use ligo_experiment::told::Position;
+use ligo_experiment::job_message::Position;
 use ligo_experiment::{Listener, Watched};
 use ligo_train::{EvalPoint, Event, Observer, StepReport};
 

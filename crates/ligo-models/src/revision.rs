@@ -8,6 +8,7 @@ pub fn loss_revision(task: Task) -> u32 {
         | Task::CausalLm
         | Task::SequenceClassification { .. }
         | Task::QuestionAnswering
+        | Task::ReplacedTokens
         | Task::HiddenStates
         | Task::ImageClassification { .. } => 1,
     }

@@ -2,14 +2,26 @@
 
 use ligo_train::{ScheduleKind, TrainConfig};
 
-use super::{MethodSection, Recipe, merged};
+use super::{MethodSection, Recipe, RunKey, merged};
 
 impl Recipe {
-    /// Whether another method is this one but for more steps: it may go on from where this one's decay begins.
-    pub(crate) fn has_longer(&self, method: &MethodSection) -> bool {
-        let steps = self.steps_of(method);
-        self.lengths_of(&self.methods, method)
-            .any(|other| self.steps_of(other) > steps)
+    /// Whether another method is the one of this key but for more steps: it may go on from where this one's decay begins.
+    pub(crate) fn has_longer(&self, key: &RunKey) -> bool {
+        let longer = |method: &MethodSection| {
+            let steps = self.steps_of(method);
+            self.lengths_of(&self.methods, method)
+                .any(|other| self.steps_of(other) > steps)
+        };
+        // Whatever rate is tried, or was found.
+        let plain = |key: &RunKey| RunKey {
+            tried: None,
+            ..key.clone()
+        };
+        let key = plain(key);
+        self.methods
+            .iter()
+            .filter(|method| plain(&method.key()) == key)
+            .any(longer)
     }
 
     /// The longest method among these that is this one but for fewer steps, if both have a constant rate to share.
@@ -105,7 +117,7 @@ mod tests {
             before(&format!("ligo-seed{seed}")),
             Some(format!("ligo/steps=500-seed{seed}"))
         );
-        assert!(recipe.has_longer(method("ligo/steps=500")) && !recipe.has_longer(method("ligo")));
+        assert!(recipe.has_longer(&method("ligo/steps=500").key()) && !recipe.has_longer(&method("ligo").key()));
         assert_eq!(recipe.steps_among(method("ligo/steps=250")), 250);
         // A rate that falls from the beginning has nothing to share.
         let linear = demo("linear");

@@ -151,7 +151,7 @@ impl Opened {
         let found = |run: &MethodSummary| self.recipe.methods.iter().find(|method| method.id() == run.id);
         for run in methods() {
             let Some(method) = found(run) else { continue };
-            let stages = self.recipe.stages_of(method, &self.pair, &self.facts)?;
+            let stages = self.recipe.resolve(method, &self.pair, &self.facts)?.stages;
             if !run.loss_final.is_finite() {
                 notes.push(format!("{} diverged and is in no law.", run.id));
             } else if let Some(point) = self.point(run, method, &stages) {

@@ -99,7 +99,7 @@ enum State {
 
 /// What a process's thread reports.
 enum Event {
-    JobMessage(JobMessage),
+    Message(JobMessage),
     Ended(std::io::Result<ExitStatus>),
 }
 

@@ -195,7 +195,7 @@ impl Growing<'_> {
                 branch_at: stage
                     .train
                     .branches_at()
-                    .filter(|_| until.is_none() && stage.until.is_none() && self.recipe.has_longer(self.method)),
+                    .filter(|_| until.is_none() && stage.until.is_none() && self.recipe.has_longer(&self.method.key)),
             },
         })?;
         Ok(fingerprint)
