@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use ligo_checkpoint::Disk;
+use ligo_cost::{Cost, Flops};
 use ligo_data::Batch;
 use ligo_ops::{StepNumbers, with_precision};
 use serde_json::Value;
@@ -22,8 +23,8 @@ use crate::prefetch::Prefetch;
 use crate::progress::Progress;
 use crate::step::{self, StepBatches};
 use crate::{
-    BatchSource, CostPerStep, Error, Event, HostMoments, Meter, NonFinitePolicy, Objective, Observer, Optimizer,
-    Outcome, ParamStore, Silent, Spent, StepCost, StepReport, TrainConfig, TrainResult, check_precision,
+    BatchSource, Error, Event, HostMoments, Meter, NonFinitePolicy, Objective, Observer, Optimizer, Outcome,
+    ParamStore, Silent, StepCost, StepReport, TrainConfig, TrainResult, check_precision,
 };
 
 /// The data of a run.
@@ -45,7 +46,7 @@ pub struct Trainer<'a> {
     data: RunData<'a>,
     run_dir: PathBuf,
     cost: Box<dyn StepCost + 'a>,
-    spent: Spent,
+    spent: Cost,
     identity: Value,
     disk: Disk,
     gauge: Gauge,
@@ -98,8 +99,8 @@ impl<'a> Trainer<'a> {
             objective,
             data: RunData { valid, ..data },
             run_dir: run_dir.as_ref().to_path_buf(),
-            cost: Box::new(CostPerStep::default()),
-            spent: Spent::default(),
+            cost: Box::new(Flops::default()),
+            spent: Cost::default(),
             identity: Value::Null,
             disk: Disk::default(),
             gauge: Gauge::default(),
@@ -133,7 +134,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Charges the run for work that came before it: its counters do not start at 0.
-    pub fn with_spent(mut self, spent: Spent) -> Self {
+    pub fn with_spent(mut self, spent: Cost) -> Self {
         self.spent = spent;
         self
     }
@@ -425,16 +426,17 @@ impl Session<'_, '_> {
             return Err(error);
         }
 
-        let cost = t.cost.of(&work);
+        let flops = t.cost.of(&work);
         let progress = &mut self.progress;
         progress.step += 1;
-        progress.flops_exact += cost.exact;
-        progress.flops_electra += cost.electra;
         progress.cursor = batches.next;
         progress.tokens += tokens;
         progress.last_train_loss = (!skipped).then_some(loss);
-        let step_seconds = started.elapsed().as_secs_f64();
-        progress.seconds += step_seconds;
+        let step_cost = Cost {
+            flops,
+            seconds: started.elapsed().as_secs_f64(),
+        };
+        progress.cost += step_cost;
         if skipped && on_non_finite == NonFinitePolicy::Rollback {
             return self.roll_back(fault());
         }
@@ -448,11 +450,8 @@ impl Session<'_, '_> {
             skipped,
             step_tokens: tokens,
             tokens: progress.tokens,
-            step_flops_exact: cost.exact,
-            flops_exact: progress.flops_exact,
-            flops_electra: progress.flops_electra,
-            step_seconds,
-            seconds: progress.seconds,
+            step_cost,
+            cost: progress.cost,
         };
         if skipped {
             progress.skipped_steps.push(number);

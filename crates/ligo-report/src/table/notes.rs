@@ -26,7 +26,7 @@ pub(super) fn notes(summary: &Summary, counter: Counter) -> Vec<String> {
     notes.push(match &summary.small.cost {
         Some(cost) => format!(
             "“incl. small” charges the small model too: {} and {}.",
-            format::flops(cost.flops(counter)),
+            format::flops(cost.flops.by(counter)),
             format::seconds(cost.seconds)
         ),
         None => "What the small model cost is not known, so it is not charged.".to_string(),
@@ -87,7 +87,7 @@ fn spent(summary: &Summary, counter: Counter) -> Option<String> {
     let said = |cost: &Cost| {
         format!(
             "{} and {}",
-            format::flops(cost.flops(counter)),
+            format::flops(cost.flops.by(counter)),
             format::seconds(cost.seconds)
         )
     };
