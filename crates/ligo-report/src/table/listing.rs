@@ -3,10 +3,10 @@
 use ligo_cost::format;
 use std::fmt::Write as _;
 
+use super::cells::{NEVER, NONE, one_line};
 use super::csv::quoted;
 use super::markdown::{escaped, plain};
 use super::text::ascii;
-use super::{NEVER, NONE, one_line};
 use crate::summary::{Cost, Search, Sweep, Trial};
 
 /// A plain table with a heading and remarks.

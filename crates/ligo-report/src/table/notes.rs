@@ -1,6 +1,6 @@
 //! The remarks beneath the table.
 
-use super::{labels, loss, share};
+use super::cells::{labels, loss, share};
 use crate::summary::{Cost, Counter, Estimate, Group, Provenance, Summary};
 use crate::verdict;
 use ligo_cost::format;
