@@ -321,7 +321,7 @@ impl Summary {
     /// Reads a `summary.json`.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::BadSummary`] when the file is something else, [`Error::SummaryFormat`] when a newer
+    /// [`Error::File`] when it cannot be read, [`Error::BadSummary`] when the file is something else, [`Error::SummaryFormat`] when a newer
     /// version wrote it.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         #[derive(Deserialize)]
@@ -329,7 +329,7 @@ impl Summary {
             format: u32,
         }
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        let bytes = files::read(path)?;
         let bad = |source| Error::BadSummary {
             path: path.to_path_buf(),
             source,
@@ -353,7 +353,7 @@ impl Summary {
     /// Writes a `summary.json`; the old one stays until the new one is complete.
     ///
     /// # Errors
-    /// [`Error::Io`] when the disk refuses.
+    /// [`Error::File`] when the disk refuses.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let mut bytes = serde_json::to_vec_pretty(self).map_err(|source| Error::Encode {
             what: "a summary",

@@ -166,8 +166,8 @@ fn a_summary_of_format_1_is_read_and_grouped() {
     assert_eq!(ligo.saving.flops_exact.unwrap().mean, 0.5333);
     assert_eq!(ligo.loss_final, None, "a loss that is no number has no mean");
     assert!(summary.provenance.is_none() && summary.operators.is_empty());
-    let sure = matches!(Summary::read(folder.path().join("none.json")), Err(Error::Io { .. }));
-    assert!(sure);
+    let error = Summary::read(folder.path().join("none.json")).unwrap_err();
+    assert!(matches!(&error, Error::File(ligo_metrics::Error::Io { .. })), "{error}");
 }
 
 #[test]
