@@ -1,13 +1,5 @@
-//! The page of the report, in parts that `ligo-report` puts together.
+//! What the page of the report looks like and what it does. `ligo-report` writes the page itself.
 
-/// The page, with places for the parts.
-pub const PAGE: &str = include_str!("../report/page.html");
-/// The part that shows savings.
-pub const SAVINGS: &str = include_str!("../report/savings.html");
-/// The part that shows curves.
-pub const CURVES: &str = include_str!("../report/curves.html");
-/// The part that shows operators.
-pub const OPERATORS: &str = include_str!("../report/operators.html");
 /// Its looks.
 pub const STYLE: &str = include_str!("../report/report.css");
 

@@ -76,14 +76,14 @@ fn smooth(old: Option<f64>, new: f64, keep: f64) -> Option<f64> {
 impl Observer for Steps {
     fn on_step(&mut self, report: &StepReport) {
         self.loss = smooth(self.loss, report.loss, 0.95);
-        self.seconds_per_step = smooth(self.seconds_per_step, report.step_seconds, 0.9);
-        let seconds = self.seconds_per_step.unwrap_or(report.step_seconds).max(1e-9);
+        self.seconds_per_step = smooth(self.seconds_per_step, report.step_cost.seconds, 0.9);
+        let seconds = self.seconds_per_step.unwrap_or(report.step_cost.seconds).max(1e-9);
         let valid = self.valid.map(|v| format!(" valid {v:.3}")).unwrap_or_default();
         let message = format!(
             "loss {:.3}{valid}  {}  {:.0} % of peak",
             self.loss.unwrap_or(report.loss),
             (self.speed)(report.step_tokens as f64 / seconds),
-            100.0 * report.step_flops_exact / seconds / self.peak_flops,
+            100.0 * report.step_cost.flops.exact / seconds / self.peak_flops,
         );
         if self.bar.position() == 0 {
             // A resumed run starts in the middle; its earlier steps say nothing about the time left.

@@ -52,10 +52,10 @@ pub fn bytes(bytes: f64) -> String {
     scaled(bytes.round(), &PREFIXES, "B")
 }
 
-/// Energy: `86 J`, `0.4 Wh`, `12.5 kWh`, `3.1 MWh`.
+/// Energy: `86 J`, `1440 J`, `12.5 Wh`, `12.5 kWh`, `3.1 MWh`. Joules up to one Wh, so that what little runs take stands in one unit.
 #[must_use]
 pub fn energy(kwh: f64) -> String {
-    if kwh.abs() < 9.5e-5 {
+    if kwh.abs() < 9.5e-4 {
         return format!("{:.0} J", kwh * 3.6e6);
     }
     scaled(kwh * 1e3, &PREFIXES, "Wh")

@@ -3,6 +3,7 @@
 //! * [`electra`] counts FLOPs as the LiGO paper did, so that our numbers stand beside the published ones.
 //! * [`exact`] counts the multiplications that really happen, so that our numbers stand beside a machine's peak.
 //! * [`PartialPass`] counts, in both ways, a step that leaves layers or tokens out or does not train everything.
+//! * [`Flops`] and [`Cost`] are what all of this is counted in; [`nan_is_null`] is for numbers in JSON that may be missing.
 //! * [`savings`] compares two loss curves: what did each method pay to reach the same loss?
 //! * [`law`] fits the final loss over size, tokens and the small model's tokens, and says what a training that nobody made would end with.
 //! * [`seeds`] sums up runs that differ in their seed: means with intervals, mean curves.
@@ -38,6 +39,7 @@
 //! # Ok::<(), ligo_cost::Error>(())
 //! ```
 
+mod cost;
 mod curve;
 mod dims;
 pub mod electra;
@@ -49,6 +51,7 @@ mod frontier;
 pub mod hardware;
 pub mod law;
 pub mod memory;
+pub mod nan_is_null;
 mod partial;
 pub mod plan;
 pub mod published;
@@ -57,6 +60,7 @@ pub mod savings;
 pub mod seeds;
 pub mod utilization;
 
+pub use cost::{Cost, Counter, Flops};
 pub use curve::{CostToReach, Curve, Point};
 pub use dims::{Predicted, SparseDims, TransformerDims};
 pub use error::Error;

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cost::{Cost, Flops};
 use crate::energy;
 use crate::hardware::Precision;
 use crate::memory::Memory;
@@ -43,10 +44,8 @@ pub struct Rates {
 /// Arithmetic that is to be done.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Work {
-    /// FLOPs of training steps by the exact count.
-    pub flops_exact: f64,
-    /// The same as ELECTRA's counter has it.
-    pub flops_electra: f64,
+    /// FLOPs of training steps.
+    pub flops: Flops,
     /// FLOPs of evaluations by the exact count.
     pub evaluation_flops: f64,
 }
@@ -56,8 +55,7 @@ impl Work {
     #[must_use]
     pub fn times(self, factor: f64) -> Self {
         Self {
-            flops_exact: self.flops_exact * factor,
-            flops_electra: self.flops_electra * factor,
+            flops: self.flops * factor,
             evaluation_flops: self.evaluation_flops * factor,
         }
     }
@@ -66,12 +64,9 @@ impl Work {
 /// What some work costs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bill {
-    /// FLOPs of training steps by the exact count.
-    pub flops_exact: f64,
-    /// The same as ELECTRA's counter has it.
-    pub flops_electra: f64,
-    /// Seconds of training steps.
-    pub seconds: f64,
+    /// What the training steps cost.
+    #[serde(flatten)]
+    pub cost: Cost,
     /// Seconds of evaluations.
     pub eval_seconds: f64,
     /// Joules that the hardware itself takes for the training steps.
@@ -88,7 +83,7 @@ impl Bill {
     /// Seconds of steps and evaluations.
     #[must_use]
     pub fn total_seconds(&self) -> f64 {
-        self.seconds + self.eval_seconds
+        self.cost.seconds + self.eval_seconds
     }
 
     /// Both bills together; what is not known of one is not known of the sum.
@@ -96,9 +91,7 @@ impl Bill {
     pub fn plus(&self, other: &Self) -> Self {
         let sum = |a: Option<f64>, b: Option<f64>| Some(a? + b?);
         Self {
-            flops_exact: self.flops_exact + other.flops_exact,
-            flops_electra: self.flops_electra + other.flops_electra,
-            seconds: self.seconds + other.seconds,
+            cost: self.cost + other.cost,
             eval_seconds: self.eval_seconds + other.eval_seconds,
             joules: sum(self.joules, other.joules),
             kwh: sum(self.kwh, other.kwh),
@@ -112,9 +105,10 @@ impl Bill {
     pub fn saving(&self, flops: f64, time: f64) -> Self {
         let left = |value: Option<f64>| value.map(|value| value * (1.0 - time));
         Self {
-            flops_exact: self.flops_exact * (1.0 - flops),
-            flops_electra: self.flops_electra * (1.0 - flops),
-            seconds: self.seconds * (1.0 - time),
+            cost: Cost {
+                flops: self.cost.flops * (1.0 - flops),
+                seconds: self.cost.seconds * (1.0 - time),
+            },
             eval_seconds: self.eval_seconds * (1.0 - time),
             joules: left(self.joules),
             kwh: left(self.kwh),
@@ -134,14 +128,15 @@ impl Rates {
     /// What some work costs.
     #[must_use]
     pub fn bill(&self, work: Work) -> Bill {
-        let seconds = work.flops_exact / self.flops_per_second();
+        let seconds = work.flops.exact / self.flops_per_second();
         let eval_seconds = work.evaluation_flops / self.flops_per_second();
         let total = seconds + eval_seconds;
         let kwh = self.watts.map(|watts| energy::kwh(watts, total, self.pue));
         Bill {
-            flops_exact: work.flops_exact,
-            flops_electra: work.flops_electra,
-            seconds,
+            cost: Cost {
+                flops: work.flops,
+                seconds,
+            },
             eval_seconds,
             joules: self.watts.map(|watts| watts * seconds),
             kwh,

@@ -109,7 +109,7 @@ impl<'a> Feed<'a> {
 impl Observer for Feed<'_> {
     fn on_step(&mut self, report: &StepReport) {
         self.trains_again();
-        let flops_per_second = report.step_flops_exact / report.step_seconds.max(1e-9);
+        let flops_per_second = report.step_cost.flops.exact / report.step_cost.seconds.max(1e-9);
         for (series, value) in [
             (&self.loss, report.loss),
             (&self.lr, report.lr),

@@ -1,11 +1,13 @@
 //! From a model's configuration to the numbers that its cost depends on.
 
+use std::ops::Add;
+
 use ligo_arch::{Axis, ModelConfig, ParamTable, Task};
 use ligo_cost::hardware::Precision;
-use ligo_cost::{PartialPass, Predicted, SparseDims, TransformerDims, electra, exact};
+use ligo_cost::{Flops, PartialPass, Predicted, SparseDims, TransformerDims, electra, exact};
 use ligo_growth::{LigoConfig, Sharing};
 use ligo_models::Layers;
-use ligo_train::{CostPerStep, OptimizerKind, StepContext, StepCost, TrainConfig, Work};
+use ligo_train::{OptimizerKind, StepContext, StepCost, TrainConfig, Work};
 
 /// The sizes that the counters need. Models of images have a sequence length of their own.
 pub fn dims(config: &ModelConfig, seq_len: usize, mask_probability: f64) -> TransformerDims {
@@ -51,16 +53,16 @@ pub fn dims(config: &ModelConfig, seq_len: usize, mask_probability: f64) -> Tran
 }
 
 /// The cost of a plain training step of `sequences` sequences.
-pub fn step(dims: &TransformerDims, sequences: usize) -> CostPerStep {
-    CostPerStep {
+pub fn step(dims: &TransformerDims, sequences: usize) -> Flops {
+    Flops {
         exact: exact::train_step_flops(dims, sequences),
         electra: electra::train_step_flops(dims, sequences),
     }
 }
 
 /// What gradient checkpointing adds to a step: the layers forward once more.
-fn layers_again(dims: &TransformerDims, sequences: usize) -> CostPerStep {
-    CostPerStep {
+fn layers_again(dims: &TransformerDims, sequences: usize) -> Flops {
+    Flops {
         exact: exact::recomputed_layers_flops(dims, sequences),
         electra: sequences as f64 * electra::forward_flops(dims).layers,
     }
@@ -100,13 +102,9 @@ impl TrainingCost {
     }
 
     /// The first `steps` steps of a run, before it is made.
-    pub fn planned(&self, train: &TrainConfig, steps: u64) -> CostPerStep {
+    pub fn planned(&self, train: &TrainConfig, steps: u64) -> Flops {
         if train.special_passes().is_empty() {
-            let step = self.whole();
-            return CostPerStep {
-                exact: step.exact * steps as f64,
-                electra: step.electra * steps as f64,
-            };
+            return self.whole() * steps as f64;
         }
         let at = |step, micro_step| StepContext {
             config: train,
@@ -118,44 +116,43 @@ impl TrainingCost {
         };
         let updates = self.updates(steps);
         let passes = (0..steps).flat_map(work).map(|work| self.micro_batch(&work));
-        passes.fold(updates, add)
+        passes.fold(updates, Flops::add)
     }
 
     /// Both counters have what the optimizer multiplies in so many steps.
-    fn updates(&self, steps: u64) -> CostPerStep {
+    fn updates(&self, steps: u64) -> Flops {
         let flops = self.optimizer_flops * steps as f64;
-        CostPerStep {
+        Flops {
             exact: flops,
             electra: flops,
         }
     }
 
-    fn micro_batch(&self, work: &Work) -> CostPerStep {
+    fn micro_batch(&self, work: &Work) -> Flops {
         if work.labels == Some(0) {
-            return CostPerStep::default();
+            return Flops::default();
         }
         let predicting = |dims| predicting(dims, work.labels, self.batch_sequences);
         let model = predicting(self.model);
         let model = price(&partial(&model, work), &model, self.batch_sequences);
         let teacher = self.teacher.filter(|_| work.teacher).map(predicting);
         let teacher = teacher.map(|dims| price(&PartialPass::forward(&dims), &dims, self.batch_sequences));
-        add(model, teacher.unwrap_or_default())
+        model + teacher.unwrap_or_default()
     }
 }
 
 impl StepCost for TrainingCost {
-    fn of(&self, micro_batches: &[Work]) -> CostPerStep {
+    fn of(&self, micro_batches: &[Work]) -> Flops {
         micro_batches
             .iter()
             .map(|work| self.micro_batch(work))
-            .fold(self.updates(1), add)
+            .fold(self.updates(1), Flops::add)
     }
 
-    fn whole(&self) -> CostPerStep {
+    fn whole(&self) -> Flops {
         let sequences = self.batch_sequences * self.accumulation;
         let again = self.recomputes_layers.then(|| layers_again(&self.model, sequences));
-        let passes = add(step(&self.model, sequences), again.unwrap_or_default());
-        add(passes, self.updates(1))
+        step(&self.model, sequences) + again.unwrap_or_default() + self.updates(1)
     }
 }
 
@@ -170,15 +167,8 @@ fn predicting(dims: TransformerDims, labels: Option<usize>, sequences: usize) ->
     TransformerDims { predicted, ..dims }
 }
 
-fn add(a: CostPerStep, b: CostPerStep) -> CostPerStep {
-    CostPerStep {
-        exact: a.exact + b.exact,
-        electra: a.electra + b.electra,
-    }
-}
-
-fn price(pass: &PartialPass, dims: &TransformerDims, sequences: usize) -> CostPerStep {
-    CostPerStep {
+fn price(pass: &PartialPass, dims: &TransformerDims, sequences: usize) -> Flops {
+    Flops {
         exact: pass.exact_flops(dims, sequences),
         electra: pass.electra_flops(dims, sequences),
     }
@@ -233,7 +223,7 @@ pub fn learn_step(
     large: (&ModelConfig, &TransformerDims),
     train: &TrainConfig,
     config: &LigoConfig,
-) -> CostPerStep {
+) -> Flops {
     let sequences = train.sequences_per_step();
     let tensors = growth(&small.0.table(), &large.0.table()).repeat(config.terms);
     let order = order(config.sharing);
@@ -242,42 +232,39 @@ pub fn learn_step(
         config.terms.saturating_sub(1),
     );
     let again = train.gradient_checkpointing.then(|| layers_again(large.1, sequences));
-    let step = CostPerStep {
+    let step = Flops {
         exact: exact::ligo_step_flops(large.1, sequences, &tensors, order),
         electra: one + further as f64 * (one - electra::train_step_flops(large.1, sequences)),
     };
-    add(step, again.unwrap_or_default())
+    step + again.unwrap_or_default()
 }
 
 /// The price of steps that learn an operator: of training the large model by what it computes, and of the operator once a step.
 #[derive(Clone, Copy, Debug)]
 pub struct LearningCost {
     training: TrainingCost,
-    operator: CostPerStep,
+    operator: Flops,
 }
 
 impl LearningCost {
     /// Of a step that costs `step` as [`learn_step`] says.
-    pub fn new(large: TransformerDims, step: CostPerStep, train: &TrainConfig) -> Self {
+    pub fn new(large: TransformerDims, step: Flops, train: &TrainConfig) -> Self {
         let training = TrainingCost::new(large, None, train);
         let plain = training.whole();
         Self {
             training,
-            operator: CostPerStep {
-                exact: step.exact - plain.exact,
-                electra: step.electra - plain.electra,
-            },
+            operator: step - plain,
         }
     }
 }
 
 impl StepCost for LearningCost {
-    fn of(&self, micro_batches: &[Work]) -> CostPerStep {
-        add(self.training.of(micro_batches), self.operator)
+    fn of(&self, micro_batches: &[Work]) -> Flops {
+        self.training.of(micro_batches) + self.operator
     }
 
-    fn whole(&self) -> CostPerStep {
-        add(self.training.whole(), self.operator)
+    fn whole(&self) -> Flops {
+        self.training.whole() + self.operator
     }
 }
 

@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use ligo_cost::Cost;
 use ligo_metrics::{Error, EvalRecord, MetricsWriter, Record, TensorBoardWriter, TrainRecord};
 
 fn main() -> Result<(), Error> {
@@ -22,15 +23,14 @@ fn main() -> Result<(), Error> {
         let (loss, gradient) = ((x - 3.0).powi(2), 2.0 * (x - 3.0));
         x -= lr * gradient;
         let (flops, seconds) = (5.0 * step as f64, start.elapsed().as_secs_f64());
+        let cost = Cost::of_measures([flops, flops, seconds]);
         report(Record::Train(TrainRecord {
             step,
             tokens: step,
             loss,
             lr,
             grad_norm: gradient.abs(),
-            flops_exact: flops,
-            flops_electra: flops,
-            seconds,
+            cost,
             tokens_per_second: step as f64 / seconds,
             rank_seconds: Vec::new(),
         }))?;
@@ -40,9 +40,7 @@ fn main() -> Result<(), Error> {
                 step,
                 tokens: step,
                 loss,
-                flops_exact: flops,
-                flops_electra: flops,
-                seconds,
+                cost,
             };
             report(Record::Eval(eval))?;
         }

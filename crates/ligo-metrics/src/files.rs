@@ -41,6 +41,14 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_folder(folder)
 }
 
+/// All of a file.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(Error::io("read", path))
+}
+
 /// The error of a temporary file without its name, which `tempfile` adds and which says nothing to a reader.
 fn without_name(error: std::io::Error) -> std::io::Error {
     let text = error.to_string();

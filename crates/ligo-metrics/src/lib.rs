@@ -9,13 +9,14 @@
 //! For tables, pictures and the report of a comparison see `ligo-report`.
 //!
 //! ```
+//! use ligo_cost::Cost;
 //! use ligo_metrics::{EvalRecord, MetricsWriter, read};
 //!
 //! # fn main() -> Result<(), ligo_metrics::Error> {
 //! # let folder = tempfile::tempdir().unwrap();
 //! # let file = folder.path().join("metrics.jsonl");
 //! let mut metrics = MetricsWriter::create(&file)?;
-//! let eval = EvalRecord { step: 10, tokens: 20_480, loss: 6.9, flops_exact: 4.1e11, flops_electra: 2.9e11, seconds: 3.2 };
+//! let eval = EvalRecord { step: 10, tokens: 20_480, loss: 6.9, cost: Cost::of_measures([4.1e11, 2.9e11, 3.2]) };
 //! metrics.write(eval)?;
 //! metrics.event(10, "checkpoint", "saved at step 10")?;
 //! assert_eq!(read(&file)?.len(), 2);
@@ -25,7 +26,6 @@
 
 mod error;
 pub mod files;
-pub mod nan_is_null;
 mod reader;
 mod record;
 mod tensorboard;

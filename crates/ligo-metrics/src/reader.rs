@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{Error, Record, Result};
+use crate::{Error, Record, Result, files};
 
 /// Reads all complete records of a metrics file.
 ///
@@ -12,7 +12,7 @@ use crate::{Error, Record, Result};
 /// [`Error::Io`] when the file cannot be read, [`Error::BadRecord`] when a complete line is no record.
 pub fn read(path: impl AsRef<Path>) -> Result<Vec<Record>> {
     let path = path.as_ref();
-    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    let bytes = files::read(path)?;
     complete_lines(path, &bytes).map(|line| Ok(line?.record)).collect()
 }
 

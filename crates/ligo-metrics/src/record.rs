@@ -1,5 +1,6 @@
 //! The kinds of line in `metrics.jsonl`. A number that is not finite is written as `null` and read as NaN.
 
+use ligo_cost::Cost;
 use serde::{Deserialize, Serialize};
 
 /// One line of `metrics.jsonl`.
@@ -22,25 +23,19 @@ pub struct TrainRecord {
     /// Tokens trained on so far.
     pub tokens: u64,
     /// Training loss in nats per predicted token.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_cost::nan_is_null")]
     pub loss: f64,
     /// Learning rate of this step.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_cost::nan_is_null")]
     pub lr: f64,
     /// Global gradient norm before clipping.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_cost::nan_is_null")]
     pub grad_norm: f64,
-    /// FLOPs so far by our own count (backward = 2 × forward).
-    #[serde(with = "crate::nan_is_null")]
-    pub flops_exact: f64,
-    /// FLOPs so far as ELECTRA's script counts them.
-    #[serde(with = "crate::nan_is_null")]
-    pub flops_electra: f64,
-    /// Training seconds so far.
-    #[serde(with = "crate::nan_is_null")]
-    pub seconds: f64,
+    /// What the training cost so far.
+    #[serde(flatten)]
+    pub cost: Cost,
     /// Throughput since the last line.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_cost::nan_is_null")]
     pub tokens_per_second: f64,
     /// Seconds that each rank of the run computed for since the last line; nothing where one is alone. What is missing to the seconds that
     /// passed, a rank waited for the others and for sums.
@@ -56,17 +51,11 @@ pub struct EvalRecord {
     /// Tokens trained on so far.
     pub tokens: u64,
     /// Validation loss in nats per predicted token.
-    #[serde(with = "crate::nan_is_null")]
+    #[serde(with = "ligo_cost::nan_is_null")]
     pub loss: f64,
-    /// FLOPs so far by our own count (backward = 2 × forward).
-    #[serde(with = "crate::nan_is_null")]
-    pub flops_exact: f64,
-    /// FLOPs so far as ELECTRA's script counts them.
-    #[serde(with = "crate::nan_is_null")]
-    pub flops_electra: f64,
-    /// Training seconds so far.
-    #[serde(with = "crate::nan_is_null")]
-    pub seconds: f64,
+    /// What the training cost so far.
+    #[serde(flatten)]
+    pub cost: Cost,
 }
 
 /// A remark on a step.

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 
+use ligo_cost::Cost;
 use ligo_metrics::{Error, EvalRecord, MetricsWriter, Record, TensorBoardWriter, TrainRecord, read};
 
 fn train(step: u64) -> TrainRecord {
@@ -12,9 +13,7 @@ fn train(step: u64) -> TrainRecord {
         loss: 9.0 / (step as f64 + 1.0),
         lr: 1e-3,
         grad_norm: 1.5,
-        flops_exact: step as f64 * 3e9,
-        flops_electra: step as f64 * 2e9,
-        seconds: step as f64 * 0.25,
+        cost: Cost::of_measures([3e9, 2e9, 0.25]) * step as f64,
         tokens_per_second: 8192.0,
         rank_seconds: Vec::new(),
     }
@@ -25,9 +24,7 @@ fn eval(step: u64) -> EvalRecord {
         step,
         tokens: step * 2048,
         loss: 7.25,
-        flops_exact: 1.0,
-        flops_electra: 1.0,
-        seconds: 1.0,
+        cost: Cost::of_measures([1.0; 3]),
     }
 }
 
@@ -56,6 +53,29 @@ fn every_kind_of_record_comes_back_as_it_was() {
     let text = std::fs::read_to_string(&file).unwrap();
     assert_eq!(text.lines().count(), 3, "one record a line");
     assert!(text.starts_with(r#"{"type":"eval","step":0,"#), "{text}");
+}
+
+#[test]
+fn lines_of_earlier_versions_are_read_and_written_as_they_were() {
+    let stored = [
+        r#"{"type":"eval","step":0,"tokens":0,"loss":null,"flops_exact":0.0,"flops_electra":0.0,"seconds":0.0}"#,
+        r#"{"type":"train","step":1,"tokens":2048,"loss":4.5,"lr":0.001,"grad_norm":1.5,"flops_exact":0.30000000000000004,"flops_electra":2000000000.0,"seconds":0.062149226999999994,"tokens_per_second":8192.0}"#,
+    ];
+    let records: Vec<Record> = stored.map(|line| serde_json::from_str(line).unwrap()).into();
+    let Record::Train(train) = &records[1] else {
+        panic!("{records:?}")
+    };
+    assert_eq!(
+        train.cost,
+        Cost::of_measures([0.1 + 0.2, 2e9, 0.062_149_226_999_999_994])
+    );
+    assert_eq!(
+        records
+            .iter()
+            .map(|r| serde_json::to_string(r).unwrap())
+            .collect::<Vec<_>>(),
+        stored
+    );
 }
 
 #[test]

@@ -1,25 +1,14 @@
 //! What can go wrong while a report is written or read.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The errors of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The file system refused.
-    #[error("cannot {action} {path}: {source}")]
-    Io {
-        /// What was tried, as a verb.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-
-    /// A file was not written whole.
+    /// A file could not be read or written.
     #[error(transparent)]
-    Metrics(#[from] ligo_metrics::Error),
+    File(#[from] ligo_metrics::Error),
 
     /// A summary is not what this version writes.
     #[error("{path}: not a summary of a comparison ({source})")]
@@ -71,14 +60,6 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-}
-
-impl Error {
-    /// An [`Error::Io`] maker for `map_err`.
-    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_path_buf();
-        move |source| Self::Io { action, path, source }
-    }
 }
 
 /// Short for a result of this crate.

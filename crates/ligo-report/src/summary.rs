@@ -15,6 +15,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use ligo_cost::{Cost, Counter};
+
 pub use group::{CostEstimate, Estimate, Group, MeanCurve, Reference};
 pub use operator::{MAX_VALUES, OperatorSummary, WidthMatrix, thinned};
 pub use prediction::{Figures, PredictedRun, Prediction};
@@ -44,7 +46,7 @@ pub struct Summary {
     /// The small model that all methods but scratch start from.
     pub small: SmallModel,
     /// The validation loss every method is measured against: the scratch run's final one.
-    #[serde(with = "ligo_metrics::nan_is_null")]
+    #[serde(with = "ligo_cost::nan_is_null")]
     pub target_loss: f64,
     /// Every run, in the order of the table.
     pub methods: Vec<MethodSummary>,
@@ -113,7 +115,7 @@ pub struct Corpus {
     /// Tokens (or images) to validate on.
     pub valid_tokens: u64,
     /// Validation loss of the best model that ignores context (or the picture), in nats.
-    #[serde(with = "ligo_metrics::nan_is_null")]
+    #[serde(with = "ligo_cost::nan_is_null")]
     pub unigram_loss: f64,
     /// Masked loss of the best model that sees the masked position's own token and nothing around it; lower than the
     /// unigram loss, because some masked positions keep their token.
@@ -127,7 +129,7 @@ pub struct SmallModel {
     /// A name for people.
     pub name: String,
     /// Its final validation loss.
-    #[serde(with = "ligo_metrics::nan_is_null")]
+    #[serde(with = "ligo_cost::nan_is_null")]
     pub loss: f64,
     /// What its training cost; absent when it came from elsewhere.
     pub cost: Option<Cost>,
@@ -140,7 +142,7 @@ pub struct SmallModel {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct AnnealedSmall {
     /// Its final validation loss.
-    #[serde(with = "ligo_metrics::nan_is_null")]
+    #[serde(with = "ligo_cost::nan_is_null")]
     pub loss: f64,
     /// What its own steps cost, those that it has in common with the small model left out. Nobody is charged for them.
     #[serde(flatten)]
@@ -157,25 +159,11 @@ pub struct Shared {
     pub cost: Cost,
 }
 
-/// What something cost. All fields count the same work.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Cost {
-    /// FLOPs by our own count (backward = 2 × forward, sparse look-up, operator once per step).
-    #[serde(with = "ligo_metrics::nan_is_null")]
-    pub flops_exact: f64,
-    /// FLOPs as ELECTRA's script counts them, which the paper used.
-    #[serde(with = "ligo_metrics::nan_is_null")]
-    pub flops_electra: f64,
-    /// Wall time of the training steps.
-    #[serde(with = "ligo_metrics::nan_is_null")]
-    pub seconds: f64,
-}
-
 /// Energy that was spent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Energy {
     /// Kilowatt-hours.
-    #[serde(with = "ligo_metrics::nan_is_null")]
+    #[serde(with = "ligo_cost::nan_is_null")]
     pub kwh: f64,
     /// Read from the machine (NVML, RAPL); else estimated from its power and the time.
     pub measured: bool,
@@ -213,10 +201,10 @@ pub struct MethodSummary {
     /// Validation losses; their costs leave the operator out.
     pub curve: Vec<CurvePoint>,
     /// Validation loss before the first step.
-    #[serde(with = "ligo_metrics::nan_is_null")]
+    #[serde(with = "ligo_cost::nan_is_null")]
     pub loss_start: f64,
     /// Validation loss after the last step.
-    #[serde(with = "ligo_metrics::nan_is_null")]
+    #[serde(with = "ligo_cost::nan_is_null")]
     pub loss_final: f64,
     /// Cost of the large model's training.
     pub cost: Cost,
@@ -265,7 +253,7 @@ pub struct CurvePoint {
     #[serde(default)]
     pub tokens: u64,
     /// Validation loss.
-    #[serde(with = "ligo_metrics::nan_is_null")]
+    #[serde(with = "ligo_cost::nan_is_null")]
     pub loss: f64,
     /// Cost of those steps, without the operator's.
     #[serde(flatten)]
@@ -286,13 +274,13 @@ pub struct ToTarget {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Saving {
     /// By our own FLOP count.
-    #[serde(with = "ligo_metrics::nan_is_null")]
+    #[serde(with = "ligo_cost::nan_is_null")]
     pub flops_exact: f64,
     /// By ELECTRA's FLOP count.
-    #[serde(with = "ligo_metrics::nan_is_null")]
+    #[serde(with = "ligo_cost::nan_is_null")]
     pub flops_electra: f64,
     /// By wall time.
-    #[serde(with = "ligo_metrics::nan_is_null")]
+    #[serde(with = "ligo_cost::nan_is_null")]
     pub seconds: f64,
 }
 
@@ -305,28 +293,23 @@ pub struct Flags {
     pub scratch_passed_small: bool,
 }
 
-/// Which FLOP count a table or picture shows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Counter {
-    /// Our own.
-    #[default]
-    Exact,
-    /// ELECTRA's, as in the paper.
-    Electra,
-}
-
-impl Cost {
-    /// FLOPs by the given count.
+impl Saving {
+    /// The saving with these shares, in the order of [`Cost::MEASURES`].
     #[must_use]
-    pub fn flops(&self, counter: Counter) -> f64 {
-        match counter {
-            Counter::Exact => self.flops_exact,
-            Counter::Electra => self.flops_electra,
+    pub fn of_measures([flops_exact, flops_electra, seconds]: [f64; 3]) -> Self {
+        Self {
+            flops_exact,
+            flops_electra,
+            seconds,
         }
     }
-}
 
-impl Saving {
+    /// All shares, in the order of [`Cost::MEASURES`].
+    #[must_use]
+    pub fn measures(&self) -> [f64; 3] {
+        [self.flops_exact, self.flops_electra, self.seconds]
+    }
+
     /// Saving in FLOPs by the given count.
     #[must_use]
     pub fn flops(&self, counter: Counter) -> f64 {
@@ -341,7 +324,7 @@ impl Summary {
     /// Reads a `summary.json`.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::BadSummary`] when the file is something else, [`Error::SummaryFormat`] when a newer
+    /// [`Error::File`] when it cannot be read, [`Error::BadSummary`] when the file is something else, [`Error::SummaryFormat`] when a newer
     /// version wrote it.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         #[derive(Deserialize)]
@@ -349,7 +332,7 @@ impl Summary {
             format: u32,
         }
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        let bytes = files::read(path)?;
         let bad = |source| Error::BadSummary {
             path: path.to_path_buf(),
             source,
@@ -373,7 +356,7 @@ impl Summary {
     /// Writes a `summary.json`; the old one stays until the new one is complete.
     ///
     /// # Errors
-    /// [`Error::Io`] when the disk refuses.
+    /// [`Error::File`] when the disk refuses.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let mut bytes = serde_json::to_vec_pretty(self).map_err(|source| Error::Encode {
             what: "a summary",
@@ -388,7 +371,7 @@ impl Summary {
     #[must_use]
     pub fn charged_and_spent(&self) -> (Cost, Cost) {
         let runs = self.methods.iter().map(|run| run.cost + run.operator_cost);
-        let charged = runs.chain(self.small.cost).fold(Cost::default(), std::ops::Add::add);
+        let charged: Cost = runs.chain(self.small.cost).sum();
         let shared = self.methods.iter().filter_map(|run| Some(run.shared?.cost));
         let own = self.small.annealed.map_or_else(Cost::default, |annealed| annealed.cost);
         (charged, shared.fold(charged + own, std::ops::Sub::sub))
@@ -427,29 +410,5 @@ impl MethodSummary {
     #[must_use]
     pub fn is_scratch(&self) -> bool {
         self.name == SCRATCH
-    }
-}
-
-impl std::ops::Sub for Cost {
-    type Output = Self;
-
-    fn sub(self, other: Self) -> Self {
-        Self {
-            flops_exact: self.flops_exact - other.flops_exact,
-            flops_electra: self.flops_electra - other.flops_electra,
-            seconds: self.seconds - other.seconds,
-        }
-    }
-}
-
-impl std::ops::Add for Cost {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            flops_exact: self.flops_exact + other.flops_exact,
-            flops_electra: self.flops_electra + other.flops_electra,
-            seconds: self.seconds + other.seconds,
-        }
     }
 }

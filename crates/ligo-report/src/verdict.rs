@@ -207,7 +207,7 @@ pub(crate) fn cautions(summary: &Summary) -> Vec<String> {
 pub(crate) fn uneven_times(summary: &Summary) -> Option<String> {
     let scratch = summary.methods.iter().find(|run| run.is_scratch())?;
     let is_equal = |run: &&MethodSummary| {
-        let (flops, of_scratch) = (run.cost.flops_exact, scratch.cost.flops_exact);
+        let (flops, of_scratch) = (run.cost.flops.exact, scratch.cost.flops.exact);
         run.steps == scratch.steps && (flops - of_scratch).abs() <= 0.001 * of_scratch && run.computed_on.is_none()
     };
     let times = summary.methods.iter().filter(is_equal).map(|run| run.cost.seconds);

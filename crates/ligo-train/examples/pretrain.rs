@@ -105,6 +105,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let mut trainer = Trainer::new(config, &objective, store, data, &run_dir)?;
     let result = trainer.run(&AtomicBool::new(false), &mut Lines)?;
-    println!("{:?} after {:.1} s of training", result.outcome, result.seconds);
+    println!("{:?} after {:.1} s of training", result.outcome, result.cost.seconds);
     Ok(())
 }

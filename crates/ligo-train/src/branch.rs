@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use ligo_checkpoint::{AtomicDir, latest_valid};
+use ligo_cost::Cost;
 use serde_json::Value;
 
 use crate::checkpoint::{BRANCH, COUNTERS, FOLDER, PREFIX, RunIdentity, TENSORS, read_counters};
@@ -17,12 +18,8 @@ pub struct Branch {
     pub run_dir: PathBuf,
     /// The steps that it has done.
     pub step: u64,
-    /// FLOPs of those by our own count.
-    pub flops_exact: f64,
-    /// FLOPs of those as ELECTRA's script counts them.
-    pub flops_electra: f64,
-    /// Seconds of those.
-    pub seconds: f64,
+    /// What those cost.
+    pub cost: Cost,
     checkpoint: PathBuf,
 }
 
@@ -83,9 +80,7 @@ pub fn find_branch(other: &Path, config: &TrainConfig, identity: &Value) -> Resu
     Ok(is_same.then(|| Branch {
         run_dir: other.to_path_buf(),
         step,
-        flops_exact: counters.progress.flops_exact,
-        flops_electra: counters.progress.flops_electra,
-        seconds: counters.progress.seconds,
+        cost: counters.progress.cost,
         checkpoint: found.path,
     }))
 }

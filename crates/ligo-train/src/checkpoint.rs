@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use ligo_checkpoint::{AtomicDir, Disk, RunLock, TensorFile, latest_valid, prune, recover_all, state};
+use ligo_cost::Flops;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -11,7 +12,7 @@ use crate::average::Averages;
 use crate::collective::Shares;
 use crate::progress::Progress;
 use crate::store::download;
-use crate::{CostPerStep, Error, Event, Optimizer, ParamStore, TrainConfig};
+use crate::{Error, Event, Optimizer, ParamStore, TrainConfig};
 
 /// 2 keeps the FLOPs that were spent, since steps need not cost the same.
 const FORMAT: u32 = 2;
@@ -34,7 +35,7 @@ const AVERAGE: &str = "average/";
 pub(crate) struct RunIdentity {
     pub(crate) objective: String,
     pub(crate) config: TrainConfig,
-    pub(crate) cost: CostPerStep,
+    pub(crate) cost: Flops,
     pub(crate) data: Value,
     pub(crate) extra: Value,
 }

@@ -98,7 +98,7 @@ pub use observer::{Event, Observer, Silent, StepReport};
 pub use operator::OperatorObjective;
 pub use optimizer::{HostMoments, Optimizer, OptimizerConfig, OptimizerKind, Rate};
 pub use precision::check_precision;
-pub use result::{CostPerStep, EvalPoint, Outcome, Rollback, Spent, TrainResult};
+pub use result::{EvalPoint, Outcome, Rollback, TrainResult};
 pub use saved::{SavedPart, SavedState};
 pub use schedule::{DecayShape, LrSchedule, ScheduleKind};
 pub use step::train_step;

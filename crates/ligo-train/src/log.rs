@@ -62,8 +62,8 @@ impl Log {
 
     pub(crate) fn step(&mut self, report: &StepReport) -> Result<(), Error> {
         let tokens = (report.tokens - self.last_tokens) as f64;
-        let tokens_per_second = tokens / (report.seconds - self.last_seconds).max(1e-9);
-        (self.last_tokens, self.last_seconds) = (report.tokens, report.seconds);
+        let tokens_per_second = tokens / (report.cost.seconds - self.last_seconds).max(1e-9);
+        (self.last_tokens, self.last_seconds) = (report.tokens, report.cost.seconds);
         let rank_seconds = std::mem::take(&mut self.rank_seconds);
         self.put(TrainRecord {
             step: report.step,
@@ -71,9 +71,7 @@ impl Log {
             loss: report.loss,
             lr: report.lr,
             grad_norm: report.grad_norm,
-            flops_exact: report.flops_exact,
-            flops_electra: report.flops_electra,
-            seconds: report.seconds,
+            cost: report.cost,
             tokens_per_second,
             rank_seconds,
         })
@@ -94,9 +92,7 @@ impl Log {
             step: point.step,
             tokens: point.tokens,
             loss: point.loss,
-            flops_exact: point.flops_exact,
-            flops_electra: point.flops_electra,
-            seconds: point.seconds,
+            cost: point.cost,
         })
     }
 

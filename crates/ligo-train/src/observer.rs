@@ -1,6 +1,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use ligo_cost::Cost;
+
 use crate::EvalPoint;
 
 /// What one optimizer step did.
@@ -24,22 +26,16 @@ pub struct StepReport {
     pub step_tokens: u64,
     /// Tokens read since the run began.
     pub tokens: u64,
-    /// Exact FLOPs of this step.
-    pub step_flops_exact: f64,
-    /// Exact FLOPs since the run began.
-    pub flops_exact: f64,
-    /// FLOPs since the run began, as the ELECTRA counter counts them.
-    pub flops_electra: f64,
-    /// Seconds of this step.
-    pub step_seconds: f64,
-    /// Seconds of training since the run began, without evaluation and saving.
-    pub seconds: f64,
+    /// What this step cost.
+    pub step_cost: Cost,
+    /// What the training cost since the run began.
+    pub cost: Cost,
 }
 
 impl StepReport {
     /// Tokens per second of this step.
     pub fn tokens_per_second(&self) -> f64 {
-        self.step_tokens as f64 / self.step_seconds.max(1e-9)
+        self.step_tokens as f64 / self.step_cost.seconds.max(1e-9)
     }
 }
 

@@ -1,3 +1,4 @@
+use ligo_cost::Cost;
 use serde::{Deserialize, Serialize};
 
 /// One point of the validation curve.
@@ -7,24 +8,11 @@ pub struct EvalPoint {
     pub step: u64,
     /// Tokens read.
     pub tokens: u64,
-    /// Exact FLOPs spent.
-    pub flops_exact: f64,
-    /// FLOPs spent, as the ELECTRA counter counts them.
-    pub flops_electra: f64,
-    /// Seconds of training, without evaluation and saving.
-    pub seconds: f64,
+    /// What the training up to here cost.
+    #[serde(flatten)]
+    pub cost: Cost,
     /// Mean loss over the masked validation tokens, in nats.
     pub loss: f64,
-}
-
-/// The price of one optimizer step, all micro-batches included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CostPerStep {
-    /// Exact FLOPs.
-    pub exact: f64,
-    /// FLOPs as the ELECTRA counter counts them.
-    pub electra: f64,
 }
 
 /// A return to a checkpoint.
@@ -35,17 +23,6 @@ pub struct Rollback {
     pub step: u64,
     /// Steps that the checkpoint had.
     pub to: u64,
-}
-
-/// What was spent before a run's first step and belongs to its price, such as trying other starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Spent {
-    /// Exact FLOPs.
-    pub flops_exact: f64,
-    /// FLOPs as the ELECTRA counter counts them.
-    pub flops_electra: f64,
-    /// Seconds.
-    pub seconds: f64,
 }
 
 /// How a run ended.
@@ -74,12 +51,9 @@ pub struct TrainResult {
     pub last_train_loss: Option<f64>,
     /// Tokens read.
     pub tokens: u64,
-    /// Exact FLOPs.
-    pub flops_exact: f64,
-    /// FLOPs as the ELECTRA counter counts them.
-    pub flops_electra: f64,
-    /// Seconds of training, without evaluation and saving.
-    pub seconds: f64,
+    /// What the training cost.
+    #[serde(flatten)]
+    pub cost: Cost,
     /// Seconds of evaluation.
     pub eval_seconds: f64,
     /// Seconds of saving.
@@ -106,7 +80,7 @@ pub struct TrainResult {
 impl TrainResult {
     /// Tokens per second of training.
     pub fn tokens_per_second(&self) -> f64 {
-        self.tokens as f64 / self.seconds.max(1e-9)
+        self.tokens as f64 / self.cost.seconds.max(1e-9)
     }
 
     /// This run and another one that took over where it ended, as one: steps, tokens and costs go on counting. At the seam
@@ -116,9 +90,7 @@ impl TrainResult {
         let shifted = next.curve.iter().map(|p| EvalPoint {
             step: p.step + self.steps,
             tokens: p.tokens + self.tokens,
-            flops_exact: p.flops_exact + self.flops_exact,
-            flops_electra: p.flops_electra + self.flops_electra,
-            seconds: p.seconds + self.seconds,
+            cost: p.cost + self.cost,
             loss: p.loss,
         });
         self.curve.pop();
@@ -137,9 +109,7 @@ impl TrainResult {
             curve: self.curve,
             last_train_loss: next.last_train_loss,
             tokens: self.tokens + next.tokens,
-            flops_exact: self.flops_exact + next.flops_exact,
-            flops_electra: self.flops_electra + next.flops_electra,
-            seconds: self.seconds + next.seconds,
+            cost: self.cost + next.cost,
             eval_seconds: self.eval_seconds + next.eval_seconds,
             save_seconds: self.save_seconds + next.save_seconds,
             skipped_steps: self.skipped_steps,
@@ -154,5 +124,24 @@ impl TrainResult {
     /// The last validation loss.
     pub fn final_loss(&self) -> Option<f64> {
         self.curve.last().map(|p| p.loss)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn results_of_earlier_versions_are_read_to_the_bit_and_written_as_they_were() {
+        let stored = r#"{"outcome":"completed","steps":2,"curve":[{"step":2,"tokens":192,"flops_exact":0.30000000000000004,"flops_electra":2.5,"seconds":0.1,"loss":4.321}],"last_train_loss":null,"tokens":192,"flops_exact":0.30000000000000004,"flops_electra":333333333333333.3,"seconds":0.062149226999999994,"eval_seconds":0.5,"save_seconds":0.25,"skipped_steps":[],"energy_joules":null,"energy_measured":false,"peak_memory_bytes":null}"#;
+        let result: TrainResult = serde_json::from_str(stored).unwrap();
+        let cost = Cost::of_measures([0.1 + 0.2, 1e15 / 3.0, 0.062_149_226_999_999_994]);
+        assert_eq!(
+            result.cost.measures().map(f64::to_bits),
+            cost.measures().map(f64::to_bits)
+        );
+        assert_eq!(result.curve[0].cost, Cost::of_measures([0.1 + 0.2, 2.5, 0.1]));
+        assert_eq!(serde_json::to_string(&result).unwrap(), stored);
     }
 }

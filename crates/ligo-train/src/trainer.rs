@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use ligo_checkpoint::Disk;
+use ligo_cost::{Cost, Flops};
 use ligo_data::Batch;
 use serde_json::Value;
 
@@ -18,8 +19,8 @@ use crate::checkpoint::RunIdentity;
 use crate::collective::{self, Alone, Collective, Shares};
 use crate::meter::Gauge;
 use crate::{
-    BatchSource, CostPerStep, Error, HostMoments, Meter, Objective, Observer, Optimizer, Outcome, ParamStore, Silent,
-    Spent, StepCost, TrainConfig, TrainResult, check_precision,
+    BatchSource, Error, HostMoments, Meter, Objective, Observer, Optimizer, Outcome, ParamStore, Silent, StepCost,
+    TrainConfig, TrainResult, check_precision,
 };
 
 /// The data of a run.
@@ -41,7 +42,7 @@ pub struct Trainer<'a> {
     data: RunData<'a>,
     run_dir: PathBuf,
     cost: Box<dyn StepCost + 'a>,
-    spent: Spent,
+    spent: Cost,
     identity: Value,
     disk: Disk,
     gauge: Gauge,
@@ -94,8 +95,8 @@ impl<'a> Trainer<'a> {
             objective,
             data: RunData { valid, ..data },
             run_dir: run_dir.as_ref().to_path_buf(),
-            cost: Box::new(CostPerStep::default()),
-            spent: Spent::default(),
+            cost: Box::new(Flops::default()),
+            spent: Cost::default(),
             identity: Value::Null,
             disk: Disk::default(),
             gauge: Gauge::default(),
@@ -129,7 +130,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Charges the run for work that came before it: its counters do not start at 0.
-    pub fn with_spent(mut self, spent: Spent) -> Self {
+    pub fn with_spent(mut self, spent: Cost) -> Self {
         self.spent = spent;
         self
     }

@@ -1,6 +1,7 @@
+use ligo_cost::Flops;
 use ligo_models::{DropoutStream, Layers, Pass, TokenDrop};
 
-use crate::{CostPerStep, StepContext, Trained};
+use crate::{StepContext, Trained};
 
 /// What one micro-batch computes, as far as it is not everything.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,29 +62,29 @@ impl Work {
 /// The price of steps by what they compute.
 pub trait StepCost {
     /// A step of so many micro-batches.
-    fn of(&self, micro_batches: &[Work]) -> CostPerStep;
+    fn of(&self, micro_batches: &[Work]) -> Flops;
 
     /// A step that computes everything, for the run's identity and for people.
-    fn whole(&self) -> CostPerStep;
+    fn whole(&self) -> Flops;
 }
 
 /// Every step costs the same.
-impl StepCost for CostPerStep {
-    fn of(&self, _: &[Work]) -> CostPerStep {
+impl StepCost for Flops {
+    fn of(&self, _: &[Work]) -> Flops {
         *self
     }
 
-    fn whole(&self) -> CostPerStep {
+    fn whole(&self) -> Flops {
         *self
     }
 }
 
 impl<T: StepCost + ?Sized> StepCost for Box<T> {
-    fn of(&self, micro_batches: &[Work]) -> CostPerStep {
+    fn of(&self, micro_batches: &[Work]) -> Flops {
         self.as_ref().of(micro_batches)
     }
 
-    fn whole(&self) -> CostPerStep {
+    fn whole(&self) -> Flops {
         self.as_ref().whole()
     }
 }

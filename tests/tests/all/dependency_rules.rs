@@ -66,7 +66,21 @@ const MUST_NOT_DEPEND_ON: [(&str, &[&str]); 19] = [
     ("ligo-growth", &["ligo-data", "ligo-models", "ligo-train", "ligo-cli"]),
     ("ligo-hub", &["burn", "ligo-"]),
     ("ligo-assets", &["burn", "ligo-"]),
-    ("ligo-metrics", &["burn", "ligo-"]),
+    (
+        "ligo-metrics",
+        &[
+            "burn",
+            "ligo-arch",
+            "ligo-checkpoint",
+            "ligo-data",
+            "ligo-growth",
+            "ligo-models",
+            "ligo-ops",
+            "ligo-report",
+            "ligo-train",
+            "ligo-cli",
+        ],
+    ),
     ("ligo-models", &["ligo-data", "ligo-train", "ligo-cli"]),
     (
         "ligo-train",

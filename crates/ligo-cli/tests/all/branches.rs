@@ -33,7 +33,7 @@ fn of<'a>(summary: &'a Summary, id: &str) -> &'a Method {
 fn curve(method: &Method) -> Vec<(u64, u64, u64)> {
     let points = method.curve.iter();
     points
-        .map(|p| (p.step, p.loss.to_bits(), p.cost.flops_exact.to_bits()))
+        .map(|p| (p.step, p.loss.to_bits(), p.cost.flops.exact.to_bits()))
         .collect()
 }
 
@@ -88,8 +88,8 @@ fn each_length_is_what_it_would_be_alone_and_their_common_steps_are_made_once() 
 
     // All is charged to each, and was paid for once: the first 8 steps of three runs, and 5 more of two.
     let (charged, spent) = together.charged_and_spent();
-    let step = of(&together, "scratch").cost.flops_exact / 20.0;
-    let saved = charged.flops_exact - spent.flops_exact;
+    let step = of(&together, "scratch").cost.flops.exact / 20.0;
+    let saved = (charged - spent).flops.exact;
     assert!((saved / step - 2.0 * (8.0 + 13.0)).abs() < 0.5, "{}", saved / step);
 
     let again = place.shown(&compare(&lengths));
@@ -134,7 +134,7 @@ fn a_small_model_at_a_constant_rate_tells_what_it_would_have_come_to() {
     let with = summary(&place);
     let branch = with.small.annealed.unwrap();
     assert!(branch.loss.is_finite() && branch.loss.to_bits() != with.small.loss.to_bits());
-    let own = branch.cost.flops_exact / with.small.cost.unwrap().flops_exact;
+    let own = branch.cost.flops.exact / with.small.cost.unwrap().flops.exact;
     assert!((own - 6.0 / 20.0).abs() < 0.02, "{own}");
     // It is what a run of its own would have come to, and nothing depends on it.
     let falling = Place::new();

@@ -4,7 +4,7 @@ mod reuse;
 
 use std::fs;
 
-use ligo_report::summary::{MethodSummary, Summary};
+use ligo_report::summary::{Counter, MethodSummary, Summary};
 
 use crate::common::{self, COMPARE, Place, assert_says};
 
@@ -81,7 +81,7 @@ fn every_method_runs_with_the_rate_that_its_trials_liked_best() {
             .filter(|t| t.loss.is_finite())
             .min_by(|a, b| a.loss.total_cmp(&b.loss));
         assert_eq!(search.chosen, lowest.map(|trial| trial.learning_rate));
-        assert!(search.trials[0].cost.flops_exact > 0.0);
+        assert!(search.trials[0].cost.flops.exact > 0.0);
         let name = format!("search/{}-lr1e-4", search.method);
         assert_eq!(made_with(&place, &name), (10, 1e-4), "half of the steps");
         for run in found.methods.iter().filter(|m| m.name == search.method) {
@@ -216,7 +216,10 @@ schedule.peak_lr = [1e-2, 1e30]
     assert_eq!(names[3], "ligo/lr=1e30");
     let merit = |id: &str| {
         let run = found.methods.iter().find(|m| m.id == id).unwrap();
-        (run.saving.map_or(f64::NEG_INFINITY, |s| s.flops_exact), -run.loss_final)
+        (
+            run.saving.map_or(f64::NEG_INFINITY, |s| s.flops(Counter::Exact)),
+            -run.loss_final,
+        )
     };
     assert!(names[..3].is_sorted_by(|a, b| merit(a) >= merit(b)), "{names:?}");
     assert!(place.path("run/methods/ligo/lr=0.01/model").is_dir());

@@ -64,7 +64,7 @@ fn results(run: &Path) -> (Vec<String>, BTreeMap<PathBuf, Vec<u8>>) {
         let curve: Vec<(u64, u64)> = method
             .curve
             .iter()
-            .map(|point| (point.loss.to_bits(), point.cost.flops_exact.to_bits()))
+            .map(|point| (point.loss.to_bits(), point.cost.flops.exact.to_bits()))
             .collect();
         format!("{} {:?} {curve:?}", method.name, method.loss_final)
     });

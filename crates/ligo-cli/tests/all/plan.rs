@@ -50,7 +50,10 @@ fn every_recipe_has_a_price_on_all_hardware_and_the_larger_model_costs_more() {
             assert_eq!(plan.methods.len(), recipe.methods.len());
             for run in plan.methods.iter().chain([small]) {
                 let whole = run.whole();
-                assert!(whole.seconds > 0.0 && run.memory.total_bytes() > 1e5, "{name}: {run:?}");
+                assert!(
+                    whole.cost.seconds > 0.0 && run.memory.total_bytes() > 1e5,
+                    "{name}: {run:?}"
+                );
                 assert!(
                     whole.kwh.unwrap() > 0.0 && whole.kg_co2.unwrap() > 0.0,
                     "{name}: {run:?}"
@@ -62,7 +65,7 @@ fn every_recipe_has_a_price_on_all_hardware_and_the_larger_model_costs_more() {
                 plan.large.memory.total_bytes() > plan.small.memory.total_bytes(),
                 "{name}"
             );
-            let per_step = |bill: &Bill, steps: u64| bill.seconds / steps as f64;
+            let per_step = |bill: &Bill, steps: u64| bill.cost.seconds / steps as f64;
             let scratch = plan.methods.iter().find(|run| run.method == "scratch").unwrap();
             assert!(
                 per_step(&scratch.training, scratch.steps) > per_step(&small.training, small.steps),
@@ -71,10 +74,13 @@ fn every_recipe_has_a_price_on_all_hardware_and_the_larger_model_costs_more() {
             let ligo = plan.methods.iter().find(|run| run.method == "ligo").unwrap();
             let operator = ligo.operator.unwrap();
             assert!(
-                operator.seconds > 0.0 && operator.seconds < scratch.training.seconds,
+                operator.cost.seconds > 0.0 && operator.cost.seconds < scratch.training.cost.seconds,
                 "{name}"
             );
-            assert!(ligo.expected.is_none() || ligo.expected.as_ref().unwrap().bill.seconds < scratch.training.seconds);
+            assert!(
+                ligo.expected.is_none()
+                    || ligo.expected.as_ref().unwrap().bill.cost.seconds < scratch.training.cost.seconds
+            );
             assert!(plan::text(&plan).lines().count() > 12);
         }
     }
@@ -87,15 +93,15 @@ fn the_papers_pair_is_priced_at_the_papers_saving() {
         panic!("{:?}", plan.methods);
     };
     // 400,000 steps of 15.07 TFLOP by ELECTRA's count.
-    assert!((scratch.training.flops_electra / 400e3 / 1.5068e13 - 1.0).abs() < 1e-3);
+    assert!((scratch.training.cost.flops.electra / 400e3 / 1.5068e13 - 1.0).abs() < 1e-3);
     for (run, flops, time) in [(ligo, 0.447, 0.407), (stackbert, 0.341, 0.333)] {
         let expected = run.expected.as_ref().unwrap();
         assert!(expected.same_pair && !expected.measured_here);
         assert!((expected.saving_flops - flops).abs() < 1e-9);
-        assert!((expected.bill.seconds / scratch.training.seconds - (1.0 - time)).abs() < 1e-9);
+        assert!((expected.bill.cost.seconds / scratch.training.cost.seconds - (1.0 - time)).abs() < 1e-9);
         let small = plan.small_training.as_ref().unwrap().whole();
         let with_small = expected.with_small.as_ref().unwrap();
-        assert!((with_small.seconds - expected.bill.seconds - small.seconds).abs() < 1e-6);
+        assert!((with_small.cost.seconds - expected.bill.cost.seconds - small.cost.seconds).abs() < 1e-6);
     }
     // 109.5 M parameters: 438 MB of weights, four sets of gradients for a tree of 8 micro-batches, two of moments.
     let weights = 4.0 * plan.large.parameters as f64;
@@ -189,7 +195,7 @@ fn other_assumptions_change_the_bill_as_they_say() {
     let (usual, other) = (bill(&usual), bill(&other));
     let close = |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 1e-9, "{found} {expected}");
     // 16 times the peak and twice the share.
-    close(usual.seconds / other.seconds, 32.0);
+    close(usual.cost.seconds / other.cost.seconds, 32.0);
     close(usual.usd.unwrap() / other.usd.unwrap(), 32.0 / 2.0);
     close(usual.kwh.unwrap() / other.kwh.unwrap(), 32.0 * 2.0 * 1.54);
     close(usual.kg_co2.unwrap() / other.kg_co2.unwrap(), 32.0 * 2.0 * 1.54 * 10.0);
@@ -435,8 +441,9 @@ fn a_run_leaves_its_plan_and_what_it_used() {
         assert_eq!(result.steps, planned.steps);
         // What is counted is the same before and after, but for the tokens that were masked, of which the plan knows the share; the
         // vocabulary was known when the plan was written.
-        assert!((result.flops_exact / planned.training.flops_exact - 1.0).abs() < 0.05);
-        assert!((result.flops_electra / planned.training.flops_electra - 1.0).abs() < 1e-12);
+        let (found, expected) = (result.cost.flops, planned.training.cost.flops);
+        assert!((found.exact / expected.exact - 1.0).abs() < 0.05);
+        assert!((found.electra / expected.electra - 1.0).abs() < 1e-12);
         let joules = result.energy_joules.unwrap();
         assert!(joules > 0.0 && joules.is_finite());
         #[cfg(target_os = "linux")]

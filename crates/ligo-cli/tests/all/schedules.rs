@@ -50,11 +50,8 @@ fn every_preset_runs_from_the_same_small_model() {
     assert_eq!(plan.methods.len(), summary.methods.len());
     for planned in &plan.methods {
         let method = of(&planned.id);
-        let (expected, found) = (planned.whole(), method.cost + method.operator_cost);
-        let ratios = [
-            found.flops_exact / expected.flops_exact,
-            found.flops_electra / expected.flops_electra,
-        ];
+        let (expected, found) = (planned.whole().cost.flops, (method.cost + method.operator_cost).flops);
+        let ratios = [found.exact / expected.exact, found.electra / expected.electra];
         let tolerances = [0.05, 1e-9];
         assert!(
             ratios
@@ -69,7 +66,7 @@ fn every_preset_runs_from_the_same_small_model() {
         // All stages together are as long as one run.
         assert_eq!(method.steps, 20, "{}", method.name);
         assert!(method.loss_final.is_finite());
-        let costs = method.curve.iter().map(|p| p.cost.flops_exact);
+        let costs = method.curve.iter().map(|p| p.cost.flops.exact);
         assert!(costs.is_sorted(), "{}", method.name);
     }
     // What leaves layers, tokens or gradients out is cheaper than scratch; a teacher and lost candidates are dearer.
@@ -83,20 +80,20 @@ fn every_preset_runs_from_the_same_small_model() {
         "ligo-token-drop",
         "ligo-staged",
     ] {
-        assert!(of(name).cost.flops_exact < 0.99 * scratch.cost.flops_exact, "{name}");
+        assert!(of(name).cost.flops.exact < 0.99 * scratch.cost.flops.exact, "{name}");
         assert!(
-            of(name).cost.flops_electra < 0.99 * scratch.cost.flops_electra,
+            of(name).cost.flops.electra < 0.99 * scratch.cost.flops.electra,
             "{name}"
         );
     }
     for name in ["ki", "select"] {
-        assert!(of(name).cost.flops_exact > 1.01 * scratch.cost.flops_exact, "{name}");
+        assert!(of(name).cost.flops.exact > 1.01 * scratch.cost.flops.exact, "{name}");
         assert!(
-            of(name).cost.flops_electra > 1.01 * scratch.cost.flops_electra,
+            of(name).cost.flops.electra > 1.01 * scratch.cost.flops.electra,
             "{name}"
         );
     }
-    assert!(of("select").curve[0].cost.flops_exact > 0.0);
+    assert!(of("select").curve[0].cost.flops.exact > 0.0);
     assert_says(&said, &["select: ", "after 5 steps (stackbert "]);
 
     // Stages of growing depth, each in a folder of its own.

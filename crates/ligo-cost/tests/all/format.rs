@@ -92,7 +92,8 @@ fn memory_energy_mass_and_money_get_the_unit_that_fits() {
     assert_eq!(format::count(512.0), "512");
     for (kwh, text) in [
         (24e-6, "86 J"),
-        (0.000_4, "0.4 Wh"),
+        (0.000_4, "1440 J"),
+        (0.012_5, "12.5 Wh"),
         (12.5, "12.5 kWh"),
         (3100.0, "3.1 MWh"),
     ] {

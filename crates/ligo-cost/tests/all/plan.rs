@@ -5,7 +5,7 @@ use ligo_cost::memory::{Batch, training};
 use ligo_cost::plan::{Bill, Expected, FORMAT, Plan, PlannedModel, PlannedRun, Rates, Work};
 use ligo_cost::published::{PUBLISHED, expectation};
 use ligo_cost::utilization::Utilization;
-use ligo_cost::{TransformerDims, electra, energy, exact};
+use ligo_cost::{Flops, TransformerDims, electra, energy, exact};
 
 fn rates() -> Rates {
     Rates {
@@ -25,8 +25,10 @@ fn rates() -> Rates {
 /// Two hours of training and half an hour of evaluation.
 fn work() -> Work {
     Work {
-        flops_exact: 5e12 * 7200.0,
-        flops_electra: 3e16,
+        flops: Flops {
+            exact: 5e12 * 7200.0,
+            electra: 3e16,
+        },
         evaluation_flops: 5e12 * 1800.0,
     }
 }
@@ -52,21 +54,28 @@ fn energy_carbon_and_money_are_what_a_pocket_calculator_says() {
 #[test]
 fn a_bill_follows_from_flops_and_rates() {
     let bill = rates().bill(work());
-    assert!(close(bill.seconds, 7200.0) && close(bill.eval_seconds, 1800.0));
+    assert!(close(bill.cost.seconds, 7200.0) && close(bill.eval_seconds, 1800.0));
     assert!(close(bill.total_seconds(), 9000.0));
     // The meter at the board sees 400 W for two hours of steps; the electricity meter 400 W × 1.5 for two and a half.
     assert!(close(bill.joules.unwrap(), 400.0 * 7200.0));
     assert!(close(bill.kwh.unwrap(), 1.5));
     assert!(close(bill.kg_co2.unwrap(), 0.75));
     assert!(close(bill.usd.unwrap(), 7.5));
-    assert_eq!((bill.flops_exact, bill.flops_electra), (3.6e16, 3e16));
+    assert_eq!(bill.cost.measures()[..2], [3.6e16, 3e16]);
 }
 
 #[test]
 fn twice_the_work_is_twice_the_bill() {
     let (once, twice) = (rates().bill(work()), rates().bill(work().times(2.0)));
     let sum = once.plus(&once);
-    let values = |bill: &Bill| [bill.seconds, bill.eval_seconds, bill.usd.unwrap(), bill.kwh.unwrap()];
+    let values = |bill: &Bill| {
+        [
+            bill.cost.seconds,
+            bill.eval_seconds,
+            bill.usd.unwrap(),
+            bill.kwh.unwrap(),
+        ]
+    };
     for (i, once) in values(&once).into_iter().enumerate() {
         assert!(close(values(&twice)[i], 2.0 * once) && close(values(&sum)[i], 2.0 * once));
     }
@@ -81,7 +90,7 @@ fn what_is_not_known_stays_unknown() {
     };
     let bill = free.bill(work());
     assert_eq!((bill.joules, bill.kwh, bill.kg_co2, bill.usd), (None, None, None, None));
-    assert!(bill.seconds > 0.0);
+    assert!(bill.cost.seconds > 0.0);
     assert_eq!(bill.plus(&rates().bill(work())).kwh, None);
 }
 
@@ -92,8 +101,8 @@ fn the_papers_own_pair_is_found_and_applied_to_flops_and_time() {
     let scratch = rates().bill(work());
     let small = rates().bill(work().times(0.25));
     let expected = Expected::new(&found, &scratch, Some(&small));
-    assert!(close(expected.bill.flops_exact, 0.553 * scratch.flops_exact));
-    assert!(close(expected.bill.seconds, 0.593 * scratch.seconds));
+    assert!(close(expected.bill.cost.flops.exact, 0.553 * scratch.cost.flops.exact));
+    assert!(close(expected.bill.cost.seconds, 0.593 * scratch.cost.seconds));
     assert!(close(expected.bill.usd.unwrap(), 0.593 * scratch.usd.unwrap()));
     let with_small = expected.with_small.unwrap();
     assert!(close(with_small.usd.unwrap(), (0.593 + 0.25) * scratch.usd.unwrap()));
@@ -219,12 +228,23 @@ fn bert_base_on_an_h100_in_f32_takes_three_and_a_half_days_at_the_usual_share() 
         ..rates()
     };
     let bill = rates.bill(Work {
-        flops_exact: 400e3 * exact::train_step_flops(&dims, 256),
-        flops_electra: 400e3 * electra::train_step_flops(&dims, 256),
+        flops: Flops {
+            exact: exact::train_step_flops(&dims, 256),
+            electra: electra::train_step_flops(&dims, 256),
+        } * 400e3,
         evaluation_flops: 0.0,
     });
-    let days = bill.seconds / 86_400.0;
+    let days = bill.cost.seconds / 86_400.0;
     assert!((3.4..3.7).contains(&days), "{days}");
+}
+
+#[test]
+fn a_bill_of_an_earlier_plan_is_read_and_written_as_it_was() {
+    let stored = r#"{"flops_exact":3.6e+16,"flops_electra":3e+16,"seconds":7200.0,"eval_seconds":1800.0,"joules":2880000.0,"kwh":1.5,"kg_co2":0.75,"usd":7.5}"#;
+    let bill: Bill = serde_json::from_str(stored).unwrap();
+    assert_eq!(bill.cost.measures(), [3.6e16, 3e16, 7200.0]);
+    assert_eq!((bill.eval_seconds, bill.usd), (1800.0, Some(7.5)));
+    assert_eq!(serde_json::to_string(&bill).unwrap(), stored);
 }
 
 #[test]
@@ -250,7 +270,7 @@ fn a_plan_reads_back_as_itself() {
         expected: Some(Expected::new(&found, &scratch, None)),
     };
     assert_eq!(run.largest_bytes(), memory.total_bytes());
-    assert!(close(run.whole().seconds, 1.1 * scratch.seconds));
+    assert!(close(run.whole().cost.seconds, 1.1 * scratch.cost.seconds));
     let plan = Plan {
         format: FORMAT,
         recipe: "r".into(),

@@ -8,6 +8,7 @@ use burn_train::metric::{MetricAttributes, MetricDefinition};
 use burn_train::renderer::{
     EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation, MetricsRendererTraining,
 };
+use ligo_cost::{Cost, Flops};
 use ligo_experiment::{Listener, Watched};
 use ligo_train::{EvalPoint, StepReport};
 
@@ -186,7 +187,16 @@ pub fn watched(label: &str) -> Watched<'_> {
     }
 }
 
-/// A step of half a second, 100 tokens and 0.1 TFLOP.
+/// Half a second and 0.1 TFLOP by both counts.
+const STEP: Cost = Cost {
+    flops: Flops {
+        exact: 1e11,
+        electra: 1e11,
+    },
+    seconds: 0.5,
+};
+
+/// A step of 100 tokens.
 pub fn step(step: u64, loss: f64) -> StepReport {
     StepReport {
         step,
@@ -198,11 +208,8 @@ pub fn step(step: u64, loss: f64) -> StepReport {
         skipped: false,
         step_tokens: 100,
         tokens: 100 * step,
-        step_flops_exact: 1e11,
-        flops_exact: 1e11 * step as f64,
-        flops_electra: 1e11 * step as f64,
-        step_seconds: 0.5,
-        seconds: 0.5 * step as f64,
+        step_cost: STEP,
+        cost: STEP * step as f64,
     }
 }
 
@@ -210,9 +217,7 @@ pub fn eval(step: u64, loss: f64) -> EvalPoint {
     EvalPoint {
         step,
         tokens: 100 * step,
-        flops_exact: 1e11 * step as f64,
-        flops_electra: 1e11 * step as f64,
-        seconds: 0.5 * step as f64,
+        cost: STEP * step as f64,
         loss,
     }
 }

@@ -11,9 +11,9 @@ use ligo_arch::ModelConfig;
 use ligo_cost::memory::{self, Batch, Memory, Parameters};
 use ligo_cost::plan::{Expected, FORMAT, Plan, PlannedModel, PlannedRun, Rates, Work};
 use ligo_cost::published::{self, Expectation};
-use ligo_cost::{TransformerDims, exact, format};
+use ligo_cost::{Flops, TransformerDims, exact, format};
 use ligo_growth::{LigoConfig, LigoOperator, OperatorSpec};
-use ligo_train::{CostPerStep, TrainConfig};
+use ligo_train::TrainConfig;
 
 pub use ranks::{Devices, on_ranks};
 pub use rates::{Asked, Machine, Terms, of_known, of_this};
@@ -131,15 +131,13 @@ impl Pricing<'_> {
     /// them.
     pub(crate) fn training(&self, config: &ModelConfig, train: &TrainConfig) -> Work {
         let dims = self.dims(config);
-        let steps = self.steps(config, train, train.steps);
         Work {
-            flops_exact: steps.exact,
-            flops_electra: steps.electra,
+            flops: self.steps(config, train, train.steps),
             evaluation_flops: evaluations(&dims, train),
         }
     }
 
-    pub(crate) fn steps(&self, config: &ModelConfig, train: &TrainConfig, steps: u64) -> CostPerStep {
+    pub(crate) fn steps(&self, config: &ModelConfig, train: &TrainConfig, steps: u64) -> Flops {
         let teacher = train.distillation.map(|_| self.dims(&self.pair.small));
         TrainingCost::new(self.dims(config), teacher, train).planned(train, steps)
     }
@@ -149,8 +147,7 @@ impl Pricing<'_> {
         let one = self.steps(config, train, selection.lag_steps);
         let lost = selection.candidates.len().saturating_sub(1) as f64;
         Work {
-            flops_exact: one.exact * lost,
-            flops_electra: one.electra * lost,
+            flops: one * lost,
             evaluation_flops: 0.0,
         }
     }
@@ -166,8 +163,7 @@ impl Pricing<'_> {
         let small = (small, &self.dims(small));
         let step = cost::learn_step(small, (large, &dims), train, config);
         Work {
-            flops_exact: step.exact * train.steps as f64,
-            flops_electra: step.electra * train.steps as f64,
+            flops: step * train.steps as f64,
             evaluation_flops: evaluations(&dims, train),
         }
     }

@@ -102,7 +102,7 @@ pub fn on_ranks(recipe: &Recipe, facts: &DataFacts, plan: &Plan, devices: Device
 }
 
 fn a_step(bill: &Bill, steps: u64) -> f64 {
-    bill.seconds / steps.max(1) as f64
+    bill.cost.seconds / steps.max(1) as f64
 }
 
 impl Shared<'_> {

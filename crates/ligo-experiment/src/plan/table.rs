@@ -79,7 +79,7 @@ fn whole_runs(plan: &Plan) -> Vec<Vec<String>> {
     ];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     let row = |label: String, steps: String, bill: &Bill| {
-        let flops = [bill.flops_exact, bill.flops_electra].map(format::flops);
+        let flops = [bill.cost.flops.exact, bill.cost.flops.electra].map(format::flops);
         [vec![label, steps], flops.to_vec(), price(bill)].concat()
     };
     for (label, run) in grouped(plan) {
@@ -133,7 +133,7 @@ fn expected(plan: &Plan) -> Vec<Vec<String>> {
         };
         let saved = [
             format::percent(expected.saving_flops),
-            format::flops(expected.bill.flops_exact),
+            format::flops(expected.bill.cost.flops.exact),
         ];
         let with_small = expected.with_small.as_ref();
         let with_small = with_small.map(|bill| match bill.usd {
@@ -239,13 +239,20 @@ pub fn csv(plan: &Plan) -> String {
             quoted(&run.label),
             model.parameters.to_string(),
             run.steps.to_string(),
-            whole.flops_exact.to_string(),
-            whole.flops_electra.to_string(),
-            whole.seconds.to_string(),
+            whole.cost.flops.exact.to_string(),
+            whole.cost.flops.electra.to_string(),
+            whole.cost.seconds.to_string(),
             whole.eval_seconds.to_string(),
         ];
         cells.extend([whole.joules, whole.kwh, whole.kg_co2, whole.usd].map(or_empty));
-        cells.extend([operator.flops_exact, operator.flops_electra, operator.total_seconds()].map(|x| x.to_string()));
+        cells.extend(
+            [
+                operator.cost.flops.exact,
+                operator.cost.flops.electra,
+                operator.total_seconds(),
+            ]
+            .map(|x| x.to_string()),
+        );
         cells.extend(parts(&run.memory).map(|bytes| bytes.to_string()));
         cells.push(or_empty(run.operator_memory.map(|memory| memory.total_bytes())));
         match &run.expected {

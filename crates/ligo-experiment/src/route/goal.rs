@@ -58,7 +58,7 @@ pub(super) fn of_scratch(recipe: &Recipe, pair: &Pair, facts: &DataFacts) -> Goa
         rates: &rates,
     };
     Goal::Budget {
-        flops: pricing.training(&pair.large, &recipe.large.train).flops_exact,
+        flops: pricing.training(&pair.large, &recipe.large.train).flops.exact,
     }
 }
 

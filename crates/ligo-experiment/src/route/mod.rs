@@ -372,7 +372,7 @@ fn ways(recipe: &Recipe, pair: &Pair, first: bool, refused: &mut Vec<String>) ->
 fn sort(routes: &mut Vec<Route>, goal: Goal) {
     let rank = |route: &Route| match (goal, &route.expected) {
         (Goal::Budget { .. }, Some(expected)) => (0, expected.loss),
-        (Goal::Loss { .. }, Some(_)) => (0, route.bill.flops_exact),
+        (Goal::Loss { .. }, Some(_)) => (0, route.bill.cost.flops.exact),
         (_, None) => match (route.method.as_str(), route.tau) {
             (ONE_SCHEDULE, Some(USUAL_TAU)) => (1, 0.0),
             _ => (2, 0.0),

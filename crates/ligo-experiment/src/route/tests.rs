@@ -97,7 +97,7 @@ fn without_a_measurement_there_is_a_price_and_a_rule_and_no_loss() {
         panic!("{:?}", plan.goal)
     };
     for route in &plan.routes {
-        assert!((route.bill.flops_exact / flops - 1.0).abs() < 0.01, "{route:?}");
+        assert!((route.bill.cost.flops.exact / flops - 1.0).abs() < 0.01, "{route:?}");
         assert_eq!(route.basis, "nothing was measured");
     }
     assert_eq!(of(&plan, "scratch").steps, recipe.large.train.steps);
@@ -137,7 +137,7 @@ fn a_budget_goes_to_the_lowest_loss_and_a_loss_to_the_lowest_price() {
     assert!((scratch.expected.unwrap().loss - truth(parameters(&pair.large), tokens)).abs() < 1e-3);
     // With the small model given less is paid for the same loss.
     let stacked = of(&plan, "stackbert");
-    assert!(stacked.bill_small_given.unwrap().flops_exact < stacked.bill.flops_exact);
+    assert!(stacked.bill_small_given.unwrap().cost.flops.exact < stacked.bill.cost.flops.exact);
     assert!(stacked.saving_small_given.unwrap() > stacked.saving.unwrap());
 
     // The price of scratch's loss is what was spent on it, and others pay less.
@@ -145,7 +145,7 @@ fn a_budget_goes_to_the_lowest_loss_and_a_loss_to_the_lowest_price() {
         loss: scratch.expected.unwrap().loss,
     };
     let back = propose(&ask(&recipe, Some(goal), Some(&measured)), terms()).unwrap();
-    let price = |route: &Route| route.bill.flops_exact;
+    let price = |route: &Route| route.bill.cost.flops.exact;
     assert!((price(of(&back, "scratch")) / price(scratch) - 1.0).abs() < 0.01);
     assert!(back.routes.windows(2).all(|pair| price(&pair[0]) <= price(&pair[1])));
     let cheapest = &back.routes[0];
@@ -221,9 +221,14 @@ fn a_pilot_takes_its_share_and_spans_enough_lengths() {
     let small = planned
         .small_training
         .iter()
-        .map(|run| run.whole().flops_exact)
+        .map(|run| run.whole().cost.flops.exact)
         .sum::<f64>();
-    let all = small + planned.methods.iter().map(|run| run.whole().flops_exact).sum::<f64>();
+    let all = small
+        + planned
+            .methods
+            .iter()
+            .map(|run| run.whole().cost.flops.exact)
+            .sum::<f64>();
     assert!((all / budget - 0.5).abs() < 0.02, "{}", all / budget);
     let message = Pilot::new(&recipe, budget, 0.001, None).unwrap_err().to_string();
     assert!(message.contains("teach nothing"), "{message}");

@@ -74,9 +74,9 @@ fn row(route: &Route) -> Vec<String> {
         or_none(steps),
         or_none(route.tau.map(|tau| tau.to_string())),
         route.steps.to_string(),
-        format::flops(route.bill.flops_exact),
+        format::flops(route.bill.cost.flops.exact),
         format::duration(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)),
-        or_none(route.bill_small_given.map(|bill| format::flops(bill.flops_exact))),
+        or_none(route.bill_small_given.map(|bill| format::flops(bill.cost.flops.exact))),
         or_none(route.expected.map(|expected| {
             let far = if expected.is_far() { "~" } else { "" };
             let width = expected.half_width.map(|width| format!(" ± {width:.3}"));

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ligo_report::summary::{Cost, Shared};
+use ligo_cost::Cost;
+use ligo_report::summary::Shared;
 use ligo_train::{Branch, TrainConfig, find_branch};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,9 +24,8 @@ const OF_METHODS: [&str; 2] = ["methods", "search"];
 struct Noted {
     from: PathBuf,
     step: u64,
-    flops_exact: f64,
-    flops_electra: f64,
-    seconds: f64,
+    #[serde(flatten)]
+    cost: Cost,
 }
 
 /// Takes over the state of another length of the same run, whose steps up to there are this one's to the last bit, with its metrics. Their costs and their curve
@@ -61,9 +61,7 @@ pub fn go_on_from_another(
         &Noted {
             from: branch.run_dir.clone(),
             step: branch.step,
-            flops_exact: branch.flops_exact,
-            flops_electra: branch.flops_electra,
-            seconds: branch.seconds,
+            cost: branch.cost,
         },
     )?;
     branch.take(folder, train, &identity)?;
@@ -86,9 +84,7 @@ pub fn note(folder: &Path, from: &Path, step: u64) -> Result<(), Failure> {
         &Noted {
             from: from.to_path_buf(),
             step,
-            flops_exact: result.flops_exact,
-            flops_electra: result.flops_electra,
-            seconds: result.seconds,
+            cost: result.cost,
         },
     )
 }
@@ -100,24 +96,10 @@ fn write(folder: &Path, noted: &Noted) -> Result<(), Failure> {
 
 /// The steps of a run that another one made, if there are any.
 pub fn shared(folder: &Path) -> Option<Shared> {
-    let Note::Whole(Noted {
-        step,
-        flops_exact,
-        flops_electra,
-        seconds,
-        ..
-    }) = sealed::read(&folder.join(SHARED_JSON))
-    else {
+    let Note::Whole(Noted { step, cost, .. }) = sealed::read(&folder.join(SHARED_JSON)) else {
         return None;
     };
-    Some(Shared {
-        steps: step,
-        cost: Cost {
-            flops_exact,
-            flops_electra,
-            seconds,
-        },
-    })
+    Some(Shared { steps: step, cost })
 }
 
 /// Folders whose run may be another length of this one: its parent, and those of all methods. A method may lie inside another's folder.
@@ -142,4 +124,30 @@ fn candidates(folder: &Path) -> Vec<PathBuf> {
     }
     found.retain(|other| other != folder);
     found
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_note_of_an_earlier_version_is_read_and_written_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(SHARED_JSON);
+        let stored = serde_json::json!({"from": "methods/short", "step": 13, "flops_exact": 0.1 + 0.2, "flops_electra": 2e9, "seconds": 0.5});
+        // With its seal, which holds for these fields in this order.
+        sealed::write(&file, &stored).unwrap();
+        let shared = shared(folder.path()).unwrap();
+        assert_eq!(
+            (shared.steps, shared.cost),
+            (13, Cost::of_measures([0.1 + 0.2, 2e9, 0.5]))
+        );
+        let before = fs::read_to_string(&file).unwrap();
+        let Note::Whole(noted) = sealed::read::<Noted>(&file) else {
+            panic!("the note is not whole")
+        };
+        write(folder.path(), &noted).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), before);
+    }
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use ligo_arch::{Axis, ModelConfig};
-use ligo_report::summary::{self, Corpus, Cost, Flags, MethodSummary, SmallModel, Summary};
+use ligo_cost::Cost;
+use ligo_report::summary::{self, Corpus, Flags, MethodSummary, SmallModel, Summary};
 
-use super::results::{Run, cost_of};
+use super::results::Run;
 use super::saving::{Measured, measure, scratch_for};
 use super::show::{REPORT, show};
 use super::{RunFolder, Unit};
@@ -42,7 +43,7 @@ impl RunFolder<'_> {
             return Ok(None);
         }
         let small = self.small()?;
-        let small_cost = small.trained.as_ref().map(cost_of);
+        let small_cost = small.trained.as_ref().map(|result| result.cost);
         let target_loss = scratch.map_or(f64::NAN, Run::final_loss);
         let mut searches = Vec::new();
         for method in &recipe.methods {

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::Card;
+use ligo_cost::{Cost, format};
 use ligo_growth::stream::{GrowOptions, grow_directory};
 use ligo_growth::{LigoOperator, OperatorInfo, OperatorSpec};
 use ligo_pretrained::Source;
 use ligo_pretrained::{Beside, open_model};
-use ligo_train::{OperatorObjective, ParamInfo, Spent, TrainConfig};
+use ligo_train::{OperatorObjective, ParamInfo, TrainConfig};
 use serde_json::json;
 
 use super::Session;
@@ -129,7 +130,7 @@ impl Growing<'_> {
     fn run(&self) -> Result<Before, Failure> {
         let (operator, spent) = match &self.stage.select {
             Some(selection) => self.select(selection)?,
-            None => (self.operator(&self.stage.operator)?, Spent::default()),
+            None => (self.operator(&self.stage.operator)?, Cost::default()),
         };
         let fingerprint = self.train(&operator, spent, None)?;
         Ok(Before {
@@ -159,7 +160,7 @@ impl Growing<'_> {
     }
 
     /// Grows the model and trains it, up to step `until` if there is one.
-    pub(super) fn train(&self, operator: &Operator, spent: Spent, until: Option<u64>) -> Result<String, Failure> {
+    pub(super) fn train(&self, operator: &Operator, spent: Cost, until: Option<u64>) -> Result<String, Failure> {
         let Self { stage, session, .. } = *self;
         let (label, folder) = (&self.label, &self.folder);
         let start_dir = folder.join("start");
@@ -202,7 +203,7 @@ impl Growing<'_> {
     }
 
     /// All that a training run starts from. What a plain run does not have is not in it, so that its fingerprint stays as it was.
-    fn upstream(&self, grown: serde_json::Value, spent: Spent) -> serde_json::Value {
+    fn upstream(&self, grown: serde_json::Value, spent: Cost) -> serde_json::Value {
         let mut more = Vec::new();
         if self.stage.keep_moments != KeepMoments::No {
             more.push(json!({"keep_moments": self.stage.keep_moments}));
@@ -210,8 +211,8 @@ impl Growing<'_> {
         if self.stage.train.distillation.is_some() {
             more.push(json!({"teacher": self.teacher.fingerprint}));
         }
-        if spent != Spent::default() {
-            more.push(json!({"spent": [spent.flops_exact, spent.flops_electra]}));
+        if spent != Cost::default() {
+            more.push(json!({"spent": [spent.flops.exact, spent.flops.electra]}));
         }
         if more.is_empty() { grown } else { json!([grown, more]) }
     }
@@ -398,7 +399,7 @@ impl Learning<'_> {
             result.curve.first().map_or(f64::NAN, |p| p.loss),
             result.final_loss().unwrap_or(f64::NAN),
             result.steps,
-            ligo_cost::format::seconds(result.seconds),
+            format::seconds(result.cost.seconds),
         ));
         Ok(print)
     }
@@ -439,9 +440,9 @@ impl Learning<'_> {
         let training = json!({
             "learned_parameters": learned,
             "steps": result.steps,
-            "seconds": result.seconds,
-            "flops_exact": result.flops_exact,
-            "flops_electra": result.flops_electra,
+            "seconds": result.cost.seconds,
+            "flops_exact": result.cost.flops.exact,
+            "flops_electra": result.cost.flops.electra,
             "validation_loss_before": result.curve.first().map(|p| p.loss),
             "validation_loss_after": result.final_loss(),
             "train": self.train,

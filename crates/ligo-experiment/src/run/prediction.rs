@@ -3,7 +3,7 @@
 use ligo_cost::plan::{Plan, PlannedRun};
 use ligo_report::summary::{Energy, Estimate, Figures, PredictedRun, Prediction};
 
-use super::results::{JOULES_PER_KWH, Run, cost_of, energy_of};
+use super::results::{JOULES_PER_KWH, Run, energy_of};
 use super::{RunFolder, Small};
 use crate::plan::PLAN_JSON;
 use crate::sealed;
@@ -14,10 +14,9 @@ impl RunFolder<'_> {
         let plan: Plan = sealed::read(&self.join(PLAN_JSON)).whole()?;
         let mut compared = Vec::new();
         if let (Some(planned), Some(result)) = (&plan.small_training, &small.trained) {
-            let cost = cost_of(result);
             let measured = Figures {
-                flops_exact: Some(cost.flops_exact),
-                seconds: Some(cost.seconds),
+                flops_exact: Some(result.cost.flops.exact),
+                seconds: Some(result.cost.seconds),
                 memory_bytes: result.peak_memory_bytes.map(|bytes| bytes as f64),
                 energy_kwh: energy_of(result).map(|energy| energy.kwh),
             };
@@ -46,8 +45,8 @@ fn beside(planned: &PlannedRun, label: String, measured: Figures) -> PredictedRu
     PredictedRun {
         label,
         predicted: Figures {
-            flops_exact: Some(whole.flops_exact),
-            seconds: Some(whole.seconds),
+            flops_exact: Some(whole.cost.flops.exact),
+            seconds: Some(whole.cost.seconds),
             memory_bytes: Some(planned.largest_bytes()),
             energy_kwh: whole.joules.map(|joules| joules / JOULES_PER_KWH),
         },
@@ -62,7 +61,7 @@ fn means(runs: &[&Run]) -> Figures {
         Estimate::of(values).map(|estimate| estimate.mean)
     };
     Figures {
-        flops_exact: mean(|run| Some(run.whole().flops_exact)),
+        flops_exact: mean(|run| Some(run.whole().flops.exact)),
         seconds: mean(|run| Some(run.whole().seconds)),
         memory_bytes: mean(|run| run.peak_memory_bytes.map(|bytes| bytes as f64)),
         energy_kwh: mean(|run| run.energy.map(|Energy { kwh, .. }| kwh)),

@@ -5,13 +5,14 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ligo_arch::ModelConfig;
+use ligo_cost::Flops;
 use ligo_data::{ImageSet, TokenStore, Tokenizer};
 use ligo_device::Picked;
 use ligo_growth::{LigoConfig, LigoOperator, OperatorSpec};
 use ligo_pretrained::open_model;
 use ligo_train::{
-    Collective, CostPerStep, DistillObjective, NewMasks, Objective, OperatorObjective, ParamInfo, ParamStore,
-    PretrainObjective, RunData, Silent, TrainConfig, Trainer,
+    Collective, DistillObjective, NewMasks, Objective, OperatorObjective, ParamInfo, ParamStore, PretrainObjective,
+    RunData, Silent, TrainConfig, Trainer,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -116,7 +117,7 @@ pub(super) struct Assignment {
     pub(super) train: TrainConfig,
     pub(super) data: DataSection,
     pub(super) content: Place,
-    pub(super) cost: CostPerStep,
+    pub(super) cost: Flops,
     pub(super) last: u64,
     /// Steps after which the state is kept for runs of other lengths.
     pub(super) branch_at: Option<u64>,

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use ligo_arch::{Axis, ModelConfig};
-use ligo_report::summary::{self, Cost, CurvePoint, Energy, Shared};
+use ligo_cost::Cost;
+use ligo_report::summary::{self, CurvePoint, Energy, Shared};
 use ligo_train::TrainResult;
 
 use super::method::stage_folder;
@@ -61,7 +62,7 @@ impl Run {
 
     /// All that it cost.
     pub fn whole(&self) -> Cost {
-        cost_of(&self.result) + self.operator
+        self.result.cost + self.operator
     }
 
     /// The validation curve.
@@ -70,22 +71,9 @@ impl Run {
             step: p.step,
             tokens: p.tokens,
             loss: p.loss,
-            cost: Cost {
-                flops_exact: p.flops_exact,
-                flops_electra: p.flops_electra,
-                seconds: p.seconds,
-            },
+            cost: p.cost,
         });
         points.collect()
-    }
-}
-
-/// What a training run cost.
-pub fn cost_of(result: &TrainResult) -> Cost {
-    Cost {
-        flops_exact: result.flops_exact,
-        flops_electra: result.flops_electra,
-        seconds: result.seconds,
     }
 }
 
@@ -149,7 +137,7 @@ impl RunFolder<'_> {
             let folder = stage_folder(folder, stage);
             if stage.operator.is_learned() {
                 let learn = read_result(&folder.join("learn"))?;
-                operator = operator + cost_of(&learn);
+                operator += learn.cost;
                 peak_memory_bytes = peak_memory_bytes.max(learn.peak_memory_bytes);
                 energy = plus(energy, energy_of(&learn));
             }

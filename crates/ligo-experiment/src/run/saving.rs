@@ -1,15 +1,10 @@
 //! What a run saved against scratch, by each way to count.
 
-use ligo_cost::{Charges, CostToReach, Curve};
-use ligo_report::summary::{Cost, CurvePoint, Saving, ToTarget};
+use ligo_cost::{Charges, Cost, CostToReach, Curve};
+use ligo_report::summary::{CurvePoint, Saving, ToTarget};
 
 use super::results::Run;
 use crate::Failure;
-
-/// One of the three ways to count.
-type Measure = fn(&Cost) -> f64;
-
-const MEASURES: [Measure; 3] = [|c| c.flops_exact, |c| c.flops_electra, |c| c.seconds];
 
 /// A run beside scratch.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +38,7 @@ pub fn measure(run: &Run, scratch: Option<&Run>, small: Option<Cost>) -> Result<
     let (points, scratch_points) = (run.curve(), scratch.curve());
     let mut costs = Vec::new();
     let (mut without, mut with) = (Vec::new(), Vec::new());
-    for measure in MEASURES {
+    for measure in Cost::MEASURES {
         let charges = Charges {
             operator: measure(&run.operator),
             small_model: small.as_ref().filter(|_| run.uses_small).map_or(0.0, measure),
@@ -60,27 +55,16 @@ pub fn measure(run: &Run, scratch: Option<&Run>, small: Option<Cost>) -> Result<
         .cost_to_reach(target)
         .cost();
     let to_target = match (step, costs.as_slice()) {
-        (Some(step), &[flops_exact, flops_electra, seconds]) => Some(ToTarget {
+        (Some(step), &[exact, electra, seconds]) => Some(ToTarget {
             step,
-            cost: Cost {
-                flops_exact,
-                flops_electra,
-                seconds,
-            },
+            cost: Cost::of_measures([exact, electra, seconds]),
         }),
         _ => None,
     };
-    let triple = |values: &[f64]| match *values {
-        [flops_exact, flops_electra, seconds] => Some(Saving {
-            flops_exact,
-            flops_electra,
-            seconds,
-        }),
-        _ => None,
-    };
+    let triple = |shares: Vec<f64>| Some(Saving::of_measures(shares.try_into().ok()?));
     Ok(Measured {
         to_target,
-        saving: triple(&without).filter(|_| !is_scratch),
-        saving_with_small: small.and_then(|_| triple(&with)).filter(|_| !is_scratch),
+        saving: triple(without).filter(|_| !is_scratch),
+        saving_with_small: small.and_then(|_| triple(with)).filter(|_| !is_scratch),
     })
 }

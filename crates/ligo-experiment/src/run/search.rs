@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use ligo_report::summary::{self, Cost, Search};
+use ligo_cost::Cost;
+use ligo_report::summary::{self, Search};
 
-use super::{RunFolder, results, stage};
+use super::{RunFolder, stage};
 use crate::Failure;
 use crate::files::write_whole;
 use crate::recipe::{Method, MethodSection, RunKey, Tried};
@@ -53,7 +54,7 @@ impl RunFolder<'_> {
                 (f64::NAN, Cost::default())
             } else if stage::complete(&folder).is_some() {
                 let run = self.read(&self.method(&trial)?, &folder)?;
-                (run.final_loss(), results::cost_of(&run.result) + run.operator)
+                (run.final_loss(), run.whole())
             } else {
                 continue;
             };

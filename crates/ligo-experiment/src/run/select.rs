@@ -1,6 +1,7 @@
 //! Choosing the operator by the loss after some steps of training.
 
-use ligo_train::{Spent, TrainResult};
+use ligo_cost::Cost;
+use ligo_train::TrainResult;
 use serde_json::json;
 
 use super::method::{Growing, Operator};
@@ -17,13 +18,13 @@ impl Growing<'_> {
     ///
     /// # Errors
     /// Whatever growing and training end with.
-    pub(super) fn select(&self, selection: &Selection) -> Result<(Operator, Spent), Failure> {
+    pub(super) fn select(&self, selection: &Selection) -> Result<(Operator, Cost), Failure> {
         let mut tried = Vec::new();
         for (i, spec) in selection.candidates.iter().enumerate() {
             let label = format!("{}, trying {}", self.label, spec.name());
             let candidate = self.beside(label, format!("candidates/{}-{}", i + 1, spec.name()));
             let operator = candidate.operator(spec)?;
-            candidate.train(&operator, Spent::default(), Some(selection.lag_steps))?;
+            candidate.train(&operator, Cost::default(), Some(selection.lag_steps))?;
             let learned = spec.is_learned().then(|| read_result(&candidate.folder.join("learn")));
             tried.push(Tried {
                 result: read_result(&candidate.folder)?,
@@ -38,11 +39,11 @@ impl Growing<'_> {
                 "name operators in `select.candidates` that can grow this pair",
             ));
         };
-        let mut spent = Spent::default();
+        let mut spent = Cost::default();
         for candidate in &tried {
             let lost = !std::ptr::eq(candidate, best);
             let runs = [candidate.learned.as_ref(), lost.then_some(&candidate.result)];
-            runs.into_iter().flatten().for_each(|result| charge(&mut spent, result));
+            runs.into_iter().flatten().for_each(|result| spent += result.cost);
         }
         if !self.session.only_looks {
             self.report(&tried, best)?;
@@ -85,10 +86,4 @@ impl Tried {
     fn loss(&self) -> f64 {
         self.result.final_loss().unwrap_or(f64::INFINITY)
     }
-}
-
-fn charge(spent: &mut Spent, result: &TrainResult) {
-    spent.flops_exact += result.flops_exact;
-    spent.flops_electra += result.flops_electra;
-    spent.seconds += result.seconds;
 }

@@ -13,7 +13,6 @@ use super::Session;
 use super::branch;
 use super::dataset::Dataset;
 use super::outcome::{MODEL, read_result};
-use super::results::cost_of;
 use super::stage::{self, read_json};
 use super::training::{Extras, Training};
 use crate::files::write_whole;
@@ -163,7 +162,7 @@ fn annealed(folder: &Path) -> Option<AnnealedSmall> {
     let shared = branch::shared(&folder).unwrap_or_default();
     Some(AnnealedSmall {
         loss: result.final_loss()?,
-        cost: cost_of(&result) - shared.cost,
+        cost: result.cost - shared.cost,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use ligo_cost::Counter;
 use ligo_report::summary::{Sweep, Variant};
 
 use super::RunFolder;
@@ -67,7 +68,7 @@ impl RunFolder<'_> {
                 let saving = measure(&run, scratch.as_ref(), None)?.saving;
                 Variant {
                     id: run.id(),
-                    saving: saving.map(|saving| saving.flops_exact),
+                    saving: saving.map(|saving| saving.flops(Counter::Exact)),
                     loss_start: run.result.curve.first().map_or(f64::NAN, |p| p.loss),
                     loss_final: run.final_loss(),
                     operator_cost: run.operator,

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::Card;
-use ligo_cost::format;
+use ligo_cost::{Cost, format};
 use ligo_pretrained::Beside;
 use ligo_pretrained::Source;
 use ligo_train::{
-    DistillObjective, HostMoments, NewMasks, Objective, ParamStore, PretrainObjective, RunData, Spent, StepCost,
-    TrainConfig, TrainResult, Trainer,
+    DistillObjective, HostMoments, NewMasks, Objective, ParamStore, PretrainObjective, RunData, StepCost, TrainConfig,
+    TrainResult, Trainer,
 };
 use serde_json::{Value, json};
 
@@ -62,7 +62,7 @@ fn of_trained(mut card: Card, config: &ModelConfig, result: &TrainResult) -> Car
         .extend(loss.map(|loss| ("validation loss".to_owned(), loss)));
     card.numbers.extend([
         ("steps".to_owned(), result.steps.to_string()),
-        ("training FLOPs".to_owned(), format::flops(result.flops_exact)),
+        ("training FLOPs".to_owned(), format::flops(result.cost.flops.exact)),
     ]);
     card
 }
@@ -75,7 +75,7 @@ pub struct Extras<'a> {
     /// A model directory whose other files, such as `generation_config.json`, go along.
     pub side_files: Option<&'a Path>,
     /// What was spent before the first step.
-    pub spent: Spent,
+    pub spent: Cost,
     /// Ends the run early: after so many steps, of which the last one is evaluated. No model is written then, unless others go on from it.
     pub until: Option<u64>,
     /// Whether it is left there for others to go on from: its model is written, and where another one of the same kind was left sooner, it goes on
@@ -243,8 +243,8 @@ impl Session<'_> {
             "{label}: validation loss {:.3} after {} steps, {}, {}",
             result.final_loss().unwrap_or(f64::NAN),
             result.steps,
-            format::flops(result.flops_exact),
-            format::seconds(result.seconds),
+            format::flops(result.cost.flops.exact),
+            format::seconds(result.cost.seconds),
         ));
         Ok((result, print))
     }

@@ -78,9 +78,9 @@ impl TensorBoardWriter {
             }
             Record::Eval(eval) => {
                 self.scalar("valid/loss", eval.step, eval.loss)?;
-                self.scalar("cost/flops_exact", eval.step, eval.flops_exact)?;
-                self.scalar("cost/flops_electra", eval.step, eval.flops_electra)?;
-                self.scalar("cost/seconds", eval.step, eval.seconds)
+                self.scalar("cost/flops_exact", eval.step, eval.cost.flops.exact)?;
+                self.scalar("cost/flops_electra", eval.step, eval.cost.flops.electra)?;
+                self.scalar("cost/seconds", eval.step, eval.cost.seconds)
             }
             Record::Event(_) => Ok(()),
         }

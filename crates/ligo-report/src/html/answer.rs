@@ -1,11 +1,14 @@
 //! The top of the page: what the comparison says, and why one might not believe it.
 
-use super::page::{escaped, prose};
+use maud::{Markup, html};
+
+use super::parts::prose;
 use crate::summary::{Counter, Estimate, Group, Summary};
 use crate::verdict;
 use crate::verdict::Verdict;
 use ligo_cost::format;
 
+/// What was compared, in a line.
 pub(super) fn about(summary: &Summary) -> String {
     let corpus = &summary.corpus;
     let seeds = summary.groups.iter().map(|group| group.seeds.len()).max().unwrap_or(0);
@@ -25,38 +28,41 @@ pub(super) fn about(summary: &Summary) -> String {
         ),
         format!("{}, {}", plural(methods, "method"), plural(seeds, "seed")),
     ];
-    parts.map(|part| escaped(&part)).join(" · ")
+    parts.join(" · ")
+}
+
+/// The verdict between its cautions and its figures.
+pub(super) fn answer(summary: &Summary, verdict: &Verdict) -> Markup {
+    let best = summary
+        .groups
+        .iter()
+        .find(|group| Some(&group.key) == verdict.best.as_ref());
+    html! {
+        (cautions(summary, verdict))
+        p.verdict { (verdict.headline) "." }
+        // Nothing where no method has a saving.
+        @if let Some(best) = best { dl.tiles { (tiles(summary, best)) } }
+        // What the tiles cannot say: which methods are as good.
+        @if let Some(rivals) = &verdict.rivals { p.rivals { (rivals) } }
+    }
 }
 
 /// Cautions that make the savings meaningless are red, others are not.
-pub(super) fn cautions(summary: &Summary, verdict: &Verdict) -> String {
+fn cautions(summary: &Summary, verdict: &Verdict) -> Markup {
     let grave = verdict::cautions(summary);
-    let box_of = |caution: &String| {
-        let (class, word) = if grave.contains(caution) {
-            ("caution grave", "Do not trust these savings.")
-        } else {
-            ("caution", "Take care.")
-        };
-        format!("<p class=\"{class}\"><strong>{word}</strong> {}</p>\n", prose(caution))
-    };
-    verdict.cautions.iter().map(box_of).collect()
+    html! {
+        @for caution in &verdict.cautions {
+            @let grave = grave.contains(caution);
+            p.caution.grave[grave] {
+                strong { @if grave { "Do not trust these savings." } @else { "Take care." } }
+                " " (prose(caution))
+            }
+        }
+    }
 }
 
-/// What the tiles cannot say: which methods are as good.
-pub(super) fn rivals(verdict: &Verdict) -> String {
-    let paragraph = |text: &String| format!("<p class=\"rivals\">{}</p>\n", escaped(text));
-    verdict.rivals.as_ref().map(paragraph).unwrap_or_default()
-}
-
-/// The best method's figures; none where no method has a saving.
-pub(super) fn tiles(summary: &Summary, verdict: &Verdict) -> String {
-    let Some(best) = summary
-        .groups
-        .iter()
-        .find(|group| Some(&group.key) == verdict.best.as_ref())
-    else {
-        return String::new();
-    };
+/// The best method's figures.
+fn tiles(summary: &Summary, best: &Group) -> Markup {
     let mut tiles = vec![
         saving("FLOPs saved", best.saving.flops(Counter::Exact), electra(best)),
         saving("wall time saved", best.saving.seconds, String::new()),
@@ -76,7 +82,9 @@ pub(super) fn tiles(summary: &Summary, verdict: &Verdict) -> String {
         format::loss(start.map_or(f64::NAN, |loss| loss.mean))
     );
     tiles.push(tile("final loss", &format::loss(figure), &more));
-    format!("<dl class=\"tiles\">\n{}</dl>\n", tiles.concat())
+    html! {
+        @for tile in &tiles { (tile) }
+    }
 }
 
 fn electra(best: &Group) -> String {
@@ -86,7 +94,7 @@ fn electra(best: &Group) -> String {
     })
 }
 
-fn saving(what: &str, saving: Option<Estimate>, more: String) -> String {
+fn saving(what: &str, saving: Option<Estimate>, more: String) -> Markup {
     let figure = saving.map_or("–".to_string(), |saving| format::percent(saving.mean));
     let interval = saving.and_then(|saving| {
         let half = saving.half_width?;
@@ -103,11 +111,12 @@ fn saving(what: &str, saving: Option<Estimate>, more: String) -> String {
     tile(what, &figure, &more)
 }
 
-fn tile(what: &str, figure: &str, more: &str) -> String {
-    format!(
-        "<div class=\"tile\"><dt>{}</dt><dd class=\"figure\">{}</dd><dd class=\"more\">{}</dd></div>\n",
-        escaped(what),
-        escaped(figure),
-        escaped(more)
-    )
+fn tile(what: &str, figure: &str, more: &str) -> Markup {
+    html! {
+        div.tile {
+            dt { (what) }
+            dd.figure { (figure) }
+            dd.more { (more) }
+        }
+    }
 }

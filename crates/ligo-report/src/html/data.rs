@@ -1,33 +1,20 @@
 //! What the page's script draws from: numbers with as many digits as a picture can show.
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::page::in_script;
 use crate::plot::Matrix;
 use crate::plot::color::{Style, styles};
 use crate::plot::losses::{Losses, range};
-use crate::summary::{
-    Cost, CostEstimate, Counter, Estimate, Group, MethodSummary, OperatorSummary, Saving, Summary, WidthMatrix,
-};
+use crate::summary::{CostEstimate, Counter, Group, MethodSummary, OperatorSummary, Saving, Summary, WidthMatrix};
 use crate::table::Table;
 
-/// One value for each way to count.
-#[derive(Serialize)]
-struct Three<T> {
-    exact: T,
-    electra: T,
-    seconds: T,
-}
-
-/// The data as JSON, ready to stand in a `script` element.
-pub(super) fn data(summary: &Summary, names: &[String]) -> String {
+pub(super) fn data(summary: &Summary, names: &[String]) -> Value {
     let losses = Losses::of(summary);
     let (low, high) = range(summary);
     let styles = styles(summary.groups.iter().map(|group| group.name.as_str()));
     let groups = summary.groups.iter().zip(names).zip(styles);
     let table = Table::new(summary, Counter::Exact);
-    let json = json!({
+    json!({
         "samples": summary.corpus.unit.samples(),
         "losses": {
             "target": number(losses.target),
@@ -45,8 +32,7 @@ pub(super) fn data(summary: &Summary, names: &[String]) -> String {
             "csv": table.csv_of_methods(),
             "runs": table.csv(),
         },
-    });
-    in_script(&json.to_string())
+    })
 }
 
 fn of_group(summary: &Summary, group: &Group, name: &str, style: Style) -> Value {
@@ -70,15 +56,15 @@ fn run(run: &MethodSummary) -> Value {
     let points = || run.curve.iter();
     json!({
         "seed": run.seed,
-        "operator": costs(run.operator_cost),
+        "operator": three(run.operator_cost.measures(), number),
         "saving": run.saving.map(savings),
         "withSmall": run.saving_with_small.map(savings),
         "stages": run.stages.iter().map(|stage| json!([stage.first_step, stage.label])).collect::<Vec<_>>(),
         "step": points().map(|point| point.step).collect::<Vec<_>>(),
         "tokens": points().map(|point| point.tokens).collect::<Vec<_>>(),
         "loss": points().map(|point| number(point.loss)).collect::<Vec<_>>(),
-        "exact": points().map(|point| number(point.cost.flops_exact)).collect::<Vec<_>>(),
-        "electra": points().map(|point| number(point.cost.flops_electra)).collect::<Vec<_>>(),
+        "exact": points().map(|point| number(point.cost.flops.exact)).collect::<Vec<_>>(),
+        "electra": points().map(|point| number(point.cost.flops.electra)).collect::<Vec<_>>(),
         "seconds": points().map(|point| number(point.cost.seconds)).collect::<Vec<_>>(),
     })
 }
@@ -106,34 +92,23 @@ fn operator(operator: &OperatorSummary) -> Value {
     json!({ "depth": depth.collect::<Vec<_>>(), "width": operator.width.iter().filter(|matrix| !matrix.row_norms.is_empty() || !matrix.singular_values.is_empty()).map(width).collect::<Vec<_>>() })
 }
 
-fn costs(cost: Cost) -> Three<Value> {
-    Three {
-        exact: number(cost.flops_exact),
-        electra: number(cost.flops_electra),
-        seconds: number(cost.seconds),
-    }
-}
-
-fn savings(saving: Saving) -> Three<Value> {
-    Three {
-        exact: number(saving.flops_exact),
-        electra: number(saving.flops_electra),
-        seconds: number(saving.seconds),
-    }
+/// One value for each way to count, in the order of [`Cost::MEASURES`](ligo_cost::Cost::MEASURES).
+fn three<T>(measures: [T; 3], shown: impl Fn(T) -> Value) -> Value {
+    let [exact, electra, seconds] = measures.map(shown);
+    json!({ "exact": exact, "electra": electra, "seconds": seconds })
 }
 
 /// Mean and half the interval.
-fn estimates(cost: &CostEstimate) -> Three<Value> {
-    let pair = |estimate: Option<Estimate>| {
+fn estimates(cost: &CostEstimate) -> Value {
+    three(cost.measures(), |estimate| {
         estimate.map_or(Value::Null, |e| {
             json!([number(e.mean), number(e.half_width.unwrap_or(f64::NAN))])
         })
-    };
-    Three {
-        exact: pair(cost.flops_exact),
-        electra: pair(cost.flops_electra),
-        seconds: pair(cost.seconds),
-    }
+    })
+}
+
+fn savings(saving: Saving) -> Value {
+    three(saving.measures(), number)
 }
 
 /// Six significant digits; nothing for what is no number.

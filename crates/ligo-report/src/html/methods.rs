@@ -1,7 +1,9 @@
 //! The table of methods.
 
-use super::Section;
-use super::page::{escaped, prose};
+use maud::{Markup, html};
+
+use super::page::Section;
+use super::parts::{choice, notes, prose, scrolling};
 use crate::plot::color::{Style, styles};
 use crate::summary::{CostEstimate, Counter, Estimate, Group, Saving, Summary};
 use crate::table::{NONE, Table, energy, flops, loss, seconds, share};
@@ -25,115 +27,113 @@ struct Column<'a> {
     cell: Box<dyn Fn(&Group) -> (Option<String>, Option<f64>) + 'a>,
 }
 
+impl Column<'_> {
+    /// Whether both stand below one heading.
+    fn is_of_band(&self, other: &Self) -> bool {
+        (self.band, self.class) == (other.band, other.class)
+    }
+}
+
+/// The other forms of the table: what the script calls them, what people do, and the file.
+const FORMS: [(&str, &str, &str); 4] = [
+    ("markdown", "Markdown", "table.md"),
+    ("latex", "LaTeX", "table.tex"),
+    ("csv", "CSV", "methods.csv"),
+    ("runs", "CSV of every run", "runs.csv"),
+];
+
 pub(super) fn section(summary: &Summary, names: &[String]) -> Section {
-    let columns = columns(summary);
     let table = Table::new(summary, Counter::Exact);
-    let notes = table.notes().iter().map(|note| format!("<li>{}</li>\n", prose(note)));
-    let forms = [
-        ("markdown", "Markdown", "table.md"),
-        ("latex", "LaTeX", "table.tex"),
-        ("csv", "CSV", "methods.csv"),
-        ("runs", "CSV of every run", "runs.csv"),
-    ];
-    let copy = forms
-        .iter()
-        .map(|(form, name, _)| format!("<button type=\"button\" data-copy=\"{form}\">copy {name}</button>"));
-    let save = forms[2..].iter().map(|(form, name, file)| {
-        format!("<button type=\"button\" data-save=\"{form}\" data-file=\"{file}\">save {name}</button>")
-    });
-    let markup = format!(
-        "<section id=\"table\" aria-labelledby=\"table-title\">\n<h2 id=\"table-title\">All methods</h2>\n\
-         <div class=\"tools\"><div class=\"choice\" role=\"radiogroup\" aria-label=\"FLOPs\" data-choice=\"counter\">\
-         <button type=\"button\" role=\"radio\" aria-checked=\"true\" value=\"exact\">FLOPs, exact</button>\
-         <button type=\"button\" role=\"radio\" aria-checked=\"false\" value=\"electra\">ELECTRA’s count</button></div></div>\n\
-         {}<ul class=\"notes\">\n{}</ul>\n<div class=\"tools\">{}{}</div>\n</section>\n",
-        grid(summary, names, &columns),
-        notes.collect::<String>(),
-        copy.collect::<String>(),
-        save.collect::<String>()
-    );
+    let counters = [("exact", "FLOPs, exact"), ("electra", "ELECTRA’s count")];
     Section {
         id: "table",
         link: "Table",
-        markup,
+        title: "All methods",
+        content: html! {
+            div.tools { (choice("FLOPs", "counter", false, &counters)) }
+            (scrolling("All methods", &grid(summary, names, &columns(summary))))
+            (notes(table.notes().iter().map(|note| prose(note))))
+            div.tools {
+                @for (form, name, _) in FORMS {
+                    button type="button" data-copy=(form) { "copy " (name) }
+                }
+                @for (form, name, file) in &FORMS[2..] {
+                    button type="button" data-save=(form) data-file=(file) { "save " (name) }
+                }
+            }
+        },
     }
 }
 
-fn grid(summary: &Summary, names: &[String], columns: &[Column<'_>]) -> String {
-    let mut bands = String::from("<th></th>");
-    let mut heads = head("method", "", "ascending", false);
-    let mut open: Option<(&str, &str)> = None;
-    for (index, column) in columns.iter().enumerate() {
-        let begins = open != Some((column.band, column.class));
-        if begins {
-            let same = columns[index..]
-                .iter()
-                .take_while(|c| (c.band, c.class) == (column.band, column.class));
-            bands += &format!(
-                "<th class=\"first {}\" colspan=\"{}\">{}</th>",
-                column.class,
-                same.count(),
-                column.band
-            );
-            open = Some((column.band, column.class));
-        }
-        let better = if column.descending { "descending" } else { "ascending" };
-        heads += &head(column.heading, column.class, better, begins);
-    }
+fn grid(summary: &Summary, names: &[String], columns: &[Column<'_>]) -> Markup {
+    let begins = |place: usize| place == 0 || !columns[place].is_of_band(&columns[place - 1]);
     let cells: Vec<Vec<Cell>> = columns.iter().map(|column| cells(summary, column)).collect();
     let styles = styles(summary.groups.iter().map(|group| group.name.as_str()));
-    let mut rows = String::new();
-    for (row, (name, style)) in names.iter().zip(styles).enumerate() {
-        rows += &format!("<tr><th scope=\"row\">{} {}</th>", sample(style), escaped(name));
-        let mut open = None;
-        for (column, cells) in columns.iter().zip(&cells) {
-            let begins = open != Some((column.band, column.class));
-            open = Some((column.band, column.class));
-            rows += &cells[row].markup(column.class, begins);
+    html! {
+        table.grid data-sortable data-counter="exact" {
+            thead {
+                tr.bands {
+                    th {}
+                    @for band in columns.chunk_by(Column::is_of_band) {
+                        th.first.(band[0].class) colspan=(band.len()) { (band[0].band) }
+                    }
+                }
+                tr {
+                    (head("method", "", false, false))
+                    @for (place, column) in columns.iter().enumerate() {
+                        (head(column.heading, column.class, column.descending, begins(place)))
+                    }
+                }
+            }
+            tbody {
+                @for (row, (name, style)) in names.iter().zip(styles).enumerate() {
+                    tr {
+                        th scope="row" { (sample(style)) " " (name) }
+                        @for (place, column) in columns.iter().enumerate() {
+                            (cells[place][row].markup(column.class, begins(place)))
+                        }
+                    }
+                    "\n"
+                }
+            }
         }
-        rows += "</tr>\n";
     }
-    format!(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"All methods\"><table class=\"grid\" data-sortable \
-         data-counter=\"exact\">\n<thead><tr class=\"bands\">{bands}</tr>\n<tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n"
-    )
 }
 
 /// A piece of a method's line.
-fn sample(style: Style) -> String {
+fn sample(style: Style) -> Markup {
     let Style { light, dark, dashes } = style;
-    let dashes = match dashes {
-        "" => String::new(),
-        dashes => format!(" stroke-dasharray=\"{dashes}\""),
-    };
-    format!(
-        "<svg class=\"series sample\" style=\"--light:{light};--dark:{dark}\" width=\"26\" height=\"10\" aria-hidden=\"true\">\
-         <line x1=\"1\" x2=\"25\" y1=\"5\" y2=\"5\" stroke=\"var(--own)\" stroke-width=\"3\"{dashes}/></svg>"
-    )
+    let dashes = Some(dashes).filter(|dashes| !dashes.is_empty());
+    html! {
+        svg.series.sample style={ "--light:" (light) ";--dark:" (dark) } width="26" height="10" aria-hidden="true" {
+            line x1="1" x2="25" y1="5" y2="5" stroke="var(--own)" stroke-width="3" stroke-dasharray=[dashes] {}
+        }
+    }
 }
 
 /// A heading that sorts.
-pub(super) fn head(text: &str, class: &str, better: &str, begins: bool) -> String {
-    let first = if begins { " first" } else { "" };
-    format!(
-        "<th scope=\"col\" class=\"{class}{first}\" data-better=\"{better}\"><button type=\"button\">{text}</button></th>"
-    )
+pub(super) fn head(text: &str, class: &str, descending: bool, begins: bool) -> Markup {
+    let better = if descending { "descending" } else { "ascending" };
+    html! {
+        th.(class).first[begins] scope="col" data-better=(better) {
+            button type="button" { (text) }
+        }
+    }
 }
 
 impl Cell {
-    /// The interval after a mean is paler.
-    pub(super) fn markup(&self, class: &str, begins: bool) -> String {
-        let text = match self.text.split_once(" ± ") {
-            Some((mean, rest)) => format!("{} <small>± {}</small>", escaped(mean), escaped(rest)),
-            None => escaped(&self.text),
-        };
-        let value = self
-            .value
-            .filter(|value| value.is_finite())
-            .map_or(String::new(), |value| value.to_string());
-        let first = if begins { " first" } else { "" };
-        let best = if self.best { " best" } else { "" };
-        format!("<td class=\"{class}{first}{best}\" data-value=\"{value}\">{text}</td>")
+    pub(super) fn markup(&self, class: &str, begins: bool) -> Markup {
+        let value = self.value.filter(|value| value.is_finite());
+        let value = value.map_or(String::new(), |value| value.to_string());
+        html! {
+            td.(class).first[begins].best[self.best] data-value=(value) {
+                // The interval after a mean is paler.
+                @match self.text.split_once(" ± ") {
+                    Some((mean, rest)) => { (mean) " " small { "± " (rest) } }
+                    None => { (self.text) }
+                }
+            }
+        }
     }
 }
 

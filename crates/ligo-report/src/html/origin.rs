@@ -1,40 +1,36 @@
 //! Where the comparison came from, how to repeat it, and what a plan had said.
 
-use super::Section;
-use super::page::escaped;
-use crate::summary::{Figures, Prediction, Provenance, Summary};
+use maud::{Markup, html};
+
+use super::page::Section;
+use super::parts::{notes, scrolling};
+use crate::summary::{Figures, PredictedRun, Prediction, Provenance, Summary};
 use crate::table::NONE;
 use ligo_cost::format;
 
 pub(super) fn section(summary: &Summary) -> Section {
     let unknown = Provenance::default();
     let origin = summary.provenance.as_ref().unwrap_or(&unknown);
-    let mut markup = String::from(
-        "<section id=\"repeat\" aria-labelledby=\"repeat-title\">\n<h2 id=\"repeat-title\">How to repeat it</h2>\n",
-    );
-    if !origin.command.is_empty() {
-        markup += &copyable("The command", &origin.command);
-    }
-    markup += "<div class=\"columns\">\n<div>\n<h3>Data and machine</h3>\n";
-    markup += &facts(&machine(summary, origin));
-    markup += "</div>\n";
-    if !summary.files.is_empty() {
-        let files: Vec<(String, String)> = summary
-            .files
-            .iter()
-            .map(|(name, path)| (name.clone(), path.clone()))
-            .collect();
-        markup += &format!("<div>\n<h3>Files beside this one</h3>\n{}</div>\n", facts(&files));
-    }
-    markup += "</div>\n";
-    if !origin.recipe.is_empty() {
-        markup += &copyable("The recipe", &origin.recipe);
-    }
-    markup += "</section>\n";
     Section {
         id: "repeat",
         link: "Repeat it",
-        markup,
+        title: "How to repeat it",
+        content: html! {
+            @if !origin.command.is_empty() { (copyable("The command", &origin.command)) }
+            div.columns {
+                div {
+                    h3 { "Data and machine" }
+                    (facts(machine(summary, origin).iter().map(|(name, text)| (name, text))))
+                }
+                @if !summary.files.is_empty() {
+                    div {
+                        h3 { "Files beside this one" }
+                        (facts(&summary.files))
+                    }
+                }
+            }
+            @if !origin.recipe.is_empty() { (copyable("The recipe", &origin.recipe)) }
+        },
     }
 }
 
@@ -80,18 +76,19 @@ fn machine(summary: &Summary, origin: &Provenance) -> Vec<(String, String)> {
     facts
 }
 
-fn facts(facts: &[(String, String)]) -> String {
-    let rows = facts
-        .iter()
-        .map(|(name, text)| format!("<dt>{}</dt><dd>{}</dd>\n", escaped(name), escaped(text)));
-    format!("<dl class=\"facts\">\n{}</dl>\n", rows.collect::<String>())
+fn facts<'a>(facts: impl IntoIterator<Item = (&'a String, &'a String)>) -> Markup {
+    html! {
+        dl.facts {
+            @for (name, text) in facts { dt { (name) } dd { (text) } "\n" }
+        }
+    }
 }
 
-fn copyable(title: &str, text: &str) -> String {
-    format!(
-        "<h3>{title}</h3>\n<div class=\"copyable\"><pre tabindex=\"0\">{}</pre></div>\n",
-        escaped(text.trim_end())
-    )
+fn copyable(title: &str, text: &str) -> Markup {
+    html! {
+        h3 { (title) }
+        div.copyable { pre tabindex="0" { (text.trim_end()) } }
+    }
 }
 
 /// What a plan said beside what happened.
@@ -100,25 +97,19 @@ pub(super) fn prediction(summary: &Summary) -> Option<Section> {
         .prediction
         .as_ref()
         .filter(|prediction| !prediction.runs.is_empty())?;
-    let hardware = if prediction.hardware.is_empty() {
-        String::new()
-    } else {
-        format!(" for {}", escaped(&prediction.hardware))
-    };
-    let assumptions = prediction
-        .assumptions
-        .iter()
-        .map(|text| format!("<li>{}</li>\n", escaped(text)));
-    let markup = format!(
-        "<section id=\"plan\" aria-labelledby=\"plan-title\">\n<h2 id=\"plan-title\">The plan, and what came of it</h2>\n\
-         <p class=\"lead\">Predicted{hardware} before the first step, then measured.</p>\n{}<ul class=\"notes\">\n{}</ul>\n</section>\n",
-        planned(prediction),
-        assumptions.collect::<String>()
-    );
     Some(Section {
         id: "plan",
         link: "Plan",
-        markup,
+        title: "The plan, and what came of it",
+        content: html! {
+            p.lead {
+                "Predicted"
+                @if !prediction.hardware.is_empty() { " for " (prediction.hardware) }
+                " before the first step, then measured."
+            }
+            (scrolling("Plan and measurement", &planned(prediction)))
+            (notes(&prediction.assumptions))
+        },
     })
 }
 
@@ -132,52 +123,50 @@ const FIGURES: [Figure; 4] = [
     ("energy", format::energy, |figures| figures.energy_kwh),
 ];
 
-fn planned(prediction: &Prediction) -> String {
-    let mut bands = String::from("<th></th>");
-    let mut heads = String::from("<th scope=\"col\">what</th>");
-    for (name, ..) in FIGURES {
-        bands += &format!("<th class=\"first\" colspan=\"3\">{name}</th>");
-        heads += "<th scope=\"col\" class=\"first\">predicted</th><th scope=\"col\">measured</th><th scope=\"col\">off by</th>";
-    }
-    let rows = prediction.runs.iter().map(|run| {
-        let cells = FIGURES.map(|(_, text, pick)| {
-            let (said, was) = (pick(&run.predicted), pick(&run.measured));
-            let shown = |value: Option<f64>| value.map_or(NONE.to_string(), text);
-            let off = match (said, was) {
-                (Some(said), Some(was)) if said.is_finite() && was > 0.0 => {
-                    let share = format::percent(said / was - 1.0);
-                    if said > was { format!("+{share}") } else { share }
+fn planned(prediction: &Prediction) -> Markup {
+    html! {
+        table.grid {
+            thead {
+                tr.bands {
+                    th {}
+                    @for (name, ..) in FIGURES { th.first colspan="3" { (name) } }
                 }
-                _ => NONE.to_string(),
-            };
-            format!(
-                "<td class=\"first\">{}</td><td>{}</td><td>{off}</td>",
-                shown(said),
-                shown(was)
-            )
-        });
-        format!(
-            "<tr><th scope=\"row\">{}</th>{}</tr>\n",
-            escaped(&run.label),
-            cells.concat()
-        )
-    });
-    format!(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Plan and measurement\"><table class=\"grid\">\n\
-         <thead><tr class=\"bands\">{bands}</tr>\n<tr>{heads}</tr></thead>\n<tbody>\n{}</tbody></table></div>\n",
-        rows.collect::<String>()
-    )
+                tr {
+                    th scope="col" { "what" }
+                    @for _ in FIGURES {
+                        th.first scope="col" { "predicted" }
+                        th scope="col" { "measured" }
+                        th scope="col" { "off by" }
+                    }
+                }
+            }
+            tbody {
+                @for run in &prediction.runs {
+                    tr {
+                        th scope="row" { (run.label) }
+                        @for figure in &FIGURES { (beside(figure, run)) }
+                    }
+                    "\n"
+                }
+            }
+        }
+    }
 }
 
-pub(super) fn footer(summary: &Summary) -> String {
-    let ended = summary.provenance.as_ref().map_or("", |origin| origin.ended.as_str());
-    let ended = if ended.is_empty() {
-        String::new()
-    } else {
-        format!(" Runs ended {}.", escaped(ended))
+/// The cells of one figure: what was said, what was, and by how much that was off.
+fn beside((_, text, pick): &Figure, run: &PredictedRun) -> Markup {
+    let (said, was) = (pick(&run.predicted), pick(&run.measured));
+    let shown = |value: Option<f64>| value.map_or(NONE.to_string(), text);
+    let off = match (said, was) {
+        (Some(said), Some(was)) if said.is_finite() && was > 0.0 => {
+            let share = format::percent(said / was - 1.0);
+            if said > was { format!("+{share}") } else { share }
+        }
+        _ => NONE.to_string(),
     };
-    format!(
-        "Made by ligo {}.{ended} This file holds all it shows and loads nothing.",
-        env!("CARGO_PKG_VERSION")
-    )
+    html! {
+        td.first { (shown(said)) }
+        td { (shown(was)) }
+        td { (off) }
+    }
 }

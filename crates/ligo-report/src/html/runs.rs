@@ -1,8 +1,10 @@
 //! The table of all runs.
 
-use super::Section;
+use maud::{Markup, html};
+
 use super::methods::{Cell, head};
-use super::page::escaped;
+use super::page::Section;
+use super::parts::scrolling;
 use crate::summary::{Counter, MethodSummary, Summary};
 use crate::table::NONE;
 use ligo_cost::format;
@@ -57,58 +59,59 @@ const COLUMNS: [Column; 11] = [
 
 pub(super) fn section(summary: &Summary) -> Section {
     let runs = &summary.methods;
+    Section {
+        id: "runs",
+        link: "Runs",
+        title: "Every run",
+        content: html! {
+            details open[runs.len() <= FEW] {
+                summary {
+                    @match runs.len() {
+                        1 => { "1 run" }
+                        many => { (many) " runs, each with its seed" }
+                    }
+                }
+                (scrolling("Every run", &table(runs)))
+            }
+        },
+    }
+}
+
+fn table(runs: &[MethodSummary]) -> Markup {
     // Columns of which no run has a value are left out.
     let columns: Vec<&Column> = COLUMNS
         .iter()
         .filter(|(.., cell)| runs.iter().any(|run| cell(run).0.is_some()))
         .collect();
-    let notes = runs.iter().any(|run| !notes(run).is_empty());
-    let mut heads = head("run", "", "ascending", false);
-    for (heading, more, _) in &columns {
-        heads += &head(heading, "", if *more { "descending" } else { "ascending" }, false);
-    }
-    if notes {
-        heads += "<th scope=\"col\">notes</th>";
-    }
-    let rows = runs.iter().map(|run| {
-        let name = if run.id.is_empty() { &run.label } else { &run.id };
-        let cells = columns.iter().map(|(.., cell)| {
-            let (text, value) = cell(run);
-            let text = text.unwrap_or(NONE.to_string());
-            Cell {
-                text,
-                value,
-                best: false,
+    let with_notes = runs.iter().any(|run| !notes(run).is_empty());
+    html! {
+        table.grid data-sortable {
+            thead {
+                tr {
+                    (head("run", "", false, false))
+                    @for (heading, descending, _) in &columns { (head(heading, "", *descending, false)) }
+                    @if with_notes { th scope="col" { "notes" } }
+                }
             }
-            .markup("", false)
-        });
-        let note = if notes {
-            format!("<td class=\"text\">{}</td>", escaped(&self::notes(run)))
-        } else {
-            String::new()
-        };
-        format!(
-            "<tr><th scope=\"row\">{}</th>{}{note}</tr>\n",
-            escaped(name),
-            cells.collect::<String>()
-        )
-    });
-    let markup = format!(
-        "<section id=\"runs\" aria-labelledby=\"runs-title\">\n<h2 id=\"runs-title\">Every run</h2>\n\
-         <details{}><summary>{}</summary>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" \
-         aria-label=\"Every run\"><table class=\"grid\" data-sortable>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{}</tbody>\
-         </table></div></details>\n</section>\n",
-        if runs.len() <= FEW { " open" } else { "" },
-        match runs.len() {
-            1 => "1 run".to_string(),
-            many => format!("{many} runs, each with its seed"),
-        },
-        rows.collect::<String>()
-    );
-    Section {
-        id: "runs",
-        link: "Runs",
-        markup,
+            tbody {
+                @for run in runs {
+                    tr {
+                        th scope="row" { @if run.id.is_empty() { (run.label) } @else { (run.id) } }
+                        @for (.., cell) in &columns { (shown(cell(run)).markup("", false)) }
+                        @if with_notes { td.text { (notes(run)) } }
+                    }
+                    "\n"
+                }
+            }
+        }
+    }
+}
+
+fn shown((text, value): (Option<String>, Option<f64>)) -> Cell {
+    Cell {
+        text: text.unwrap_or(NONE.to_string()),
+        value,
+        best: false,
     }
 }
 

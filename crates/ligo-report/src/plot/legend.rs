@@ -34,7 +34,7 @@ impl Legend {
         let mut entries = Vec::new();
         let (mut row, mut left) = (0, edges.0);
         for series in series {
-            let operator = series.operator.flops(counter);
+            let operator = series.operator.flops.by(counter);
             let text = if operator > 0.0 {
                 format!("{} (operator: {})", series.label, format::flops(operator))
             } else {

@@ -54,7 +54,7 @@ pub fn render_png(svg: &str, scale: f32) -> Result<Vec<u8>> {
 /// Writes `svg` as `STEM.svg` and `STEM.png` and returns the two paths.
 ///
 /// # Errors
-/// [`Error::Io`] when the disk refuses, [`Error::Picture`] when `svg` is no SVG.
+/// [`Error::File`] when the disk refuses, [`Error::Picture`] when `svg` is no SVG.
 pub fn save(svg: &str, stem: impl AsRef<Path>) -> Result<(PathBuf, PathBuf)> {
     let with = |extension: &str| {
         let mut name = stem.as_ref().as_os_str().to_os_string();

@@ -22,7 +22,7 @@ pub struct Matrix {
     /// Columns: layers or channels of the small model.
     pub columns: usize,
     /// `rows × columns` values.
-    #[serde(with = "ligo_metrics::nan_is_null::each")]
+    #[serde(with = "ligo_cost::nan_is_null::each")]
     pub values: Vec<f32>,
 }
 

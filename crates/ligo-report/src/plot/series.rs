@@ -33,7 +33,7 @@ impl Axis {
     /// What something that is no step of the large model adds.
     pub(super) fn of_cost(self, cost: &Cost) -> f64 {
         match self {
-            Self::Flops(counter) => cost.flops(counter),
+            Self::Flops(counter) => cost.flops.by(counter),
             Self::Time => cost.seconds,
             Self::Steps | Self::Tokens => 0.0,
         }
@@ -94,16 +94,12 @@ pub(super) fn series(summary: &Summary) -> Vec<Series<'_>> {
     groups
         .map(|((group, label), style)| {
             let mean = |estimate: Option<crate::summary::Estimate>| estimate.map_or(0.0, |estimate| estimate.mean);
-            let operator = &group.operator_cost;
+            let operator = group.operator_cost.measures();
             Series {
                 label,
                 style,
                 runs: summary.methods.iter().filter(|run| run.group() == group.key).collect(),
-                operator: Cost {
-                    flops_exact: mean(operator.flops_exact),
-                    flops_electra: mean(operator.flops_electra),
-                    seconds: mean(operator.seconds),
-                },
+                operator: Cost::of_measures(operator.map(mean)),
             }
         })
         .collect()

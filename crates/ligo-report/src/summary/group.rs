@@ -120,8 +120,8 @@ impl Estimate {
 }
 
 impl CostEstimate {
-    fn of<'a, T: 'a>(values: impl Iterator<Item = &'a T> + Clone, parts: [fn(&T) -> f64; 3]) -> Self {
-        let [flops_exact, flops_electra, seconds] = parts.map(|part| Estimate::of(values.clone().map(part)));
+    /// With these estimates, in the order of [`Cost::MEASURES`].
+    fn of_measures([flops_exact, flops_electra, seconds]: [Option<Estimate>; 3]) -> Self {
         Self {
             flops_exact,
             flops_electra,
@@ -129,16 +129,25 @@ impl CostEstimate {
         }
     }
 
+    /// All estimates, in the order of [`Cost::MEASURES`].
+    pub(crate) fn measures(&self) -> [Option<Estimate>; 3] {
+        [self.flops_exact, self.flops_electra, self.seconds]
+    }
+
+    fn of(values: impl Iterator<Item = [f64; 3]> + Clone) -> Self {
+        Self::of_measures([0, 1, 2].map(|at| Estimate::of(values.clone().map(|measures| measures[at]))))
+    }
+
     fn is_none(&self) -> bool {
         *self == Self::default()
     }
 
     fn of_costs<'a>(costs: impl Iterator<Item = &'a Cost> + Clone) -> Self {
-        Self::of(costs, MEASURES)
+        Self::of(costs.map(Cost::measures))
     }
 
     fn of_savings<'a>(savings: impl Iterator<Item = &'a Saving> + Clone) -> Self {
-        Self::of(savings, [|s| s.flops_exact, |s| s.flops_electra, |s| s.seconds])
+        Self::of(savings.map(Saving::measures))
     }
 
     /// FLOPs by the given count.
@@ -150,9 +159,6 @@ impl CostEstimate {
         }
     }
 }
-
-/// The three ways to count.
-const MEASURES: [fn(&Cost) -> f64; 3] = [|cost| cost.flops_exact, |cost| cost.flops_electra, |cost| cost.seconds];
 
 impl Summary {
     /// The summary with its groups, which a caller may have left to us.
@@ -244,13 +250,9 @@ fn at_equal_loss(runs: &[&MethodSummary], scratch: &[&MethodSummary], small: Opt
         frontier.saving(cost, run.loss_final).filter(|_| frontier.len() > 1)
     };
     let others = || runs.iter().filter(|run| !run.is_scratch());
-    let [flops_exact, flops_electra, seconds] =
-        MEASURES.map(|measure| Estimate::of(others().filter_map(|run| saving(run, measure))));
-    CostEstimate {
-        flops_exact,
-        flops_electra,
-        seconds,
-    }
+    CostEstimate::of_measures(
+        Cost::MEASURES.map(|measure| Estimate::of(others().filter_map(|run| saving(run, measure)))),
+    )
 }
 
 fn reference(scratch: &[&MethodSummary]) -> Option<Reference> {
@@ -258,7 +260,7 @@ fn reference(scratch: &[&MethodSummary]) -> Option<Reference> {
     if scratch.is_empty() {
         return None;
     }
-    let to_target = MEASURES.map(|measure| {
+    let to_target = Cost::MEASURES.map(|measure| {
         let curve = mean(scratch, measure)?;
         curve.cost_to_reach(curve.final_loss()).cost()
     });
@@ -266,27 +268,23 @@ fn reference(scratch: &[&MethodSummary]) -> Option<Reference> {
         seeds: finite.iter().map(|run| run.seed).collect(),
         losses: finite.iter().map(|run| run.loss_final).collect(),
         loss: Estimate::of(finite.iter().map(|run| run.loss_final)),
-        mean_curve: cost(to_target),
+        mean_curve: all(to_target).map(Cost::of_measures),
     })
 }
 
 fn mean_curve(runs: &[&MethodSummary], scratch: &[&MethodSummary], small: Option<Cost>) -> MeanCurve {
-    let compared = MEASURES.map(|measure| compare(runs, scratch, small, measure));
+    let compared = Cost::MEASURES.map(|measure| compare(runs, scratch, small, measure));
+    let to_target = compared.map(|comparison| {
+        let comparison = comparison?;
+        Some(comparison.method.cost()? + comparison.charges.operator)
+    });
     let is_scratch = runs.iter().any(|run| run.name == SCRATCH);
     let saving = |share: fn(&Comparison) -> Option<f64>| {
-        let [flops_exact, flops_electra, seconds] = compared.map(|comparison| share(&comparison?));
-        Some(Saving {
-            flops_exact: flops_exact?,
-            flops_electra: flops_electra?,
-            seconds: seconds?,
-        })
-        .filter(|_| !is_scratch)
+        let shares = all(compared.map(|comparison| share(&comparison?)));
+        shares.map(Saving::of_measures).filter(|_| !is_scratch)
     };
     MeanCurve {
-        to_target: cost(compared.map(|comparison| {
-            let comparison = comparison?;
-            Some(comparison.method.cost()? + comparison.charges.operator)
-        })),
+        to_target: all(to_target).map(Cost::of_measures),
         saving: saving(|comparison| comparison.saving.share()),
         saving_with_small: small.and_then(|_| saving(|comparison| comparison.saving_with_small_model.share())),
     }
@@ -327,10 +325,7 @@ fn mean(runs: &[&MethodSummary], measure: fn(&Cost) -> f64) -> Option<Curve> {
     seeds::mean_curve(&evaluations).ok()
 }
 
-fn cost([flops_exact, flops_electra, seconds]: [Option<f64>; 3]) -> Option<Cost> {
-    Some(Cost {
-        flops_exact: flops_exact?,
-        flops_electra: flops_electra?,
-        seconds: seconds?,
-    })
+/// All three, or nothing.
+fn all([exact, electra, seconds]: [Option<f64>; 3]) -> Option<[f64; 3]> {
+    Some([exact?, electra?, seconds?])
 }

@@ -33,10 +33,10 @@ pub struct WidthMatrix {
     /// Channels of the small model. Rows from here on have no counterpart in it.
     pub columns: usize,
     /// Euclidean norms of the rows in their order, [thinned](thinned).
-    #[serde(with = "ligo_metrics::nan_is_null::each")]
+    #[serde(with = "ligo_cost::nan_is_null::each")]
     pub row_norms: Vec<f64>,
     /// Singular values from the largest, [thinned](thinned); empty where nobody computed them.
-    #[serde(with = "ligo_metrics::nan_is_null::each")]
+    #[serde(with = "ligo_cost::nan_is_null::each")]
     pub singular_values: Vec<f64>,
 }
 

@@ -28,13 +28,13 @@ pub struct Search {
 #[serde(default)]
 pub struct Trial {
     /// Peak learning rate.
-    #[serde(with = "ligo_metrics::nan_is_null")]
+    #[serde(with = "ligo_cost::nan_is_null")]
     pub learning_rate: f64,
     /// Kind of schedule, where several were tried: `wsd`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
     /// Validation loss at the end; NaN when the run diverged.
-    #[serde(with = "ligo_metrics::nan_is_null")]
+    #[serde(with = "ligo_cost::nan_is_null")]
     pub loss: f64,
     /// What it cost, the operator included.
     pub cost: Cost,
@@ -60,10 +60,10 @@ pub struct Variant {
     /// reached.
     pub saving: Option<f64>,
     /// Validation loss before the first step.
-    #[serde(with = "ligo_metrics::nan_is_null")]
+    #[serde(with = "ligo_cost::nan_is_null")]
     pub loss_start: f64,
     /// Validation loss at the end; NaN when the run diverged.
-    #[serde(with = "ligo_metrics::nan_is_null")]
+    #[serde(with = "ligo_cost::nan_is_null")]
     pub loss_final: f64,
     /// What the operator cost.
     pub operator_cost: Cost,

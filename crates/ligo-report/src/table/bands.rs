@@ -1,6 +1,7 @@
 //! Which columns the table has.
 
-use super::{Band, Column, NEVER, NONE, flops, loss, seconds, share};
+use super::cells::{NEVER, NONE, energy, flops, loss, seconds, share};
+use super::content::{Band, Column};
 use crate::summary::{CostEstimate, Counter, Estimate, Group, Saving, Summary};
 use ligo_cost::format;
 
@@ -92,14 +93,4 @@ fn band(title: &'static str, columns: Vec<Column>) -> Band {
 fn operator(group: &Group, counter: Counter) -> Option<String> {
     let cost = group.operator_cost.flops(counter).filter(|cost| cost.mean > 0.0)?;
     Some(format::flops(cost.mean))
-}
-
-/// The energy of a run; `≈` before what nobody measured.
-pub(crate) fn energy(group: &Group) -> Option<String> {
-    let text = format::energy(group.energy_kwh?.mean);
-    Some(if group.energy_measured {
-        text
-    } else {
-        format!("≈ {text}")
-    })
 }

@@ -35,10 +35,8 @@ pub(super) fn runs(summary: &Summary) -> String {
     };
     for method in &summary.methods {
         let target = target_of(method.seed).unwrap_or(summary.target_loss);
-        let costs = |cost: Cost| [cost.flops_exact, cost.flops_electra, cost.seconds].map(|number| number.to_string());
-        let savings = |saving: Saving| {
-            [saving.flops_exact, saving.flops_electra, saving.seconds].map(|number| number.to_string())
-        };
+        let costs = |cost: Cost| cost.measures().map(|number| number.to_string());
+        let savings = |saving: Saving| saving.measures().map(|number| number.to_string());
         let or_empty = |cells: Option<[String; 3]>| cells.unwrap_or_default().to_vec();
         csv += &line(&[
             &[
@@ -96,7 +94,7 @@ pub(super) fn methods(summary: &Summary) -> String {
     ]);
     for group in &summary.groups {
         let savings = |saving: Option<Saving>| {
-            let parts = saving.map(|s| [s.flops_exact, s.flops_electra, s.seconds]);
+            let parts = saving.map(|saving| saving.measures());
             parts.map_or_else(Default::default, |parts| parts.map(|number| number.to_string()))
         };
         csv += &line(&[
@@ -148,7 +146,7 @@ fn estimate(value: Option<Estimate>) -> [String; 2] {
 
 /// Three means, then three half-widths.
 fn three(cost: &CostEstimate) -> Vec<String> {
-    let parts = [cost.flops_exact, cost.flops_electra, cost.seconds].map(estimate);
+    let parts = cost.measures().map(estimate);
     let means = parts.iter().map(|[mean, _]| mean.clone());
     means.chain(parts.iter().map(|[_, half]| half.clone())).collect()
 }

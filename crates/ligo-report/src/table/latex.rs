@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Table;
+use super::content::Table;
 
 /// Columns that fit on a page of two text columns.
 const WIDE: usize = 8;

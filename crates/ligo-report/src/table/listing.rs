@@ -3,10 +3,10 @@
 use ligo_cost::format;
 use std::fmt::Write as _;
 
+use super::cells::{NEVER, NONE, one_line};
 use super::csv::quoted;
 use super::markdown::{escaped, plain};
 use super::text::ascii;
-use super::{NEVER, NONE, one_line};
 use crate::summary::{Cost, Search, Sweep, Trial};
 
 /// A plain table with a heading and remarks.
@@ -74,14 +74,14 @@ impl Listing {
                     cost,
                     schedule,
                 } = trial;
-                whole = whole + *cost;
+                whole += *cost;
                 let _ = writeln!(
                     listing.csv,
                     "{},{learning_rate},{loss},{},{},{},{},{}",
                     quoted(&search.method),
                     is_chosen(trial),
-                    cost.flops_exact,
-                    cost.flops_electra,
+                    cost.flops.exact,
+                    cost.flops.electra,
                     cost.seconds,
                     schedule.as_deref().unwrap_or_default()
                 );
@@ -96,7 +96,7 @@ impl Listing {
         }
         listing.notes.push(format!(
             "All trials together took {} and {}; no method is charged for them.",
-            format::flops(whole.flops_exact),
+            format::flops(whole.flops.exact),
             format::seconds(whole.seconds)
         ));
         Some(listing)
@@ -125,7 +125,7 @@ impl Listing {
                 saving,
                 format::loss(variant.loss_start),
                 format::loss(variant.loss_final),
-                format::flops(variant.operator_cost.flops_exact),
+                format::flops(variant.operator_cost.flops.exact),
             ]);
             let _ = writeln!(
                 csv,
@@ -135,7 +135,7 @@ impl Listing {
                 variant.saving.map_or(String::new(), |saving| saving.to_string()),
                 variant.loss_start,
                 variant.loss_final,
-                variant.operator_cost.flops_exact,
+                variant.operator_cost.flops.exact,
                 variant.operator_cost.seconds
             );
         }
@@ -272,11 +272,7 @@ mod tests {
         let trial = |learning_rate, loss| Trial {
             learning_rate,
             loss,
-            cost: Cost {
-                flops_exact: 1e12,
-                flops_electra: 1e12,
-                seconds: 30.0,
-            },
+            cost: Cost::of_measures([1e12, 1e12, 30.0]),
             ..Trial::default()
         };
         let search = |label: &str, trials, chosen, at_edge| Search {

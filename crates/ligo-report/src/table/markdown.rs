@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Table;
+use super::content::Table;
 
 pub(super) fn markdown(table: &Table) -> String {
     let headings: Vec<&str> = table.columns().map(|column| column.heading).collect();

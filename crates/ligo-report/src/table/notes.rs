@@ -1,6 +1,6 @@
 //! The remarks beneath the table.
 
-use super::{labels, loss, share};
+use super::cells::{labels, loss, share};
 use crate::summary::{Cost, Counter, Estimate, Group, Provenance, Summary};
 use crate::verdict;
 use ligo_cost::format;
@@ -26,7 +26,7 @@ pub(super) fn notes(summary: &Summary, counter: Counter) -> Vec<String> {
     notes.push(match &summary.small.cost {
         Some(cost) => format!(
             "“incl. small” charges the small model too: {} and {}.",
-            format::flops(cost.flops(counter)),
+            format::flops(cost.flops.by(counter)),
             format::seconds(cost.seconds)
         ),
         None => "What the small model cost is not known, so it is not charged.".to_string(),
@@ -87,7 +87,7 @@ fn spent(summary: &Summary, counter: Counter) -> Option<String> {
     let said = |cost: &Cost| {
         format!(
             "{} and {}",
-            format::flops(cost.flops(counter)),
+            format::flops(cost.flops.by(counter)),
             format::seconds(cost.seconds)
         )
     };

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Column, Table};
+use super::content::{Column, Table};
 
 const GAP: usize = 2;
 

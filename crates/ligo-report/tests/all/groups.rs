@@ -31,11 +31,7 @@ fn run(name: &str, seed: u64, end: f64, saving: Option<f64>) -> MethodSummary {
             step: 100.0 * (1.0 - share),
             cost: sample::cost(100.0 * (1.0 - share)),
         }),
-        saving: saving.map(|share| Saving {
-            flops_exact: share,
-            flops_electra: share,
-            seconds: share,
-        }),
+        saving: saving.map(|share| Saving::of_measures([share; 3])),
         ..MethodSummary::default()
     }
 }
@@ -170,6 +166,23 @@ fn a_summary_of_format_1_is_read_and_grouped() {
     assert_eq!(ligo.saving.flops_exact.unwrap().mean, 0.5333);
     assert_eq!(ligo.loss_final, None, "a loss that is no number has no mean");
     assert!(summary.provenance.is_none() && summary.operators.is_empty());
-    let sure = matches!(Summary::read(folder.path().join("none.json")), Err(Error::Io { .. }));
-    assert!(sure);
+    let error = Summary::read(folder.path().join("none.json")).unwrap_err();
+    assert!(matches!(&error, Error::File(ligo_metrics::Error::Io { .. })), "{error}");
+}
+
+#[test]
+fn a_summary_of_an_earlier_version_is_read_to_the_bit_and_written_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("summary.json");
+    let stored = include_str!("sample/format-2.json");
+    std::fs::write(&file, stored).unwrap();
+    let summary = Summary::read(&file).unwrap();
+    let point = summary.methods[0].curve[2];
+    assert!(point.cost.flops.electra.is_nan() && point.cost.seconds.is_nan() && point.cost.flops.exact > 0.0);
+    let shared = summary.methods[1].shared.unwrap();
+    assert_eq!((shared.steps, shared.cost), (13, sample::cost(13.0 / 7.0)));
+    assert_eq!(summary.small.annealed.unwrap().cost, sample::cost(7.3));
+    assert_eq!(summary.searches[0].trials[0].cost, sample::cost(1.0 / 3.0));
+    summary.write(&file).unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), stored);
 }

@@ -15,7 +15,6 @@ fn page(name: &str, summary: &Summary) -> String {
         std::fs::write(folder.join(format!("{name}.html")), &page).unwrap();
         summary.write(folder.join(format!("{name}.json"))).unwrap();
     }
-    assert!(!page.contains("{{"), "{name}: a part was not filled in");
     assert!(
         !page.contains("NaN</") && !page.contains(">inf"),
         "{name}: a number that is none is shown"
@@ -112,33 +111,112 @@ fn one_seed_is_said_to_be_one_and_shows_no_intervals() {
     assert!(!table.contains('±') && !table.contains("mean curves"), "{table}");
 }
 
+/// What a hostile name goes on with after its mark, and how that looks as text of a page.
+const MARKUP: &str = "</script>\u{2028}<b x=\"1\" y='2'>&lt;<!--";
+const AS_TEXT: &str = "&lt;/script&gt;\u{2028}&lt;b x=&quot;1&quot; y='2'&gt;&amp;lt;&lt;!--";
+
+/// Puts a mark of its own and markup behind every string of a summary, and behind what names a file or a version; `marks` is where each of them stands.
+/// What decides how a run is drawn, or names a kind, is left.
+fn spoil(value: &mut Value, path: &str, marks: &mut Vec<String>) {
+    let spoiled = |text: &str, path: &str, marks: &mut Vec<String>| {
+        marks.push(path.to_owned());
+        format!("{text} {}{MARKUP}", mark(marks.len() - 1))
+    };
+    match value {
+        Value::String(text) => *text = spoiled(text, path, marks),
+        Value::Array(values) => values.iter_mut().for_each(|value| spoil(value, path, marks)),
+        Value::Object(fields) => {
+            let names_things = ["/files", "/provenance/versions"].contains(&path);
+            for (name, mut value) in std::mem::take(fields) {
+                let path = format!("{path}/{name}");
+                if !["/corpus/unit", "/methods/name", "/methods/group"].contains(&path.as_str()) {
+                    spoil(&mut value, &path, marks);
+                }
+                let name = if names_things {
+                    spoiled(&name, &format!("{path} itself"), marks)
+                } else {
+                    name
+                };
+                fields.insert(name, value);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn mark(number: usize) -> String {
+    format!("mark-{number}-of-many")
+}
+
+/// A summary that has everything a page can show.
+fn complete() -> Summary {
+    let mut summary = sample::many::summary(9, 2, 10);
+    let tried = tried_first();
+    (summary.searches, summary.sweep) = (tried.searches, tried.sweep);
+    summary.searches[0].trials[0].schedule = Some("wsd".into());
+    summary.searches[0].trials[1].schedule = Some("linear".into());
+    summary.searches[0].chosen_schedule = Some("wsd".into());
+    summary.methods[0].computed_on = Some("another machine".into());
+    (summary.groups, summary.reference) = (Vec::new(), None);
+    summary
+}
+
 #[test]
-fn names_that_are_markup_stay_text() {
-    let evil = "</script><script>alert(1)</script><!--\"'&\u{2028}";
-    let mut summary = sample::many::summary(3, 2, 10);
-    summary.title = evil.into();
-    summary.corpus.name = evil.into();
-    summary.files.insert(evil.into(), evil.into());
-    summary.operators[0].title = evil.into();
-    summary.operators[0].depth[0].name = evil.into();
-    for run in &mut summary.methods {
-        run.label += evil;
-        run.id += evil;
-        run.notes.push(evil.into());
-    }
-    if let Some(origin) = &mut summary.provenance {
-        origin.command = evil.into();
-        origin.recipe = format!("# {evil}\n{{{{data}}}}");
-        origin.versions.insert(evil.into(), evil.into());
-    }
-    let page = html::report(&summary.grouped());
-    assert!(
-        !page.contains("<script>alert") && !page.contains("<!--"),
-        "markup came through"
-    );
+fn every_string_of_a_summary_stays_text() {
+    let mut value = serde_json::to_value(complete()).unwrap();
+    let mut marks = Vec::new();
+    spoil(&mut value, "", &mut marks);
+    let mut summary: Summary = serde_json::from_value(value).unwrap();
+    // The page says something else where there is neither.
+    summary.operators[0].title.clear();
+    summary.methods[1].id.clear();
+    let page = html::report(&summary);
     is_balanced(&page);
     assert_eq!(page.matches("<script").count(), 2);
-    assert!(data(&page)["groups"][0]["label"].as_str().unwrap().ends_with(evil));
+    assert!(!page.contains("<!--") && !page.contains("<b "), "markup came through");
+
+    let (before, rest) = page.split_once("id=\"data\">").unwrap();
+    let (json, after) = rest.split_once("</script>").unwrap();
+    assert!(!json.contains(['<', '>', '&']), "the data could end their element");
+    let label = data(&page)["groups"][0]["label"].as_str().unwrap().to_owned();
+    assert!(label.ends_with(MARKUP), "{label}");
+
+    // Sentences of ours have the apostrophes of print, also where they name something.
+    let printed = AS_TEXT.replace('\'', "’");
+    for (number, path) in marks.iter().enumerate() {
+        let mark = mark(number);
+        for after_mark in [before, after].into_iter().flat_map(|part| part.split(&mark).skip(1)) {
+            let shown: String = after_mark.chars().take(AS_TEXT.len()).collect();
+            let is_text = after_mark.starts_with(AS_TEXT) || after_mark.starts_with(&printed);
+            assert!(is_text, "{path}: {shown}");
+        }
+    }
+    // Most of them are there to be seen, and not only in the data.
+    let is_shown = |number: usize| before.contains(&mark(number));
+    let mut hidden: Vec<&String> = (0..marks.len()).filter(|n| !is_shown(*n)).map(|n| &marks[n]).collect();
+    hidden.sort();
+    hidden.dedup();
+    assert_eq!(
+        hidden,
+        [
+            "/methods/id",
+            "/methods/label",
+            "/operators/depth/name",
+            "/operators/run",
+            "/operators/title",
+            "/operators/width/name",
+            "/searches/chosen_schedule",
+            "/searches/method",
+        ]
+    );
+}
+
+#[test]
+fn a_sign_that_html_does_not_have_is_replaced() {
+    let mut summary = sample::summary();
+    summary.title = "a\0b".into();
+    let page = html::report(&summary);
+    assert!(!page.contains('\0') && page.contains("<h1 id=\"title\">a\u{fffd}b</h1>"));
 }
 
 #[test]
@@ -230,16 +308,21 @@ fn groups_that_a_program_left_out_are_made() {
     assert_eq!(html::report(&summary), page);
 }
 
-#[test]
-fn what_was_tried_first_is_on_the_page_and_escaped() {
+/// The sample with a search and a sweep before it.
+fn tried_first() -> Summary {
     use ligo_report::summary::{Search, Sweep, Trial, Variant};
-    let mut summary = sample::summary();
-    assert!(!html::report(&summary).contains("id=\"tried\""));
     let trial = |learning_rate, loss| Trial {
         learning_rate,
         loss,
         ..Trial::default()
     };
+    let variant = |id: &str, saving| Variant {
+        id: id.into(),
+        saving,
+        loss_final: 2.5,
+        ..Variant::default()
+    };
+    let mut summary = sample::summary();
     summary.searches = vec![Search {
         method: "ligo".into(),
         label: "<LiGO>".into(),
@@ -248,17 +331,17 @@ fn what_was_tried_first_is_on_the_page_and_escaped() {
         at_edge: true,
         ..Search::default()
     }];
-    let variant = |id: &str, saving| Variant {
-        id: id.into(),
-        saving,
-        loss_final: 2.5,
-        ..Variant::default()
-    };
     summary.sweep = Some(Sweep {
         method: "ligo".into(),
         variants: vec![variant("ligo/lr=3e-3", Some(0.5)), variant("ligo", None)],
     });
-    let page = page("tried", &summary);
+    summary
+}
+
+#[test]
+fn what_was_tried_first_is_on_the_page_and_escaped() {
+    assert!(!html::report(&sample::summary()).contains("id=\"tried\""));
+    let page = page("tried", &tried_first());
     is_balanced(&page);
     for text in [
         "href=\"#tried\"",

@@ -59,7 +59,7 @@ fn mean_curves_in_the_page_reach_the_target_where_the_table_says() {
     let found: Vec<Option<f64>> = serde_json::from_str(&printed).unwrap();
     assert_eq!(found.len(), summary.groups.len());
     for (found, group) in found.into_iter().zip(&summary.groups) {
-        let expected = group.mean_curve.to_target.map(|cost| cost.flops_exact);
+        let expected = group.mean_curve.to_target.map(|cost| cost.flops.exact);
         match (found, expected) {
             // The page holds six digits of each number.
             (Some(found), Some(expected)) => {

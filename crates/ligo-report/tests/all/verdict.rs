@@ -19,11 +19,7 @@ fn compared(methods: &[(&str, &[Option<f64>])]) -> Summary {
     }
     for (name, savings) in methods {
         for (seed, share) in (1..).zip(*savings) {
-            let saving = share.map(|share| Saving {
-                flops_exact: share,
-                flops_electra: share,
-                seconds: share,
-            });
+            let saving = share.map(|share| Saving::of_measures([share; 3]));
             summary.methods.push(MethodSummary {
                 name: (*name).into(),
                 label: (*name).into(),
@@ -62,7 +58,7 @@ fn equal_work_in_unequal_time_is_told() {
     summary.methods[2].computed_on = Some("NVIDIA H100".into());
     assert_eq!(caution(&summary), None);
     summary.methods[1].cost.seconds = 50.0;
-    summary.methods[1].cost.flops_exact *= 0.9;
+    summary.methods[1].cost.flops.exact *= 0.9;
     assert_eq!(caution(&summary), None);
 }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use ligo_cost::Cost;
 use ligo_ops::{StepNumbers, with_precision};
 
 use super::Trainer;
@@ -166,16 +167,17 @@ impl Session<'_, '_> {
             return Err(error);
         }
 
-        let cost = t.cost.of(&work);
+        let flops = t.cost.of(&work);
         let progress = &mut self.progress;
         progress.step += 1;
-        progress.flops_exact += cost.exact;
-        progress.flops_electra += cost.electra;
         progress.cursor = batches.next;
         progress.tokens += tokens;
         progress.last_train_loss = (!skipped).then_some(loss);
-        let step_seconds = started.elapsed().as_secs_f64();
-        progress.seconds += step_seconds;
+        let step_cost = Cost {
+            flops,
+            seconds: started.elapsed().as_secs_f64(),
+        };
+        progress.cost += step_cost;
         if skipped && on_non_finite == NonFinitePolicy::Rollback {
             return self.roll_back(fault());
         }
@@ -189,11 +191,8 @@ impl Session<'_, '_> {
             skipped,
             step_tokens: tokens,
             tokens: progress.tokens,
-            step_flops_exact: cost.exact,
-            flops_exact: progress.flops_exact,
-            flops_electra: progress.flops_electra,
-            step_seconds,
-            seconds: progress.seconds,
+            step_cost,
+            cost: progress.cost,
         };
         if skipped {
             progress.skipped_steps.push(number);

@@ -54,7 +54,7 @@ impl Trainer<'_> {
                         updates: self.optimizer.updates(),
                     });
                 }
-                Progress::after(&self.spent)
+                Progress::after(self.spent)
             }
         };
         Ok(Start {
@@ -91,10 +91,8 @@ impl Trainer<'_> {
         if self.ranks.rank() > 0 {
             return Ok(None);
         }
-        let Progress {
-            step, tokens, seconds, ..
-        } = *progress;
-        Log::open(&self.run_dir, step, resumed, tokens, seconds).map(Some)
+        let Progress { step, tokens, cost, .. } = *progress;
+        Log::open(&self.run_dir, step, resumed, tokens, cost.seconds).map(Some)
     }
 }
 

@@ -336,7 +336,7 @@ fn the_log_tells_what_each_rank_computed_for() {
         assert!(line.rank_seconds.len() == 2 && line.rank_seconds.iter().all(|seconds| *seconds > 0.0));
         sum += line.rank_seconds[0];
     }
-    assert!(sum <= result.seconds, "{sum} of {}", result.seconds);
+    assert!(sum <= result.cost.seconds, "{sum} of {}", result.cost.seconds);
     let shared =
         |record: &&Record| matches!(record, Record::Event(event) if event.message.contains("2 of 4 micro-batches"));
     assert_eq!(records.iter().filter(shared).count(), 1);

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use ligo_cost::{Cost, Flops};
 use ligo_models::Layers;
 use ligo_train::{
-    CostPerStep, DistillObjective, Distillation, Error, Freeze, LayerDrop, Leaves, Objective, Optimizer, Outcome,
-    PretrainObjective, Rewarm, Spent, StepContext, StepCost, Submodels, TokenDropping, TrainConfig, Trainer, Work,
+    DistillObjective, Distillation, Error, Freeze, LayerDrop, Leaves, Objective, Optimizer, Outcome, PretrainObjective,
+    Rewarm, StepContext, StepCost, Submodels, TokenDropping, TrainConfig, Trainer, Work,
 };
 
 use crate::toy::{self, Toy, Watcher, bits, config, run, timeless};
@@ -14,21 +15,21 @@ use crate::toy::{self, Toy, Watcher, bits, config, run, timeless};
 struct Layered(usize);
 
 impl StepCost for Layered {
-    fn of(&self, micro_batches: &[Work]) -> CostPerStep {
+    fn of(&self, micro_batches: &[Work]) -> Flops {
         let count = |work: &Work| {
             let runs = (0..self.0).filter(|layer| work.layers.contain(*layer));
             let trained = runs.clone().filter(|layer| *layer >= work.trained.from_layer);
             runs.count() + trained.count() + if work.teacher { 100 } else { 0 }
         };
         let flops = micro_batches.iter().map(count).sum::<usize>() as f64;
-        CostPerStep {
+        Flops {
             exact: flops,
             electra: flops / 2.0,
         }
     }
 
-    fn whole(&self) -> CostPerStep {
-        CostPerStep {
+    fn whole(&self) -> Flops {
+        Flops {
             exact: 4.0 * self.0 as f64,
             electra: 2.0 * self.0 as f64,
         }
@@ -111,11 +112,10 @@ fn trainer<'a>(
     });
     let new = new.collect();
     let trainer = trainer.map_optimizer(|optimizer: Optimizer, store| optimizer.with_new_entries(store, new));
-    trainer.unwrap().with_cost(Layered(4)).with_spent(Spent {
-        flops_exact: 1000.0,
-        flops_electra: 500.0,
-        seconds: 0.0,
-    })
+    trainer
+        .unwrap()
+        .with_cost(Layered(4))
+        .with_spent(Cost::of_measures([1000.0, 500.0, 0.0]))
 }
 
 #[test]
@@ -339,7 +339,7 @@ fn costs_are_those_of_what_was_computed() {
         let mut watcher = Watcher::default();
         let result = run(&mut trainer, &mut watcher).unwrap();
         let mut spent = 1000.0;
-        assert_eq!(result.curve[0].flops_exact, spent);
+        assert_eq!(result.curve[0].cost.flops.exact, spent);
         for (step, report) in watcher.steps.iter().enumerate() {
             let at = |micro_step| StepContext {
                 config: &config,
@@ -349,13 +349,13 @@ fn costs_are_those_of_what_was_computed() {
             let work: Vec<Work> = (0..2).map(|i| objective.work(&at(i))).collect();
             let cost = Layered(4).of(&work);
             spent += cost.exact;
-            assert_eq!(report.step_flops_exact, cost.exact, "{name}, step {step}");
-            assert_eq!(report.flops_exact, spent, "{name}, step {step}");
+            assert_eq!(report.step_cost.flops.exact, cost.exact, "{name}, step {step}");
+            assert_eq!(report.cost.flops.exact, spent, "{name}, step {step}");
             if let Some(point) = result.curve.iter().find(|p| p.step == report.step) {
-                assert_eq!((point.flops_exact, point.flops_electra), (spent, spent / 2.0));
+                assert_eq!(point.cost.measures()[..2], [spent, spent / 2.0]);
             }
         }
-        assert_eq!(result.flops_exact, spent);
+        assert_eq!(result.cost.flops.exact, spent);
         let whole = 1000.0 + 24.0 * Layered(4).whole().exact;
         match name {
             "distillation" => assert_eq!(spent, whole + 12.0 * 200.0),

@@ -1,7 +1,8 @@
 //! The arithmetic of a step.
 
+use ligo_cost::Flops;
 use ligo_data::{Batch, Cursor};
-use ligo_train::{CostPerStep, OptimizerConfig, OptimizerKind, StepCost, TrainConfig, Work};
+use ligo_train::{OptimizerConfig, OptimizerKind, StepCost, TrainConfig, Work};
 
 use crate::toy::{self, Toy, Watcher, config, run};
 
@@ -94,7 +95,7 @@ fn clipping_is_by_the_norm_of_everything() {
 fn cost_tokens_and_learning_rate_are_counted_per_step() {
     let toy = Toy::new();
     let loader = toy.loader(true);
-    let cost = CostPerStep {
+    let cost = Flops {
         exact: 3.0e6,
         electra: 2.0e6,
     };
@@ -105,14 +106,14 @@ fn cost_tokens_and_learning_rate_are_counted_per_step() {
     let mut watcher = Watcher::default();
     let result = run(&mut trainer, &mut watcher).unwrap();
     assert_eq!(result.tokens, 24 * 6 * toy::SEQ_LEN as u64);
-    assert_eq!((result.flops_exact, result.flops_electra), (7.2e7, 4.8e7));
+    assert_eq!(result.cost.measures()[..2], [7.2e7, 4.8e7]);
     assert_eq!(result.curve[2].tokens, 10 * 6 * toy::SEQ_LEN as u64);
-    assert_eq!(result.curve[2].flops_exact, 3.0e7);
+    assert_eq!(result.curve[2].cost.flops.exact, 3.0e7);
     for (i, step) in watcher.steps.iter().enumerate() {
         assert_eq!(step.lr, config().lr(i as u64));
     }
-    assert!(result.curve.is_sorted_by(|a, b| a.seconds <= b.seconds));
-    assert!((result.curve[5].seconds - result.seconds).abs() < 1e-12);
+    assert!(result.curve.is_sorted_by(|a, b| a.cost.seconds <= b.cost.seconds));
+    assert!((result.curve[5].cost.seconds - result.cost.seconds).abs() < 1e-12);
 }
 
 #[test]
@@ -173,16 +174,16 @@ fn a_run_may_go_on_with_gradient_checkpointing() {
 struct ByLabels;
 
 impl StepCost for ByLabels {
-    fn of(&self, micro_batches: &[Work]) -> CostPerStep {
+    fn of(&self, micro_batches: &[Work]) -> Flops {
         let labels: usize = micro_batches.iter().map(|work| work.labels.unwrap()).sum();
-        CostPerStep {
+        Flops {
             exact: labels as f64,
             electra: 0.0,
         }
     }
 
-    fn whole(&self) -> CostPerStep {
-        CostPerStep::default()
+    fn whole(&self) -> Flops {
+        Flops::default()
     }
 }
 
@@ -205,7 +206,7 @@ fn a_step_is_charged_for_the_labels_of_its_batches() {
         }
         expected.push(labels as f64);
     }
-    let charged: Vec<f64> = watcher.steps.iter().map(|step| step.step_flops_exact).collect();
+    let charged: Vec<f64> = watcher.steps.iter().map(|step| step.step_cost.flops.exact).collect();
     assert_eq!(charged, expected);
     assert!(
         charged.iter().any(|labels| *labels != charged[0]),

@@ -9,7 +9,7 @@ use ligo_report::summary::{
     Stage, Summary, ToTarget, WidthMatrix,
 };
 
-use super::cost;
+use super::{SMALL, cost};
 
 const STEPS: u64 = 4000;
 
@@ -114,40 +114,28 @@ fn run(index: usize, seed: u64, points: u64) -> MethodSummary {
 }
 
 /// Fills what a run reached and saved against `scratch`, as the program does.
-fn measure(run: &mut MethodSummary, scratch: &MethodSummary, small: Cost) {
-    type Measure = fn(&Cost) -> f64;
-    let measures: [Measure; 3] = [|c| c.flops_exact, |c| c.flops_electra, |c| c.seconds];
-    let curve = |run: &MethodSummary, measure: Measure| {
+fn measure(run: &mut MethodSummary, scratch: &MethodSummary) {
+    let curve = |run: &MethodSummary, measure: fn(&Cost) -> f64| {
         Curve::new(run.curve.iter().map(|point| (measure(&point.cost), point.loss))).unwrap()
     };
     let target = scratch.loss_final;
-    let compared = measures.map(|measure| {
+    let compared = Cost::MEASURES.map(|measure| {
         let charges = Charges {
             operator: measure(&run.operator_cost),
-            small_model: measure(&small),
+            small_model: measure(&SMALL),
         };
         compare(&curve(scratch, measure), &curve(run, measure), target, charges)
     });
-    let three = |parts: [Option<f64>; 3]| Some((parts[0]?, parts[1]?, parts[2]?));
+    let three = |parts: [Option<f64>; 3]| Some([parts[0]?, parts[1]?, parts[2]?]);
     let steps = Curve::new(run.curve.iter().map(|point| (point.step as f64, point.loss))).unwrap();
-    run.to_target = three(compared.map(|c| Some(c.method.cost()? + c.charges.operator))).map(
-        |(flops_exact, flops_electra, seconds)| ToTarget {
-            step: steps.cost_to_reach(target).cost().unwrap(),
-            cost: Cost {
-                flops_exact,
-                flops_electra,
-                seconds,
-            },
-        },
-    );
+    run.to_target = three(compared.map(|c| Some(c.method.cost()? + c.charges.operator))).map(|measures| ToTarget {
+        step: steps.cost_to_reach(target).cost().unwrap(),
+        cost: Cost::of_measures(measures),
+    });
     if run.name != "scratch" {
-        let saving = |(flops_exact, flops_electra, seconds)| Saving {
-            flops_exact,
-            flops_electra,
-            seconds,
-        };
-        run.saving = three(compared.map(|c| c.saving.share())).map(saving);
-        run.saving_with_small = three(compared.map(|c| c.saving_with_small_model.share())).map(saving);
+        run.saving = three(compared.map(|c| c.saving.share())).map(Saving::of_measures);
+        let with_small = compared.map(|c| c.saving_with_small_model.share());
+        run.saving_with_small = three(with_small).map(Saving::of_measures);
     }
 }
 
@@ -252,12 +240,6 @@ fn prediction(summary: &Summary) -> Prediction {
 /// So many methods, seeds of each and points of each curve.
 pub fn summary(methods: usize, seeds: u64, points: u64) -> Summary {
     let mut summary = super::summary();
-    let small = Cost {
-        flops_exact: 3.1e12,
-        flops_electra: 2.0e12,
-        seconds: 41.0,
-    };
-    summary.small.cost = Some(small);
     summary.small.loss = 2.86;
     summary.corpus.unigram_loss = 3.503;
     summary.corpus.context_free_loss = Some(3.202);
@@ -269,7 +251,7 @@ pub fn summary(methods: usize, seeds: u64, points: u64) -> Summary {
         .filter(|run| run.is_scratch())
         .map(|run| (run.seed, run.clone()))
         .collect();
-    runs.iter_mut().for_each(|run| measure(run, &scratch[&run.seed], small));
+    runs.iter_mut().for_each(|run| measure(run, &scratch[&run.seed]));
     summary.target_loss = scratch[&1].loss_final;
     summary.operators = runs
         .iter()

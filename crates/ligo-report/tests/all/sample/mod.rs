@@ -4,23 +4,31 @@ pub mod many;
 
 use std::collections::BTreeMap;
 
+use ligo_cost::Flops;
 use ligo_report::summary::{
     Corpus, Cost, CurvePoint, FORMAT, Flags, MethodSummary, Saving, SmallModel, Summary, ToTarget, Unit,
 };
 
 const STEPS: u64 = 1200;
 const PER_STEP: Cost = Cost {
-    flops_exact: 9.0e9,
-    flops_electra: 6.0e9,
+    flops: Flops {
+        exact: 9.0e9,
+        electra: 6.0e9,
+    },
     seconds: 0.11,
 };
 
+/// What the small model cost.
+pub const SMALL: Cost = Cost {
+    flops: Flops {
+        exact: 3.1e12,
+        electra: 2.0e12,
+    },
+    seconds: 41.0,
+};
+
 pub fn cost(steps: f64) -> Cost {
-    Cost {
-        flops_exact: steps * PER_STEP.flops_exact,
-        flops_electra: steps * PER_STEP.flops_electra,
-        seconds: steps * PER_STEP.seconds,
-    }
+    PER_STEP * steps
 }
 
 /// A run that falls from `start` to `end` with a half-life of `half` steps.
@@ -49,31 +57,17 @@ fn method(name: &str, label: &str, start: f64, end: f64, half: f64, operator_ste
     }
 }
 
-fn reach(method: &mut MethodSummary, step: f64, small: &Cost) {
-    let operator = method.operator_cost;
-    let total = cost(step);
-    let total = Cost {
-        flops_exact: total.flops_exact + operator.flops_exact,
-        flops_electra: total.flops_electra + operator.flops_electra,
-        seconds: total.seconds + operator.seconds,
-    };
+fn reach(method: &mut MethodSummary, step: f64) {
+    let total = cost(step) + method.operator_cost;
     let scratch = cost(STEPS as f64);
-    let saving = |small: Cost| Saving {
-        flops_exact: 1.0 - (total.flops_exact + small.flops_exact) / scratch.flops_exact,
-        flops_electra: 1.0 - (total.flops_electra + small.flops_electra) / scratch.flops_electra,
-        seconds: 1.0 - (total.seconds + small.seconds) / scratch.seconds,
-    };
+    let saving =
+        |charged: Cost| Saving::of_measures(Cost::MEASURES.map(|of| 1.0 - of(&(total + charged)) / of(&scratch)));
     method.to_target = Some(ToTarget { step, cost: total });
     method.saving = Some(saving(Cost::default()));
-    method.saving_with_small = Some(saving(*small));
+    method.saving_with_small = Some(saving(SMALL));
 }
 
 pub fn summary() -> Summary {
-    let small = Cost {
-        flops_exact: 3.1e12,
-        flops_electra: 2.0e12,
-        seconds: 41.0,
-    };
     let mut scratch = method("scratch", "scratch", 7.64, 4.33, 150.0, 0.0);
     scratch.to_target = Some(ToTarget {
         step: STEPS as f64,
@@ -81,9 +75,9 @@ pub fn summary() -> Summary {
     });
     let target_loss = scratch.loss_final;
     let mut ligo = method("ligo", "LiGO", 4.47, 4.17, 480.0, 110.0);
-    reach(&mut ligo, 445.0, &small);
+    reach(&mut ligo, 445.0);
     let mut stack = method("stackbert", "StackBERT", 4.95, 4.20, 240.0, 0.0);
-    reach(&mut stack, 590.0, &small);
+    reach(&mut stack, 590.0);
     let copy = method("direct_copy", "direct copy", 5.6, 4.36, 210.0, 0.0);
     Summary {
         format: FORMAT,
@@ -100,7 +94,7 @@ pub fn summary() -> Summary {
         small: SmallModel {
             name: "BERT (2, 128)".into(),
             loss: 4.49,
-            cost: Some(small),
+            cost: Some(SMALL),
             annealed: None,
         },
         target_loss,

@@ -270,11 +270,11 @@ pub fn bits(trainer: &Trainer<'_>) -> (BTreeMap<String, Vec<u32>>, u64) {
 /// What of a result must not depend on interruptions: everything but the clock.
 pub fn timeless(result: &TrainResult) -> TrainResult {
     let mut result = result.clone();
-    result.seconds = 0.0;
+    result.cost.seconds = 0.0;
     result.eval_seconds = 0.0;
     result.save_seconds = 0.0;
     for point in &mut result.curve {
-        point.seconds = 0.0;
+        point.cost.seconds = 0.0;
     }
     result
 }
