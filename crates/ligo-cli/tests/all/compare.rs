@@ -357,7 +357,7 @@ fn what_cannot_be_compared_is_refused_before_anything_is_trained() {
     );
     assert_says(
         &place.refused(&["compare", "run"]),
-        &["no folder of a run", "recipe.toml", "summary.json"],
+        &["not a run folder", "recipe.toml", "summary.json"],
     );
     assert_eq!(place.files("run").len(), 1);
 }

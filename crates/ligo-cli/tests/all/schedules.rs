@@ -42,7 +42,7 @@ fn every_preset_runs_from_the_same_small_model() {
     let said = place.shown(&compare(&methods, &more));
     let summary = Summary::read(place.path("run/summary.json")).unwrap();
     assert_eq!(summary.methods.len(), 1 + presets.len());
-    let of = |name: &str| summary.methods.iter().find(|m| m.name == name).unwrap();
+    let of = |name: &str| summary.methods.iter().find(|m| m.id == name).unwrap();
     let scratch = of("scratch");
     // What each would cost was known before: what it leaves out, its teacher and the candidates that it loses. Only how many tokens
     // are masked shows in the batches, and the exact count takes those.

@@ -335,7 +335,10 @@ mod tests {
             ("{learn={steps=100}}", ["sweep.learn.steps", "list"]),
             ("{learn={steps=[]}}", ["sweep.learn.steps", "list"]),
             ("{learn={steps=[5,5]}}", ["ligo/steps=5", "twice"]),
-            ("{also=[{operator={terms=2}}]}", ["sweep.also", "no name for a folder"]),
+            (
+                "{also=[{operator={terms=2}}]}",
+                ["sweep.also", "not a valid folder name"],
+            ),
             (
                 "{also=[{name=\"a\",learn={stepps=2}}]}",
                 ["sweep.learn.stepps", "steps"],

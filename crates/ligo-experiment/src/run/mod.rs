@@ -35,6 +35,7 @@ mod show;
 mod small;
 pub mod stage;
 mod sweep;
+mod task;
 pub mod text;
 mod training;
 mod trunk;

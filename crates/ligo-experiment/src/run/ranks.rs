@@ -8,17 +8,14 @@ use ligo_arch::ModelConfig;
 use ligo_cost::Flops;
 use ligo_data::{ImageSet, TokenStore, Tokenizer};
 use ligo_device::Picked;
-use ligo_growth::{LigoConfig, LigoOperator, OperatorSpec};
-use ligo_pretrained::open_model;
-use ligo_train::{
-    Collective, DistillObjective, NewMasks, Objective, OperatorObjective, ParamInfo, ParamStore, PretrainObjective,
-    RunData, Silent, TrainConfig, Trainer,
-};
+use ligo_growth::OperatorSpec;
+use ligo_train::{Collective, NewMasks, ParamInfo, ParamStore, RunData, Silent, TrainConfig, Trainer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::dataset::{Baselines, Content, Dataset, Images, Tokens};
 use super::stage::KERNELS;
+use super::task::Task;
 use super::training::identity;
 use crate::Failure;
 use crate::recipe::{DataSection, Fault, MethodSection, Recipe};
@@ -125,34 +122,6 @@ pub(super) struct Assignment {
     /// Whether it is known which numbers are new.
     pub(super) has_new: bool,
     pub(super) shares_optimizer: bool,
-}
-
-/// What is minimized.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Task {
-    /// Ordinary training of a model with these optional tensors.
-    Pretrain {
-        /// Their names.
-        optional: Vec<String>,
-    },
-    /// The same with a teacher in this folder.
-    Distill {
-        /// Their names.
-        optional: Vec<String>,
-        /// The teacher.
-        teacher: PathBuf,
-    },
-    /// Learning an operator from the small model in a folder.
-    Learn {
-        /// The small model.
-        small_dir: PathBuf,
-        /// Its configuration.
-        small: Value,
-        /// The operator.
-        operator: Box<LigoConfig>,
-        /// Of its starting values.
-        seed: u64,
-    },
 }
 
 /// Where a data set lies.
@@ -338,33 +307,6 @@ impl Team {
         }
         trainer.run(&STOP, &mut Silent)?;
         Ok(())
-    }
-}
-
-impl Task {
-    fn objective(self, config: &ModelConfig, device: &burn::tensor::Device) -> Result<Box<dyn Objective>, Failure> {
-        let plain = |optional: &[String]| {
-            let names: Vec<&str> = optional.iter().map(String::as_str).collect();
-            PretrainObjective::new(config, &names, device)
-        };
-        Ok(match self {
-            Self::Pretrain { optional } => Box::new(plain(&optional)?),
-            Self::Distill { optional, teacher } => {
-                let teacher = open_model(&teacher)?.at(config)?.model(device)?;
-                Box::new(DistillObjective::new(plain(&optional)?, teacher))
-            }
-            Self::Learn {
-                small_dir,
-                small,
-                operator,
-                seed,
-            } => {
-                let small = ModelConfig::from_json(&small)?;
-                let mut source = open_model(&small_dir)?.at(&small)?;
-                let operator = LigoOperator::new(&small.table(), &config.table(), &operator, seed)?;
-                Box::new(OperatorObjective::new(operator, config, &mut source.dir, device)?)
-            }
-        })
     }
 }
 
