@@ -20,6 +20,7 @@ mod scratch;
 mod selection;
 mod spec;
 mod table;
+mod tiling;
 mod upcycle;
 mod zero_blocks;
 

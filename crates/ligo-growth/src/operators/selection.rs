@@ -24,6 +24,8 @@ pub enum Choice {
     Balanced,
     /// In order, again and again: unit i copies unit i mod n.
     Cyclic,
+    /// Those that stand around a small model in the middle of the large one: its last units before its first, and its first behind its last.
+    Around,
 }
 
 impl Choice {
@@ -46,6 +48,11 @@ impl Choice {
                     chosen.extend(order.iter().take(added - chosen.len()));
                 }
                 Self::Cyclic => chosen.push(chosen.len() % small),
+                Self::Around => {
+                    let before = added / 2;
+                    chosen.extend((1..=before).rev().map(|back| (small - back % small) % small));
+                    chosen.extend((0..added - before).map(|i| i % small));
+                }
             }
         }
         chosen

@@ -12,7 +12,7 @@ use super::lemon::LemonConfig;
 use super::operator::{Operator, Pair};
 use super::upcycle::UpcycleConfig;
 use super::zero_blocks::ZeroBlocksConfig;
-use super::{aki, direct_copy, expansions, fpi, kinds, list, rules, scratch};
+use super::{aki, direct_copy, expansions, fpi, kinds, list, rules, scratch, tiling};
 use crate::{Error, LigoConfig, LinearMap};
 
 /// A growth operator by name, with its settings; what a recipe says.
@@ -44,6 +44,8 @@ pub enum OperatorSpec {
     Fpi(CopyConfig),
     /// As [`OperatorSpec::Fpi`], but new rows come from the layer above (bert2BERT's advanced knowledge initialization).
     Aki(CopyConfig),
+    /// The small model's weights in the middle of the large ones, and around them once more (ModernBERT's center tiling); depth `⌊i·L1/L2⌋`.
+    Tiling,
     /// LEMON: any width without a change of the function, copies that share their readers' weights unevenly. For families that
     /// normalize what a layer reads.
     Lemon(LemonConfig),
@@ -87,6 +89,7 @@ named! {
     "zero-pad" => Self::ZeroPad,
     "fpi" => Self::Fpi(CopyConfig::default()),
     "aki" => Self::Aki(CopyConfig::default()),
+    "tiling" => Self::Tiling,
     "hyper-cloning" => Self::HyperCloning(CloningConfig::default()),
     "lemon" => Self::Lemon(LemonConfig::default()),
     "expansions" => Self::Expansions,
@@ -106,6 +109,7 @@ impl OperatorSpec {
             Self::ZeroPad => Box::new(rules::ZERO_PAD),
             Self::HyperCloning(config) => Box::new(*config),
             Self::ZeroBlocks(config) => Box::new(*config),
+            Self::Tiling => Box::new(tiling::Tiling),
             Self::Fpi(config) => Box::new(fpi::operator(*config)),
             Self::Aki(config) => Box::new(aki::operator(*config)),
             Self::Lemon(config) => Box::new(*config),

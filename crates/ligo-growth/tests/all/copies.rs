@@ -213,3 +213,31 @@ fn the_middle_is_copied_and_the_ends_stay() {
     assert_eq!(layers(2, 7).len(), 7, "the whole model as often as it takes");
     assert_eq!(layers(3, 3), [0, 1, 2]);
 }
+
+#[test]
+fn tiles_stand_around_the_small_model_and_are_not_divided() {
+    let (small, large) = (gpt2(12, 2, 3), gpt2(20, 4, 5));
+    let map = build(&OperatorSpec::Tiling, &small, &large);
+    let term = &map.terms[0];
+    // Four channels, or one head of four, on each side: the last ones before the small model, the first ones behind it.
+    let expected: Vec<usize> = (0..12).chain(8..12).chain(0..4).collect();
+    for axis in [Axis::HIDDEN, Axis::VALUE, Axis::QUERY] {
+        let rows = matrix(&term.out, axis);
+        assert_eq!(sources(&rows), expected, "{axis}");
+        assert!(rows.iter().flatten().all(|value| [0.0, 1.0].contains(value)), "{axis}");
+    }
+    assert!(term.input.is_none(), "what reads a copy reads all of it");
+    let depth = term.depth[&("decoder", "query")].clone();
+    let values: Vec<f64> = depth.into_data().iter::<f64>().collect();
+    assert_eq!(
+        sources(&values.chunks(2).map(<[f64]>::to_vec).collect::<Vec<_>>()),
+        [0, 0, 1, 1]
+    );
+    // More than twice as wide, it goes on around.
+    let wide = build(&OperatorSpec::Tiling, &small, &gpt2(32, 2, 8));
+    let heads: Vec<usize> = sources(&matrix(&wide.terms[0].out, Axis::VALUE))
+        .into_iter()
+        .step_by(4)
+        .collect();
+    assert_eq!(heads, [0, 4, 8, 4, 8, 0, 4, 8]);
+}
