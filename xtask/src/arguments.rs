@@ -29,6 +29,7 @@ pub struct Test {
     pub backend: Option<Backend>,
     pub with_cuda: bool,
     pub with_mpi: bool,
+    pub with_hub: bool,
     pub long: bool,
     pub lint: bool,
     pub dry_run: bool,
@@ -86,6 +87,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, Stri
                     "--lint",
                     "--with-cuda",
                     "--with-mpi",
+                    "--with-hub",
                     "--help",
                     "-h",
                 ],
@@ -93,12 +95,20 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, Stri
             if own.has("--help") || own.has("-h") {
                 return Ok(Task::Help);
             }
-            let flags = ["--with-cuda", "--with-mpi", "--long", "--lint", "--dry-run"];
-            let [with_cuda, with_mpi, long, lint, dry_run] = flags.map(|flag| own.has(flag));
+            let flags = [
+                "--with-cuda",
+                "--with-mpi",
+                "--with-hub",
+                "--long",
+                "--lint",
+                "--dry-run",
+            ];
+            let [with_cuda, with_mpi, with_hub, long, lint, dry_run] = flags.map(|flag| own.has(flag));
             Ok(Task::Test(Test {
                 backend: own.backend()?,
                 with_cuda,
                 with_mpi,
+                with_hub,
                 long,
                 lint,
                 dry_run,
