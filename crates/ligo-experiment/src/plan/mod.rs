@@ -449,7 +449,7 @@ fn saving_notes(plan: &Plan) -> Vec<String> {
         };
         let time = match expected.time_is_published {
             true => format!(" and {} of the time", format::percent(expected.saving_seconds)),
-            false => " (the time was not told, and is taken to follow)".into(),
+            false => " (no time is published, and it is taken to follow)".into(),
         };
         let note = format!(
             "{} saves {} of the FLOPs{time}, {verb} {}{other} ({}).",

@@ -267,7 +267,7 @@ fn terms(base: Base) -> Terms {
         memory_bytes: base.memory_bytes,
     };
     let mut notes = vec![format!(
-        "Time: FLOPs by the exact count at {} of a peak of {}{note}. EnergyReading data is not in it.",
+        "Time: FLOPs by the exact count at {} of a peak of {}{note}. Reading data is not in it.",
         format::percent(rates.utilization),
         base.peak
     )];
