@@ -370,7 +370,8 @@ fn ways(recipe: &Recipe, pair: &Pair, first: bool, refused: &mut Vec<String>) ->
 
 /// The lowest loss first, or the lowest price; what nobody knows stays behind, a rule's route before the others.
 fn sort(routes: &mut Vec<Route>, goal: Goal) {
-    let rank = |route: &Route| match (goal, &route.expected) {
+    let is_led = is_led_by_law(routes);
+    let rank = |route: &Route| match (goal, route.expected.as_ref().filter(|_| is_led)) {
         (Goal::Budget { .. }, Some(expected)) => (0, expected.loss),
         (Goal::Loss { .. }, Some(_)) => (0, route.bill.cost.flops.exact),
         (_, None) => match (route.method.as_str(), route.tau) {
@@ -384,6 +385,12 @@ fn sort(routes: &mut Vec<Route>, goal: Goal) {
     });
     // The best share may be one of those that are always there.
     routes.dedup_by(|b, a| a.tau.is_some() && a.tau == b.tau && a.small == b.small);
+}
+
+/// Whether a law decides: what it expects of some route does not lie too far beyond what was measured.
+fn is_led_by_law(routes: &[Route]) -> bool {
+    let near = |route: &Route| route.expected.is_some_and(|expected| !expected.is_far());
+    routes.iter().any(near)
 }
 
 fn notes_on(routes: &[Route], evidence: Option<&Evidence>, goal: Goal) -> Vec<String> {
@@ -403,6 +410,11 @@ fn notes_on(routes: &[Route], evidence: Option<&Evidence>, goal: Goal) -> Vec<St
         notes.push(format!(
             "Losses with a ~ lie more than {} times beyond what was measured ({times:.0} times at most for {}): no more than guesses.",
             ligo_cost::law::FARTHEST, far.label
+        ));
+    }
+    if !is_led_by_law(routes) {
+        notes.push(format!(
+            "So far beyond no law decides, and the first route is a rule's: {RULE}."
         ));
     }
     if matches!(goal, Goal::Loss { .. }) {

@@ -173,6 +173,16 @@ fn what_cannot_be_is_told_with_its_reason() {
     )
     .unwrap();
     assert!(dear.routes.iter().all(|route| route.expected.unwrap().is_far()));
+    // No law decides there.
+    assert_eq!(
+        (dear.routes[0].method.as_str(), dear.routes[0].tau),
+        (ONE_SCHEDULE, Some(USUAL_TAU))
+    );
+    assert!(
+        dear.notes.iter().any(|note| note.contains("a rule's")),
+        "{:?}",
+        dear.notes
+    );
     assert!(text(&dear).contains("no more than guesses"));
 
     let gpt2 = Recipe {
