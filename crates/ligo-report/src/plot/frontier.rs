@@ -53,7 +53,7 @@ pub fn frontier(summary: &Summary, counter: Counter) -> Option<String> {
         (Axis::Flops(counter), Small::Charged),
         (Axis::Time, Small::Given),
         (Axis::Time, Small::Charged),
-        // How many tokens the small model read is in no summary.
+        // How many tokens a small model of its own read is in no summary.
         (Axis::Tokens, Small::Given),
     ];
     if summary.small.cost.is_none() {
@@ -176,7 +176,7 @@ fn draw(svg: &mut Svg, (left, top): (f64, f64), summary: &Summary, lines: &[Line
         y: (low - margin, high + margin),
     };
     let title = match axes {
-        (Axis::Tokens, _) => "the large model’s own data",
+        (Axis::Tokens, _) => "tokens of the runs themselves",
         (_, Small::Given) => "the small model given",
         (_, Small::Charged) => "everything charged",
     };
