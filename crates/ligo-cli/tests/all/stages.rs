@@ -57,17 +57,8 @@ fn road(place: &Place, kind: &str, more: &[&str]) {
 #[test]
 fn text_to_a_grown_masked_model() {
     let place = Place::new();
-    place.shown(&[
-        "tokenize",
-        "--data",
-        "text.txt",
-        "--vocab-size",
-        "200",
-        "--valid-fraction",
-        "0.3",
-        "--out",
-        "data",
-    ]);
+    let (_, command) = common::TOKENIZE.split_last().unwrap();
+    place.shown(&[command, &["data"][..]].concat());
     let config = |hidden: usize, layers: usize| {
         format!(
             r#"{{"model_type": "bert", "hidden_size": {hidden}, "num_hidden_layers": {layers}, "num_attention_heads": 2,

@@ -137,7 +137,13 @@ impl Pricing<'_> {
         }
     }
 
-    pub(crate) fn steps(&self, config: &ModelConfig, train: &TrainConfig, steps: u64) -> Flops {
+    /// FLOPs of a step by our own count, the mean over a run.
+    pub(crate) fn step_flops(&self, config: &ModelConfig, train: &TrainConfig) -> f64 {
+        let steps = train.steps.max(1);
+        self.steps(config, train, steps).exact / steps as f64
+    }
+
+    fn steps(&self, config: &ModelConfig, train: &TrainConfig, steps: u64) -> Flops {
         let teacher = train.distillation.map(|_| self.dims(&self.pair.small));
         TrainingCost::new(self.dims(config), teacher, train).planned(train, steps)
     }

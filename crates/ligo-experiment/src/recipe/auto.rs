@@ -3,20 +3,16 @@
 use toml::Value;
 
 use super::presets::AUTO;
-use super::{Fault, MethodSection, Recipe, USUAL_TAU};
+use super::{AutoSection, Fault, MethodSection, USUAL_TAU};
 
-impl Recipe {
-    /// Whether a method of it is `auto`.
-    pub fn has_auto(&self) -> bool {
-        self.methods.iter().any(|method| method.name == AUTO)
-    }
-
+impl AutoSection {
     /// Puts the method that is recommended in the place of each `auto`.
-    pub(super) fn settle_auto(&mut self, faults: &mut Vec<Fault>) {
-        if !self.has_auto() {
+    pub(super) fn settle(&self, methods: &mut [MethodSection], faults: &mut Vec<Fault>) {
+        let mut autos = methods.iter_mut().filter(|method| method.name == AUTO).peekable();
+        if autos.peek().is_none() {
             return;
         }
-        if let Some(folders) = self.auto.unread() {
+        if let Some(folders) = self.unread() {
             return faults.push(Fault {
                 key: "auto.from".into(),
                 message: format!(
@@ -29,9 +25,9 @@ impl Recipe {
                 ),
             });
         }
-        let chosen = self.auto.tau.unwrap_or(USUAL_TAU);
-        let steps = self.auto.steps;
-        for method in self.methods.iter_mut().filter(|method| method.name == AUTO) {
+        let chosen = self.tau.unwrap_or(USUAL_TAU);
+        let steps = self.steps;
+        for method in autos {
             // Its folder and its seeds are called after what was asked for.
             let id = method.id();
             let tau = method.tau.unwrap_or(chosen);

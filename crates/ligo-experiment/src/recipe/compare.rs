@@ -25,16 +25,11 @@ impl Recipe {
             [] => self.methods.clone(),
             names => names.iter().flat_map(|name| self.all_named(name, &variants)).collect(),
         };
-        let mut settled = Self {
-            methods,
-            ..self.clone()
-        };
         let mut faults = Vec::new();
-        settled.settle_auto(&mut faults);
+        self.auto.settle(&mut methods, &mut faults);
         if !faults.is_empty() {
             return Err(faulty(faults));
         }
-        methods = settled.methods;
         methods = methods.iter().flat_map(|method| self.with_shorter(method)).collect();
         if let Some(seeds) = seeds {
             methods = methods.iter().flat_map(|m| self.seeded(m, seeds)).collect();

@@ -141,6 +141,16 @@ impl fmt::Display for Tried {
 }
 
 impl MethodSection {
+    /// The same without what it is called.
+    pub(super) fn unnamed(&self) -> Self {
+        Self {
+            id: None,
+            run: None,
+            label: None,
+            ..self.clone()
+        }
+    }
+
     /// Which run it is.
     pub fn key(&self) -> RunKey {
         if let Some(run) = &self.run {

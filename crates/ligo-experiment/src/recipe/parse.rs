@@ -59,7 +59,7 @@ fn parse_with<E: From<RecipeError>>(
         prepare(recipe)?;
     }
     if let Some(recipe) = recipe.as_mut().filter(|_| faults.is_empty()) {
-        recipe.settle_auto(&mut faults);
+        recipe.auto.settle(&mut recipe.methods, &mut faults);
     }
     // A model that was not fetched, since the text has faults already, cannot be looked at.
     let is_there =

@@ -23,11 +23,8 @@ impl Recipe {
     ) -> Option<&'a MethodSection> {
         let own = self.tau_of(method)?;
         let settings = |m: &MethodSection| MethodSection {
-            id: None,
-            run: None,
-            label: None,
             tau: None,
-            ..m.clone()
+            ..m.unnamed()
         };
         let same = settings(method);
         let lower = methods.iter().filter_map(|other| {

@@ -1,7 +1,6 @@
 //! How long each model of a route is trained, what that costs, and what it ends with.
 
 use ligo_cost::law::{Expected, FARTHEST, Law, Point, Start};
-use ligo_cost::plan::Work;
 use ligo_growth::OperatorSpec;
 use ligo_train::{TrainConfig, TrainResult};
 
@@ -52,8 +51,13 @@ pub(super) struct Chooser<'a> {
     goal: Goal,
     /// FLOPs of a step of either model, and of learning the operator.
     small_step: f64,
+    /// The same of the small model where it is trained as the large one is, under one schedule.
+    small_step_in_one: f64,
     large_step: f64,
     operator: f64,
+    /// Parameters of either model.
+    small_parameters: f64,
+    large_parameters: f64,
     /// Tokens of a step.
     small_tokens: f64,
     large_tokens: f64,
@@ -64,10 +68,6 @@ pub(super) struct Chooser<'a> {
 impl<'a> Chooser<'a> {
     pub(super) fn new(pricing: &'a Pricing<'a>, evidence: Option<&'a Evidence>, goal: Goal) -> Result<Self, Failure> {
         let (recipe, pair) = (pricing.recipe, pricing.pair);
-        let step = |config, train: &TrainConfig| {
-            let steps = train.steps.max(1);
-            pricing.steps(config, train, steps).exact / steps as f64
-        };
         let of_sequence = tokens_of_a_sequence(recipe, pair);
         let learn = recipe.operator.train.clone();
         let method = recipe.methods.iter().find(|method| method.name == "ligo");
@@ -77,9 +77,12 @@ impl<'a> Chooser<'a> {
         };
         let operator = pricing.learning(&pair.small, &pair.large, &learn, &recipe.operator.ligo);
         Ok(Self {
-            small_step: step(&pair.small, &recipe.small.train),
-            large_step: step(&pair.large, &recipe.large.train),
+            small_step: pricing.step_flops(&pair.small, &recipe.small.train),
+            small_step_in_one: pricing.step_flops(&pair.small, &recipe.large.train),
+            large_step: pricing.step_flops(&pair.large, &recipe.large.train),
             operator: operator.flops.exact,
+            small_parameters: parameters(&pair.small),
+            large_parameters: parameters(&pair.large),
             small_tokens: recipe.small.train.sequences_per_step() as f64 * of_sequence,
             large_tokens: recipe.large.train.sequences_per_step() as f64 * of_sequence,
             given: given(pricing, evidence),
@@ -108,11 +111,7 @@ impl<'a> Chooser<'a> {
     /// The small model's step, which under one schedule is trained as the large one is.
     fn small_step_of(&self, way: &Way) -> f64 {
         match way {
-            Way::OneSchedule(_) | Way::BestSchedule => {
-                let train = &self.pricing.recipe.large.train;
-                let steps = train.steps.max(1);
-                self.pricing.steps(&self.pricing.pair.small, train, steps).exact / steps as f64
-            }
+            Way::OneSchedule(_) | Way::BestSchedule => self.small_step_in_one,
             _ => self.small_step,
         }
     }
@@ -221,7 +220,7 @@ impl<'a> Chooser<'a> {
     /// The least budget with which a way comes to a loss.
     fn for_loss(&self, way: &Way, target: f64) -> Option<Lengths> {
         let law = self.law()?;
-        let size = parameters(&self.pricing.pair.large);
+        let size = self.large_parameters;
         let scratch = law.tokens_for(size, target)? / self.large_tokens * self.large_step;
         let reaches = |flops: f64| {
             let lengths = self.for_budget(way, flops)?;
@@ -243,9 +242,8 @@ impl<'a> Chooser<'a> {
     /// What the law expects, and what that rests on.
     fn expected(&self, way: &Way, lengths: Lengths) -> Option<(Expected, Gain)> {
         let law = self.law()?;
-        let pair = self.pricing.pair;
         let point = |tokens: f64, start| Point {
-            parameters: parameters(&pair.large),
+            parameters: self.large_parameters,
             tokens,
             start,
         };
@@ -257,7 +255,7 @@ impl<'a> Chooser<'a> {
         let start = match (way, self.is_given()) {
             (Way::Grown(_), true) => self.given?,
             _ => Start::Trained {
-                parameters: parameters(&pair.small),
+                parameters: self.small_parameters,
                 tokens: of_small,
             },
         };
@@ -322,13 +320,13 @@ impl<'a> Chooser<'a> {
         }
         let without_small = bill;
         if let Some(small) = small {
-            bill = bill.plus(&rates.bill(Work { ..small }));
+            bill = bill.plus(&rates.bill(small));
         }
         let found = self.expected(way, lengths);
         let expected = found.as_ref().map(|(expected, _)| *expected);
         let saving = |flops: f64| {
             let law = self.law()?;
-            let tokens = law.tokens_for(parameters(&pair.large), expected?.loss)?;
+            let tokens = law.tokens_for(self.large_parameters, expected?.loss)?;
             Some(1.0 - flops / (tokens / self.large_tokens * self.large_step)).filter(|_| has_small)
         };
         let own_small = trains_small && lengths.tau.is_none();

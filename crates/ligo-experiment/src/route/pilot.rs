@@ -108,10 +108,7 @@ fn longest(recipe: &Recipe, flops: f64) -> Result<f64, Failure> {
         facts: &facts,
         rates: &rates,
     };
-    let step = |config, train: &TrainConfig| {
-        let steps = train.steps.max(1);
-        pricing.steps(config, train, steps).exact / steps as f64
-    };
+    let step = |config, train: &TrainConfig| pricing.step_flops(config, train);
     let large = step(&pair.large, &recipe.large.train);
     let lengths = 1.0 + LENGTHS.iter().sum::<f64>();
     let small = match &recipe.small.path {

@@ -9,7 +9,6 @@ use ligo_train::{Branch, TrainConfig, find_branch};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::outcome::read_result;
 use super::training::identity;
 use crate::sealed::{self, Note};
 use crate::{Failure, Listener};
@@ -53,17 +52,7 @@ pub fn go_on_from_another(
         let _ = fs::remove_file(folder.join(SHARED_JSON));
         return Ok(());
     };
-    fs::create_dir_all(folder).map_err(Failure::io("create", folder))?;
-    let metrics = folder.join(METRICS);
-    fs::copy(branch.run_dir.join(METRICS), &metrics).map_err(Failure::io("copy", &metrics))?;
-    write(
-        folder,
-        &Noted {
-            from: branch.run_dir.clone(),
-            step: branch.step,
-            cost: branch.cost,
-        },
-    )?;
+    take_metrics(folder, &branch.run_dir, branch.step, branch.cost)?;
     branch.take(folder, train, &identity)?;
     listener.say(&format!(
         "{label}: goes on after the {} steps at a constant rate of {}",
@@ -73,25 +62,20 @@ pub fn go_on_from_another(
     Ok(())
 }
 
-/// Notes that all that another folder's run did was taken over by this one's.
+/// Copies the metrics of another folder's run, whose first steps are this one's, and notes what those cost.
 ///
 /// # Errors
-/// The other's result cannot be read, or the folder written.
-pub fn note(folder: &Path, from: &Path, step: u64) -> Result<(), Failure> {
-    let result = read_result(from)?;
-    write(
-        folder,
-        &Noted {
-            from: from.to_path_buf(),
-            step,
-            cost: result.cost,
-        },
-    )
-}
-
-fn write(folder: &Path, noted: &Noted) -> Result<(), Failure> {
+/// A file cannot be read, or the folder written.
+pub fn take_metrics(folder: &Path, from: &Path, step: u64, cost: Cost) -> Result<(), Failure> {
     fs::create_dir_all(folder).map_err(Failure::io("create", folder))?;
-    sealed::write(&folder.join(SHARED_JSON), noted)
+    let metrics = folder.join(METRICS);
+    fs::copy(from.join(METRICS), &metrics).map_err(Failure::io("copy", &metrics))?;
+    let noted = Noted {
+        from: from.to_path_buf(),
+        step,
+        cost,
+    };
+    sealed::write(&folder.join(SHARED_JSON), &noted)
 }
 
 /// The steps of a run that another one made, if there are any.
@@ -147,7 +131,7 @@ mod tests {
         let Note::Whole(noted) = sealed::read::<Noted>(&file) else {
             panic!("the note is not whole")
         };
-        write(folder.path(), &noted).unwrap();
+        sealed::write(&file, &noted).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), before);
     }
 }

@@ -197,7 +197,12 @@ impl Growing<'_> {
                 branch_at: stage
                     .train
                     .branches_at()
-                    .filter(|_| until.is_none() && stage.until.is_none() && self.recipe.has_longer(&self.method.key)),
+                    .filter(|_| until.is_none() && stage.until.is_none())
+                    .filter(|_| {
+                        self.recipe
+                            .lengths_of(&self.recipe.methods)
+                            .has_longer(&self.method.key)
+                    }),
             },
         })?;
         Ok(fingerprint)

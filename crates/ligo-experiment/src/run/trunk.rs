@@ -14,7 +14,6 @@ use crate::identity::fingerprint;
 use crate::{Failure, Listener};
 
 const UNTIL: &str = "until";
-const METRICS: &str = "metrics.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
 
 /// What decides such a run, wherever it is left.
@@ -57,9 +56,7 @@ pub fn go_on_from_another(
         listener.say(&format!("{label}: not going on from {}: {damage}", from.display()));
         return Ok(());
     }
-    let metrics = folder.join(METRICS);
-    fs::copy(from.join(METRICS), &metrics).map_err(Failure::io("copy", &metrics))?;
-    branch::note(folder, &from, steps)?;
+    branch::take_metrics(folder, &from, steps, read_result(&from)?.cost)?;
     let target = target.join(&name);
     fs::rename(&copy, &target).map_err(Failure::io("move", &copy))?;
     listener.say(&format!(

@@ -89,14 +89,13 @@ pub fn units(recipe: &Recipe) -> Result<Vec<Unit>, Failure> {
     }
     // What others wait for comes first.
     let tau = |method: &MethodSection| recipe.tau_of(method).unwrap_or(0.0);
-    methods.sort_by(|a, b| {
-        let late = [a, b].map(|method| recipe.is_best_variant(method));
-        let steps = [a, b].map(|method| recipe.steps_among(method));
-        late[0]
-            .cmp(&late[1])
-            .then(tau(a).total_cmp(&tau(b)))
-            .then(steps[0].cmp(&steps[1]))
+    let compared = recipe.lengths_of(&recipe.methods);
+    methods.sort_by_cached_key(|method| {
+        // No share is below zero, and those from there on have the order of their bits.
+        let share = tau(method).to_bits();
+        (recipe.is_best_variant(method), share, compared.steps_among(method))
     });
+    let lengths = recipe.lengths_of(&methods);
     for method in &methods {
         let mut after = vec![small::FOLDER.to_owned()];
         if !recipe.search.is_off() {
@@ -113,7 +112,7 @@ pub fn units(recipe: &Recipe) -> Result<Vec<Unit>, Failure> {
         // Its small model goes on where that one's is left.
         after.extend(recipe.trunk_before(&methods, method).map(folder_of));
         // So does its own training where that one's decay begins.
-        after.extend(recipe.branch_before(&methods, method).map(folder_of));
+        after.extend(lengths.before(method).map(folder_of));
         if recipe.is_best_variant(method) {
             after.extend(ranked.iter().cloned());
             // It runs where a variant of the same seed would.

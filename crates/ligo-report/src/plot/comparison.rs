@@ -91,11 +91,7 @@ fn loss_label(svg: &mut Svg, top: f64, unit: Unit) {
         upwards: true,
         ..Text::default()
     };
-    let text = match unit {
-        Unit::Tokens => "validation loss (nats per predicted token)",
-        Unit::Images => "validation loss (nats per image)",
-    };
-    svg.text(22.0, top + PANEL_HEIGHT / 2.0, text, &look);
+    svg.text(22.0, top + PANEL_HEIGHT / 2.0, losses::axis_label(unit), &look);
 }
 
 /// What differs between panels.

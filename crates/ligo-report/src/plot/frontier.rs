@@ -2,10 +2,11 @@
 
 use super::color::{self, FAINT};
 use super::legend::Legend;
+use super::losses;
 use super::panel::Panel;
 use super::series::{Axis, Series};
 use super::svg::{Stroke, Svg, Text};
-use crate::summary::{Cost, Counter, Estimate, MethodSummary, Summary, Unit};
+use crate::summary::{Cost, Counter, Estimate, MethodSummary, Summary};
 
 const WIDTH: f64 = 1240.0;
 const MARGIN: f64 = 70.0;
@@ -187,11 +188,8 @@ fn draw(svg: &mut Svg, (left, top): (f64, f64), summary: &Summary, lines: &[Line
         upwards: true,
         ..Text::default()
     };
-    let what = match summary.corpus.unit {
-        Unit::Tokens => "final validation loss (nats per predicted token)",
-        Unit::Images => "final validation loss (nats per image)",
-    };
-    svg.text(left - 48.0, top + PANEL_HEIGHT / 2.0, what, &loss);
+    let what = format!("final {}", losses::axis_label(summary.corpus.unit));
+    svg.text(left - 48.0, top + PANEL_HEIGHT / 2.0, &what, &loss);
     for (line, ends) in lines.iter().zip(&ends).rev() {
         let look = Stroke::new(line.series.style.light, 2.4);
         let at = |end: &End, loss: f64| panel.at(end.x / size, loss);

@@ -1,6 +1,6 @@
 //! The losses that a comparison is judged by, and the part of the loss axis that is worth showing.
 
-use crate::summary::Summary;
+use crate::summary::{Summary, Unit};
 use ligo_cost::format;
 
 /// Horizontal lines across the picture. A loss that is not known is NaN.
@@ -11,6 +11,14 @@ pub(crate) struct Losses {
     pub small: f64,
     pub unigram: f64,
     pub context_free: f64,
+}
+
+/// What stands beside an axis of losses.
+pub(crate) fn axis_label(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Tokens => "validation loss (nats per predicted token)",
+        Unit::Images => "validation loss (nats per image)",
+    }
 }
 
 impl Losses {
