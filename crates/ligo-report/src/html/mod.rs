@@ -27,6 +27,7 @@ pub fn report(summary: &Summary) -> String {
     let sections = [
         pictures::savings(summary),
         pictures::curves(summary),
+        pictures::frontier(summary),
         Some(methods::section(summary, &names)),
         tried::section(summary),
         pictures::operators(summary),

@@ -1,11 +1,11 @@
 //! The places of the pictures, with the buttons that change them. The script draws.
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
 use super::page::Section;
 use super::parts::{choice, switch};
-use crate::summary::{MethodSummary, OperatorSummary, Summary};
-use crate::verdict;
+use crate::summary::{Counter, MethodSummary, OperatorSummary, Summary};
+use crate::{plot, verdict};
 
 pub(super) fn savings(summary: &Summary) -> Option<Section> {
     if !verdict::has_scratch(summary) || summary.methods.iter().all(MethodSummary::is_scratch) {
@@ -81,6 +81,23 @@ fn tools_of_curves(summary: &Summary) -> Markup {
             }
         }
     }
+}
+
+/// The one picture that the script does not draw: the file beside the page, which has a white ground and needs no buttons.
+pub(super) fn frontier(summary: &Summary) -> Option<Section> {
+    let picture = plot::frontier(summary, Counter::Exact)?;
+    Some(Section {
+        id: "frontier",
+        link: "Frontier",
+        title: "How low for how much",
+        content: html! {
+            p.lead {
+                "Each point is the end of a schedule, the mean of its seeds. Where two lines stand at one height, the way between them is what the                  one on the left saves: a loss on the way of a longer schedule would be that of a high learning rate."
+            }
+            // Its texts were escaped when it was drawn.
+            div.picture { (PreEscaped(picture)) }
+        },
+    })
 }
 
 pub(super) fn operators(summary: &Summary) -> Option<Section> {

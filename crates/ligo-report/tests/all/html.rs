@@ -42,6 +42,25 @@ fn is_balanced(page: &str) {
 }
 
 #[test]
+fn schedules_of_several_lengths_have_a_frontier_in_the_page() {
+    let mut summary = sample::of_lengths();
+    for run in summary.methods.iter_mut().filter(|run| run.name == "stackbert") {
+        run.label = "<script>stack</script>".into();
+    }
+    let page = page("lengths", &summary);
+    is_balanced(&page);
+    assert!(page.contains("<section id=\"frontier\"") && page.contains("href=\"#frontier\""));
+    let (_, picture) = page.split_once("<div class=\"picture\"><svg").unwrap();
+    let (picture, _) = picture.split_once("</svg>").unwrap();
+    assert!(
+        picture.contains("&lt;script&gt;stack") && !picture.contains("<script"),
+        "a label is no markup"
+    );
+    // With one length there is none.
+    assert!(!html::report(&sample::summary()).contains("id=\"frontier\""));
+}
+
+#[test]
 fn twelve_methods_with_three_seeds_make_one_small_page_with_everything() {
     let summary = sample::many::summary(12, 3, 100);
     let page = page("many", &summary);

@@ -1,8 +1,8 @@
 //! The pictures. Set `LIGO_REPORT_PICTURES` to a folder to look at them.
 
 use ligo_report::plot::{self, Matrix, OperatorPicture};
-use ligo_report::summary::{Flags, MethodSummary};
-use ligo_report::{Counter, Error, Summary};
+use ligo_report::summary::Flags;
+use ligo_report::{Counter, Error};
 use resvg::tiny_skia::Pixmap;
 use resvg::usvg::{Options, Tree};
 
@@ -42,37 +42,11 @@ fn the_comparison_names_every_method_and_every_line() {
     }
 }
 
-/// A run of scratch or StackBERT that ends after so many steps.
-fn of_length(summary: &Summary, name: &str, seed: u64, steps: u64, end: f64) -> MethodSummary {
-    let like = summary.methods.iter().find(|run| run.name == name).unwrap();
-    let mut run = MethodSummary {
-        id: format!("{name}/steps={steps}-seed{seed}"),
-        group: format!("{name}/steps={steps}"),
-        series: name.into(),
-        seed,
-        steps,
-        loss_final: end,
-        ..like.clone()
-    };
-    run.cost = sample::cost(steps as f64);
-    run
-}
-
 #[test]
 fn a_frontier_has_a_point_for_each_length_and_a_line_for_each_method() {
-    let mut summary = sample::summary();
     // Every method has one length: no frontier.
-    assert!(plot::frontier(&summary, Counter::Exact).is_none());
-    let runs = [("scratch", 0.0), ("stackbert", -0.3)]
-        .into_iter()
-        .flat_map(|(name, gain)| {
-            let lengths = [(400, 4.6), (800, 4.4), (1600, 4.2)].into_iter();
-            lengths
-                .flat_map(move |(steps, end)| [1, 2].map(|seed| (name, seed, steps, end + gain + 0.01 * seed as f64)))
-        });
-    summary.methods = runs
-        .map(|(name, seed, steps, end)| of_length(&summary, name, seed, steps, end))
-        .collect();
+    assert!(plot::frontier(&sample::summary(), Counter::Exact).is_none());
+    let mut summary = sample::of_lengths();
     let svg = plot::frontier(&summary, Counter::Exact).unwrap();
     check("frontier", &svg);
     // FLOPs and time, the small model given and charged, and tokens.

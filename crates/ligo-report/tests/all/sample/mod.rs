@@ -114,3 +114,35 @@ pub fn summary() -> Summary {
     }
     .grouped()
 }
+
+/// A run of scratch or StackBERT that ends after so many steps.
+fn of_length(summary: &Summary, name: &str, seed: u64, steps: u64, end: f64) -> MethodSummary {
+    let like = summary.methods.iter().find(|run| run.name == name).unwrap();
+    let mut run = MethodSummary {
+        id: format!("{name}/steps={steps}-seed{seed}"),
+        group: format!("{name}/steps={steps}"),
+        series: name.into(),
+        seed,
+        steps,
+        loss_final: end,
+        ..like.clone()
+    };
+    run.cost = cost(steps as f64);
+    run
+}
+
+/// Scratch and StackBERT under schedules of three lengths, two seeds each.
+pub fn of_lengths() -> Summary {
+    let mut summary = summary();
+    let runs = [("scratch", 0.0), ("stackbert", -0.3)]
+        .into_iter()
+        .flat_map(|(name, gain)| {
+            let lengths = [(400, 4.6), (800, 4.4), (1600, 4.2)].into_iter();
+            lengths
+                .flat_map(move |(steps, end)| [1, 2].map(|seed| (name, seed, steps, end + gain + 0.01 * seed as f64)))
+        });
+    summary.methods = runs
+        .map(|(name, seed, steps, end)| of_length(&summary, name, seed, steps, end))
+        .collect();
+    summary
+}
