@@ -107,13 +107,16 @@ def load(model_dir, class_name):
     if class_name and not named.endswith("ForPreTraining"):  # which computes the same, and has a use for all that is there
         named = class_name
     loader = getattr(transformers, named, None) or transformers.AutoModelForMaskedLM
-    model, info = loader.from_pretrained(
-        model_dir,
+    settings = dict(
         dtype=torch.float32,
         attn_implementation="eager",
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # so that they are listed instead of raised
     )
+    model, info = loader.from_pretrained(model_dir, **settings)
+    missing = info["missing_keys"]
+    if missing and all(key.startswith("pooler.") for key in missing):  # a body that was saved without one
+        model, info = loader.from_pretrained(model_dir, add_pooling_layer=False, **settings)
     return model.eval(), info
 
 
