@@ -16,10 +16,18 @@ const MIXTURES: [(&str, &str); 3] = [("llama", "mixtral"), ("mistral", "mixtral"
 
 impl ModelConfig {
     /// The same model with so many experts in each layer that has some, or in all layers where none has, of which a token goes through `top_k`.
+    /// With a `granularity` experts of a dense model are so many times smaller than its feed-forward network, each with a share of the neurons (He et al.,
+    /// arXiv 2410.07524).
     ///
     /// # Errors
-    /// [`Error::Resize`] where there is no mixture of the family, or none with what this model has; those of [`ModelConfig::from_json`].
-    pub fn with_experts(&self, experts: Option<Size>, top_k: Option<usize>) -> Result<Self, Error> {
+    /// [`Error::Resize`] where there is no mixture of the family, or none with what this model has, or it has no such shares; those of
+    /// [`ModelConfig::from_json`].
+    pub fn with_experts(
+        &self,
+        experts: Option<Size>,
+        top_k: Option<usize>,
+        granularity: Option<usize>,
+    ) -> Result<Self, Error> {
         let Self::Llama(config) = self else {
             return Err(no_mixture(self.model_type()));
         };
@@ -42,9 +50,18 @@ impl ModelConfig {
             Some(now) => top_k.unwrap_or(now.active),
             None => {
                 become_mixture(config, fields)?;
-                top_k.unwrap_or(USUAL_ACTIVE.min(count))
+                let shares = granularity.unwrap_or(1);
+                divide(config, fields, shares, count)?;
+                top_k.unwrap_or(USUAL_ACTIVE.saturating_mul(shares).min(count))
             }
         };
+        if now.is_some() && granularity.is_some() {
+            return Err(wrong(
+                "granularity",
+                "the model has experts, which stay as large as they are; a dense model becomes one of finer experts"
+                    .into(),
+            ));
+        }
         if !(1..=count).contains(&active) {
             return Err(wrong(
                 "top-k",
@@ -58,7 +75,8 @@ impl ModelConfig {
 
     /// The table of this model as the small one of a pair. It is [`ModelConfig::table`] but where the large model has experts that this one lacks: then
     /// it is the large one's table with this model's sizes, in which each expert stands for the tensors that it is to copy. The only feed-forward network
-    /// is that of all experts, and of several expert `i` is expert `i` modulo their number. A router that is not there has a row that no layer holds.
+    /// is that of all experts, or of `n` times smaller ones expert `i` has the share `i` modulo `n` of its neurons, and of several expert `i` is expert `i`
+    /// modulo their number. A router that is not there has a row that no layer holds.
     pub fn table_for(&self, large: &Self) -> ParamTable {
         let (Self::Llama(own), Self::Llama(wanted)) = (self, large) else {
             return self.table();
@@ -78,8 +96,16 @@ impl ModelConfig {
                     extra: wanted.extra.clone(),
                     ..own.clone()
                 };
-                view.extra.insert(NEURONS.into(), own.intermediate_size.into());
-                upcycled(Self::Llama(view).table())
+                let shares = match own.intermediate_size.checked_div(experts.neurons) {
+                    Some(shares) if shares * experts.neurons == own.intermediate_size => shares.max(1),
+                    _ => 1,
+                };
+                let neurons = own.intermediate_size / shares;
+                view.extra.insert(NEURONS.into(), neurons.into());
+                if view.model_type == "mixtral" {
+                    view.intermediate_size = neurons;
+                }
+                upcycled(Self::Llama(view).table(), shares)
             }
             _ => self.table(),
         }
@@ -208,12 +234,41 @@ fn expert(spec: &ParamSpec) -> Option<(usize, &str)> {
     Some((number.parse().ok()?, matrix))
 }
 
-/// Every expert is the dense layer, and there is no router yet: a dense layer is one expert.
-fn upcycled(mut table: ParamTable) -> ParamTable {
+/// Makes the experts of a model's fields so many times smaller than its feed-forward network.
+fn divide(config: &LlamaConfig, fields: &mut Map<String, Value>, shares: usize, count: usize) -> Result<(), Error> {
+    let neurons = config.intermediate_size;
+    for (what, whole) in [("neurons", neurons), ("experts", count)] {
+        if shares == 0 || !whole.is_multiple_of(shares) {
+            return Err(wrong(
+                "granularity",
+                format!("{whole} {what} have no {shares} equal shares"),
+            ));
+        }
+    }
+    let field = match fields.get("model_type").and_then(Value::as_str) {
+        Some("mixtral") => "intermediate_size",
+        _ => NEURONS,
+    };
+    fields.insert(field.into(), (neurons / shares).into());
+    Ok(())
+}
+
+/// Every expert is the dense layer or a share of its neurons, and there is no router yet: a dense layer is one expert.
+fn upcycled(mut table: ParamTable, shares: usize) -> ParamTable {
     for spec in table.specs_mut() {
-        if let Some((_, matrix)) = expert(spec) {
+        if let Some((number, matrix)) = expert(spec) {
             let stored = LAYERS.template(&format!("mlp.{matrix}"));
             store(spec, stored);
+            let share = number % shares;
+            if let Some(stored) = spec.stored.as_mut().filter(|_| shares > 1) {
+                match spec.axes.first() {
+                    Some(&Axis::EXPERT_FFN) => {
+                        stored.parts = vec![Axis::EXPERT_FFN; shares];
+                        stored.part = share;
+                    }
+                    _ => stored.columns = Some((share, shares)),
+                }
+            }
         } else if spec.axes.contains(&Axis::EXPERTS) {
             spec.layers = Some(BTreeSet::new());
         }
@@ -243,6 +298,7 @@ fn store(spec: &mut ParamSpec, template: String) {
         parts: spec.axes[..1].to_vec(),
         part: 0,
         interleaved: None,
+        columns: None,
         from_one: false,
     });
 }
@@ -274,7 +330,7 @@ mod tests {
             ("qwen3", "qwen3_moe", "Qwen3MoeForCausalLM"),
         ] {
             let small = dense(model_type, json!({}));
-            let large = small.with_experts(Some(Size::Exactly(8)), None).unwrap();
+            let large = small.with_experts(Some(Size::Exactly(8)), None, None).unwrap();
             assert_eq!(
                 (large.model_type(), large.architecture().as_deref()),
                 (sparse, Some(class))
@@ -288,7 +344,7 @@ mod tests {
             assert_eq!(large.key_value_heads(), small.key_value_heads());
         }
         let three = dense("llama", json!({}))
-            .with_experts(Some(Size::Exactly(3)), Some(1))
+            .with_experts(Some(Size::Exactly(3)), Some(1), None)
             .unwrap();
         assert_eq!(experts(&three), (3, 1, 12, true));
     }
@@ -315,20 +371,20 @@ mod tests {
                 "no mixture of experts is known for a `gpt2` model",
             ),
         ] {
-            let error = config.with_experts(four, None).unwrap_err().to_string();
+            let error = config.with_experts(four, None, None).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
         }
         let small = dense("llama", json!({}));
         assert!(
             small
-                .with_experts(four, Some(5))
+                .with_experts(four, Some(5), None)
                 .unwrap_err()
                 .to_string()
                 .contains("5 of 4 experts")
         );
         assert!(
             small
-                .with_experts(None, Some(2))
+                .with_experts(None, Some(2), None)
                 .unwrap_err()
                 .to_string()
                 .contains("--experts")
@@ -339,14 +395,14 @@ mod tests {
     fn a_mixture_gets_more_experts_under_the_name_that_its_file_has_for_them() {
         for field in COUNTS {
             let mut json = dense("qwen3", json!({}))
-                .with_experts(Some(Size::Exactly(4)), None)
+                .with_experts(Some(Size::Exactly(4)), None, None)
                 .unwrap()
                 .to_json();
             json.as_object_mut().unwrap().remove(COUNTS[1]);
             json[field] = 4.into();
             let more = ModelConfig::from_json(&json)
                 .unwrap()
-                .with_experts(Some(Size::Times(2.0)), Some(4))
+                .with_experts(Some(Size::Times(2.0)), Some(4), None)
                 .unwrap();
             assert_eq!(experts(&more), (8, 4, 12, true));
             assert_eq!(more.to_json()[field], 8);
@@ -356,7 +412,7 @@ mod tests {
     #[test]
     fn fused_experts_are_told_apart_by_their_order() {
         let mixture = dense("llama", json!({}))
-            .with_experts(Some(Size::Exactly(2)), None)
+            .with_experts(Some(Size::Exactly(2)), None, None)
             .unwrap();
         let fused: BTreeMap<_, _> = mixture.fused().into_iter().collect();
         assert_eq!(fused.len(), 2 * 3);
@@ -373,10 +429,37 @@ mod tests {
     }
 
     #[test]
+    fn finer_experts_stand_for_shares_of_the_neurons() {
+        for model_type in ["llama", "qwen3"] {
+            let small = dense(model_type, json!({}));
+            let large = small.with_experts(Some(Size::Exactly(6)), Some(3), Some(3)).unwrap();
+            assert_eq!(experts(&large), (6, 3, 4, true));
+            let view = small.table_for(&large);
+            check_growable(&view, &large.table()).unwrap();
+            assert_eq!((view.size(Axis::EXPERT_FFN), view.expert_shares()), (4, 3));
+            let of = |matrix: &str| {
+                let name = format!("model.layers.1.mlp.experts.4.{matrix}.weight");
+                let (_, shape, part) = view.file_part(&view.get(&name).unwrap());
+                let whole: Vec<f32> = (0..96).map(|i| i as f32).collect();
+                (shape, part.slice.extract(&whole))
+            };
+            // The second of three shares.
+            assert_eq!(of("up_proj"), (vec![12, 8], (32..64).map(|i| i as f32).collect()));
+            let columns = (0..8).flat_map(|row| (4..8).map(move |column| (12 * row + column) as f32));
+            assert_eq!(of("down_proj"), (vec![8, 12], columns.collect()));
+        }
+        // As many as make up two whole ones, where nobody says it.
+        let large = dense("llama", json!({}))
+            .with_experts(Some(Size::Exactly(8)), None, Some(4))
+            .unwrap();
+        assert_eq!(experts(&large).1, 8);
+    }
+
+    #[test]
     fn every_expert_stands_for_the_tensors_that_it_copies() {
         let stored = |table: &ParamTable, name: &str| table.file_part(&table.get(name).unwrap()).0;
         let small = dense("llama", json!({}));
-        let large = small.with_experts(Some(Size::Exactly(4)), None).unwrap();
+        let large = small.with_experts(Some(Size::Exactly(4)), None, None).unwrap();
         let view = small.table_for(&large);
         check_growable(&view, &large.table()).unwrap();
         assert_eq!(view.size(Axis::EXPERTS), 1);
@@ -390,7 +473,7 @@ mod tests {
         // What is no mixture stays what it is.
         assert_eq!(small.table_for(&small), small.table());
 
-        let more = large.with_experts(Some(Size::Exactly(6)), None).unwrap();
+        let more = large.with_experts(Some(Size::Exactly(6)), None, None).unwrap();
         let view = large.table_for(&more);
         check_growable(&view, &more.table()).unwrap();
         assert_eq!(view.size(Axis::EXPERTS), 4);

@@ -83,6 +83,8 @@ pub struct Resize {
     pub experts: Option<Size>,
     /// Experts that a token goes through.
     pub top_k: Option<usize>,
+    /// How many times smaller than the feed-forward network of a dense model its experts are to be.
+    pub granularity: Option<usize>,
     /// Entries of the token table.
     pub vocab: Option<Size>,
     /// The vocabulary is filled up to a multiple of this.
@@ -213,9 +215,9 @@ impl ModelConfig {
             None => config,
             Some(_) => self.stacked(config),
         };
-        match (resize.experts, resize.top_k) {
-            (None, None) => Ok(config),
-            (experts, top_k) => config.with_experts(experts, top_k),
+        match (resize.experts, resize.top_k, resize.granularity) {
+            (None, None, None) => Ok(config),
+            (experts, top_k, granularity) => config.with_experts(experts, top_k, granularity),
         }
     }
 

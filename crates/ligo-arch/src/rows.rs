@@ -151,6 +151,7 @@ impl<'a> Row<'a> {
             parts,
             part,
             interleaved: None,
+            columns: None,
             from_one: false,
         });
         self

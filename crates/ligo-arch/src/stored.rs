@@ -21,6 +21,8 @@ pub struct Stored {
     pub part: usize,
     /// Where the parts, all of the same size, alternate (GPT-NeoX's `query_key_value` goes from head to head): the rows of each that lie together.
     pub interleaved: Option<usize>,
+    /// Where it is a share of the columns of what is stored: the number of the share, and how many there are, all of the same size.
+    pub columns: Option<(usize, usize)>,
     /// Whether files hold it less one, as Gemma's gains.
     pub from_one: bool,
 }
@@ -209,8 +211,25 @@ impl ParamTable {
             Extent::Axis(axis) => self.size(*axis),
             Extent::Parts => slice.total,
         });
+        let mut shape: Vec<usize> = shape.collect();
+        if let Some((share, shares)) = stored.columns {
+            // Value by value: a share of each row of the whole.
+            let columns = slice.columns;
+            if let Some(last) = shape.last_mut() {
+                *last *= shares;
+            }
+            slice = Slice {
+                offset: share * columns,
+                rows: slice.rows * columns,
+                total: slice.total * columns * shares,
+                columns: 1,
+                block: columns,
+                stride: columns * shares,
+                ..slice
+            };
+        }
         let name = crate::table::at_layer(&stored.template, param.layer);
-        (name, shape.collect(), part(slice))
+        (name, shape, part(slice))
     }
 
     /// The tensors that are written for these parameters: [`ParamTable::file_tensors`], and once more those that the

@@ -414,6 +414,12 @@ impl ParamTable {
         self.specs.iter().find(|own| own.template == spec.template)
     }
 
+    /// How many shares of a feed-forward network's neurons its experts have, one each, where they are to copy it; 1 where they copy all of it.
+    pub fn expert_shares(&self) -> usize {
+        let mut shares = self.specs.iter().filter_map(|spec| spec.stored.as_ref()?.columns);
+        shares.next().map_or(1, |(_, shares)| shares)
+    }
+
     /// Whether a layer of this model has the tensor of a row of this or another model of the family. Layers may differ in what they hold; from one that
     /// lacks a tensor nothing of it is taken.
     pub fn has_in(&self, spec: &ParamSpec, layer: usize) -> bool {

@@ -15,8 +15,22 @@ pub struct Difference {
     pub noise: f64,
     /// Share of an expert's neurons that begin anew.
     pub drop: f64,
+    /// How many shares of a feed-forward network experts have, one each. What a share adds to the residual stream is multiplied by their number, since the
+    /// probabilities of those that make up the whole sum to that of one expert; and the rows of the router are the same for them, so that a token goes
+    /// through all or none (He et al., arXiv 2410.07524).
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub shares: usize,
     /// Seed of the draws.
     pub seed: u64,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_one(shares: &usize) -> bool {
+    *shares == 1
 }
 
 impl Difference {
@@ -28,7 +42,21 @@ impl Difference {
         let is_expert = param.axes().contains(&Axis::EXPERT_FFN);
         // The small model's own experts are where they were.
         let is_copy = is_expert && own.stored != param.spec.stored;
-        (is_copy && (self.noise > 0.0 || self.drop > 0.0)) || (self.noise > 0.0 && is_longer_router(small, param))
+        (is_copy && (self.noise > 0.0 || self.drop > 0.0 || self.scales(param)))
+            || (self.noise > 0.0 && is_longer_router(small, param))
+    }
+
+    /// Whether a tensor of an expert reads a share of the neurons, and so is multiplied by their number.
+    fn scales(self, param: &Param<'_>) -> bool {
+        self.shares > 1 && param.axes().get(1) == Some(&Axis::EXPERT_FFN)
+    }
+
+    /// The row of which a row of a fresh router is a copy: that of the first share.
+    pub(crate) fn router_row(self, param: &Param<'_>, row: usize) -> usize {
+        match param.axes().first() {
+            Some(&Axis::EXPERTS) => row - row % self.shares.max(1),
+            _ => row,
+        }
     }
 
     /// Makes a whole tensor that copies another one differ from it.
@@ -40,6 +68,12 @@ impl Difference {
     ) {
         if !self.concerns(small, param) {
             return;
+        }
+        if self.scales(param) {
+            let times = self.shares as f64;
+            values
+                .iter_mut()
+                .for_each(|value| *value = (((*value).into() * times) as f32).into());
         }
         if self.noise > 0.0 {
             let first = match is_longer_router(small, param) {

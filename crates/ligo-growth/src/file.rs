@@ -277,6 +277,7 @@ pub fn load_operator(path: &Path, device: &Device) -> Result<(LinearMap, Operato
             difference: info.experts_fill.unwrap_or(Difference {
                 noise: 0.0,
                 drop: 0.0,
+                shares: 1,
                 seed,
             }),
         },

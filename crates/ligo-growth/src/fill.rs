@@ -143,7 +143,12 @@ impl Fill {
                 values.fill(0.0.into());
                 continue;
             }
-            let fresh = init::initial_values_in(param, initializer_range, seed, new.clone());
+            let fresh = match self {
+                Self::Experts { difference, .. } if difference.shares > 1 => {
+                    shared_rows(param, new.clone(), difference, initializer_range)
+                }
+                _ => init::initial_values_in(param, initializer_range, seed, new.clone()),
+            };
             for (index, (value, fresh)) in new.zip(values.iter_mut().zip(fresh)) {
                 *value = if is_silent(index) { 0.0 } else { fresh }.into();
             }
@@ -330,4 +335,24 @@ fn silence(small: &ParamTable, param: &Param<'_>, has_source: bool) -> Box<dyn F
         }
         _ => Box::new(|_| false),
     }
+}
+
+/// Fresh values in a range of a tensor whose rows are the same for all shares of an expert.
+fn shared_rows(param: &Param<'_>, range: Range<usize>, difference: Difference, initializer_range: f64) -> Vec<f32> {
+    let columns = columns(param).max(1);
+    let mut fresh = Vec::with_capacity(range.len());
+    let mut at = range.start;
+    while at < range.end {
+        let end = range.end.min((at / columns + 1) * columns);
+        let moved = (at / columns - difference.router_row(param, at / columns)) * columns;
+        let source = at - moved..end - moved;
+        fresh.extend(init::initial_values_in(
+            param,
+            initializer_range,
+            difference.seed,
+            source,
+        ));
+        at = end;
+    }
+    fresh
 }

@@ -168,7 +168,9 @@ impl<'a> Kitchen<'a> {
         let Some(info) = self.source.info(&name).filter(|_| !self.source.is_computed(&own.name)) else {
             return Ok(None);
         };
-        let in_rows = !part.slice.transposed || part.slice.is_whole();
+        // Some columns of what is stored are no rows of it.
+        let has_whole_rows = part.slice.columns == own.shape.iter().skip(1).product::<usize>();
+        let in_rows = has_whole_rows && (!part.slice.transposed || part.slice.is_whole());
         let is_expected = info.shape.iter().product::<usize>() == shape.iter().product::<usize>();
         if !(info.dtype.is_float() && is_expected && in_rows) {
             return Ok(None);

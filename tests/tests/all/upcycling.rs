@@ -40,8 +40,9 @@ fn with_experts(config: &ModelConfig, experts: &str, top_k: usize) -> ModelConfi
 fn source(table: &ParamTable, own: &ParamTable, weights: &Weights) -> MemorySource {
     let by_file: HashMap<String, &Vec<f32>> = own.params().map(|p| (own.file_part(&p).0, &weights[&p.name])).collect();
     MemorySource::new(table.params().map(|p| {
-        let values = by_file[&table.file_part(&p).0];
-        (p.name, vec![values.len()], values.clone())
+        let (file, _, part) = table.file_part(&p);
+        let values = part.slice.extract(by_file[&file]);
+        (p.name, vec![values.len()], values)
     }))
 }
 
@@ -84,6 +85,80 @@ fn equal_copies_compute_what_the_dense_model_does_whatever_the_fresh_router_says
             assert!(gap <= 1e-5, "{}: {gap:e}", small.model_type());
         }
     }
+}
+
+/// Experts that are `shares` times smaller than the feed-forward network.
+fn with_finer_experts(config: &ModelConfig, experts: &str, top_k: usize, shares: usize) -> ModelConfig {
+    let resize = Resize {
+        experts: Some(experts.parse().unwrap()),
+        top_k: Some(top_k),
+        granularity: Some(shares),
+        ..Resize::default()
+    };
+    config.resized(&resize).unwrap()
+}
+
+#[test]
+fn shares_of_the_neurons_compute_what_all_do_where_tokens_go_through_whole_sets_of_them() {
+    for small in dense() {
+        for (experts, top_k, shares) in [("8", 4, 2), ("8", 2, 2), ("12", 8, 4), ("4", 4, 4), ("10", 5, 5)] {
+            let gap = gap(&small, &with_finer_experts(&small, experts, top_k, shares));
+            println!(
+                "{} to {experts} experts of 1/{shares}, {top_k} of them: {gap:.1e}",
+                small.model_type()
+            );
+            assert!(gap <= 1e-5, "{}: {gap:e}", small.model_type());
+        }
+        // Half of an expert is missing.
+        let gap = gap(&small, &with_finer_experts(&small, "8", 3, 2));
+        assert!(gap > 1e-3, "{}: {gap:e}", small.model_type());
+    }
+}
+
+#[test]
+fn the_shares_of_an_expert_are_the_neurons_one_behind_the_other() {
+    let small = model(json!({"model_type": "llama"}));
+    let large = with_finer_experts(&small, "8", 4, 4);
+    let weights = weights(&small.table());
+    let grown = grow(&upcycle(0.0, 0.0), &small, &large, &weights).unwrap();
+    let of = |expert: usize, matrix: &str| &grown[&format!("model.layers.1.mlp.experts.{expert}.{matrix}.weight")];
+    for first in [0, 4] {
+        for matrix in ["gate_proj", "up_proj"] {
+            let whole: Vec<f32> = (first..first + 4).flat_map(|e| of(e, matrix).clone()).collect();
+            assert_eq!(whole, weights[&format!("model.layers.1.mlp.{matrix}.weight")]);
+        }
+        let down = &weights["model.layers.1.mlp.down_proj.weight"];
+        for (row, expected) in down.chunks(20).enumerate() {
+            let found = (first..first + 4).flat_map(|e| of(e, "down_proj")[row * 5..][..5].to_vec());
+            assert_eq!(
+                found.collect::<Vec<_>>(),
+                expected.iter().map(|v| 4.0 * v).collect::<Vec<_>>()
+            );
+        }
+        let router = &grown["model.layers.1.mlp.gate.weight"];
+        let row = |e: usize| &router[e * 16..][..16];
+        assert!((first + 1..first + 4).all(|e| row(e) == row(first)));
+    }
+    let router = &grown["model.layers.1.mlp.gate.weight"];
+    assert_ne!(router[..16], router[4 * 16..][..16]);
+}
+
+#[test]
+fn shares_that_cannot_be_are_refused() {
+    let small = model(json!({"model_type": "qwen3"}));
+    let refused = |small: &ModelConfig, experts: &str, shares: usize| {
+        let resize = Resize {
+            experts: Some(experts.parse().unwrap()),
+            granularity: Some(shares),
+            ..Resize::default()
+        };
+        small.resized(&resize).unwrap_err().to_string()
+    };
+    assert!(refused(&small, "9", 3).contains("20 neurons have no 3 equal shares"));
+    assert!(refused(&small, "6", 4).contains("6 experts have no 4 equal shares"));
+    assert!(refused(&small, "4", 0).contains("no 0 equal shares"));
+    let mixture = with_experts(&small, "4", 2);
+    assert!(refused(&mixture, "8", 2).contains("the model has experts"));
 }
 
 #[test]

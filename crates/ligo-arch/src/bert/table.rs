@@ -180,6 +180,7 @@ fn without_prefix(row: &ParamSpec, names: &Names) -> Stored {
         parts: row.axes.iter().take(1).copied().collect(),
         part: 0,
         interleaved: None,
+        columns: None,
         from_one: false,
     }
 }

@@ -69,6 +69,7 @@ pub(crate) fn stored_as_in_timm(rows: &mut Rows, base: &str, layers: Stack) {
             parts: spec.axes[..1].to_vec(),
             part: 0,
             interleaved: None,
+            columns: None,
             from_one: false,
         });
         stored.template = template;

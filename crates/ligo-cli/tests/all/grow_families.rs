@@ -107,6 +107,12 @@ fn dense_models_become_mixtures_that_compute_what_they_do() {
             .filter(|name| name.contains("layers.0.") && name.contains(".experts."));
         assert_eq!(experts.count(), 16 * 3);
     }
+    // Experts of half the size, of which a token goes through two pairs.
+    let finer = ["--experts", "8", "--granularity", "2", "--top-k", "4"];
+    for name in ["llama/all_heads_untied", "llama/qwen3"] {
+        assert_says(&grown(&place, &fixture(name), &finer, "finer"), &["upcycle", SAME]);
+        assert_says(&place.shown(&["verify", "finer"]), &["logits"]);
+    }
     let dropped = ["--experts", "4", "--method", "upcycle", "--set", "drop=0.5"];
     let said = grown(&place, &fixture("llama/all_heads_untied"), &dropped, "dropped");
     assert!(!said.contains(SAME), "{said}");

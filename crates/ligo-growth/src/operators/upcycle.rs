@@ -1,5 +1,5 @@
 //! Upcycling: the experts of a mixture are copies of the one feed-forward network of a dense model (Komatsuzaki et al., arXiv 2212.05055), or of fewer
-//! experts (Dwivedi et al., arXiv 2604.19835).
+//! experts (Dwivedi et al., arXiv 2604.19835). Finer experts share its neurons among them (He et al., arXiv 2410.07524).
 
 use std::collections::BTreeMap;
 
@@ -51,6 +51,7 @@ fn map(pair: &Pair<'_>, config: UpcycleConfig) -> LinearMap {
         difference: Difference {
             noise: config.noise,
             drop: config.drop,
+            shares: small.expert_shares(),
             seed,
         },
     };
@@ -106,11 +107,11 @@ impl Operator for UpcycleConfig {
 
     fn facts(&self) -> Facts {
         Facts {
-            about: "upcycling: experts copy the dense feed-forward network (fresh router), or fewer experts and their rows of the router; `drop` begins neurons anew",
+            about: "upcycling: experts copy the dense feed-forward network or a share of its neurons each (fresh router), or fewer experts and their rows of the router; `drop` begins neurons anew",
             needs: "more experts, all else the same",
-            source: "[2212.05055](https://arxiv.org/abs/2212.05055), [2502.19261](https://arxiv.org/abs/2502.19261), [2604.19835](https://arxiv.org/abs/2604.19835)",
+            source: "[2212.05055](https://arxiv.org/abs/2212.05055), [2502.19261](https://arxiv.org/abs/2502.19261), [2410.07524](https://arxiv.org/abs/2410.07524), [2604.19835](https://arxiv.org/abs/2604.19835)",
             also: Some(
-                "from a dense model, where probabilities are normalized; *n* times the experts with *n* times `top-k`",
+                "from a dense model, where probabilities are normalized, in shares where `top-k` is a multiple of their number; *n* times the experts with *n* times `top-k`",
             ),
             takes: [Scope::Nowhere; 4],
             ..Facts::OF_COPIES

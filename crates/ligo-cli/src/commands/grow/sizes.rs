@@ -30,6 +30,9 @@ pub struct SizeArgs {
     /// Experts that a token goes through; 2 where there were none.
     #[arg(long, value_name = "N", conflicts_with_all = ["large", "operator"])]
     pub top_k: Option<usize>,
+    /// How many times smaller than the feed-forward network of a model without experts each expert is: --experts 32 --granularity 4 --top-k 8.
+    #[arg(long, value_name = "N", requires = "experts")]
+    pub granularity: Option<usize>,
     /// Entries of the vocabulary, for tokens that are yet to be added.
     #[arg(long, value_name = "N|Nx", conflicts_with_all = ["large", "operator"])]
     pub vocab: Option<Size>,
@@ -130,6 +133,7 @@ impl SizeArgs {
             ffn: self.ffn,
             experts: self.experts,
             top_k: self.top_k,
+            granularity: self.granularity,
             vocab: self.vocab,
             vocab_multiple: self.pad_vocab_to,
             positions: self.positions,
