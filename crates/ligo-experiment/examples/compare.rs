@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut overrides = vec![format!("corpus.paths=[{text:?}]")];
     overrides.extend_from_slice(settings);
     let recipe = recipe::load("bert-micro", &overrides)?;
-    let experiment = Experiment::new(recipe.comparing(&["stackbert".into(), "interpose".into()], Some(1))?)?;
+    let experiment = Experiment::comparing(&recipe, &["stackbert".into(), "interpose".into()], Some(1))?;
     let workforce = Workforce::Here(ligo_device::pick(DeviceChoice::Cpu)?);
     let summary = experiment.run(folder.as_ref(), &[], workforce, &Log)?;
     for method in summary.into_iter().flat_map(|summary| summary.methods) {

@@ -14,7 +14,7 @@ use crate::run::{
 };
 use crate::{Failure, Listener, check_precisions, stop};
 
-/// A recipe whose models and pieces of work are known.
+/// What becomes of a recipe: every run of it, the models, and the pieces of work. A recipe is what somebody wrote; from here on it does not change.
 #[derive(Clone, Debug)]
 pub struct Experiment {
     recipe: Recipe,
@@ -27,7 +27,16 @@ pub struct Experiment {
 type Failures = Vec<(Failed, Option<Failure>)>;
 
 impl Experiment {
-    /// Resolves a recipe.
+    /// The comparison of these methods of a recipe (all of its own and of its sweep if none are named), each with so many seeds, and of the reference
+    /// with every seed that there is, all of them in each length of the recipe. What the recipe says of a method stays.
+    ///
+    /// # Errors
+    /// A method is unknown, or cannot grow this pair; as [`Experiment::new`].
+    pub fn comparing(recipe: &Recipe, names: &[String], seeds: Option<u64>) -> Result<Self, Failure> {
+        Self::new(recipe.comparing(names, seeds)?)
+    }
+
+    /// The methods of a recipe as they stand there.
     ///
     /// # Errors
     /// Its models do not fit each other, a given one cannot be read, or its sweep contradicts itself.
@@ -88,41 +97,34 @@ impl Experiment {
         let whole = record::write(recipe, folder, listener)?;
         listener.say(&format!("run: {} in {}", recipe.name, folder.display()));
         let dataset = self.prepare(folder, listener)?;
-        reuse::take_over(&RunFolder::new(recipe, folder, &dataset)?, units, others, listener)?;
-        provenance::note(&RunFolder::new(recipe, folder, &dataset)?, units, &workforce)?;
+        let run = RunFolder::new(recipe, folder, &dataset)?;
+        reuse::take_over(&run, units, others, listener)?;
+        provenance::note(&run, units, &workforce)?;
         let failures = match workforce {
             Workforce::Here(picked) => {
-                let opened = RunFolder::new(recipe, folder, &dataset)?;
                 let session = Session::new(listener, &picked, recipe.large.train.precision);
-                one_by_one(units, &Runner::new(opened, session), listener)?
+                one_by_one(units, &Runner::new(&run, session), listener)?
             }
             Workforce::SideBySide(workers) => {
                 let failed = jobs::run(units, folder, &workers, listener)?;
                 failed.into_iter().map(|failed| (failed, None)).collect()
             }
-            Workforce::Ranks(picked) => self.run_on_ranks(folder, &dataset, &picked, listener)?,
+            Workforce::Ranks(picked) => self.run_on_ranks(&run, &picked, listener)?,
         };
         let settled = record::settle(&RunFolder::new(&whole, folder, &dataset)?, recipe)?;
         conclude(&RunFolder::new(&settled, folder, &dataset)?, units, failures, listener)
     }
 
     /// Does units side by side with the other ranks.
-    fn run_on_ranks(
-        &self,
-        folder: &Path,
-        dataset: &Dataset,
-        picked: &Picked,
-        listener: &dyn Listener,
-    ) -> Result<Failures, Failure> {
+    fn run_on_ranks(&self, run: &RunFolder<'_>, picked: &Picked, listener: &dyn Listener) -> Result<Failures, Failure> {
+        let folder = run.path;
         let Some(team) = ranks::team() else {
             return Err(Failure::fault("there are no ranks to do units"));
         };
         listener.say(&format!("{} ranks, a unit of its own each", ranks::count()));
         team.part(folder, self.units.iter().map(|unit| unit.name.clone()).collect())?;
-        let opened = RunFolder::new(&self.recipe, folder, dataset)?;
         let session = Session::new(listener, picked, self.recipe.large.train.precision);
-        let run = RunFolder::new(&self.recipe, folder, dataset)?;
-        let done = array::work_any(&self.units, &run, &Runner::new(opened, session), listener);
+        let done = array::work_any(&self.units, run, &Runner::new(run, session), listener);
         team.gather()?;
         let mut failures: Failures = Vec::new();
         // What another rank could not do is known by its reason.
@@ -163,7 +165,7 @@ impl Experiment {
         let run = RunFolder::new(&self.recipe, folder, &dataset)?;
         check_precisions(picked, &self.recipe)?;
         let session = Session::new(listener, picked, self.recipe.large.train.precision);
-        let runner = Runner::new(RunFolder::new(&self.recipe, folder, &dataset)?, session);
+        let runner = Runner::new(&run, session);
         array::work_any(&units, &run, &runner, listener).map(drop)
     }
 
@@ -203,7 +205,7 @@ impl Experiment {
             return Ok(());
         };
         let session = Session::new(listener, &picked, recipe.large.train.precision);
-        let runner = Runner::new(RunFolder::new(recipe, folder, &dataset)?, session);
+        let runner = Runner::new(&run, session);
         let failed = array::work_share(share, units, &run, &runner, listener)?;
         let done = units.iter().filter(|unit| run.is_done(unit)).count();
         if failed.is_empty() {
@@ -245,7 +247,7 @@ impl Experiment {
         let run = RunFolder::new(&self.recipe, folder, &dataset)?;
         check_precisions(picked, &self.recipe)?;
         let session = Session::new(listener, picked, self.recipe.large.train.precision);
-        Runner::new(run, session).run(unit)
+        Runner::new(&run, session).run(unit)
     }
 
     /// Makes the table, pictures and report of a folder again from the results that are in it, and says what is missing.

@@ -47,14 +47,13 @@ fn tiny(text: &Path, more: &[&str]) -> Recipe {
         "large.train.batch_size=4",
     ];
     overrides.extend(usual.iter().chain(more).map(|text| (*text).to_owned()));
-    let recipe = recipe::load("bert-micro", &overrides).unwrap();
-    recipe.comparing(&["stackbert".into()], Some(1)).unwrap()
+    recipe::load("bert-micro", &overrides).unwrap()
 }
 
-fn run(recipe: Recipe, folder: &Path) -> (Summary, Heard) {
+fn run(recipe: &Recipe, folder: &Path) -> (Summary, Heard) {
     let heard = Heard::default();
     let workforce = Workforce::Here(ligo_device::pick(DeviceChoice::Cpu).unwrap());
-    let experiment = Experiment::new(recipe).unwrap();
+    let experiment = Experiment::comparing(recipe, &["stackbert".into()], Some(1)).unwrap();
     let summary = experiment.run(folder, &[], workforce, &heard).unwrap();
     (summary.expect("there is something to compare"), heard)
 }
@@ -66,7 +65,7 @@ fn a_comparison_is_run_read_and_not_run_again_for_what_decides_nothing() {
     let sentences = (0..400).map(|i| format!("The {} cats saw {} dogs.\n\n", i % 7, i % 11));
     std::fs::write(&text, sentences.collect::<String>()).unwrap();
 
-    let (summary, heard) = run(tiny(&text, &[]), &folder);
+    let (summary, heard) = run(&tiny(&text, &[]), &folder);
     let ids: Vec<&str> = summary.methods.iter().map(|method| method.id.as_str()).collect();
     assert_eq!(ids, ["scratch", "stackbert"]);
     assert!(summary.methods.iter().all(|method| method.loss_final.is_finite()));
@@ -77,7 +76,7 @@ fn a_comparison_is_run_read_and_not_run_again_for_what_decides_nothing() {
         "large.train.log_every=5",
         "small.train.checkpoint_every=7",
     ];
-    let (again, heard) = run(tiny(&text, &reworded), &folder);
+    let (again, heard) = run(&tiny(&text, &reworded), &folder);
     let lines = heard.0.lock().unwrap();
     for part in ["small", "stackbert"] {
         let skipped = lines

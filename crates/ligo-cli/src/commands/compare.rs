@@ -77,8 +77,8 @@ pub fn run(args: &CompareArgs, choice: DeviceChoice, ui: &Ui) -> Result<(), Fail
             more.push(format!("{key}=[{}]", values.join(",")));
         }
     }
-    let recipe = resolve_with(&args.run, &more, ui)?.comparing(&args.methods, args.seeds)?;
-    let experiment = Experiment::new(recipe)?;
+    let recipe = resolve_with(&args.run, &more, ui)?;
+    let experiment = Experiment::comparing(&recipe, &args.methods, args.seeds)?;
     let folder = args.run.out.clone().unwrap_or_else(|| experiment.default_folder());
     if let Some(share) = args.unit {
         if ranks::team().is_some() {

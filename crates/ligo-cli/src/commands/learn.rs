@@ -6,7 +6,7 @@ use ligo_device::Picked;
 use ligo_experiment::Listener;
 use ligo_experiment::identity;
 use ligo_experiment::recipe::{OperatorSection, merged, seeded};
-use ligo_experiment::run::{Learning, Session, claim};
+use ligo_experiment::run::{Extras, Learning, Session, TrainingRun, claim};
 use ligo_growth::{LigoOperator, OperatorSpec};
 use serde_json::json;
 
@@ -88,16 +88,20 @@ pub fn run(args: &LearnArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
     let listener = args.shown.listener(ui);
     let session = Session::new(&*listener, picked, train.precision);
     let learning = Learning {
-        label: "operator".into(),
-        folder,
-        operator_dir: args.out.clone(),
-        spec: OperatorSpec::Ligo(ligo.clone()),
+        run: TrainingRun {
+            label: "operator",
+            folder: &folder,
+            config: &large,
+            train: &train,
+            dataset: &dataset,
+            data: &samples,
+            extras: Extras::default(),
+        },
+        operator_dir: &args.out,
+        spec: &OperatorSpec::Ligo(ligo.clone()),
         operator,
         small_dir: &args.small,
         small: &small,
-        large: &large,
-        train,
-        data: &samples,
         upstream: json!({
             "tokens": dataset.fingerprint,
             "small": identity,
@@ -106,7 +110,7 @@ pub fn run(args: &LearnArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
             "large": large.to_json(),
         }),
     };
-    learning.run(&dataset, &session)?;
+    learning.run(&session)?;
     ui.result(&format!(
         "operator in {}; look at it with: ligo inspect {}",
         args.out.display(),

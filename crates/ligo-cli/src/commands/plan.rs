@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ligo_cost::hardware::{Hardware, KNOWN, Precision};
 use ligo_cost::ranks::{Cluster, Network};
 use ligo_device::DeviceChoice;
-use ligo_experiment::Listener;
+use ligo_experiment::{Experiment, Listener};
 use ligo_experiment::cost;
 use ligo_experiment::hub;
 use ligo_experiment::json::pretty;
@@ -169,7 +169,8 @@ pub(super) fn terms(args: &PlanArgs, recipe: &Recipe, choice: DeviceChoice, ui: 
 /// The recipe with the options applied; data that it does not name are made up, since none are read.
 fn resolve(args: &PlanArgs, ui: &Ui) -> Result<Recipe, Failure> {
     let data = vec!["corpus.paths=[\"data\"]".to_owned()];
-    Ok(load(args, &args.recipe, data, ui)?.comparing(&args.methods, args.seeds)?)
+    let recipe = load(args, &args.recipe, data, ui)?;
+    Ok(Experiment::comparing(&recipe, &args.methods, args.seeds)?.recipe().clone())
 }
 
 /// A recipe with these overrides and the options applied.

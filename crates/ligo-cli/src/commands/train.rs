@@ -6,7 +6,7 @@ use ligo_arch::ModelConfig;
 use ligo_checkpoint::Card;
 use ligo_device::Picked;
 use ligo_experiment::recipe::Recipe;
-use ligo_experiment::run::{Dataset, Extras, Session, Start, Training, claim, faulty_card};
+use ligo_experiment::run::{Dataset, Extras, Session, Start, Training, TrainingRun, claim, faulty_card};
 use ligo_experiment::{Listener, identity};
 use ligo_pretrained::{Source, open_model};
 use ligo_train::TrainConfig;
@@ -109,22 +109,25 @@ pub fn run(args: &TrainArgs, picked: &Picked, ui: &Ui) -> Result<(), Failure> {
         name: "ligo train".into(),
         ..Recipe::default()
     };
-    let (result, _) = session.train(Training {
+    let run = TrainingRun {
         label: "training",
         folder: &args.out,
         config: &config,
-        start: &mut start,
         train: &train,
         dataset: &dataset,
         data: &samples,
-        upstream: upstream_of(&dataset, upstream, taught_by),
-        optional: init.as_ref().map_or(&[][..], |source| source.optional.as_slice()),
-        card: session.card("trained model", args.init.as_deref(), "training", &recipe),
         extras: Extras {
             teacher: teacher.as_ref(),
             side_files: args.init.as_deref(),
             ..Extras::default()
         },
+    };
+    let (result, _) = session.train(Training {
+        run,
+        start: &mut start,
+        upstream: upstream_of(&dataset, upstream, taught_by),
+        optional: init.as_ref().map_or(&[][..], |source| source.optional.as_slice()),
+        card: session.card("trained model", args.init.as_deref(), "training", &recipe),
     })?;
     let context_free = dataset.baselines.context_free;
     let context_free = context_free.map(|loss| format!(", context-free {loss:.4}"));

@@ -5,6 +5,7 @@ use std::fs;
 
 use ligo_cost::hardware::{Hardware, KNOWN, Precision};
 use ligo_cost::plan::{Bill, Plan};
+use ligo_experiment::Experiment;
 use ligo_experiment::json::pretty;
 use ligo_experiment::plan::{self, Asked};
 use ligo_experiment::recipe::{self, BUILTIN, DataFacts, Recipe};
@@ -224,10 +225,10 @@ fn what_is_trained_in_another_way_is_another_method() {
 
 #[test]
 fn a_method_that_nobody_measured_has_a_price_and_no_saving() {
-    let recipe = load("llama-mini")
-        .comparing(&["ligo".into(), "lemon".into()], Some(2))
-        .unwrap();
-    let plan = priced(&recipe, "m3", &Asked::default());
+    let compared = ["ligo".into(), "lemon".into()];
+    let experiment = Experiment::comparing(&load("llama-mini"), &compared, Some(2)).unwrap();
+    let recipe = experiment.recipe();
+    let plan = priced(recipe, "m3", &Asked::default());
     assert!(plan.methods.iter().all(|run| run.expected.is_none()));
     let text = plan::text(&plan);
     assert_says(
@@ -242,7 +243,8 @@ fn a_method_that_nobody_measured_has_a_price_and_no_saving() {
 
 #[test]
 fn memory_that_is_not_there_is_said() {
-    let recipe = load("bert-small-to-large").comparing(&[], None).unwrap();
+    let recipe = load("bert-small-to-large");
+    let recipe = Experiment::comparing(&recipe, &[], None).unwrap().recipe().clone();
     let mut large = recipe.clone();
     large.large.train.batch_size = 4096;
     assert_says(

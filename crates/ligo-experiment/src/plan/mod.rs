@@ -26,6 +26,9 @@ use crate::recipe::{
 use crate::sealed::{self, Note};
 use crate::{Failure, Listener, cost};
 
+/// The method that all others are measured against.
+const SCRATCH: &str = "scratch";
+
 /// The file in a run's folder.
 pub const PLAN_JSON: &str = "plan.json";
 
@@ -38,18 +41,24 @@ pub fn plan(recipe: &Recipe, facts: &DataFacts, terms: Terms) -> Result<Plan, Fa
     let pricing = Pricing {
         recipe,
         pair: &pair,
-        facts,
         rates: &terms.rates,
     };
     let small_training = match &recipe.small.path {
         Some(_) => None,
         None => Some(pricing.small()),
     };
-    let scratch = pricing.scratch()?;
+    let resolved = recipe.resolve(&pair, facts)?;
+    let run = |method: &MethodSection| match resolved.method(&method.key()) {
+        Some(method) => pricing.run(method),
+        None => Err(Failure::fault("a method was not resolved")),
+    };
+    // As the recipe's own entry has it, or as any method would.
+    let own = recipe.methods.iter().find(|method| method.name == SCRATCH);
+    let scratch = own.map_or_else(|| run(&recipe.reference()), run)?;
     let methods: Result<Vec<PlannedRun>, Failure> = recipe
         .methods
         .iter()
-        .map(|method| pricing.method(method, &scratch, small_training.as_ref()))
+        .map(|method| Ok(pricing.expecting(run(method)?, method, &scratch, small_training.as_ref())))
         .collect();
     let mut plan = Plan {
         format: FORMAT,
@@ -101,7 +110,6 @@ pub fn write(
 pub(crate) struct Pricing<'a> {
     pub(crate) recipe: &'a Recipe,
     pub(crate) pair: &'a Pair,
-    pub(crate) facts: &'a DataFacts,
     pub(crate) rates: &'a Rates,
 }
 
@@ -200,28 +208,20 @@ impl Pricing<'_> {
         }
     }
 
-    /// Training from scratch as the recipe's own entry has it, or as any method would.
-    fn scratch(&self) -> Result<PlannedRun, Failure> {
-        let methods = self.recipe.methods.iter();
-        let own = methods.into_iter().find(|method| method.name == "scratch").cloned();
-        let method = own.unwrap_or_else(|| MethodSection {
-            name: "scratch".into(),
-            ..MethodSection::default()
-        });
-        self.run(&method)
-    }
-
-    fn method(
+    /// A run with what is published of its method.
+    fn expecting(
         &self,
+        run: PlannedRun,
         method: &MethodSection,
         scratch: &PlannedRun,
         small: Option<&PlannedRun>,
-    ) -> Result<PlannedRun, Failure> {
-        let mut run = self.run(method)?;
+    ) -> PlannedRun {
         let small = small.map(PlannedRun::whole);
         let expected = self.expectation(method);
-        run.expected = expected.map(|found| Expected::new(&found, &scratch.whole(), small.as_ref()));
-        Ok(run)
+        PlannedRun {
+            expected: expected.map(|found| Expected::new(&found, &scratch.whole(), small.as_ref())),
+            ..run
+        }
     }
 
     fn expectation(&self, method: &MethodSection) -> Option<Expectation> {
@@ -239,8 +239,7 @@ impl Pricing<'_> {
     }
 
     /// All stages of a method.
-    fn run(&self, method: &MethodSection) -> Result<PlannedRun, Failure> {
-        let method = self.recipe.resolve(method, self.pair, self.facts)?;
+    fn run(&self, method: &Method) -> Result<PlannedRun, Failure> {
         let mut run = PlannedRun {
             id: method.id(),
             method: method.name.clone(),
@@ -253,8 +252,8 @@ impl Pricing<'_> {
             expected: None,
         };
         let mut before = &self.pair.small;
-        for stage in &method.stages {
-            self.add(stage, before, &method, &mut run)?;
+        for stage in method.stages.iter() {
+            self.add(stage, before, method, &mut run)?;
             before = &stage.model;
         }
         Ok(run)
@@ -436,7 +435,7 @@ fn data_note(recipe: &Recipe, pair: &Pair) -> String {
 fn saving_notes(plan: &Plan) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     let mut unknown: Vec<&str> = Vec::new();
-    for run in plan.methods.iter().filter(|run| run.method != "scratch") {
+    for run in plan.methods.iter().filter(|run| run.method != SCRATCH) {
         let Some(expected) = &run.expected else {
             if !unknown.contains(&run.label.as_str()) {
                 unknown.push(&run.label);

@@ -15,7 +15,7 @@ impl Recipe {
     ///
     /// # Errors
     /// A method is unknown, or cannot grow this pair.
-    pub fn comparing(&self, names: &[String], seeds: Option<u64>) -> Result<Self, RecipeError> {
+    pub(crate) fn comparing(&self, names: &[String], seeds: Option<u64>) -> Result<Self, RecipeError> {
         let faulty = |faults| RecipeError::Faults {
             origin: format!("the comparison of `{}`", self.name),
             faults,

@@ -47,7 +47,7 @@ pub(super) fn check(recipe: &Recipe, pair: Option<&Pair>, faults: &mut Vec<Fault
 }
 
 /// All that a method is but for what it is called and its seed.
-fn settings_of(method: &MethodSection) -> String {
+pub(super) fn settings_of(method: &MethodSection) -> String {
     let settings = MethodSection {
         id: None,
         run: None,

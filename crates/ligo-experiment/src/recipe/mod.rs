@@ -19,6 +19,7 @@ mod pair;
 mod parse;
 mod precision;
 mod presets;
+mod resolved;
 mod search;
 mod sections;
 mod select;
@@ -36,6 +37,8 @@ pub use faults::{Fault, RecipeError, nearest};
 pub use key::{RunKey, Tried, Variant};
 pub use ligo_assets::{RECIPES as BUILTIN, recipe as builtin};
 pub use limits::check_operator;
+#[cfg(test)]
+pub(crate) use merge::MERGES;
 pub use merge::{differences, merged, overrides};
 pub use method::Method;
 pub use moments::{KeepMoments, MomentsError, SavedMoments};
@@ -44,6 +47,7 @@ pub(crate) use parse::recorded;
 pub use parse::{load, load_with, parse};
 pub use precision::precision_overrides;
 pub use presets::{PRESETS, Preset, USUAL_TAU};
+pub use resolved::Resolved;
 pub use sections::{
     AutoSection, CorpusSection, CorpusSource, DataSection, MethodSection, OperatorSection, Recipe, SearchSection,
     Settings, SweepMode, SweepSection, TokenizerSection, TrainedTokenizer,

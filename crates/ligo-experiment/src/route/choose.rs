@@ -55,6 +55,8 @@ pub(super) struct Chooser<'a> {
     small_step_in_one: f64,
     large_step: f64,
     operator: f64,
+    /// How the operator is learned, with what the recipe says of that for LiGO alone.
+    learn: TrainConfig,
     /// Parameters of either model.
     small_parameters: f64,
     large_parameters: f64,
@@ -81,6 +83,7 @@ impl<'a> Chooser<'a> {
             small_step_in_one: pricing.step_flops(&pair.small, &recipe.large.train),
             large_step: pricing.step_flops(&pair.large, &recipe.large.train),
             operator: operator.flops.exact,
+            learn,
             small_parameters: parameters(&pair.small),
             large_parameters: parameters(&pair.large),
             small_tokens: recipe.small.train.sequences_per_step() as f64 * of_sequence,
@@ -311,12 +314,7 @@ impl<'a> Chooser<'a> {
         });
         let mut bill = rates.bill(large);
         if let Way::Grown(OperatorSpec::Ligo(config)) = way {
-            bill = bill.plus(
-                &rates.bill(
-                    self.pricing
-                        .learning(&pair.small, &pair.large, &recipe.operator.train, config),
-                ),
-            );
+            bill = bill.plus(&rates.bill(self.pricing.learning(&pair.small, &pair.large, &self.learn, config)));
         }
         let without_small = bill;
         if let Some(small) = small {

@@ -149,12 +149,15 @@ impl Opened {
     fn add(&self, runs: &mut Vec<Run>, notes: &mut Vec<String>) -> Result<(), Failure> {
         let methods = || self.summary.methods.iter();
         let found = |run: &MethodSummary| self.recipe.methods.iter().find(|method| method.id() == run.id);
+        let resolved = self.recipe.resolve(&self.pair, &self.facts)?;
         for run in methods() {
             let Some(method) = found(run) else { continue };
-            let stages = self.recipe.resolve(method, &self.pair, &self.facts)?.stages;
+            let Some(ready) = resolved.method(&method.key()) else {
+                continue;
+            };
             if !run.loss_final.is_finite() {
                 notes.push(format!("{} diverged and is in no law.", run.id));
-            } else if let Some(point) = self.point(run, method, &stages) {
+            } else if let Some(point) = self.point(run, method, &ready.stages) {
                 runs.push(Run {
                     point,
                     loss: run.loss_final,

@@ -49,12 +49,11 @@ impl Goal {
 }
 
 /// What training the large model from scratch costs by the recipe: the budget where nobody gives one.
-pub(super) fn of_scratch(recipe: &Recipe, pair: &Pair, facts: &DataFacts) -> Goal {
+pub(super) fn of_scratch(recipe: &Recipe, pair: &Pair) -> Goal {
     let rates = super::no_rates();
     let pricing = Pricing {
         recipe,
         pair,
-        facts,
         rates: &rates,
     };
     Goal::Budget {
@@ -69,7 +68,7 @@ pub(super) fn of_scratch(recipe: &Recipe, pair: &Pair, facts: &DataFacts) -> Goa
 pub fn of_recipe(recipe: &Recipe) -> Result<f64, Failure> {
     let facts = DataFacts::expected(recipe);
     let pair = recipe.pair(&facts)?;
-    match of_scratch(recipe, &pair, &facts) {
+    match of_scratch(recipe, &pair) {
         Goal::Budget { flops } => Ok(flops),
         Goal::Loss { .. } => Err(Failure::fault("scratch has no price")),
     }

@@ -198,7 +198,7 @@ pub fn propose(question: &Question<'_>, terms: Terms) -> Result<RoutePlan, Failu
     check_evidence(evidence, &pair)?;
     let goal = match goal {
         Some(goal) => goal,
-        None => goal::of_scratch(recipe, &pair, &facts),
+        None => goal::of_scratch(recipe, &pair),
     };
     let (mut routes, mut refused, mut smallest) = (Vec::new(), Vec::new(), f64::INFINITY);
     for (i, recipe) in recipes.iter().enumerate() {
@@ -206,7 +206,6 @@ pub fn propose(question: &Question<'_>, terms: Terms) -> Result<RoutePlan, Failu
         let pricing = Pricing {
             recipe,
             pair: &pair,
-            facts: &facts,
             rates: &terms.rates,
         };
         let chooser = Chooser::new(&pricing, evidence, goal)?;

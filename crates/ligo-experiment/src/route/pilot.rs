@@ -105,7 +105,6 @@ fn longest(recipe: &Recipe, flops: f64) -> Result<f64, Failure> {
     let pricing = Pricing {
         recipe,
         pair: &pair,
-        facts: &facts,
         rates: &rates,
     };
     let step = |config, train: &TrainConfig| pricing.step_flops(config, train);

@@ -115,6 +115,26 @@ fn without_a_measurement_there_is_a_price_and_a_rule_and_no_loss() {
 }
 
 #[test]
+fn a_route_pays_for_the_operator_as_its_method_learns_it() {
+    let bill = |learn: &str| {
+        let recipe = load(&[&format!("methods=[{{name=\"scratch\"}},{{name=\"ligo\"{learn}}}]")]);
+        let plan = propose(&ask(&recipe, None, None), terms()).unwrap();
+        let Goal::Budget { flops } = plan.goal else {
+            panic!("{:?}", plan.goal)
+        };
+        let route = of(&plan, "ligo");
+        assert!((route.bill.cost.flops.exact / flops - 1.0).abs() < 0.01, "{route:?}");
+        route.steps
+    };
+    let steps = load(&[]).operator.train.steps;
+    let longer = format!(",learn={{steps={}}}", 3 * steps);
+    assert!(
+        bill(&longer) < bill(""),
+        "three times the learning leaves as many steps to train"
+    );
+}
+
+#[test]
 fn a_budget_goes_to_the_lowest_loss_and_a_loss_to_the_lowest_price() {
     let recipe = load(&[]);
     let measured = evidence(&recipe, &[("stackbert", 0.7), (ONE_SCHEDULE, 0.95)]);

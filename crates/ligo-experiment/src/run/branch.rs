@@ -9,7 +9,7 @@ use ligo_train::{Branch, TrainConfig, find_branch};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::training::identity;
+use super::stage::identity;
 use crate::sealed::{self, Note};
 use crate::{Failure, Listener};
 

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use super::dataset::Dataset;
 use super::{Small, small};
 use crate::Failure;
-use crate::recipe::{Method, MethodSection, Pair, Recipe};
+use crate::recipe::{Method, Pair, Recipe, Resolved, RunKey};
 
-/// A run's folder with its recipe, its data and its pair of models.
+/// A run's folder with its recipe, its data and its pair of models, and every run that may come into it.
 pub struct RunFolder<'a> {
-    /// The resolved recipe.
+    /// The recipe.
     pub recipe: &'a Recipe,
     /// Where it is.
     pub path: &'a Path,
@@ -17,16 +17,20 @@ pub struct RunFolder<'a> {
     pub dataset: &'a Dataset,
     /// The models.
     pub pair: Pair,
+    /// Its methods for these data. What they say was looked at when the folder was opened; from then on only results may be missing.
+    pub resolved: Resolved,
 }
 
 impl<'a> RunFolder<'a> {
     /// A folder whose data are ready.
     ///
     /// # Errors
-    /// The models do not fit the data.
+    /// The models do not fit the data, or a method cannot do what it says with them: all faults of all methods.
     pub fn new(recipe: &'a Recipe, path: &'a Path, dataset: &'a Dataset) -> Result<Self, Failure> {
-        let pair = recipe.pair(&dataset.facts(&recipe.data))?;
+        let facts = dataset.facts(&recipe.data);
+        let pair = recipe.pair(&facts)?;
         Ok(Self {
+            resolved: recipe.resolve(&pair, &facts)?,
             recipe,
             path,
             dataset,
@@ -42,17 +46,26 @@ impl<'a> RunFolder<'a> {
         small::read(self.recipe, &self.pair.small, self.path, self.dataset)
     }
 
-    /// A method for these data.
+    /// The trial of a search that has this key.
     ///
     /// # Errors
-    /// A setting does not fit them.
-    pub fn method(&self, method: &MethodSection) -> Result<Method, Failure> {
-        let facts = self.dataset.facts(&self.recipe.data);
-        Ok(self.recipe.resolve(method, &self.pair, &facts)?)
+    /// The recipe has no such search, which is a fault of this program.
+    pub(super) fn trial(&self, key: &RunKey) -> Result<&Method, Failure> {
+        let all = self.resolved.trials(&RunKey {
+            tried: None,
+            ..key.clone()
+        });
+        let mut found = all.iter().filter(|trial| trial.key == *key);
+        found.next().ok_or_else(|| unknown(key))
     }
 
     /// A folder inside.
     pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path.join(name)
     }
+}
+
+/// Every run of a recipe was resolved with it.
+pub(super) fn unknown(key: &RunKey) -> Failure {
+    Failure::fault(format!("{key} is no run of this recipe"))
 }

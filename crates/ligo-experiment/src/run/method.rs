@@ -4,25 +4,23 @@ use std::path::{Path, PathBuf};
 
 use ligo_arch::ModelConfig;
 use ligo_checkpoint::Card;
-use ligo_cost::{Cost, format};
+use ligo_cost::Cost;
 use ligo_growth::stream::{GrowOptions, grow_directory};
 use ligo_growth::{LigoOperator, OperatorInfo, OperatorSpec};
 use ligo_pretrained::Source;
 use ligo_pretrained::{Beside, open_model};
-use ligo_train::{OperatorObjective, ParamInfo, TrainConfig};
+use ligo_train::ParamInfo;
 use serde_json::json;
 
 use super::Session;
 use super::dataset::Dataset;
-use super::outcome::{RESULT_JSON, read_result, save_result};
-use super::ranks;
+use super::learning::Learning;
 use super::revisions::{self, Part};
-use super::task::Task;
-use super::training::{Extras, Start, Steps, Training};
+use super::training::Training;
+use super::training_run::{Extras, Start, TrainingRun};
 use super::{Small, moments, stage};
-use crate::recipe::{DataSection, KeepMoments, Method, Recipe, RunKey, Stage, seeded};
-use crate::stop;
-use crate::{Failure, cost};
+use crate::recipe::{KeepMoments, Method, Recipe, RunKey, Stage, seeded};
+use crate::{Failure, stop};
 
 /// The folder of a method inside the run's own.
 pub fn folder_of(key: &RunKey) -> String {
@@ -177,17 +175,13 @@ impl Growing<'_> {
             true => Vec::new(),
             false => open_own(&start_dir)?.optional,
         };
-        let (_, fingerprint) = session.train(Training {
+        let run = TrainingRun {
             label,
             folder,
             config: &model,
-            start: &mut || self.start(operator, &start_dir),
             train: &train,
             dataset: self.dataset,
             data: &self.recipe.data,
-            upstream: self.upstream(grown.clone(), spent),
-            optional: &optional,
-            card: self.card(&format!("large model by {label}"), &operator.spec),
             extras: Extras {
                 teacher: teacher.as_ref(),
                 side_files: Some(&start_dir),
@@ -204,6 +198,13 @@ impl Growing<'_> {
                             .has_longer(&self.method.key)
                     }),
             },
+        };
+        let (_, fingerprint) = session.train(Training {
+            run,
+            start: &mut || self.start(operator, &start_dir),
+            upstream: self.upstream(grown.clone(), spent),
+            optional: &optional,
+            card: self.card(&format!("large model by {label}"), &operator.spec),
         })?;
         Ok(fingerprint)
     }
@@ -290,23 +291,29 @@ impl Growing<'_> {
             });
         };
         let small = &before.config;
+        let train = seeded(&self.method.learn, seed.wrapping_add(LEARN_SEED));
         let learning = Learning {
-            label,
-            folder: self.folder.join("learn"),
-            operator_dir: dir.clone(),
-            spec: spec.clone(),
-            operator: LigoOperator::new(&small.table(), &large.table(), config, self.method.seed)?,
+            run: TrainingRun {
+                label: &label,
+                folder: &self.folder.join("learn"),
+                config: large,
+                train: &train,
+                dataset: self.dataset,
+                data: &self.recipe.data,
+                extras: Extras::default(),
+            },
+            operator_dir: &dir,
+            spec,
+            operator: LigoOperator::new(&small.table(), &large.table(), config, seed)?,
             small_dir: &before.dir,
             small,
-            large,
-            train: seeded(&self.method.learn, seed.wrapping_add(LEARN_SEED)),
-            data: &self.recipe.data,
             upstream,
         };
+        let fingerprint = learning.run(session)?;
         Ok(Operator {
             spec: spec.clone(),
             dir,
-            fingerprint: learning.run(self.dataset, session)?,
+            fingerprint,
         })
     }
 
@@ -354,107 +361,3 @@ impl Growing<'_> {
 
 /// The operator sees other batches than the training that follows.
 const LEARN_SEED: u64 = 0x4c69_474f;
-
-/// Learning an operator as a stage.
-pub struct Learning<'a> {
-    /// For messages.
-    pub label: String,
-    /// Metrics and checkpoints.
-    pub folder: PathBuf,
-    /// Where the operator is written.
-    pub operator_dir: PathBuf,
-    /// The operator's description.
-    pub spec: OperatorSpec,
-    /// The operator.
-    pub operator: LigoOperator,
-    /// The small model's directory.
-    pub small_dir: &'a Path,
-    /// The small model.
-    pub small: &'a ModelConfig,
-    /// The large model.
-    pub large: &'a ModelConfig,
-    /// How it is learned.
-    pub train: TrainConfig,
-    /// How tokens become samples.
-    pub data: &'a DataSection,
-    /// What else decides the outcome.
-    pub upstream: serde_json::Value,
-}
-
-impl Learning<'_> {
-    /// Learns the operator and writes it; returns the fingerprint of the outcome.
-    ///
-    /// # Errors
-    /// Whatever training ends with.
-    pub fn run(self, dataset: &Dataset, session: &Session) -> Result<String, Failure> {
-        let inputs = json!({"train": self.train.deciding(), "data": self.data, "upstream": self.upstream, stage::KERNELS: session.kernels});
-        let inputs = revisions::noted(inputs, &revisions::of_learning(self.large.task()));
-        let folder = self.folder.clone();
-        let label = self.label.clone();
-        // The operator lies beside the folder.
-        let operator = self.operator_dir.file_name().unwrap_or_default();
-        let operator = format!("../{}", operator.to_string_lossy());
-        let outputs = [RESULT_JSON, &operator];
-        session.check_same_run(&folder, &self.train, &inputs)?;
-        let print = session.stage(&label, &folder, &inputs, &outputs, || {
-            self.learn(dataset, session, &inputs)
-        })?;
-        let result = read_result(&folder)?;
-        session.listener.say(&format!(
-            "{label}: loss {:.3} → {:.3} in {} steps, {}",
-            result.curve.first().map_or(f64::NAN, |p| p.loss),
-            result.final_loss().unwrap_or(f64::NAN),
-            result.steps,
-            format::seconds(result.cost.seconds),
-        ));
-        Ok(print)
-    }
-
-    fn learn(self, dataset: &Dataset, session: &Session, inputs: &serde_json::Value) -> Result<(), Failure> {
-        let mut source = open_model(self.small_dir)?.at(self.small)?;
-        let learned = self.operator.num_parameters();
-        let config = self.operator.config().clone();
-        let pair = (self.small, self.large);
-        let memory = crate::plan::learning_memory(pair, &self.operator, &self.train, self.data);
-        session.check_memory(&self.label, &memory)?;
-        let task = Task::Learn {
-            small_dir: ranks::whole(self.small_dir)?,
-            small: self.small.to_json(),
-            operator: Box::new(config.clone()),
-            seed: self.operator.seed(),
-        };
-        let objective = OperatorObjective::new(self.operator, self.large, &mut source.dir, &session.device)?;
-        let start = objective.start(&session.device)?;
-        let dims = |config| cost::dims(config, self.data.seq_len, self.data.mask_probability);
-        let (small, large) = (dims(self.small), dims(self.large));
-        let step = cost::learn_step((self.small, &small), (self.large, &large), &self.train, &config);
-        let cost = cost::LearningCost::new(large, step, &self.train);
-        let (store, result) = session.steps(Steps {
-            label: &self.label,
-            folder: &self.folder,
-            objective: &objective,
-            task,
-            config: self.large,
-            start: start.into(),
-            train: &self.train,
-            dataset,
-            data: self.data,
-            cost: Box::new(cost),
-            extras: Extras::default(),
-            inputs,
-        })?;
-        let training = json!({
-            "learned_parameters": learned,
-            "steps": result.steps,
-            "seconds": result.cost.seconds,
-            "flops_exact": result.cost.flops.exact,
-            "flops_electra": result.cost.flops.electra,
-            "validation_loss_before": result.curve.first().map(|p| p.loss),
-            "validation_loss_after": result.final_loss(),
-            "train": self.train,
-        });
-        let info = OperatorInfo::new(self.spec, self.small, self.large, training);
-        ligo_growth::save_operator(&self.operator_dir, &objective.map(&store), info)?;
-        save_result(&self.folder, &result)
-    }
-}

@@ -10,6 +10,7 @@ mod guard;
 pub mod images;
 pub(crate) mod inputs;
 pub(crate) mod jobs;
+mod learning;
 mod leftovers;
 mod method;
 mod moments;
@@ -34,10 +35,12 @@ mod share;
 mod show;
 mod small;
 pub mod stage;
+mod steps;
 mod sweep;
 mod task;
 pub mod text;
 mod training;
+mod training_run;
 mod trunk;
 mod units;
 
@@ -45,14 +48,15 @@ pub use compare::compare;
 pub use dataset::Dataset;
 pub use folder::RunFolder;
 pub use jobs::{Workers, Workforce};
+pub use learning::Learning;
 pub use leftovers::claim;
-pub use method::Learning;
 pub use record::RECIPE_TOML;
 pub use session::Session;
 pub use share::Share;
 pub use show::show;
 pub use small::{FOLDER as SMALL, Small};
-pub use training::{Extras, Start, Training};
+pub use training::Training;
+pub use training_run::{Extras, Start, TrainingRun};
 pub use units::{Failed, Runner, Unit, units};
 
 /// What a [fault](ligo_checkpoint::Card::fault) of a given model's card costs, for people.

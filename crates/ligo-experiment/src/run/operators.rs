@@ -22,11 +22,11 @@ impl RunFolder<'_> {
     /// # Errors
     /// An operator is damaged.
     pub fn operators(&self, method: &MethodSection, label: &str) -> Result<Vec<OperatorSummary>, Failure> {
-        let (resolved, folder) = self.resolve(method)?;
+        let (ready, folder) = self.place(method)?;
         let mut operators = Vec::new();
-        for (i, stage) in resolved.stages.iter().enumerate() {
+        for (i, stage) in ready.stages.iter().enumerate() {
             let mut title = format!("{label}, seed {}", self.recipe.seed_of(method));
-            if resolved.stages.len() > 1 {
+            if ready.stages.len() > 1 {
                 title += &format!(", stage {}", i + 1);
             }
             operators.extend(read(

@@ -15,8 +15,8 @@ use serde_json::Value;
 
 use super::dataset::{Baselines, Content, Dataset, Images, Tokens};
 use super::stage::KERNELS;
+use super::stage::identity;
 use super::task::Task;
-use super::training::identity;
 use crate::Failure;
 use crate::recipe::{DataSection, Fault, MethodSection, Recipe};
 use crate::stop::STOP;

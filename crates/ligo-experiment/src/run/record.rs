@@ -12,7 +12,7 @@ use crate::files::write_whole;
 use crate::recipe::{self, MethodSection, ModelSection, OperatorSection, Recipe, SearchSection, SweepSection};
 use crate::{Failure, Listener};
 
-/// The resolved recipe in a run's folder.
+/// The recipe in a run's folder, every default in it.
 pub const RECIPE_TOML: &str = "recipe.toml";
 
 /// What tells of a run as a whole, and is made anew when a folder is taken for another one.
@@ -134,10 +134,10 @@ pub fn settle(run: &RunFolder<'_>, recipe: &Recipe) -> Result<Recipe, Failure> {
         return Ok(settled);
     }
     let holds = |method: &MethodSection| {
-        let Ok((resolved, folder)) = run.resolve(method) else {
+        let Ok((ready, folder)) = run.place(method) else {
             return Ok(false);
         };
-        Ok::<_, Failure>(search::has_diverged(&folder) || run.holds(&resolved, &folder, &small)?)
+        Ok::<_, Failure>(search::has_diverged(&folder) || run.holds(ready, &folder, &small)?)
     };
     let mut kept = Vec::new();
     for method in settled.methods {

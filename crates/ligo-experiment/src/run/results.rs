@@ -104,7 +104,7 @@ impl RunFolder<'_> {
     /// A result is damaged.
     pub fn run_of(&self, method: &MethodSection) -> Result<Option<Run>, Failure> {
         // Where something that it depends on is missing, it cannot have run.
-        let Ok((resolved, folder)) = self.resolve(method) else {
+        let Ok((ready, folder)) = self.place(method) else {
             return Ok(None);
         };
         if stage::complete(&folder).is_none() {
@@ -114,7 +114,7 @@ impl RunFolder<'_> {
             key: method.key(),
             name: method.name.clone(),
             label: self.recipe.label_of(method),
-            ..self.read(&resolved, &folder)?
+            ..self.read(ready, &folder)?
         }))
     }
 
@@ -133,7 +133,7 @@ impl RunFolder<'_> {
         let mut whole: Option<TrainResult> = None;
         let mut named = Vec::new();
         let mut common: Option<Shared> = None;
-        for stage in stages {
+        for stage in stages.iter() {
             let folder = stage_folder(folder, stage);
             if stage.operator.is_learned() {
                 let learn = read_result(&folder.join("learn"))?;

@@ -124,12 +124,11 @@ impl<'a> Other<'a> {
                 let from = self.path.join(small::FOLDER);
                 return is_whole(&from).then(|| (from, run.join(small::FOLDER)));
             }
-            Work::Trial(trial) => (run.method(trial).ok()?, run.join(search::folder_of(trial))),
-            Work::Method(method) => run.resolve(method).ok()?,
+            Work::Trial(key) => (run.trial(key).ok()?, run.join(search::folder_of(key))),
+            Work::Method(method) => run.place(method).ok()?,
         };
         let small = run.small().unwrap_or_else(|_| Small::not_yet(&run.pair.small));
-        let is_same =
-            |folder: &&PathBuf| method::run(run.recipe, &method, folder, run.dataset, &small, looking).is_ok();
+        let is_same = |folder: &&PathBuf| method::run(run.recipe, method, folder, run.dataset, &small, looking).is_ok();
         Some((self.runs.iter().find(is_same)?.clone(), to))
     }
 

@@ -9,7 +9,11 @@ use ligo_device::power;
 use ligo_train::TrainConfig;
 
 use super::outcome::MODEL;
+use super::training_run::Extras;
 use crate::{Failure, Listener};
+
+/// The folder of the state that runs of other lengths go on from, inside the run's own.
+const BRANCH: &str = "branch";
 
 /// The settings that lower what a step keeps in memory.
 pub const LESS_MEMORY: &str = "lower batch_size (and raise accumulation by as much, which leaves the step as it is) or data.seq_len: \
@@ -71,22 +75,14 @@ pub fn check_disk(
     folder: &Path,
     parameters: usize,
     train: &TrainConfig,
-    writes_model: bool,
+    extras: Extras<'_>,
 ) -> Result<(), Failure> {
-    let weights = 4 * parameters as u64;
-    // Muon keeps one number of a matrix, which is room to spare.
-    let averaged = train.average.map_or(0, |average| average.kept()) as u64;
-    let moments = train.optimizer.numbers_kept(0.0) as u64 + averaged;
-    let saves = match train.checkpoint_every {
-        0 => 1,
-        every => train.steps / every + 1,
-    };
-    // A new checkpoint is whole before the oldest one is removed.
-    let kept = saves.min(train.keep_checkpoints as u64 + 1);
-    let checkpoints = weights.saturating_mul(1 + moments).saturating_mul(kept);
-    let model = if writes_model { weights } else { 0 };
-    let there = bytes_of(&folder.join("checkpoints")) + bytes_of(&folder.join(MODEL));
-    let needed = checkpoints.saturating_add(model).saturating_sub(there);
+    let kept = checkpoints(train);
+    let there: u64 = ["checkpoints", BRANCH, MODEL]
+        .map(|name| bytes_of(&folder.join(name)))
+        .iter()
+        .sum();
+    let needed = saved(parameters, train, extras).saturating_sub(there);
     require_free_space(folder, needed).map_err(|error| match error {
         ligo_checkpoint::Error::NoSpace { .. } => Failure::other(
             format!("{label}: no room for its {kept} checkpoints and its model: {error}"),
@@ -94,6 +90,28 @@ pub fn check_disk(
         ),
         other => other.into(),
     })
+}
+
+/// Bytes of all that a run keeps at once.
+fn saved(parameters: usize, train: &TrainConfig, extras: Extras<'_>) -> u64 {
+    let weights = 4 * parameters as u64;
+    // Muon keeps one number of a matrix, which is room to spare.
+    let averaged = train.average.map_or(0, |average| average.kept()) as u64;
+    let moments = train.optimizer.numbers_kept(0.0) as u64 + averaged;
+    // The state that runs of other lengths go on from stays beside the checkpoints.
+    let states = checkpoints(train) + u64::from(extras.branch_at.is_some());
+    let model = if extras.writes_model() { weights } else { 0 };
+    let states = weights.saturating_mul(1 + moments).saturating_mul(states);
+    states.saturating_add(model)
+}
+
+/// How many checkpoints there are at most at one time: a new one is whole before the oldest one is removed.
+fn checkpoints(train: &TrainConfig) -> u64 {
+    let saves = match train.checkpoint_every {
+        0 => 1,
+        every => train.steps / every + 1,
+    };
+    saves.min(train.keep_checkpoints as u64 + 1)
 }
 
 fn bytes_of(folder: &Path) -> u64 {
@@ -148,11 +166,24 @@ mod tests {
     fn a_run_that_could_not_be_saved_is_refused_before_it_begins() {
         let folder = tempfile::tempdir().unwrap();
         let train = TrainConfig::default();
-        check_disk("small", folder.path(), 10_000, &train, true).unwrap();
-        let refused = check_disk("small", folder.path(), usize::MAX / 16, &train, true).unwrap_err();
+        let plain = Extras::default();
+        check_disk("small", folder.path(), 10_000, &train, plain).unwrap();
+        let refused = check_disk("small", folder.path(), usize::MAX / 16, &train, plain).unwrap_err();
         assert!(
             refused.to_string().starts_with("small: no room for its 3 checkpoints"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn a_branch_is_a_state_more() {
+        let train = TrainConfig::default();
+        let plain = Extras::default();
+        let branching = Extras {
+            branch_at: Some(5),
+            ..plain
+        };
+        let state = 4 * 1_000 * 3;
+        assert_eq!(saved(1_000, &train, branching), saved(1_000, &train, plain) + state);
     }
 }

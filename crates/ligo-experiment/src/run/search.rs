@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use ligo_cost::Cost;
 use ligo_report::summary::{self, Search};
 
+use super::folder::unknown;
 use super::{RunFolder, stage};
 use crate::Failure;
 use crate::files::write_whole;
@@ -14,8 +15,8 @@ use crate::recipe::{Method, MethodSection, RunKey, Tried};
 const DIVERGED: &str = "diverged.txt";
 
 /// The folder of a trial inside the run's own.
-pub fn folder_of(trial: &MethodSection) -> String {
-    format!("search/{}", trial.id())
+pub fn folder_of(trial: &RunKey) -> String {
+    format!("search/{trial}")
 }
 
 /// Whether a run ended because its loss was no number.
@@ -48,12 +49,12 @@ impl RunFolder<'_> {
     /// A result is damaged.
     pub fn search(&self, key: &RunKey) -> Result<Search, Failure> {
         let mut trials = Vec::new();
-        for (tried, trial) in self.recipe.search.tried().into_iter().zip(self.recipe.trials(key)) {
-            let folder = self.join(folder_of(&trial));
+        for (tried, trial) in self.recipe.search.tried().into_iter().zip(self.resolved.trials(key)) {
+            let folder = self.join(folder_of(&trial.key));
             let (loss, cost) = if has_diverged(&folder) {
                 (f64::NAN, Cost::default())
             } else if stage::complete(&folder).is_some() {
-                let run = self.read(&self.method(&trial)?, &folder)?;
+                let run = self.read(trial, &folder)?;
                 (run.final_loss(), run.whole())
             } else {
                 continue;
@@ -80,42 +81,35 @@ impl RunFolder<'_> {
         })
     }
 
-    /// A method as it is run, and where.
-    ///
-    /// # Errors
-    /// As [`RunFolder::place`].
-    pub fn resolve(&self, method: &MethodSection) -> Result<(Method, PathBuf), Failure> {
-        let (settings, folder) = self.place(method)?;
-        Ok((self.method(&settings)?, folder))
-    }
-
-    /// The settings that a method is run with, and where: with the rate that its search found, in the trial's own folder if that was this run, and with the
-    /// settings of the sweep's best variant if it is to have those.
+    /// A method as it is run, and where: with the rate that its search found, in the trial's own folder if that was this run, and with the settings of the
+    /// sweep's best variant if it is to have those.
     ///
     /// # Errors
     /// What it depends on is not complete, or ended without a number.
-    pub fn place(&self, method: &MethodSection) -> Result<(MethodSection, PathBuf), Failure> {
-        let mut resolved = method.clone();
-        if self.recipe.is_best_variant(method) {
-            resolved = self
-                .recipe
-                .with_seed(&self.best_variant()?, self.recipe.seed_of(method));
-        }
+    pub fn place(&self, method: &MethodSection) -> Result<(&Method, PathBuf), Failure> {
+        let key = match self.recipe.is_best_variant(method) {
+            true => {
+                let best = self.best_variant()?;
+                self.recipe.with_seed(best, self.recipe.seed_of(method)).key()
+            }
+            false => method.key(),
+        };
         if self.recipe.search.is_off() {
-            let folder = super::method::folder_of(&resolved.key());
-            return Ok((resolved, self.join(folder)));
+            let ready = self.resolved.method(&key).ok_or_else(|| unknown(&key))?;
+            return Ok((ready, self.join(super::method::folder_of(&key))));
         }
         // Another rate is another run: one that a longer list of rates comes to leaves what ran before as it is.
-        let tried = self.found(&self.recipe.searched_as(method))?;
+        let (number, tried) = self.found(&self.recipe.searched_as(method))?;
         let folder = match self.recipe.trial_of(method, tried) {
-            Some(trial) => folder_of(&trial),
-            None => super::method::folder_of(&resolved.key().trying(tried)),
+            Some(trial) => folder_of(&trial.key()),
+            None => super::method::folder_of(&key.trying(tried)),
         };
-        Ok((resolved.trying(tried), self.join(&folder)))
+        let ready = self.resolved.method_trying(&key, number);
+        Ok((ready.ok_or_else(|| unknown(&key))?, self.join(folder)))
     }
 
-    /// What came out of a search.
-    fn found(&self, key: &RunKey) -> Result<Tried, Failure> {
+    /// What came out of a search, and which of all that was tried it is.
+    fn found(&self, key: &RunKey) -> Result<(usize, Tried), Failure> {
         let search = self.search(key)?;
         let all = self.recipe.search.tried();
         if search.trials.len() < all.len() {
@@ -124,11 +118,11 @@ impl RunFolder<'_> {
                 "the same command as before completes it",
             ));
         }
-        let is_chosen = |tried: &Tried| {
+        let is_chosen = |(_, tried): &(usize, Tried)| {
             let schedule = tried.schedule.map(|kind| kind.name());
             search.chosen == Some(tried.rate) && search.chosen_schedule.as_deref() == schedule
         };
-        all.into_iter().find(is_chosen).ok_or_else(|| {
+        all.into_iter().enumerate().find(is_chosen).ok_or_else(|| {
             Failure::other(
                 format!("{key} diverged at every learning rate of the search"),
                 "lower the rates of search.peak_lr",

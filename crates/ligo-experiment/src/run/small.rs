@@ -14,7 +14,8 @@ use super::branch;
 use super::dataset::Dataset;
 use super::outcome::{MODEL, read_result};
 use super::stage::{self, read_json};
-use super::training::{Extras, Training};
+use super::training::Training;
+use super::training_run::{Extras, TrainingRun};
 use crate::files::write_whole;
 use crate::recipe::{Recipe, seeded};
 use crate::{Failure, identity};
@@ -129,21 +130,24 @@ pub fn prepare(
     )?;
     let annealed = recipe.small.annealed.map(|annealed| annealed.of(&train));
     let run = |label: &str, folder: &Path, train: &TrainConfig, branch_at: Option<u64>| {
-        session.train(Training {
+        let run = TrainingRun {
             label,
             folder,
             config,
-            start: &mut || Ok(start.clone().into()),
             train,
             dataset,
             data: &recipe.data,
-            upstream: json!([dataset.fingerprint, recipe.seed]),
-            optional: &[],
-            card: session.card("the small model", None, "scratch", recipe),
             extras: Extras {
                 branch_at,
                 ..Extras::default()
             },
+        };
+        session.train(Training {
+            run,
+            start: &mut || Ok(start.clone().into()),
+            upstream: json!([dataset.fingerprint, recipe.seed]),
+            optional: &[],
+            card: session.card("the small model", None, "scratch", recipe),
         })
     };
     let branch_at = annealed.as_ref().and_then(TrainConfig::branches_at);

@@ -181,6 +181,24 @@ pub fn unmark(folder: &Path) -> Result<(), Failure> {
     Ok(ligo_metrics::files::sync_folder(folder)?)
 }
 
+/// A hash for each part of a stage's inputs, so that a run which cannot go on says which of them changed. What a run starts from is told
+/// apart by its own parts, where they have names.
+pub(super) fn identity(inputs: &Value) -> Value {
+    let parts = inputs.as_object().into_iter().flatten();
+    let named = parts.flat_map(|(name, part)| match part.as_object() {
+        // The loop compares them itself, and says which setting is another.
+        _ if name == TRAIN => Vec::new(),
+        Some(inner) if name == "upstream" => inner.iter().collect(),
+        _ => vec![(name, part)],
+    });
+    let told = |(name, part): (&String, &Value)| match part {
+        // Short, and people know what it means.
+        Value::String(kernels) if name == KERNELS => (name.clone(), kernels.as_str().into()),
+        part => (name.clone(), Value::from(&fingerprint(part)[..12])),
+    };
+    named.map(told).collect()
+}
+
 /// Which inputs are others than before, for people.
 fn changes(before: &Value, now: &Value) -> String {
     let names = match (before, now) {

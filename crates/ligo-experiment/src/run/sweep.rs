@@ -29,9 +29,9 @@ impl RunFolder<'_> {
     ///
     /// # Errors
     /// A variant has not ended, or all diverged.
-    pub fn best_variant(&self) -> Result<MethodSection, Failure> {
+    pub fn best_variant(&self) -> Result<&MethodSection, Failure> {
         let ranked = self.ranked()?;
-        let missing = self.recipe.variants()?.len() - ranked.len();
+        let missing = self.resolved.variants().len() - ranked.len();
         if missing > 0 {
             return Err(Failure::other(
                 format!("{missing} variants of the sweep are not complete, so the best one is not known"),
@@ -44,8 +44,8 @@ impl RunFolder<'_> {
     }
 
     /// All variants that have ended, the best first: by the saving in FLOPs with the operator charged, then by the final loss.
-    fn ranked(&self) -> Result<Vec<(MethodSection, Variant)>, Failure> {
-        let variants = self.recipe.variants()?;
+    fn ranked(&self) -> Result<Vec<(&MethodSection, Variant)>, Failure> {
+        let variants = self.resolved.variants();
         if variants.is_empty() {
             return Ok(Vec::new());
         }
@@ -56,7 +56,7 @@ impl RunFolder<'_> {
         let scratch = self.run_of(&reference)?;
         let mut ranked = Vec::new();
         for method in variants {
-            let folder = self.place(&method).map(|(_, folder)| folder);
+            let folder = self.place(method).map(|(_, folder)| folder);
             let variant = if folder.is_ok_and(|folder| has_diverged(&folder)) {
                 Variant {
                     id: method.id(),
@@ -64,7 +64,7 @@ impl RunFolder<'_> {
                     loss_final: f64::NAN,
                     ..Variant::default()
                 }
-            } else if let Some(run) = self.run_of(&method)? {
+            } else if let Some(run) = self.run_of(method)? {
                 let saving = measure(&run, scratch.as_ref(), None)?.saving;
                 Variant {
                     id: run.id(),
