@@ -54,7 +54,7 @@ pub fn verdict(summary: &Summary, counter: Counter) -> Verdict {
     };
     let untrusted = !summary.flags.scratch_passed_unigram || !summary.flags.scratch_passed_small;
     Verdict {
-        headline: headline(best, saving, untrusted),
+        headline: sentence(&headline(best, saving, untrusted)),
         details: details(counter, best, saving, group),
         rivals: not_told_apart(summary, counter, &ranked).filter(|_| !is_grave),
         best: Some(group.key.clone()),
@@ -91,6 +91,16 @@ fn headline(best: &str, saving: Estimate, untrusted: bool) -> String {
         }
         _ => format!("{best} reached scratch’s final loss with {percent} fewer FLOPs"),
     }
+}
+
+/// Text as the beginning of a sentence; a first word that is spelled in its own way (`bert2BERT`) stays.
+fn sentence(text: &str) -> String {
+    let first = text.split_whitespace().next().unwrap_or_default();
+    if first.is_empty() || !first.chars().all(|c| c.is_ascii_lowercase()) {
+        return text.to_owned();
+    }
+    let (initial, rest) = text.split_at(1);
+    initial.to_uppercase() + rest
 }
 
 fn details(counter: Counter, best: &str, saving: Estimate, group: &Group) -> Vec<String> {
@@ -233,5 +243,22 @@ pub(crate) fn floor(corpus: &Corpus) -> String {
     match corpus.context_free_loss {
         Some(loss) => format!("context-free loss of {} (unigram {unigram})", format::loss(loss)),
         None => format!("unigram loss of {unigram}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_begins_with_a_capital_and_names_stay_as_they_are_spelled() {
+        for (text, expected) in [
+            ("one schedule is ahead", "One schedule is ahead"),
+            ("bert2BERT is ahead", "bert2BERT is ahead"),
+            ("LiGO is ahead", "LiGO is ahead"),
+            ("", ""),
+        ] {
+            assert_eq!(sentence(text), expected);
+        }
     }
 }

@@ -76,6 +76,10 @@ pub struct TrainConfig {
     pub max_skipped_in_a_row: u64,
     /// What a checkpoint that cannot be written does.
     pub on_failed_save: FailedSavePolicy,
+    /// A factor on the learning rate of the matrices of layers, and with it on their decay. muP divides their rate by how many times wider a model is than
+    /// the one that its rate was found for (Yang et al., arXiv:2203.03466, table 3); tables, gains and biases keep theirs.
+    #[serde(skip_serializing_if = "is_one")]
+    pub matrix_lr_factor: f64,
     /// A factor on the learning rate of what is new in a grown model.
     #[serde(skip_serializing_if = "is_one")]
     pub new_lr_factor: f64,
@@ -134,6 +138,7 @@ impl Default for TrainConfig {
             on_non_finite: NonFinitePolicy::Stop,
             max_skipped_in_a_row: 10,
             on_failed_save: FailedSavePolicy::Stop,
+            matrix_lr_factor: 1.0,
             new_lr_factor: 1.0,
             rewarm_new: None,
             layer_drop: None,
@@ -258,6 +263,7 @@ impl TrainConfig {
         for (field, value) in [
             ("clip_norm", self.clip_norm),
             ("checkpoint_every_seconds", self.checkpoint_every_seconds),
+            ("matrix_lr_factor", self.matrix_lr_factor),
             ("new_lr_factor", self.new_lr_factor),
         ] {
             if !(value.is_finite() && value >= 0.0) {

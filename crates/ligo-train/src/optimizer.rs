@@ -139,16 +139,16 @@ impl Optimizer {
         }
     }
 
-    /// Lets Muon, if that is the rule, update the matrices with these names.
-    pub fn with_matrices(mut self, store: &ParamStore, is_matrix: impl Fn(&str) -> bool) -> Self {
-        if self.config.kind != OptimizerKind::Muon {
-            return self;
-        }
-        for (info, state) in store.infos().iter().zip(&mut self.states) {
-            if let [rows, columns] = *info.shape
-                && is_matrix(&info.name)
-            {
-                *state = State::Muon(Moment::zeros(info, store), [rows, columns]);
+    /// Says which parameters are matrices of layers: Muon, if that is the rule, updates them, and a factor is on their learning rate.
+    pub fn with_matrices(mut self, store: &ParamStore, lr_factor: f64, is_matrix: impl Fn(&str) -> bool) -> Self {
+        for (i, info) in store.infos().iter().enumerate() {
+            let [rows, columns] = *info.shape else { continue };
+            if !is_matrix(&info.name) {
+                continue;
+            }
+            self.lr_multipliers[i] = lr_factor;
+            if self.config.kind == OptimizerKind::Muon {
+                self.states[i] = State::Muon(Moment::zeros(info, store), [rows, columns]);
             }
         }
         self

@@ -88,7 +88,7 @@ impl<'a> Trainer<'a> {
         }
         Ok(Self {
             optimizer: Optimizer::new(config.optimizer, &store)
-                .with_matrices(&store, |name| objective.is_matrix(name))
+                .with_matrices(&store, config.matrix_lr_factor, |name| objective.is_matrix(name))
                 .with_average(config.average),
             end: config.steps,
             config,

@@ -74,6 +74,9 @@ fn refuse(run: &Exported<'_>) -> Result<(), Failure> {
     if train.average.is_some() {
         asked.push("average".into());
     }
+    if train.matrix_lr_factor != 1.0 {
+        asked.push("matrix_lr_factor".into());
+    }
     if train.needs_new_entries() {
         asked.push("rates of their own for new weights".into());
     }

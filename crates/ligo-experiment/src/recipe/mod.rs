@@ -54,4 +54,4 @@ pub use sections::{
 };
 pub use select::{Candidate, SelectSection, Selection};
 pub use shape::{DataFacts, ModelSection, inherit};
-pub use stage::{Stage, StageSchedule, StageSection, seeded, use_small_model};
+pub use stage::{Rates, Stage, StageSchedule, StageSection, seeded, use_small_model};

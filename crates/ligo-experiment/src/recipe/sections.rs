@@ -9,7 +9,7 @@ use ligo_train::{ScheduleKind, TrainConfig};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::{Fault, KeepMoments, ModelSection, RunKey, SelectSection, StageSection, limits};
+use super::{Fault, KeepMoments, ModelSection, Rates, RunKey, SelectSection, StageSection, limits};
 
 /// Everything that decides a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -324,6 +324,9 @@ pub struct MethodSection {
     /// What becomes of the optimizer's state when a model is grown: `true`, `false` or `"reset-new"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_moments: Option<KeepMoments>,
+    /// How the rates of a model's matrices follow its width: `"same"`, or `"mup"`, divided by how many times wider than the small model it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rates: Option<Rates>,
     /// Operators of which the best is taken, instead of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub select: Option<SelectSection>,

@@ -52,6 +52,27 @@ impl StageSchedule {
     }
 }
 
+/// How learning rates follow the width of a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rates {
+    /// They are the same for all models.
+    #[default]
+    Same,
+    /// Those of matrices are for the width of the small model, and fall as a model is wider (Yang et al., arXiv:2203.03466).
+    Mup,
+}
+
+impl Rates {
+    /// The factor on the rates of a model's matrices.
+    pub(super) fn factor(self, small: &ModelConfig, model: &ModelConfig) -> f64 {
+        match self {
+            Self::Same => 1.0,
+            Self::Mup => small.sizes().hidden as f64 / model.sizes().hidden as f64,
+        }
+    }
+}
+
 /// One stretch of a method's training, ready to run.
 #[derive(Clone, Debug)]
 pub struct Stage {

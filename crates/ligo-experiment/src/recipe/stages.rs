@@ -87,6 +87,7 @@ impl Recipe {
             if until.is_some() {
                 train = tau::trunk(&train, whole);
             }
+            train.matrix_lr_factor *= method.rates.unwrap_or_default().factor(&pair.small, &model);
             done += steps;
             let keep_moments = section
                 .keep_moments

@@ -247,7 +247,7 @@ impl Recipe {
 
     /// Whether two entries are one method with different seeds.
     pub(super) fn differ_in_seeds_only(&self, one: &MethodSection, other: &MethodSection) -> bool {
-        let rest = |m: &MethodSection| (m.stages.clone(), m.keep_moments, m.select.clone(), m.tau);
+        let rest = |m: &MethodSection| (m.stages.clone(), m.keep_moments, m.select.clone(), m.tau, m.rates);
         self.same_settings(one, other) && rest(one) == rest(other)
     }
 

@@ -345,6 +345,26 @@ fn stages_that_go_on_with_a_schedule_have_its_rates() {
 }
 
 #[test]
+fn rates_follow_the_width_where_they_are_asked_to() {
+    let recipe = with_methods(
+        "{name=\"one-schedule\", rates=\"mup\"}, {name=\"scratch\", rates=\"mup\", train={matrix_lr_factor=0.5}}, {name=\"stackbert\", rates=\"same\"}",
+    );
+    let pair = recipe.pair(&DataFacts::expected(&recipe)).unwrap();
+    let wider = pair.large.sizes().hidden as f64 / pair.small.sizes().hidden as f64;
+    assert!(wider > 1.0);
+    let factors = |method: usize| -> Vec<f64> {
+        let stages = stages(&recipe, method);
+        stages.iter().map(|stage| stage.train.matrix_lr_factor).collect()
+    };
+    assert_eq!(factors(0), [1.0, 1.0 / wider]);
+    assert_eq!((factors(1), factors(2)), (vec![0.5 / wider], vec![1.0]));
+    assert_eq!(
+        keys(own(&["methods=[{name=\"ligo\", rates=\"fast\"}]"])),
+        ["methods[0].rates"]
+    );
+}
+
+#[test]
 fn a_method_changes_what_its_preset_says() {
     let recipe = with_methods(
         "{name=\"ki\", train={distillation={share=0.1}}, operator={kind=\"stackbert\"}}, {name=\"ligo-moments\", keep_moments=\"reset-new\"}, \

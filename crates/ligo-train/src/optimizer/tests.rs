@@ -158,6 +158,20 @@ fn a_factor_scales_the_learning_rate() {
 }
 
 #[test]
+fn the_rate_of_matrices_has_a_factor_of_its_own() {
+    let run = |lr: f64, factor: f64| {
+        let mut store = two_parameters();
+        // `a` is a matrix; `b` is none, whatever anybody says.
+        let mut optimizer = Optimizer::new(OptimizerConfig::default(), &store).with_matrices(&store, factor, |_| true);
+        optimizer.update(&mut store, vec![flat(&A), flat(&B)], lr, 1.0).unwrap();
+        values(&store)
+    };
+    let (plain, halved, slower) = (run(0.1, 1.0), run(0.1, 0.5), run(0.05, 1.0));
+    assert_eq!((&halved[..4], &halved[4..]), (&slower[..4], &plain[4..]));
+    assert_ne!(halved[..4], plain[..4]);
+}
+
+#[test]
 fn a_factor_on_new_numbers_leaves_every_other_bit_alone() {
     let run = |new: &[bool], new_factor: f64| {
         let mut store = two_parameters();

@@ -94,7 +94,7 @@ fn steps_equal_those_of_pytorch() {
             ..OptimizerConfig::default()
         };
         let mut store = fixture.store();
-        let mut optimizer = Optimizer::new(config, &store).with_matrices(&store, is_matrix);
+        let mut optimizer = Optimizer::new(config, &store).with_matrices(&store, 1.0, is_matrix);
         let schedule = fixture
             .rates
             .iter()
@@ -145,7 +145,7 @@ fn a_step_is_orthogonal_whatever_the_size_of_the_gradient() {
             },
             ..OptimizerConfig::default()
         };
-        let mut optimizer = Optimizer::new(config, &store).with_matrices(&store, |_| true);
+        let mut optimizer = Optimizer::new(config, &store).with_matrices(&store, 1.0, |_| true);
         optimizer
             .update(&mut store, vec![Some(tensor(&gradient))], -1.0, scale)
             .unwrap();
@@ -170,7 +170,7 @@ fn a_step_is_orthogonal_whatever_the_size_of_the_gradient() {
         kind: OptimizerKind::Muon,
         ..OptimizerConfig::default()
     };
-    let mut optimizer = Optimizer::new(config, &store).with_matrices(&store, |_| true);
+    let mut optimizer = Optimizer::new(config, &store).with_matrices(&store, 1.0, |_| true);
     optimizer
         .update(&mut store, vec![Some(tensor(&zeros))], 0.1, 1.0)
         .unwrap();
