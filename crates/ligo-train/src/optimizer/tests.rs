@@ -35,12 +35,15 @@ fn an_epsilon_that_is_none_is_refused() {
 }
 
 fn two_parameters() -> ParamStore {
-    let info = |name: &str, count, decay| ParamInfo {
+    let info = |name: &str, shape: &[usize], decay| ParamInfo {
         name: name.into(),
-        shape: vec![count],
+        shape: shape.to_vec(),
         decay,
     };
-    let params = [(info("a", 4, true), A.to_vec()), (info("b", 2, false), B.to_vec())];
+    let params = [
+        (info("a", &[2, 2], true), A.to_vec()),
+        (info("b", &[2], false), B.to_vec()),
+    ];
     ParamStore::from_values(params, &Device::flex()).unwrap()
 }
 
