@@ -2,12 +2,16 @@
 //!
 //! `cargo run --release -p ligo-benches --bin bert-step` trains one small BERT on both sides with the same weights and inputs. Machines drift
 //! by more than the differences of interest, so the two take turns and the median of the ratios counts.
+//!
+//! `cargo run --release -p ligo-benches --bin scaling` does so with one run on one and two ranks, and with the sum of gradients beside others'.
 
 pub mod bert;
+pub mod counted;
 pub mod growing;
 #[cfg(feature = "wgpu")]
 pub mod launches;
 pub mod peak;
+pub mod scaling;
 pub mod torch;
 
 /// Sizes of the measured model; `pytorch/bert_step.py` receives them as its arguments.

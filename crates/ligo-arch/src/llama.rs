@@ -242,8 +242,20 @@ impl LlamaConfig {
         (self.model_type == "phi3").then(|| phi3::dropout(&self.extra))
     }
 
+    /// The kind of rotation: `default`, `linear`, `dynamic`, `llama3`, `yarn` or `longrope`.
+    pub fn rope_kind(&self) -> &str {
+        self.scaling().map_or("default", RopeParameters::kind)
+    }
+
+    /// The length of the sequences that the model was trained on before its rotation was scaled.
+    pub fn original_positions(&self) -> usize {
+        let within = || self.scaling().and_then(RopeParameters::original_positions);
+        let said = original_positions(&self.extra).or_else(within);
+        said.unwrap_or(self.max_position_embeddings)
+    }
+
     /// What the file says of the rotation.
-    fn scaling(&self) -> Option<&RopeParameters> {
+    pub fn scaling(&self) -> Option<&RopeParameters> {
         rope::said(&self.rope_scaling, &self.rope_parameters)
     }
 

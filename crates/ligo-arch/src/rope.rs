@@ -293,6 +293,12 @@ impl RopeParameters {
         })
     }
 
+    /// The same, where the object says it.
+    pub(crate) fn original_positions(&self) -> Option<usize> {
+        let said = self.extra.get(ORIGINAL).and_then(Value::as_f64);
+        said.map(|positions| positions as usize)
+    }
+
     /// The length of the sequences that the unscaled model was trained on.
     fn original(&self, base: Base) -> Result<f32, Error> {
         let own = || match self.extra.get(ORIGINAL) {

@@ -101,6 +101,10 @@ pub enum Failure {
         #[help]
         help: Option<String>,
     },
+    /// A run that another program cannot go on with.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Export(#[from] crate::export::Refused),
     /// The user asked to stop.
     #[error("stopped as asked")]
     Interrupted,

@@ -1,7 +1,7 @@
 use thiserror::Error;
 
 /// Why a process could not take part in a run of many ranks.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Error {
     /// MPI could not be started.
     #[error("MPI could not be started: {reason}")]
@@ -32,5 +32,27 @@ pub enum Error {
     WithoutMpi {
         /// Processes that were started.
         ranks: usize,
+    },
+    /// A library that is loaded when it is asked for, or a function of it.
+    #[error("{library} cannot be used: {reason}")]
+    Library {
+        /// Its file.
+        library: String,
+        /// What the loader said.
+        reason: String,
+    },
+    /// A call of NCCL or of CUDA's driver.
+    #[error("{call} failed: {reason}")]
+    Call {
+        /// Its name.
+        call: &'static str,
+        /// What the library said.
+        reason: String,
+    },
+    /// Another rank cannot take part.
+    #[error("the ranks cannot meet over NCCL: {reason}")]
+    Others {
+        /// Which, and what it lacks.
+        reason: String,
     },
 }

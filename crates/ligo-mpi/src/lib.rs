@@ -3,6 +3,8 @@
 //! `mpirun` or `srun` starts the processes, connects them and notices when one dies; what is sent is little and all of it blocking. Everything
 //! is behind the feature `mpi`, since building it needs an installation of MPI. [`launched`] tells without one how a process was started.
 //!
+//! Behind the feature `nccl` is `Nccl`, which lets NCCL carry gradients for ranks of any kind. It was written without a GPU and has not been run.
+//!
 //! ```no_run
 //! # #[cfg(feature = "mpi")]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,6 +23,8 @@ mod error;
 mod launch;
 #[cfg(feature = "mpi")]
 mod machines;
+#[cfg(feature = "nccl")]
+mod nccl;
 #[cfg(feature = "mpi")]
 mod watch;
 #[cfg(feature = "mpi")]
@@ -28,5 +32,7 @@ mod world;
 
 pub use error::Error;
 pub use launch::{Launch, check_world, launched, launched_rank};
+#[cfg(feature = "nccl")]
+pub use nccl::{Libraries, Nccl};
 #[cfg(feature = "mpi")]
 pub use world::{Membership, Mpi, Options};

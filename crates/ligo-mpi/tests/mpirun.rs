@@ -12,6 +12,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
+use ligo_checkpoint::{Change, Disk};
 use ligo_mpi::{Mpi, Options};
 use ligo_train::{Collective, Error, TrainConfig};
 use toy::{Toy, Watcher, bits, config, run};
@@ -25,6 +26,13 @@ const PER_MACHINE: &str = "LIGO_TEST_PER_MACHINE";
 /// Whether ranks keep shares of the moments; what they hold then is told by the checkpoint.
 const SHARES: &str = "LIGO_TEST_SHARES";
 
+/// Only compares two ways to sum.
+const SUMS: &str = "LIGO_TEST_SUMS";
+
+/// Faults that are not in the sum of a step.
+const IN_THE_GATHER: &str = "kill in the gather";
+const FULL_DISK: &str = "full disk";
+
 fn settings() -> TrainConfig {
     TrainConfig {
         accumulation: 4,
@@ -33,7 +41,7 @@ fn settings() -> TrainConfig {
     }
 }
 
-/// A rank that has a fault in the sum of step 10, where it is rank 1.
+/// A rank that has a fault in the sum of step 10, or where its name says, if it is rank 1.
 #[derive(Debug)]
 struct Faulty<'a> {
     mpi: &'a Mpi,
@@ -41,6 +49,38 @@ struct Faulty<'a> {
     mark: PathBuf,
     steps: AtomicUsize,
     gathers: AtomicUsize,
+}
+
+impl Faulty<'_> {
+    /// Sums are of gradients alone, one a step, whether all ranks get them or each a share.
+    fn before_sum(&self) -> Result<(), Error> {
+        let step = self.steps.fetch_add(1, Ordering::Relaxed);
+        let fault = self.fault.as_deref();
+        let Some(fault) = fault.filter(|fault| ![IN_THE_GATHER, FULL_DISK].contains(fault)) else {
+            return Ok(());
+        };
+        if (self.rank(), step) != (1, 10) {
+            return Ok(());
+        }
+        // The moment is that of the file.
+        std::fs::write(&self.mark, fault).unwrap();
+        match fault {
+            "panic" => panic!("a fault of the test"),
+            "error" => return Err(Error::NothingToLearn { step: 10 }),
+            "kill" => signal("-KILL"),
+            "stop" => signal("-STOP"),
+            "hang" => {}
+            other => panic!("no such fault: {other}"),
+        }
+        std::thread::sleep(Duration::from_secs(600));
+        Ok(())
+    }
+}
+
+/// Sends this process a signal.
+fn signal(name: &str) {
+    let id = std::process::id().to_string();
+    Command::new("kill").args([name, &id]).status().unwrap();
 }
 
 impl Collective for Faulty<'_> {
@@ -57,38 +97,20 @@ impl Collective for Faulty<'_> {
     }
 
     fn sum(&self, values: &mut Vec<f32>) -> Result<(), Error> {
-        let step = self.steps.fetch_add(1, Ordering::Relaxed);
-        let fault = self.fault.as_deref().filter(|fault| *fault != "kill in the gather");
-        if let Some(fault) = fault.filter(|_| (self.rank(), step) == (1, 10)) {
-            // The moment is that of the file.
-            std::fs::write(&self.mark, fault).unwrap();
-            let signal = |name: &str| {
-                let id = std::process::id().to_string();
-                Command::new("kill").args([name, &id]).status().unwrap();
-                std::thread::sleep(Duration::from_secs(600));
-            };
-            match fault {
-                "panic" => panic!("a fault of the test"),
-                "error" => return Err(Error::NothingToLearn { step: 10 }),
-                "kill" => signal("-KILL"),
-                "stop" => signal("-STOP"),
-                "hang" => std::thread::sleep(Duration::from_secs(600)),
-                other => panic!("no such fault: {other}"),
-            }
-        }
+        self.before_sum()?;
         self.mpi.sum(values)
     }
 
     fn sum_parts(&self, values: Vec<f32>, parts: &[usize]) -> Result<Vec<f32>, Error> {
+        self.before_sum()?;
         self.mpi.sum_parts(values, parts)
     }
 
     fn gather_parts(&self, mine: Vec<f32>, parts: &[usize]) -> Result<Vec<f32>, Error> {
         let gathers = self.gathers.fetch_add(1, Ordering::Relaxed);
-        if self.fault.as_deref() == Some("kill in the gather") && (self.rank(), gathers) == (1, 60) {
+        if self.fault.as_deref() == Some(IN_THE_GATHER) && (self.rank(), gathers) == (1, 60) {
             std::fs::write(&self.mark, "kill").unwrap();
-            let id = std::process::id().to_string();
-            Command::new("kill").args(["-KILL", &id]).status().unwrap();
+            signal("-KILL");
         }
         self.mpi.gather_parts(mine, parts)
     }
@@ -111,6 +133,9 @@ fn rank() {
         ranks_per_machine: number(PER_MACHINE).map(|count| count as usize),
     };
     let (mpi, _membership) = Mpi::join(&options).unwrap();
+    if variable(SUMS).is_some() {
+        return compare_sums(&mpi);
+    }
     let ranks = Faulty {
         mpi: &mpi,
         fault: variable(FAULT),
@@ -127,6 +152,9 @@ fn rank() {
     if variable(SHARES).is_some() {
         trainer = trainer.with_optimizer_sharding();
     }
+    if ranks.fault.as_deref() == Some(FULL_DISK) {
+        trainer = trainer.with_disk(full_disk(&ranks.mark));
+    }
     let mut watcher = Watcher {
         stop_after_step: number(STOP),
         ..Watcher::default()
@@ -142,6 +170,34 @@ fn rank() {
         format!("{:?}", bits(&trainer)),
     )
     .unwrap();
+}
+
+fn compare_sums(mpi: &Mpi) {
+    let rank = mpi.rank() as f32;
+    let mut ours: Vec<f32> = (0..1001_u16)
+        .map(|i| (f32::from(i) + 0.1) * 3.7_f32.powf(rank))
+        .collect();
+    let mut theirs = ours.clone();
+    mpi.sum(&mut ours).unwrap();
+    mpi.all_reduce(&mut theirs).unwrap();
+    let expected = |i: usize| (i as f32 + 0.1) * (1.0 + 3.7 + 3.7 * 3.7);
+    for (i, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
+        assert!((ours - theirs).abs() <= 1e-6 * ours, "{i}: {ours} and {theirs}");
+        assert!((ours - expected(i)).abs() <= 1e-5 * ours, "{i}: {ours}");
+    }
+    println!("rank {}: sums agree", mpi.rank());
+}
+
+/// A disk that has room for the checkpoint of step 7 and not for the next one.
+fn full_disk(mark: &Path) -> Disk {
+    let mark = mark.to_owned();
+    Disk::with_hook(move |change| match change {
+        Change::Write(path, _) if path.to_string_lossy().contains("step-14") => {
+            std::fs::write(&mark, FULL_DISK)?;
+            Err(std::io::ErrorKind::StorageFull.into())
+        }
+        _ => Ok(()),
+    })
 }
 
 fn said(rank: usize, size: usize, updates: u64) -> String {
@@ -250,8 +306,7 @@ fn two_and_four_processes_come_to_the_bits_of_one_over_shared_memory_and_tcp() {
             held(&output, ranks, &dir) == expected,
             "{ranks} ranks {options:?} {per_machine:?}"
         );
-        let state = |dir: PathBuf| std::fs::read(dir.join("checkpoints/step-24/state.safetensors")).unwrap();
-        assert!(state(dir.join("rank-0")) == state(folder.path().join("alone")));
+        assert!(last_state(&dir.join("rank-0")) == last_state(&folder.path().join("alone")));
     }
 }
 
@@ -259,7 +314,6 @@ fn two_and_four_processes_come_to_the_bits_of_one_over_shared_memory_and_tcp() {
 fn processes_that_keep_shares_of_the_moments_write_the_checkpoint_of_one() {
     let folder = tempfile::tempdir().unwrap();
     alone(&folder.path().join("alone"));
-    let state = |dir: PathBuf| std::fs::read(dir.join("checkpoints/step-24/state.safetensors")).unwrap();
     // The second as if there were two machines; the last goes on without shares.
     let ways: [&[(usize, &[(&str, &str)])]; 3] = [
         &[(4, &[(SHARES, "")])],
@@ -278,7 +332,10 @@ fn processes_that_keep_shares_of_the_moments_write_the_checkpoint_of_one() {
             };
             assert!(output.status.success(), "{}", text(&output));
         }
-        assert!(state(dir.join("rank-0")) == state(folder.path().join("alone")), "{i}");
+        assert!(
+            last_state(&dir.join("rank-0")) == last_state(&folder.path().join("alone")),
+            "{i}"
+        );
     }
 }
 
@@ -297,21 +354,33 @@ fn a_run_of_four_processes_goes_on_with_two_and_ends_with_one() {
     assert!(all == alone(&folder.path().join("alone")));
 }
 
+/// The state that a run left after its last step.
+fn last_state(dir: &Path) -> Vec<u8> {
+    std::fs::read(dir.join("checkpoints/step-24/state.safetensors")).unwrap()
+}
+
 /// The run must end soon after the fault, badly, with these words; and the same command must then go on from the checkpoint of step 7.
 fn ends_with(fault: &str, words: &[&str], patience: u64) {
+    for has_shares in [false, true] {
+        // Without shares nothing is gathered.
+        if has_shares || fault != IN_THE_GATHER {
+            ends_so(fault, words, patience, has_shares);
+        }
+    }
+}
+
+fn ends_so(fault: &str, words: &[&str], patience: u64, has_shares: bool) {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join(fault);
     let seconds = patience.to_string();
-    let mut settings = vec![(FAULT, fault), (PATIENCE, &seconds)];
-    if fault == "kill in the gather" {
-        settings.push((SHARES, ""));
-    }
+    let shares: &[(&str, &str)] = if has_shares { &[(SHARES, "")] } else { &[] };
+    let settings = [&[(FAULT, fault), (PATIENCE, &seconds)], shares].concat();
     let Some(output) = mpirun(2, &dir, &[], &settings) else {
         return;
     };
     let since = std::fs::metadata(dir.join("fault")).unwrap().modified().unwrap();
     let took = SystemTime::now().duration_since(since).unwrap();
-    println!("{fault}: ended after {:.2} s", took.as_secs_f64());
+    println!("{fault}, shares {has_shares}: ended after {:.2} s", took.as_secs_f64());
     assert!(!output.status.success(), "{}", text(&output));
     // A fault that MPI sees ends the run within 5 s; one that only patience tells of, soon after that.
     let limit = if patience < 60 { 2 * patience } else { 0 };
@@ -319,8 +388,17 @@ fn ends_with(fault: &str, words: &[&str], patience: u64) {
     for word in words {
         assert!(text(&output).contains(word), "no `{word}` in {}", text(&output));
     }
-    let output = mpirun(2, &dir, &[], &[]).unwrap();
-    assert!(held(&output, 2, &dir) == alone(&folder.path().join("alone")));
+    let of_rank_0 = dir.join("rank-0");
+    assert!(of_rank_0.join("checkpoints/step-7").exists() && !of_rank_0.join("checkpoints/step-14").exists());
+    let output = mpirun(2, &dir, &[], shares).unwrap();
+    let whole = folder.path().join("alone");
+    let alone = alone(&whole);
+    match has_shares {
+        // Each rank holds moments of its own.
+        true => assert!(output.status.success(), "{}", text(&output)),
+        false => assert!(held(&output, 2, &dir) == alone),
+    }
+    assert!(last_state(&of_rank_0) == last_state(&whole));
 }
 
 #[test]
@@ -340,7 +418,12 @@ fn a_rank_that_is_killed_ends_all() {
 
 #[test]
 fn a_rank_that_is_killed_while_weights_are_gathered_ends_all() {
-    ends_with("kill in the gather", &["signal 9"], 60);
+    ends_with(IN_THE_GATHER, &["signal 9"], 60);
+}
+
+#[test]
+fn a_disk_that_is_full_ends_all() {
+    ends_with(FULL_DISK, &["rank 0: ", "step-14"], 60);
 }
 
 #[test]
@@ -355,6 +438,16 @@ fn a_rank_that_hangs_ends_all_after_the_longest_wait() {
         &["rank 1 of 2 has kept the others waiting", "rank 0 ends the run"],
         4,
     );
+}
+
+#[test]
+fn the_sum_of_mpi_is_that_of_ligo_but_for_rounding() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(output) = mpirun(3, folder.path(), &[], &[(SUMS, "")]) else {
+        return;
+    };
+    assert!(output.status.success(), "{}", text(&output));
+    assert_eq!(text(&output).matches("sums agree").count(), 3, "{}", text(&output));
 }
 
 #[test]

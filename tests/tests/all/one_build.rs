@@ -37,6 +37,29 @@ fn development_dependencies_turn_on_no_feature_of_what_the_program_is_built_on()
         !tests.keys().any(|name| name.starts_with("ferrompi ")),
         "MPI is built unasked"
     );
+    // So is NCCL, whose loader comes with other packages as well.
+    let tree = |features: &[&str]| {
+        let output = Command::new(env!("CARGO"))
+            .args([
+                "tree",
+                "-p",
+                "ligo-mpi",
+                "--offline",
+                "--locked",
+                "--depth",
+                "1",
+                "--edges",
+                "normal",
+            ])
+            .args(features)
+            .current_dir(root())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(tree(&["--features", "nccl"]).contains("libloading "));
+    assert!(!tree(&[]).contains("libloading "), "NCCL is built unasked");
     let differing: Vec<String> = program
         .iter()
         .filter(|(package, features)| tests.get(*package) != Some(features))

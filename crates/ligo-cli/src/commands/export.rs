@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use ligo_experiment::Listener;
-use ligo_experiment::export::{Exported, accelerate};
+use ligo_experiment::export::{Exported, accelerate, torchtitan};
 use ligo_experiment::recipe::seeded;
 use ligo_experiment::run::dataset::Content;
 use ligo_train::TrainConfig;
@@ -17,12 +17,14 @@ use crate::{Failure, Ui};
 pub enum Program {
     /// Hugging Face Accelerate, over PyTorch and transformers.
     Accelerate,
+    /// torchtitan, which divides layers among GPUs: Llama and Qwen3 alone.
+    Torchtitan,
 }
 
 /// Arguments of `ligo export`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  ligo export --for accelerate there --init start --tokens corpus --set steps=2000 --set schedule.peak_lr=5e-4\n  PROCESSES=2 CPU=1 there/launch.sh --out runs/there\n\nOptions are those of `ligo train`, and so are order, masks, rates and updates: without dropout the losses are the same but for rounding.\nThe model and the tokens stay where they are."
+    after_help = "Examples:\n  ligo export --for accelerate there --init start --tokens corpus --set steps=2000 --set schedule.peak_lr=5e-4\n  PROCESSES=2 CPU=1 there/launch.sh --out runs/there\n  ligo export --for torchtitan there --init start --tokens corpus --set steps=2000\n  there/launch.sh --dump_folder runs/there --parallelism.tensor_parallel_degree 8\n\nOptions are those of `ligo train`, and so are order, masks, rates and updates: without dropout the losses are the same but for rounding.\nThe model and the tokens stay where they are."
 )]
 pub struct ExportArgs {
     /// Who trains it.
@@ -45,9 +47,8 @@ pub struct ExportArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// Model and data do not fit each other, a setting has no counterpart there, or the directory cannot be written.
+/// Model and data do not fit each other, the model or a setting has no counterpart there, or the directory cannot be written.
 pub fn run(args: &ExportArgs, ui: &Ui) -> Result<(), Failure> {
-    let Program::Accelerate = args.program;
     let train = seeded(&args.data.settings(&TrainConfig::default())?, args.seed);
     train.validate()?;
     let samples = args.data.data();
@@ -58,7 +59,7 @@ pub fn run(args: &ExportArgs, ui: &Ui) -> Result<(), Failure> {
     args.data.check_fit(&source.config, &dataset)?;
     let Content::Text(tokens) = &dataset.content else {
         return Err(Failure::other(
-            "what is written for Accelerate reads tokens, and these are images",
+            "what is written reads tokens, and these are images",
             "train with `ligo train --images`",
         ));
     };
@@ -71,7 +72,10 @@ pub fn run(args: &ExportArgs, ui: &Ui) -> Result<(), Failure> {
         data: &samples,
         tokens: &tokens.train,
     };
-    accelerate(&run, &args.out)?;
+    match args.program {
+        Program::Accelerate => accelerate(&run, &args.out)?,
+        Program::Torchtitan => torchtitan(&run, &args.out)?,
+    }
     ui.result(&format!("start it with {}", args.out.join("launch.sh").display()));
     Ok(())
 }

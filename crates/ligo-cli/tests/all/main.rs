@@ -29,6 +29,7 @@ mod inspect_verify;
 mod kills;
 mod memory_flat;
 mod mpi;
+mod mpi_faults;
 mod one_schedule;
 mod plan;
 mod plan_memory;

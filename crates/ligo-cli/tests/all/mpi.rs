@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::common::{LIGO, Place, assert_says, repository, said};
 
 /// `ligo` with these arguments, on so many ranks; `None` where there is no `mpirun`.
-fn mpirun(place: &Place, ranks: usize, arguments: &[&str]) -> Option<Command> {
+pub(crate) fn mpirun(place: &Place, ranks: usize, arguments: &[&str]) -> Option<Command> {
     let found = Command::new("mpirun")
         .arg("--version")
         .stdout(Stdio::null())
@@ -28,7 +28,7 @@ fn mpirun(place: &Place, ranks: usize, arguments: &[&str]) -> Option<Command> {
     Some(command)
 }
 
-fn on_this_machine(command: &mut Command, place: &Place) {
+pub(crate) fn on_this_machine(command: &mut Command, place: &Place) {
     command.current_dir(place.path("."));
     // Tests run as root in containers, on fewer cores than ranks.
     command.envs([
@@ -43,12 +43,12 @@ fn on_this_machine(command: &mut Command, place: &Place) {
     command.stdin(Stdio::null());
 }
 
-fn with_tokens() -> Place {
+pub(crate) fn with_tokens() -> Place {
     Place::with_tokens(160, [16, 1], [24, 2])
 }
 
 /// Trains a small model on 4 micro-batches a step.
-const TRAIN: [&str; 16] = [
+pub(crate) const TRAIN: [&str; 16] = [
     "train",
     "--model",
     "small.json",
@@ -67,12 +67,12 @@ const TRAIN: [&str; 16] = [
     "--out",
 ];
 
-fn to<'a>(arguments: &[&'a str], out: &'a str) -> Vec<&'a str> {
+pub(crate) fn to<'a>(arguments: &[&'a str], out: &'a str) -> Vec<&'a str> {
     [arguments, &[out]].concat()
 }
 
 /// Steps, losses and norms, as bits.
-fn numbers(run: &Path) -> Vec<(u64, u64, u64)> {
+pub(crate) fn numbers(run: &Path) -> Vec<(u64, u64, u64)> {
     let numbers = |record: Record| match record {
         Record::Train(r) => Some((r.step, r.loss.to_bits(), r.grad_norm.to_bits())),
         Record::Eval(r) => Some((r.step, r.loss.to_bits(), 0)),
@@ -82,11 +82,11 @@ fn numbers(run: &Path) -> Vec<(u64, u64, u64)> {
     records.into_iter().filter_map(numbers).collect()
 }
 
-fn weights(model: &Path) -> Vec<u8> {
+pub(crate) fn weights(model: &Path) -> Vec<u8> {
     std::fs::read(model.join("model.safetensors")).unwrap()
 }
 
-fn ended_well(output: &Output) -> String {
+pub(crate) fn ended_well(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(0), "{}", said(output));
     said(output)
 }

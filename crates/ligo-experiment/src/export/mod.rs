@@ -1,5 +1,8 @@
 //! Handing a model over to another program that trains it further, with the same tokens, masks, schedule and update rule.
 
+mod refused;
+mod torchtitan;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -13,8 +16,12 @@ use crate::Failure;
 use crate::json::pretty;
 use crate::recipe::DataSection;
 
-const TRAIN_PY: &str = include_str!("train.py");
-const LAUNCH_SH: &str = include_str!("launch.sh");
+pub use refused::Refused;
+pub use torchtitan::torchtitan;
+
+/// Batches as `ligo train` makes them, for both programs.
+const TOKENS_PY: (&str, &str) = ("tokens.py", include_str!("tokens.py"));
+const LAUNCH: &str = "launch.sh";
 /// Settings that the script reads.
 const SETTINGS: &str = "ligo.json";
 /// The learning rate of each step, as little-endian doubles.
@@ -39,17 +46,37 @@ pub struct Exported<'a> {
 /// Writes a directory with a script for Hugging Face Accelerate that does the run: `train.py`, how it is started, and its settings.
 ///
 /// # Errors
-/// The run asks for something that the script cannot do; the directory cannot be written.
+/// The run asks for something that the script cannot do ([`Refused`]); the directory cannot be written.
 pub fn accelerate(run: &Exported<'_>, out: &Path) -> Result<(), Failure> {
-    refuse(run)?;
+    check(run, "Accelerate")?;
+    let mut settings = settings(run)?;
+    let table = run.config.table();
+    let decay: BTreeMap<String, bool> = table
+        .params()
+        .map(|param| (param.name.clone(), param.spec.role.decays()))
+        .collect();
+    settings["decay"] = json!(decay);
+    if run.config.task() == Task::MaskedLm {
+        settings["masking"] = masking(run);
+    }
+    let files = [
+        ("train.py", include_str!("accelerate/train.py")),
+        (LAUNCH, include_str!("accelerate/launch.sh")),
+    ];
+    write(run, &settings, &files, out)
+}
+
+/// Writes settings, rates and scripts, and makes the one executable that starts them.
+fn write(run: &Exported<'_>, settings: &Value, scripts: &[(&str, &str)], out: &Path) -> Result<(), Failure> {
     let dir = AtomicDir::begin(out)?;
-    dir.write(SETTINGS, pretty(&settings(run)?)?.as_bytes())?;
+    dir.write(SETTINGS, pretty(settings)?.as_bytes())?;
     let rates = (0..run.train.steps).flat_map(|step| run.train.lr(step).to_le_bytes());
     dir.write(RATES, &rates.collect::<Vec<u8>>())?;
-    dir.write("train.py", TRAIN_PY.as_bytes())?;
-    dir.write("launch.sh", LAUNCH_SH.as_bytes())?;
+    for (name, text) in scripts.iter().chain([&TOKENS_PY]) {
+        dir.write(name, text.as_bytes())?;
+    }
     dir.commit()?;
-    let launch = out.join("launch.sh");
+    let launch = out.join(LAUNCH);
     make_executable(&launch).map_err(Failure::io("make executable", &launch))
 }
 
@@ -64,8 +91,8 @@ fn make_executable(_: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What the script has no counterpart of.
-fn refuse(run: &Exported<'_>) -> Result<(), Failure> {
+/// Refuses what the scripts have no counterpart of.
+fn check(run: &Exported<'_>, program: &'static str) -> Result<(), Refused> {
     let train = run.train;
     let mut asked: Vec<String> = train.special_passes().into_iter().map(str::to_owned).collect();
     if train.optimizer.kind != OptimizerKind::Adamw {
@@ -89,28 +116,17 @@ fn refuse(run: &Exported<'_>) -> Result<(), Failure> {
     if asked.is_empty() {
         return Ok(());
     }
-    Err(Failure::other(
-        format!("what is written for Accelerate cannot do this: {}", asked.join(", ")),
-        "leave it out, or train with `ligo train`, which has it",
-    ))
+    Err(Refused::Settings { program, asked })
 }
 
+/// What both programs are told.
 fn settings(run: &Exported<'_>) -> Result<Value, Failure> {
     let Exported {
-        config,
-        train,
-        data,
-        tokens,
-        ..
+        train, data, tokens, ..
     } = *run;
     let info = tokens.info();
-    let table = config.table();
-    let decay: BTreeMap<String, bool> = table
-        .params()
-        .map(|param| (param.name.clone(), param.spec.role.decays()))
-        .collect();
     let absolute = |path: &Path| std::path::absolute(path).map_err(Failure::io("find", path));
-    let mut settings = json!({
+    Ok(json!({
         "format": FORMAT,
         "model": absolute(run.model)?,
         "tokens": absolute(&tokens.path().join("tokens.bin"))?,
@@ -134,20 +150,19 @@ fn settings(run: &Exported<'_>) -> Result<Value, Failure> {
             "eps": train.optimizer.eps,
             "weight_decay": train.optimizer.weight_decay,
         },
-        "decay": decay,
-    });
-    if config.task() == Task::MaskedLm {
-        // All three are there, or there would be no batches.
-        let special = info.special;
-        let masking = Masking::default();
-        settings["masking"] = json!({
-            "rate": data.mask_probability,
-            "mask_share": masking.mask_share,
-            "random_share": masking.random_share,
-            "cls": special.cls,
-            "sep": special.sep,
-            "mask": special.mask,
-        });
-    }
-    Ok(settings)
+    }))
+}
+
+/// How tokens are masked. Their numbers are there, or there would be no batches.
+fn masking(run: &Exported<'_>) -> Value {
+    let special = run.tokens.info().special;
+    let masking = Masking::default();
+    json!({
+        "rate": run.data.mask_probability,
+        "mask_share": masking.mask_share,
+        "random_share": masking.random_share,
+        "cls": special.cls,
+        "sep": special.sep,
+        "mask": special.mask,
+    })
 }
