@@ -193,4 +193,22 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// So many ranks cannot share what each layer has.
+    #[error("{ranks} ranks cannot share the {found} {what} of a layer; expected a number of ranks that divides them")]
+    UnevenLayers {
+        /// What they would share: heads, key-value heads or neurons.
+        what: &'static str,
+        /// How many of them a layer has.
+        found: usize,
+        /// How many ranks there are.
+        ranks: usize,
+    },
+    /// The layers of this family cannot be divided among ranks.
+    #[error("the layers of a `{family}` model cannot be divided among ranks: {reason}")]
+    WholeLayers {
+        /// The family.
+        family: String,
+        /// What in them it is.
+        reason: String,
+    },
 }

@@ -5,7 +5,8 @@ use ligo_arch::HiddenAct;
 use ligo_ops::AttentionOptions;
 
 use crate::causal::Visibility;
-use crate::{DropoutStream, Linear};
+use crate::heads::attend;
+use crate::{DropoutStream, Linear, split};
 
 /// What attention is besides its matrices.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +32,7 @@ impl Heads {
     /// `residual + dropout(join(attention(q, k, v)))`. Takes two dropout sites.
     pub(crate) fn forward(
         self,
-        [q, k, v]: [Tensor<3>; 3],
+        parts: [Tensor<3>; 3],
         visibility: &Visibility,
         join: &Linear,
         residual: Tensor<3>,
@@ -41,7 +42,7 @@ impl Heads {
             dropout: dropout.next(self.dropout),
             ..visibility.attention(self.count)
         };
-        let heads = ligo_ops::grouped_attention(q, k, v, options);
+        let heads = attend(parts, options);
         join.forward_add(heads, dropout.next(self.output_dropout), residual)
     }
 }
@@ -55,7 +56,7 @@ impl Neurons {
         residual: Tensor<3>,
         dropout: &DropoutStream,
     ) -> Tensor<3> {
-        let inner = first.forward_activated(x, self.activation);
+        let inner = first.forward_activated(split::enter(x), self.activation);
         second.forward_add(inner, dropout.next(self.dropout), residual)
     }
 }

@@ -99,4 +99,10 @@ pub enum Error {
         /// The same of the teacher.
         teacher: Vec<[usize; 2]>,
     },
+    /// Ranks that compute layers together have lost each other.
+    #[error("the ranks that compute this model's layers together have lost each other: {reason}")]
+    RankLost {
+        /// How.
+        reason: String,
+    },
 }

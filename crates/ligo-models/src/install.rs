@@ -1,6 +1,7 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
+use crate::skeleton::vacant;
 use crate::{Error, names::hugging_face_name};
 
 /// The name and shape of every parameter of a module, in the order of its fields. Allocates no parameter.
@@ -29,6 +30,39 @@ pub(crate) fn install<M: Module, E: From<Error>>(
     match mapper.fault {
         None => Ok(module),
         Some(fault) => Err(fault),
+    }
+}
+
+/// A module without values whose parameters have the shape that is said of their name, where one of as many dimensions is.
+pub(crate) fn with_shapes<M: Module>(module: M, shape: &dyn Fn(&str) -> Option<Vec<usize>>, device: &Device) -> M {
+    module.map(&mut Reshaper {
+        path: Vec::new(),
+        shape,
+        device,
+    })
+}
+
+struct Reshaper<'a> {
+    path: Vec<String>,
+    shape: &'a dyn Fn(&str) -> Option<Vec<usize>>,
+    device: &'a Device,
+}
+
+impl ModuleMapper for Reshaper<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let shape = (self.shape)(&hugging_face_name(&self.path));
+        match shape.and_then(|shape| <[usize; D]>::try_from(shape).ok()) {
+            Some(shape) => vacant(shape, self.device),
+            None => param,
+        }
     }
 }
 

@@ -11,6 +11,8 @@
 //! [`Model::loss`] is a whole pass of training. [`Model::loss_with`] takes a [`Pass`], which may leave out layers and tokens and does not compute
 //! them; [`Model::scores`] gives the logits behind the loss, from which the distance from a teacher can be had as well.
 //!
+//! [`SplitModel`] is one rank's part of a model whose layers several ranks compute together.
+//!
 //! Do not use it to read or write files (that is `ligo-checkpoint`), or for models outside `ligo-arch`.
 //!
 //! ```
@@ -43,6 +45,7 @@ mod error;
 pub mod gemma;
 pub mod gpt2;
 pub mod gpt_neox;
+mod heads;
 mod image;
 mod inputs;
 mod install;
@@ -65,6 +68,8 @@ mod rotation;
 mod scores;
 mod skeleton;
 mod spans;
+mod split;
+mod split_model;
 mod stack;
 mod token_drop;
 pub mod vit;
@@ -90,4 +95,5 @@ pub use roberta::{
     ClassificationHead, LmHead, RobertaForMaskedLm, RobertaForQuestionAnswering, RobertaForSequenceClassification,
 };
 pub use scores::{HeadScores, Scores, Targets};
+pub use split_model::SplitModel;
 pub use token_drop::TokenDrop;

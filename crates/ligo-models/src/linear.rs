@@ -5,6 +5,7 @@ use ligo_ops::{Dense, Dropout};
 
 use crate::activation::{activate, gelu_kind};
 use crate::skeleton::vacant;
+use crate::split;
 
 /// `y = x Wᵀ + b`, or without `b`.
 #[derive(Module, Debug)]
@@ -46,7 +47,26 @@ impl Linear {
         dropout: Option<Dropout>,
         residual: Tensor<D>,
     ) -> Tensor<D> {
+        if split::ranks().is_some() {
+            return residual + ligo_ops::dropout(self.join(x), dropout);
+        }
         ligo_ops::linear_add(x, self.dense(), dropout, residual)
+    }
+
+    /// `x Wᵀ + b` where `x` are heads or neurons, of which several ranks may have some each: what all of them come to. Each rank holds the columns of `W`
+    /// that read its own, and all of `b`.
+    ///
+    /// # Shapes
+    /// `x [.., in]`; the result is `[.., out]`.
+    pub(crate) fn join<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        if split::ranks().is_none() {
+            return self.forward(x);
+        }
+        let y = split::leave(ligo_ops::linear(x, self.weight.val(), None));
+        match &self.bias {
+            Some(bias) => y + bias.val().unsqueeze::<D>(),
+            None => y,
+        }
     }
 
     /// `activation(x Wᵀ + b)`.

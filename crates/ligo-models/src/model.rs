@@ -56,6 +56,13 @@ macro_rules! networks {
                 })
             }
 
+            /// The same skeleton, in which parameters have the shape that is said of their name, where one is.
+            pub(crate) fn with_shapes(self, shape: &dyn Fn(&str) -> Option<Vec<usize>>, device: &Device) -> Self {
+                match self {
+                    $(Self::$variant(m) => Self::$variant(install::with_shapes(m, shape, device))),+
+                }
+            }
+
             /// The name and the shape of every parameter. A tied decoder is not one.
             pub fn param_shapes(&self) -> Vec<(String, Vec<usize>)> {
                 match self {

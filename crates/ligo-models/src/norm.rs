@@ -2,8 +2,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use ligo_ops::{Dropout, Norm};
 
-use crate::Linear;
 use crate::skeleton::vacant;
+use crate::{Linear, split};
 
 /// Layer normalization over the last dimension (Ba et al., arXiv:1607.06450).
 #[derive(Module, Debug)]
@@ -63,6 +63,10 @@ impl LayerNorm {
         dropout: Option<Dropout>,
         residual: Tensor<N>,
     ) -> Tensor<N> {
+        if split::ranks().is_some() {
+            let given = ligo_ops::dropout(layer.join(x), dropout);
+            return ligo_ops::add_layer_norm(given, residual, self.weight.val(), self.shift(), self.eps);
+        }
         let norm = Norm {
             weight: self.weight.val(),
             bias: self.shift(),

@@ -4,7 +4,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
 use crate::stack::Stacked;
-use crate::{DropoutStream, install};
+use crate::{DropoutStream, install, split};
 
 /// [`Stacked::forward`] of which only the input is kept: the backward pass runs the layer again, with the same dropout.
 pub(crate) fn forward<S: Stacked>(layer: &S, x: Tensor<3>, context: &S::Context, dropout: &DropoutStream) -> Tensor<3> {
@@ -17,9 +17,10 @@ pub(crate) fn forward<S: Stacked>(layer: &S, x: Tensor<3>, context: &S::Context,
         parameters.iter().map(|x| x.clone().without_autodiff()).collect(),
     );
     let context = context.clone();
+    let ranks = split::Recorded::now();
     ligo_ops::recomputed(x, parameters, move |x, parameters| {
         let layer = with_parameters(layer.clone(), parameters);
-        layer.forward(x, &context, &DropoutStream::from(sites))
+        ranks.within(|| layer.forward(x, &context, &DropoutStream::from(sites)))
     })
 }
 

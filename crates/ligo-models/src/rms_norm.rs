@@ -20,6 +20,11 @@ impl RmsNorm {
         }
     }
 
+    /// What is added to the mean of squares.
+    pub(crate) fn eps(&self) -> f64 {
+        self.eps
+    }
+
     /// `x / √(mean(x²) + ε) · weight`.
     ///
     /// # Shapes

@@ -12,7 +12,8 @@
 //! A run lives in a folder: `metrics.jsonl`, `tensorboard/` and `checkpoints/step-N/`.
 //!
 //! Several ranks, each with a device of its own, share the micro-batches of every step where the run is given a [`Collective`]
-//! ([`Trainer::with_ranks`]). Bodies that are here are [`Alone`] and [`ThreadRank`].
+//! ([`Trainer::with_ranks`]). Bodies that are here are [`Alone`] and [`ThreadRank`]. Ranks may also share every layer ([`SplitObjective`], for
+//! [`train_step`]).
 //!
 //! Do not use it for labeled texts: they are not here. Products can be in lower precision than `f32` ([`TrainConfig::precision`]); weights
 //! and moments cannot.
@@ -67,6 +68,7 @@ mod saved;
 mod schedule;
 mod seed;
 mod spikes;
+mod split_objective;
 mod step;
 mod store;
 mod submodels;
@@ -80,7 +82,7 @@ pub use average::Average;
 pub use batch::{BatchSource, inputs_on};
 pub use branch::{Branch, find_branch};
 pub use checkpoint::check_same_run;
-pub use collective::{Alone, Collective, ThreadRank, largest_share, shares, sum_blocks};
+pub use collective::{Alone, Collective, LayerRanks, LayerSums, ThreadRank, largest_share, shares, sum_blocks};
 pub use config::{FailedSavePolicy, MOST_SEQUENCES, MOST_STEPS, NonFinitePolicy, TrainConfig};
 pub use context::StepContext;
 pub use distill::DistillObjective;
@@ -101,6 +103,7 @@ pub use precision::check_precision;
 pub use result::{EvalPoint, Outcome, Rollback, TrainResult};
 pub use saved::{SavedPart, SavedState};
 pub use schedule::{DecayShape, LrSchedule, ScheduleKind};
+pub use split_objective::SplitObjective;
 pub use step::train_step;
 pub use store::{ParamInfo, ParamStore};
 pub use submodels::Submodels;

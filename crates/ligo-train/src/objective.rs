@@ -73,6 +73,15 @@ pub trait Objective {
         self.model(leaves)?.loss(batch, &pass)
     }
 
+    /// The sum of the squares of all gradients of a step, for clipping, where `gradients`, in the order of the store, are not all of them: ranks that hold
+    /// parts of parameters each ask the others. `None` where they are.
+    ///
+    /// # Errors
+    /// [`Error::RankLost`].
+    fn squares(&self, _store: &ParamStore, _gradients: &[Option<Tensor<1>>]) -> Result<Option<f64>, Error> {
+        Ok(None)
+    }
+
     /// What of the settings this objective cannot do, one sentence per fault.
     fn faults(&self, config: &TrainConfig) -> Vec<String> {
         let cannot = |key: &str| format!("the objective `{}` does not support {key}", self.name());

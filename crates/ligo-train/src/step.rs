@@ -134,11 +134,12 @@ pub(crate) fn gradients(
         Some(shares) => found.sum_to_owners(ranks, store, shares)?,
     };
     let gradients = found.into_inner();
-    let statistics = match shares {
+    let statistics = match (shares, objective.squares(store, &gradients)?) {
         // Where one is alone, nothing was read of a device so far, so that one that computes ahead is not held up.
-        None => StepStatistics::of(&losses, &gradients, config.clip_norm)
+        (None, None) => StepStatistics::of(&losses, &gradients, config.clip_norm)
             .map_err(|fault| unreadable("loss and gradient norm", fault))?,
-        Some(shares) => {
+        (None, Some(squares)) => statistics_of(&losses, squares, config.clip_norm)?.into(),
+        (Some(shares), _) => {
             let squares = gather_squares(ranks, shares, &gradients, &shared)?;
             statistics_of(&losses, squares, config.clip_norm)?.into()
         }

@@ -167,7 +167,7 @@ impl ParamStore {
     }
 }
 
-fn check_count(info: &ParamInfo, found: usize) -> Result<(), Error> {
+pub(crate) fn check_count(info: &ParamInfo, found: usize) -> Result<(), Error> {
     if found == info.num_elements() {
         return Ok(());
     }

@@ -2,8 +2,9 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use ligo_arch::{AlbertConfig, HiddenAct};
 
+use crate::heads::attend_both_ways;
 use crate::stack::Stacked;
-use crate::{DropoutStream, LayerNorm, Linear};
+use crate::{DropoutStream, LayerNorm, Linear, split};
 
 /// One layer: attention and a feed-forward network, each added to what it reads and normalized.
 #[derive(Module, Debug)]
@@ -68,9 +69,10 @@ impl Layer {
 impl Attention {
     /// `LayerNorm(x + dropout(dense(heads(x))))`.
     fn forward(&self, x: Tensor<3>, mask: Option<Tensor<2>>, dropout: &DropoutStream) -> Tensor<3> {
-        let [q, k, v] = [&self.query, &self.key, &self.value].map(|projection| projection.forward(x.clone()));
+        let read = split::enter(x.clone());
+        let parts = [&self.query, &self.key, &self.value].map(|projection| projection.forward(read.clone()));
         let drop = dropout.next(self.weights_dropout);
-        let heads = ligo_ops::attention(q, k, v, self.num_heads, mask, false, drop);
+        let heads = attend_both_ways(parts, self.num_heads, mask, drop);
         let drop = dropout.next(self.output_dropout);
         self.layer_norm.forward_branch(&self.dense, heads, drop, x)
     }
@@ -86,7 +88,8 @@ impl Stacked for Layer {
     /// `a = Attention(x)`, then `LayerNorm(a + W₂ act(W₁ a + b₁) + b₂)`.
     fn forward(&self, x: Tensor<3>, mask: &Self::Context, dropout: &DropoutStream) -> Tensor<3> {
         let attended = self.attention.forward(x, mask.clone(), dropout);
-        let inner = self.ffn.forward_activated(attended.clone(), self.activation);
+        let read = split::enter(attended.clone());
+        let inner = self.ffn.forward_activated(read, self.activation);
         self.full_layer_layer_norm
             .forward_branch(&self.ffn_output, inner, None, attended)
     }

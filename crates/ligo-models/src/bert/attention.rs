@@ -2,7 +2,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use ligo_arch::BertConfig;
 
-use crate::{DropoutStream, LayerNorm, Linear};
+use crate::heads::attend_both_ways;
+use crate::{DropoutStream, LayerNorm, Linear, split};
 
 /// Self-attention with its output projection, residual connection and normalization.
 #[derive(Module, Debug)]
@@ -70,11 +71,12 @@ impl Attention {
 
 impl SelfAttention {
     fn forward(&self, x: Tensor<3>, attention_mask: Option<Tensor<2>>, dropout: &DropoutStream) -> Tensor<3> {
+        let x = split::enter(x);
         let q = self.query.forward(x.clone());
         let k = self.key.forward(x.clone());
         let v = self.value.forward(x);
         let dropout = dropout.next(self.dropout);
-        ligo_ops::attention(q, k, v, self.num_heads, attention_mask, false, dropout)
+        attend_both_ways([q, k, v], self.num_heads, attention_mask, dropout)
     }
 }
 

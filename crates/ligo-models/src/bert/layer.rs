@@ -4,7 +4,7 @@ use ligo_arch::{BertConfig, HiddenAct};
 
 use super::Attention;
 use crate::stack::Stacked;
-use crate::{DropoutStream, LayerNorm, Linear};
+use crate::{DropoutStream, LayerNorm, Linear, split};
 
 /// One layer of the encoder: attention, then two feed-forward matrices, each followed by a normalization.
 #[derive(Module, Debug)]
@@ -72,7 +72,7 @@ impl Stacked for Layer {
 
 impl Intermediate {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.dense.forward_activated(x, self.activation)
+        self.dense.forward_activated(split::enter(x), self.activation)
     }
 }
 

@@ -2,8 +2,9 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use ligo_arch::{DistilBertConfig, HiddenAct};
 
+use crate::heads::attend_both_ways;
 use crate::stack::Stacked;
-use crate::{DropoutStream, LayerNorm, Linear};
+use crate::{DropoutStream, LayerNorm, Linear, split};
 
 /// One layer: attention and a feed-forward network, each added to what it reads and normalized.
 #[derive(Module, Debug)]
@@ -89,11 +90,13 @@ impl Stacked for Layer {
             v_lin,
             out_lin,
         } = &self.attention;
-        let [q, k, v] = [q_lin, k_lin, v_lin].map(|projection| projection.forward(x.clone()));
+        let read = split::enter(x.clone());
+        let parts = [q_lin, k_lin, v_lin].map(|projection| projection.forward(read.clone()));
         let drop = dropout.next(self.attention_dropout);
-        let heads = ligo_ops::attention(q, k, v, self.num_heads, mask.clone(), false, drop);
+        let heads = attend_both_ways(parts, self.num_heads, mask.clone(), drop);
         let attended = self.sa_layer_norm.forward_branch(out_lin, heads, None, x);
-        let inner = self.ffn.lin1.forward_activated(attended.clone(), self.activation);
+        let read = split::enter(attended.clone());
+        let inner = self.ffn.lin1.forward_activated(read, self.activation);
         let drop = dropout.next(self.dropout);
         self.output_layer_norm
             .forward_branch(&self.ffn.lin2, inner, drop, attended)

@@ -6,7 +6,7 @@ use super::attention::attention;
 use crate::llama::Attention;
 use crate::rotation::Around;
 use crate::stack::Stacked;
-use crate::{DropoutStream, Linear, RmsNorm};
+use crate::{DropoutStream, Linear, RmsNorm, split};
 
 /// One layer: attention and a gated feed-forward network, each behind a normalization and, since Gemma 2, in front of another one, and added to
 /// the residual stream.
@@ -78,15 +78,16 @@ impl Stacked for Layer {
             let normal = self.post_attention_layernorm.forward(x.clone());
             return self.mlp.down_proj.forward_add(self.mlp.inner(normal), None, x);
         };
-        let x = x + self.post_attention_layernorm.forward(join.forward(heads));
+        let x = x + self.post_attention_layernorm.forward(join.join(heads));
         let inner = self.mlp.inner(before.forward(x.clone()));
-        x + behind.forward(self.mlp.down_proj.forward(inner))
+        x + behind.forward(self.mlp.down_proj.join(inner))
     }
 }
 
 impl FeedForward {
     /// `gelu(gate_proj(x)) · up_proj(x)`, the input of `down_proj`.
     fn inner(&self, x: Tensor<3>) -> Tensor<3> {
+        let x = split::enter(x);
         let gate = self.gate_proj.forward(x.clone());
         ligo_ops::geglu(gate, self.up_proj.forward(x))
     }

@@ -4,7 +4,7 @@ use ligo_arch::Gpt2Config;
 
 use crate::causal::Visibility;
 use crate::decoder::Heads;
-use crate::{DropoutStream, Linear};
+use crate::{DropoutStream, Linear, split};
 
 /// Causal self-attention with its output projection.
 #[derive(Module, Debug)]
@@ -55,6 +55,7 @@ impl Attention {
         dropout: &DropoutStream,
     ) -> Tensor<3> {
         let QueryKeyValue { query, key, value } = &self.c_attn;
+        let x = split::enter(x);
         let parts = [query, key, value].map(|projection| projection.forward(x.clone()));
         self.heads.forward(parts, visibility, &self.c_proj, residual, dropout)
     }

@@ -6,7 +6,7 @@ use crate::decoder::{Heads, Neurons};
 use crate::gpt2::QueryKeyValue;
 use crate::rotation::AttentionContext;
 use crate::stack::Stacked;
-use crate::{DropoutStream, LayerNorm, Linear};
+use crate::{DropoutStream, LayerNorm, Linear, split};
 
 /// One layer: attention and a feed-forward network, each behind a normalization and added to the residual stream.
 #[derive(Module, Debug)]
@@ -113,6 +113,7 @@ impl Attention {
         dropout: &DropoutStream,
     ) -> Tensor<3> {
         let QueryKeyValue { query, key, value } = &self.query_key_value;
+        let x = split::enter(x);
         let [q, k] = [query, key]
             .map(|projection| ligo_ops::rotary(projection.forward(x.clone()), self.head_width, &around.angles));
         let parts = [q, k, value.forward(x)];

@@ -3,8 +3,10 @@ use burn::tensor::{Device, Tensor};
 use ligo_arch::LlamaConfig;
 use ligo_ops::AttentionOptions;
 
+use super::inner_norms::normalized;
+use crate::heads::attend;
 use crate::rotation::AttentionContext;
-use crate::{DropoutStream, Linear, RmsNorm};
+use crate::{DropoutStream, Linear, RmsNorm, split};
 
 /// Causal self-attention with rotated queries and keys, of which several queries may share one.
 #[derive(Module, Debug)]
@@ -40,6 +42,9 @@ pub struct Attention {
     output_dropout: Option<f64>,
     #[module(skip)]
     is_rotated: bool,
+    /// Whether the norms are of all heads together.
+    #[module(skip)]
+    normalizes_together: bool,
 }
 
 /// What decides how a layer attends.
@@ -93,6 +98,7 @@ impl Attention {
             dropout: this.dropout,
             output_dropout: this.output_dropout,
             is_rotated: this.is_rotated,
+            normalizes_together: this.norms.is_some_and(|widths| widths != [this.head_width; 2]),
         }
     }
 
@@ -137,9 +143,10 @@ impl Attention {
     /// # Shapes
     /// `x [B, L, D]`; the result is `[B, L, H·d]`.
     pub(crate) fn heads(&self, x: Tensor<3>, around: &AttentionContext, dropout: &DropoutStream) -> Tensor<3> {
-        let q = by_head(self.q_proj.forward(x.clone()), self.q_norm.as_ref());
-        let k = by_head(self.k_proj.forward(x.clone()), self.k_norm.as_ref());
-        let [q, k] = [q, k].map(|x| match self.is_rotated {
+        let x = split::enter(x);
+        let parts = [&self.q_proj, &self.k_proj].map(|projection| projection.forward(x.clone()));
+        let norms = [self.q_norm.as_ref(), self.k_norm.as_ref()];
+        let [q, k] = normalized(parts, norms, self.normalizes_together).map(|x| match self.is_rotated {
             true => ligo_ops::rotary(x, self.head_width, &around.angles),
             false => x,
         });
@@ -150,18 +157,6 @@ impl Attention {
             soft_cap: self.cap,
             ..around.visibility.attention_within(self.window, self.num_heads)
         };
-        ligo_ops::grouped_attention(q, k, v, options)
+        attend([q, k, v], options)
     }
-}
-
-/// Every head normalized by itself, or all of them together, as wide as the norm is, where there is one.
-///
-/// # Shapes
-/// `x` and the result `[B, L, H·d]`.
-fn by_head(x: Tensor<3>, norm: Option<&RmsNorm>) -> Tensor<3> {
-    let Some(norm) = norm else { return x };
-    let [batch, length, width] = x.dims();
-    let [head] = norm.weight.dims();
-    let heads = x.reshape([batch, length, width / head, head]);
-    norm.forward(heads).reshape([batch, length, width])
 }

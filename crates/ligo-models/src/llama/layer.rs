@@ -6,7 +6,7 @@ use super::{Attention, DecoderLayer};
 use crate::mixture::Ledger;
 use crate::rotation::AttentionContext;
 use crate::stack::Stacked;
-use crate::{DropoutStream, Linear, RmsNorm};
+use crate::{DropoutStream, Linear, RmsNorm, split};
 
 /// One layer: attention and a gated feed-forward network, each behind a normalization and added to the residual stream.
 #[derive(Module, Debug)]
@@ -98,6 +98,7 @@ impl FeedForward {
     /// # Shapes
     /// `x [.., D]`; the result is `[.., F]`.
     pub(crate) fn neurons<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let x = split::enter(x);
         let gate = self.gate_proj.forward(x.clone());
         ligo_ops::swiglu(gate, self.up_proj.forward(x))
     }

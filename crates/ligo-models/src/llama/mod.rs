@@ -6,6 +6,7 @@
 
 mod attention;
 mod decoder;
+mod inner_norms;
 mod layer;
 
 pub(crate) use attention::Attending;

@@ -91,7 +91,7 @@ impl FeedForwards {
     fn forward(&self, x: Tensor<3>, around: &Around) -> Tensor<3> {
         let [batch, length, width] = x.dims();
         if let Some(dense) = &self.dense {
-            return dense.down_proj.forward(dense.neurons(x));
+            return dense.down_proj.join(dense.neurons(x));
         }
         let (Some(gate), Some(experts)) = (&self.gate, self.routed) else {
             return x.zeros_like();

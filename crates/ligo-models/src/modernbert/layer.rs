@@ -3,9 +3,10 @@ use burn::tensor::{Device, Tensor};
 use ligo_arch::{HiddenAct, LayerType, ModernBertConfig};
 use ligo_ops::AttentionOptions;
 
+use crate::heads::attend;
 use crate::rotation::{Around, AttentionContext};
 use crate::stack::Stacked;
-use crate::{DropoutStream, LayerNorm, Linear};
+use crate::{DropoutStream, LayerNorm, Linear, split};
 
 /// One layer: attention and a gated feed-forward network, each behind a normalization and added to the residual stream.
 #[derive(Module, Debug)]
@@ -122,6 +123,7 @@ impl Attention {
         around: &AttentionContext,
         dropout: &DropoutStream,
     ) -> Tensor<3> {
+        let x = split::enter(x);
         let [q, k] = [&self.query, &self.key].map(|linear| {
             let heads = linear.forward(x.clone());
             ligo_ops::rotary(heads, self.head_width, &around.angles)
@@ -131,7 +133,7 @@ impl Attention {
             dropout: dropout.next(self.dropout),
             ..around.visibility.both_ways(self.window, self.heads)
         };
-        let heads = ligo_ops::grouped_attention(q, k, v, options);
+        let heads = attend([q, k, v], options);
         self.out.forward_add(heads, dropout.next(self.dropout), residual)
     }
 }
@@ -139,8 +141,10 @@ impl Attention {
 impl FeedForward {
     /// `residual + out(dropout(act(gate(x)) · neurons(x)))`.
     fn forward(&self, x: Tensor<3>, residual: Tensor<3>, dropout: &DropoutStream) -> Tensor<3> {
+        let x = split::enter(x);
         let gate = self.gate.forward_activated(x.clone(), self.activation);
-        let inner = ligo_ops::dropout(gate * self.neurons.forward(x), dropout.next(self.dropout));
+        let drop = split::own(dropout.next(self.dropout));
+        let inner = ligo_ops::dropout(gate * self.neurons.forward(x), drop);
         self.out.forward_add(inner, None, residual)
     }
 }

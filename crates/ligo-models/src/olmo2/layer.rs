@@ -46,10 +46,10 @@ impl Stacked for Layer {
     /// `a = x + norm(attention(x))`, then `a + norm(mlp(a))`.
     fn forward(&self, x: Tensor<3>, around: &AttentionContext, dropout: &DropoutStream) -> Tensor<3> {
         let heads = self.self_attn.heads(x.clone(), around, dropout);
-        let attended = self.self_attn.o_proj.forward(heads);
+        let attended = self.self_attn.o_proj.join(heads);
         let x = x + self.post_attention_layernorm.forward(attended);
         let inner = self.mlp.neurons(x.clone());
-        let given = self.mlp.down_proj.forward(inner);
+        let given = self.mlp.down_proj.join(inner);
         x + self.post_feedforward_layernorm.forward(given)
     }
 }

@@ -5,7 +5,7 @@ use ligo_arch::OptConfig;
 use crate::causal::Visibility;
 use crate::decoder::{Heads, Neurons};
 use crate::stack::Stacked;
-use crate::{DropoutStream, LayerNorm, Linear};
+use crate::{DropoutStream, LayerNorm, Linear, split};
 
 /// One layer: attention and a feed-forward network, each added to the residual stream, with a normalization in front of it or behind the sum.
 #[derive(Module, Debug)]
@@ -96,6 +96,7 @@ impl Stacked for Layer {
             let Attention {
                 q_proj, k_proj, v_proj, ..
             } = attention;
+            let x = split::enter(x);
             let parts = [q_proj, k_proj, v_proj].map(|projection| projection.forward(x.clone()));
             let heads = attention.heads;
             heads.forward(parts, visibility, &attention.out_proj, residual, dropout)

@@ -3,7 +3,8 @@ use burn::tensor::{Device, Tensor};
 use ligo_arch::VitConfig;
 
 use super::Dense;
-use crate::{DropoutStream, Linear};
+use crate::heads::attend_both_ways;
+use crate::{DropoutStream, Linear, split};
 
 /// Self-attention with its output matrix.
 #[derive(Module, Debug)]
@@ -50,10 +51,11 @@ impl Attention {
     /// # Shapes
     /// `x` and the result `[B, L, D]`.
     pub fn heads(&self, x: Tensor<3>, dropout: &DropoutStream) -> Tensor<3> {
+        let x = split::enter(x);
         let q = self.attention.query.forward(x.clone());
         let k = self.attention.key.forward(x.clone());
         let v = self.attention.value.forward(x);
         let dropout = dropout.next(self.dropout);
-        ligo_ops::attention(q, k, v, self.num_heads, None, false, dropout)
+        attend_both_ways([q, k, v], self.num_heads, None, dropout)
     }
 }

@@ -4,7 +4,7 @@ use ligo_arch::{HiddenAct, VitConfig};
 
 use super::Attention;
 use crate::stack::Stacked;
-use crate::{DropoutStream, LayerNorm, Linear, image::drop_path};
+use crate::{DropoutStream, LayerNorm, Linear, image::drop_path, split};
 
 /// One layer: attention, then two feed-forward matrices, each behind a normalization and beside a residual connection.
 #[derive(Module, Debug)]
@@ -64,7 +64,7 @@ impl Layer {
         if path.is_none() {
             return layer.dense.forward_add(x, elements, residual);
         }
-        residual + drop_path(ligo_ops::dropout(layer.dense.forward(x), elements), path)
+        residual + drop_path(ligo_ops::dropout(layer.dense.join(x), elements), path)
     }
 }
 
@@ -78,7 +78,7 @@ impl Stacked for Layer {
     fn forward(&self, x: Tensor<3>, (): &(), dropout: &DropoutStream) -> Tensor<3> {
         let heads = self.attention.heads(self.layernorm_before.forward(x.clone()), dropout);
         let x = self.add(x, &self.attention.output, heads, dropout);
-        let normal = self.layernorm_after.forward(x.clone());
+        let normal = split::enter(self.layernorm_after.forward(x.clone()));
         let inner = self.intermediate.dense.forward_activated(normal, self.activation);
         self.add(x, &self.output, inner, dropout)
     }

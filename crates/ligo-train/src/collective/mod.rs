@@ -1,5 +1,6 @@
 //! The processes that share one run.
 
+mod layers;
 mod shares;
 mod state;
 mod threads;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use crate::Error;
 
+pub use layers::{LayerRanks, LayerSums};
 pub(crate) use shares::{AT_A_TIME, Shares};
 pub use shares::{largest_share, shares};
 pub(crate) use state::{broadcast_progress, broadcast_state, check_replicas, hash_of};

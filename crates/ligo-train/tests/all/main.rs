@@ -4,6 +4,7 @@
 mod averages;
 mod branches;
 mod continuations;
+mod divided;
 mod faults;
 mod meter;
 mod muon;
