@@ -12,9 +12,11 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
+use burn::tensor::Device;
 use ligo_checkpoint::{Change, Disk};
+use ligo_data::Cursor;
 use ligo_mpi::{Mpi, Options};
-use ligo_train::{Collective, Error, TrainConfig};
+use ligo_train::{Alone, Collective, Error, Optimizer, SplitObjective, TrainConfig, train_step};
 use toy::{Toy, Watcher, bits, config, run};
 
 /// What a rank is to do, handed on by the environment.
@@ -25,6 +27,8 @@ const PATIENCE: &str = "LIGO_TEST_PATIENCE";
 const PER_MACHINE: &str = "LIGO_TEST_PER_MACHINE";
 /// Whether ranks keep shares of the moments; what they hold then is told by the checkpoint.
 const SHARES: &str = "LIGO_TEST_SHARES";
+/// Whether the ranks divide the layers, rather than the micro-batches.
+const DIVIDED: &str = "LIGO_TEST_DIVIDED";
 
 /// Only compares two ways to sum.
 const SUMS: &str = "LIGO_TEST_SUMS";
@@ -136,6 +140,11 @@ fn rank() {
     if variable(SUMS).is_some() {
         return compare_sums(&mpi);
     }
+    if variable(DIVIDED).is_some() {
+        let (rank, size) = (mpi.rank(), mpi.size());
+        std::fs::write(dir.join(format!("divided-{rank}-of-{size}")), divided(mpi)).unwrap();
+        return;
+    }
     let ranks = Faulty {
         mpi: &mpi,
         fault: variable(FAULT),
@@ -238,6 +247,34 @@ fn mpirun(ranks: usize, dir: &Path, options: &[&str], settings: &[(&str, &str)])
 fn text(output: &Output) -> String {
     let (out, err) = (&output.stdout, &output.stderr);
     format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
+}
+
+/// Some steps of a model whose layers the ranks divide: the losses and, behind them, the sum of all squares of the whole weights, one number a line.
+fn divided(ranks: impl Collective + Send + Sync + 'static) -> String {
+    let toy = Toy::with_dropout(0.0);
+    let device = Device::flex();
+    let objective = SplitObjective::new(&toy.model, &[], ranks, &device).unwrap();
+    let mut store = objective.part_of(toy.store().to_values().unwrap(), &device).unwrap();
+    let mut optimizer = Optimizer::new(config().optimizer, &store);
+    let loader = toy.loader(true);
+    let mut cursor = Cursor::default();
+    let mut numbers = Vec::new();
+    for step in 0..6 {
+        let done = train_step(&config(), &objective, &mut store, &mut optimizer, &loader, step, cursor);
+        let (loss, next) = done.unwrap();
+        numbers.push(loss);
+        cursor = next;
+    }
+    let whole = objective.whole(&store).unwrap();
+    numbers.push(
+        whole
+            .iter()
+            .flat_map(|(_, values)| values)
+            .map(|x| f64::from(x * x))
+            .sum(),
+    );
+    let lines: Vec<String> = numbers.iter().map(f64::to_string).collect();
+    lines.join("\n")
 }
 
 /// What a run of one process without MPI holds in the end.
@@ -463,4 +500,27 @@ fn tasks_of_slurm_that_do_not_know_of_each_other_are_refused() {
     assert!(!output.status.success());
     assert!(text(&output).contains("Singletons { tasks: 4 }"), "{}", text(&output));
     assert!(!folder.path().join("rank-0").exists());
+}
+
+#[test]
+fn processes_that_divide_layers_learn_what_one_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let numbers = |lines: &str| {
+        lines
+            .lines()
+            .map(|line| line.parse::<f64>().unwrap())
+            .collect::<Vec<_>>()
+    };
+    let expected = numbers(&divided(Alone));
+    let Some(output) = mpirun(2, folder.path(), &[], &[(DIVIDED, "1")]) else {
+        return;
+    };
+    assert!(output.status.success(), "{}", text(&output));
+    let of = |rank: usize| std::fs::read_to_string(folder.path().join(format!("divided-{rank}-of-2"))).unwrap();
+    assert_eq!(of(0), of(1), "the ranks have drifted apart");
+    let found = numbers(&of(0));
+    assert_eq!(found.len(), 7);
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!((found - expected).abs() <= 1e-4 * expected, "{found} and {expected}");
+    }
 }
