@@ -45,8 +45,10 @@ impl SplitModel {
         let split = LayerSplit::new(&table, ranks.size())?;
         let parts: HashMap<String, Vec<usize>> = table
             .params()
-            .filter_map(|param| Some((split.part(&param, ranks.rank())?.shape(), param.name)))
-            .map(|(shape, name)| (name, shape))
+            .filter_map(|param| {
+                let part = split.part(&param, ranks.rank())?;
+                Some((param.name, part.shape()))
+            })
             .collect();
         Ok(Self {
             model: model.with_shapes(&|name| parts.get(name).cloned(), device),

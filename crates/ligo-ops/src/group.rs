@@ -78,10 +78,6 @@ fn through<const D: usize>(x: Tensor<D>, group: &Arc<dyn Group>, sums: Sums) -> 
         DispatchDevice::Flex(_) => on::<D, Flex>(x, group, sums),
         #[cfg(feature = "cube")]
         DispatchDevice::Cube(_) => on::<D, cube::Cube>(x, group, sums),
-        #[allow(
-            unreachable_patterns,
-            reason = "which other devices there are depends on burn's features"
-        )]
         other => panic!("ranks sum tensors on flex and cubecl's devices, found {other:?}"),
     }
 }

@@ -1,7 +1,7 @@
 //! Trains a tiny BERT whose layers two ranks compute together, and says what they sent each other.
 //!
 //! ```text
-//! cargo run --release -p ligo-train --example tensor_parallel -- README.md
+//! cargo run --release -p ligo-train --example tensor_parallel -- tests/fixtures/golden/text.txt
 //! ```
 //!
 //! The ranks are threads here. With `ligo_mpi::Mpi` in place of [`ThreadRank`] they are processes, on one machine or many, and `train` stays as it is.
