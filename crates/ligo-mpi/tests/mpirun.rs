@@ -3,6 +3,8 @@
 //! The tests start this program again, through `mpirun`, with the ignored test [`rank`] alone. Where there is no `mpirun` they say so and pass.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
+#[path = "mpirun/divided.rs"]
+mod divided;
 #[allow(dead_code, reason = "the tests of ligo-train use the rest")]
 #[path = "../../ligo-train/tests/all/toy/mod.rs"]
 mod toy;
@@ -12,11 +14,9 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use burn::tensor::Device;
 use ligo_checkpoint::{Change, Disk};
-use ligo_data::Cursor;
 use ligo_mpi::{Mpi, Options};
-use ligo_train::{Alone, Collective, Error, Optimizer, SplitObjective, TrainConfig, train_step};
+use ligo_train::{Alone, Collective, Error, TrainConfig};
 use toy::{Toy, Watcher, bits, config, run};
 
 /// What a rank is to do, handed on by the environment.
@@ -142,7 +142,7 @@ fn rank() {
     }
     if variable(DIVIDED).is_some() {
         let (rank, size) = (mpi.rank(), mpi.size());
-        std::fs::write(dir.join(format!("divided-{rank}-of-{size}")), divided(mpi)).unwrap();
+        std::fs::write(dir.join(format!("divided-{rank}-of-{size}")), divided::numbers(mpi)).unwrap();
         return;
     }
     let ranks = Faulty {
@@ -247,34 +247,6 @@ fn mpirun(ranks: usize, dir: &Path, options: &[&str], settings: &[(&str, &str)])
 fn text(output: &Output) -> String {
     let (out, err) = (&output.stdout, &output.stderr);
     format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
-}
-
-/// Some steps of a model whose layers the ranks divide: the losses and, behind them, the sum of all squares of the whole weights, one number a line.
-fn divided(ranks: impl Collective + Send + Sync + 'static) -> String {
-    let toy = Toy::with_dropout(0.0);
-    let device = Device::flex();
-    let objective = SplitObjective::new(&toy.model, &[], ranks, &device).unwrap();
-    let mut store = objective.part_of(toy.store().to_values().unwrap(), &device).unwrap();
-    let mut optimizer = Optimizer::new(config().optimizer, &store);
-    let loader = toy.loader(true);
-    let mut cursor = Cursor::default();
-    let mut numbers = Vec::new();
-    for step in 0..6 {
-        let done = train_step(&config(), &objective, &mut store, &mut optimizer, &loader, step, cursor);
-        let (loss, next) = done.unwrap();
-        numbers.push(loss);
-        cursor = next;
-    }
-    let whole = objective.whole(&store).unwrap();
-    numbers.push(
-        whole
-            .iter()
-            .flat_map(|(_, values)| values)
-            .map(|x| f64::from(x * x))
-            .sum(),
-    );
-    let lines: Vec<String> = numbers.iter().map(f64::to_string).collect();
-    lines.join("\n")
 }
 
 /// What a run of one process without MPI holds in the end.
@@ -511,7 +483,7 @@ fn processes_that_divide_layers_learn_what_one_does() {
             .map(|line| line.parse::<f64>().unwrap())
             .collect::<Vec<_>>()
     };
-    let expected = numbers(&divided(Alone));
+    let expected = numbers(&divided::numbers(Alone));
     let Some(output) = mpirun(2, folder.path(), &[], &[(DIVIDED, "1")]) else {
         return;
     };
