@@ -1,7 +1,7 @@
 //! Pretrains a tiny BERT on a text file: what a program that embeds `ligo-train` looks like.
 //!
 //! ```text
-//! cargo run --release -p ligo-train --example pretrain -- README.md runs/tiny
+//! cargo run --release -p ligo-train --example pretrain -- tests/fixtures/golden/text.txt runs/tiny
 //! ```
 //!
 //! Stop it with Ctrl-C and start it again: it goes on from its last checkpoint.
